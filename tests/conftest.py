@@ -1,0 +1,19 @@
+"""Strict by default: no key used twice, no silent rank promotion; shapes are checked by jaxtyping and beartype (pyproject.toml)."""
+
+import os
+
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import jax
+import matplotlib
+import pytest
+
+matplotlib.use("Agg")
+jax.config.update("jax_debug_key_reuse", True)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture
+def key():
+    return jax.random.key(0)
