@@ -1,0 +1,55 @@
+"""A small classifier, whose features are those of the Fréchet distance and are named after it."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Key, PyTree
+
+from vdm_jax.models.blocks import GroupNorm, default_groups
+from vdm_jax.models.model import Model
+
+DROPOUT = 0.1
+
+
+class Classifier(nn.Module):
+    """conv, then conv-norm-swish stages of stride 2 down to at most 4 pixels a side, pooled to features, linear."""
+
+    num_classes: int
+    width: int
+    num_stages: int
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> tuple[Float[Array, "b k"], Float[Array, "b f"]]:
+        def stage(h, channels, stride, name):
+            h = nn.Conv(channels, (3, 3), (stride, stride), dtype=self.dtype, name=name)(h)
+            return nn.silu(GroupNorm(default_groups(channels), self.dtype, name=f"{name}_norm")(h))
+
+        h = stage(x, self.width, 1, "conv_in")
+        for i in range(self.num_stages):
+            h = stage(h, 2 * self.width, 2, f"stage{i}")
+        h = stage(h, 2 * self.width, 1, "conv_out")
+        features = h.astype(jnp.float32).mean((1, 2))
+        kept = nn.Dropout(DROPOUT, deterministic=not train)(features)
+        return nn.Dense(self.num_classes, name="logits")(kept), features
+
+
+def make_classifier(
+    image_shape: tuple[int, int, int], num_classes: int, width: int = 32, dtype: DTypeLike = jnp.float32
+) -> Model:
+    """`apply(params, x [B, H, W, C], *, key=None) -> (logits [B, num_classes], features [B, 2 width])`, float32."""
+    side, num_stages = max(image_shape[:2]), 0
+    while side > 4:
+        side, num_stages = -(-side // 2), num_stages + 1
+    net = Classifier(num_classes, width, num_stages, dtype)
+
+    def init(key: Key[Array, ""]) -> PyTree:
+        return net.init(key, jnp.zeros((1, *image_shape)), train=False)["params"]
+
+    def apply(
+        params: PyTree, x: Float[Array, "b h w c"], *, key: Key[Array, ""] | None = None
+    ) -> tuple[Float[Array, "b k"], Float[Array, "b f"]]:
+        rngs = None if key is None else {"dropout": key}
+        return net.apply({"params": params}, x, train=key is not None, rngs=rngs)
+
+    return Model(init, apply)

@@ -1,0 +1,21 @@
+"""Named sizes: keyword arguments of `make_unet` and `make_encoder`.
+
+`original` is VDM's (CIFAR-10); `s`, `t`, `m` and the encoders are the blog's, for 28x28 images; `digits` is for 8x8
+ones on a CPU.
+"""
+
+UNET_SIZES = {
+    "original": {"channels": 128, "num_blocks": 32},
+    "s": {"channels": 64, "num_blocks": 16},
+    "t": {"channels": 32, "num_blocks": 8},
+    "m": {"channels": 16, "num_blocks": 4},
+    "digits": {"channels": 32, "num_blocks": 4},
+}
+
+ENCODER_SIZES = {
+    "oe++": {"channels": 64, "layers": 2, "groups": 32, "w_dim": 256},
+    "oe": {"channels": 64, "layers": 2, "groups": 32, "w_dim": 128},
+    "se": {"channels": 32, "layers": 1, "groups": 16, "w_dim": 128},
+    "te": {"channels": 16, "layers": 1, "groups": 8, "w_dim": 128},
+    "digits": {"channels": 32, "layers": 1, "groups": 16, "w_dim": 16},
+}
