@@ -1,0 +1,152 @@
+import os
+
+import numpy as np
+import pytest
+
+from vdm_jax.base.errors import UserError
+from vdm_jax.data.sources import load_data
+
+needs_data = pytest.mark.skipif("VDM_DATA_DIR" not in os.environ, reason="VDM_DATA_DIR is not set: no real MNIST here")
+
+
+def arrays(shape=(6, 5), num_levels=256, dtype=np.uint8, labelled=True, num_train=60, num_test=20):
+    random = np.random.default_rng(0)
+    result = {}
+    for split, n in (("train", num_train), ("test", num_test)):
+        result[f"x_{split}"] = random.integers(0, num_levels, (n, *shape)).astype(dtype)
+        if labelled:
+            result[f"y_{split}"] = np.arange(n) % 3
+    return result
+
+
+def load(tmp_path, content, **settings):
+    np.savez(tmp_path / "mine.npz", **content)
+    return load_data("npz", name="mine", data_dir=str(tmp_path), **settings)
+
+
+@pytest.mark.parametrize("shape, image_shape", [((6, 5), (6, 5, 1)), ((4, 4, 3), (4, 4, 3)), ((9, 9, 1), (9, 9, 1))])
+def test_grey_and_colour_of_any_size(tmp_path, shape, image_shape):
+    content = arrays(shape)
+    data = load(tmp_path, content)
+    assert data.image_shape == image_shape and data.num_levels == 256 and data.name == "mine"
+    assert (len(data.train), len(data.validation), len(data.test)) == (54, 6, 20)
+    np.testing.assert_array_equal(data.test.levels, content["x_test"].reshape(20, *image_shape))
+    np.testing.assert_array_equal(data.test.labels, content["y_test"])
+    assert data.label_names == ("0", "1", "2")
+
+
+def test_validation_is_carved_stratified_disjoint_and_fixed(tmp_path):
+    content = arrays(num_train=90)
+    data = load(tmp_path, content, validation_size=30)
+    np.testing.assert_array_equal(np.bincount(data.validation.labels), [10, 10, 10])
+    together = np.concatenate([data.train.levels, data.validation.levels])[..., 0]
+    assert sorted(image.tobytes() for image in together) == sorted(image.tobytes() for image in content["x_train"])
+    assert data.fingerprint() == load(tmp_path, content, validation_size=30).fingerprint()
+    with pytest.raises(UserError, match="validation_size=90 of the 90 training images"):
+        load(tmp_path, content, validation_size=90)
+
+
+def test_own_validation_set(tmp_path):
+    content = arrays()
+    content |= {"x_validation": content["x_test"][:7], "y_validation": content["y_test"][:7]}
+    data = load(tmp_path, content)
+    assert (len(data.train), len(data.validation)) == (60, 7)
+    with pytest.raises(UserError, match="brings its own x_validation"):
+        load(tmp_path, content, validation_size=5)
+
+
+@pytest.mark.parametrize(
+    "dtype, key, setting, num_levels, stored",
+    [(bool, None, None, 2, np.uint8), (np.int64, 17, None, 17, np.uint8), (np.uint16, 3, 1024, 1024, np.uint16)],
+)
+def test_any_number_of_levels(tmp_path, dtype, key, setting, num_levels, stored):
+    content = arrays(num_levels=2, dtype=dtype) | ({} if key is None else {"num_levels": np.array(key)})
+    data = load(tmp_path, content, num_levels=setting)
+    assert data.num_levels == num_levels and data.train.levels.dtype == stored
+    np.testing.assert_array_equal(data.test.levels[..., 0], content["x_test"])
+
+
+def test_unlabelled_and_named_labels(tmp_path):
+    data = load(tmp_path, arrays(labelled=False))
+    assert data.train.labels is None and data.label_names == () and data.num_classes == 0
+    assert len(data.fingerprint()) == 12
+    data = load(tmp_path, arrays() | {"label_names": np.array(["cat", "dog", "fox"])})
+    assert data.label_names == ("cat", "dog", "fox")
+
+
+@pytest.mark.parametrize(
+    "change, sentence",
+    [
+        ({"x_test": None}, "has no 'x_test', only .*'x_train'"),
+        ({"y_test": None}, r"labels for some splits only: no \['y_test'\]"),
+        ({"x_train": np.zeros((60, 6, 5))}, "x_train is float64"),
+        ({"x_test": np.zeros((20, 6, 4), np.uint8)}, "images of different shapes"),
+        ({"x_test": np.zeros((20, 6), np.uint8)}, r"x_test is uint8\[20, 6\]; expected whole numbers"),
+        ({"y_train": np.zeros(59, int)}, "expected 60 classes"),
+        ({"num_levels": np.array(4)}, "holds 0 … 255; expected 0 … 3"),
+        ({"label_names": np.array(["one"])}, "1 label_names for labels up to 2"),
+        ({"x_train": np.array([{}])}, "not a readable npz file of plain arrays"),
+    ],
+)
+def test_faulty_files_are_named_in_one_sentence(tmp_path, change, sentence):
+    content = {key: value for key, value in (arrays() | change).items() if value is not None}
+    settings = {"num_levels": 8} if "float" in sentence else {}
+    with pytest.raises(UserError, match=sentence) as error:
+        load(tmp_path, content, **settings)
+    assert "mine.npz" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_levels_of_wide_integers_must_be_stated(tmp_path):
+    with pytest.raises(UserError, match="holds int64 images and no 'num_levels'"):
+        load(tmp_path, arrays(dtype=np.int64))
+
+
+def test_missing_folder_and_file_say_how_to_get_mnist(tmp_path, monkeypatch):
+    monkeypatch.delenv("VDM_DATA_DIR", raising=False)
+    with pytest.raises(UserError, match="set VDM_DATA_DIR to the folder that holds mnist.npz; MNIST in this form"):
+        load_data("npz", name="mnist")
+    monkeypatch.setenv("VDM_DATA_DIR", str(tmp_path / "nowhere"))
+    with pytest.raises(UserError, match=r"nowhere' \(VDM_DATA_DIR\) does not exist; MNIST in this form"):
+        load_data("npz", name="mnist")
+    np.savez(tmp_path / "mnist.npz", **arrays())
+    monkeypatch.setenv("VDM_DATA_DIR", str(tmp_path))
+    with pytest.raises(UserError, match=r"no mnits.npz .*VDM_DATA_DIR\).*did you mean 'mnist'"):
+        load_data("npz", name="mnits")
+    assert load_data("npz", name="mnist").name == "mnist"
+
+
+@pytest.mark.parametrize("kept", [0, 30, 1000])
+def test_truncated_file(tmp_path, kept):
+    np.savez(tmp_path / "mine.npz", **arrays())
+    (tmp_path / "mine.npz").write_bytes((tmp_path / "mine.npz").read_bytes()[:kept])
+    with pytest.raises(UserError, match="not a readable npz file"):
+        load_data("npz", name="mine", data_dir=str(tmp_path))
+
+
+def test_single_array_under_the_name_of_an_npz(tmp_path):
+    with open(tmp_path / "mine.npz", "wb") as file:
+        np.save(file, arrays()["x_train"])
+    with pytest.raises(UserError, match="not a readable npz file"):
+        load_data("npz", name="mine", data_dir=str(tmp_path))
+
+
+@needs_data
+def test_real_mnist():
+    data = load_data("npz", name="mnist")
+    assert (len(data.train), len(data.validation), len(data.test)) == (55000, 5000, 10000)
+    assert data.image_shape == (28, 28, 1) and data.num_levels == 256 and data.num_classes == 10
+    np.testing.assert_array_equal(
+        np.bincount(data.test.labels), [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    )
+    whole = np.bincount(np.concatenate([data.train.labels, data.validation.labels]))
+    np.testing.assert_array_equal(whole, [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949])
+    assert np.abs(np.bincount(data.validation.labels) - whole / 12).max() < 2
+    both = np.concatenate([data.train.levels, data.validation.levels])
+    assert abs(both.mean() / 255 - 0.1306604) < 1e-6  # the published mean of the training images
+
+
+@needs_data
+def test_real_mnist_downsampled():
+    small = load_data("npz", name="mnist", downsample=2, validation_size=1000)
+    assert small.image_shape == (14, 14, 1) and len(small.validation) == 1000
+    assert abs(small.train.levels.mean() / 255 - 0.1307) < 2e-3
