@@ -1,0 +1,132 @@
+"""THE SAMPLER: one loop over a grid of times, from z_1 to z_0, with a small step function for each method."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from vdm_jax.base.errors import UserError, choose
+from vdm_jax.base.keys import named_key
+from vdm_jax.diffusion.gaussian import alpha_sigma, posterior_mean, posterior_variance, step_variance, x_of_eps
+from vdm_jax.diffusion.schedules import Schedule, times_of_gamma
+
+
+def sample(
+    key: Key[Array, ""],
+    eps_fn: Callable[[Float[Array, "b ..."], Float[Array, " b"]], Float[Array, "b ..."]],
+    schedule: Schedule,
+    z: Float[Array, "b ..."],
+    times: Float[Array, " n"],
+    sampler: str = "ancestral",
+    keep: tuple[int, ...] | None = None,
+) -> Float[Array, "b ..."] | tuple[Float[Array, "b ..."], Float[Array, "k b ..."]]:
+    """z at times[-1], from z at times[0], by `sampler`, one of `SAMPLERS`. `times` descend (see `make_times`).
+
+    `z` is drawn from N(0, I) for times[0] = 1, or is a noised image to start from. Where `keep` is given, also the z at
+    times[k] for every k of it, [K, B, ...]. On a table times[-1] may be 0, no noise: there z is x_hat.
+    """
+    step = choose("sampler", sampler, SAMPLERS)
+    gammas = schedule.gamma(times)
+    key = named_key(key, "sampler")
+    slots = _slots(keep or (), times.size)
+
+    def body(carry, inputs):
+        z_t, x_hat_before, kept = carry
+        i, slot, t, gamma_before, gamma_t, gamma_s = inputs
+        x_hat = x_of_eps(eps_fn(z_t, jnp.full(z_t.shape[0], t)), z_t, gamma_t)
+        here = Here(z_t, x_hat, jnp.where(i == 0, x_hat, x_hat_before), gamma_s, gamma_t, gamma_before)
+        z_s = step(jax.random.fold_in(key, i), here)
+        return (z_s, x_hat, kept.at[slot].set(z_s, mode="drop")), None
+
+    kept = jnp.zeros((len(keep or ()), *z.shape), z.dtype).at[slots[0]].set(z, mode="drop")
+    before = jnp.concatenate([gammas[:1], gammas[:-2]])
+    inputs = jnp.arange(times.size - 1), slots[1:], times[:-1], before, gammas[:-1], gammas[1:]
+    (z_0, _, kept), _ = jax.lax.scan(body, (z, jnp.zeros_like(z), kept), inputs)
+    return z_0 if keep is None else (z_0, kept)
+
+
+class Here(NamedTuple):
+    """What a step from t to s < t knows; `before` is the point before t (at the first step, t itself)."""
+
+    z_t: Float[Array, "b ..."]
+    x_hat: Float[Array, "b ..."]  # E[x | z_t] as the network has it
+    x_hat_before: Float[Array, "b ..."]
+    gamma_s: Float[Array, ""]
+    gamma_t: Float[Array, ""]
+    gamma_before: Float[Array, ""]
+
+
+def ancestral(key: Key[Array, ""], here: Here) -> Float[Array, "b ..."]:
+    """A draw from q(z_s | z_t, x = x_hat), variance sigma_s² c: on a table, DDPM with variance beta_tilde (VDM 31)."""
+    mean = posterior_mean(here.z_t, here.x_hat, here.gamma_s, here.gamma_t)
+    deviation = jnp.sqrt(posterior_variance(here.gamma_s, here.gamma_t))
+    return mean + deviation * jax.random.normal(key, mean.shape)
+
+
+def ancestral_beta(key: Key[Array, ""], here: Here) -> Float[Array, "b ..."]:
+    """The same mean with the larger variance of q(z_t | z_s), DDPM's beta; none into z_s = x, as DDPM has it."""
+    mean = posterior_mean(here.z_t, here.x_hat, here.gamma_s, here.gamma_t)
+    variance = jnp.where(jnp.isneginf(here.gamma_s), 0.0, step_variance(here.gamma_s, here.gamma_t))
+    return mean + jnp.sqrt(variance) * jax.random.normal(key, mean.shape)
+
+
+def ddim(_: Key[Array, ""], here: Here) -> Float[Array, "b ..."]:
+    """z_s = alpha_s x_hat + sigma_s eps_hat: the probability-flow ODE to first order (DDIM, eta = 0)."""
+    return _towards(here.x_hat, here)
+
+
+def dpmpp_2m(_: Key[Array, ""], here: Here) -> Float[Array, "b ..."]:
+    """DDIM's step towards x_hat extrapolated from the point before: second order (DPM-Solver++(2M), Lu et al. 2022).
+
+    The extrapolation is x_hat + r (x_hat - x_hat_before), r = (gamma_t - gamma_s)/(2 (gamma_before - gamma_t)). It is
+    left out at the first step, and at the last one into z_s = x, where gamma_s = -inf.
+    """
+    ahead, behind = here.gamma_t - here.gamma_s, here.gamma_before - here.gamma_t
+    possible = jnp.isfinite(ahead) & (behind > 0)
+    ratio = jnp.where(possible, ahead, 0.0) / jnp.where(possible, 2 * behind, 1.0)
+    return _towards(here.x_hat + ratio * (here.x_hat - here.x_hat_before), here)
+
+
+def _towards(x: Float[Array, "b ..."], here: Here) -> Float[Array, "b ..."]:
+    """The exact solution of the probability-flow ODE from t to s for constant x_hat = x: (sigma_s/sigma_t) z_t + ….
+
+    Written without a division by sigma_t, which may be 0; expm1 keeps the digits of small steps.
+    """
+    half_step = 0.5 * jnp.where(here.gamma_s == here.gamma_t, 0.0, here.gamma_s - here.gamma_t)
+    alpha_s, alpha_t = alpha_sigma(here.gamma_s)[0], alpha_sigma(here.gamma_t)[0]
+    return alpha_s / alpha_t * jnp.exp(half_step) * here.z_t - alpha_s * jnp.expm1(half_step) * x
+
+
+SAMPLERS = {"ancestral": ancestral, "ancestral_beta": ancestral_beta, "ddim": ddim, "dpmpp_2m": dpmpp_2m}
+
+
+def make_times(schedule: Schedule, num_steps: int, spacing: str = "time") -> Float[Array, " n"]:
+    """N + 1 descending times from 1 to t_first, evenly spaced in "time" or in "logsnr"; on a table, entries of it."""
+    chain = schedule.num_steps
+    if chain is not None and num_steps >= chain:
+        raise UserError(f"num_steps={num_steps} sampling steps; the schedule has only {chain} entries")
+    times = choose("spacing", spacing, SPACINGS)(schedule, num_steps)
+    return times if chain is None else jnp.round(times * chain) / chain
+
+
+def _even_in_time(schedule: Schedule, num_steps: int) -> Float[Array, " n"]:
+    return jnp.linspace(1.0, schedule.t_first, num_steps + 1)
+
+
+def _even_in_logsnr(schedule: Schedule, num_steps: int) -> Float[Array, " n"]:
+    gamma_1, gamma_0 = schedule.gamma(jnp.float32(1)), schedule.gamma(jnp.float32(schedule.t_first))
+    inner = times_of_gamma(schedule, jnp.linspace(gamma_1, gamma_0, num_steps + 1)[1:-1])
+    return jnp.concatenate([jnp.ones(1), inner, jnp.full(1, schedule.t_first)])
+
+
+SPACINGS = {"time": _even_in_time, "logsnr": _even_in_logsnr}
+
+
+def _slots(keep: tuple[int, ...], num_times: int) -> np.ndarray:
+    """Where z at times[i] goes among the kept ones; one past the end, which is dropped, for those not kept."""
+    slots = np.full(num_times, len(keep))
+    slots[list(keep)] = np.arange(len(keep))
+    return slots

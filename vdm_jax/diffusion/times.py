@@ -1,0 +1,21 @@
+"""Training times, stratified over the batch: each t_i is uniform, and together they cover [0, 1] evenly."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+
+def stratified_times(key: Key[Array, ""], batch_size: int) -> Float[Array, " b"]:
+    """t_i = mod(u + i/B, 1), u ~ U(0, 1) (VDM app. I.1). -> [B] in [0, 1)."""
+    return jnp.mod(jax.random.uniform(key) + jnp.arange(batch_size) / batch_size, 1.0)
+
+
+def stratified_steps(key: Key[Array, ""], batch_size: int, num_steps: int) -> Float[Array, " b"]:
+    """t = i/T with i uniform on 1 … T, stratified. -> [B]."""
+    i = 1 + jnp.floor(stratified_times(key, batch_size) * num_steps)
+    return jnp.minimum(i, num_steps) / num_steps
+
+
+def draw_times(key: Key[Array, ""], batch_size: int, num_steps: int | None) -> Float[Array, " b"]:
+    """Continuous times where `num_steps` is None, otherwise steps of the chain: what `objective.vdm_losses` expects."""
+    return stratified_times(key, batch_size) if num_steps is None else stratified_steps(key, batch_size, num_steps)
