@@ -1,0 +1,215 @@
+"""Checkpoints, and the only file that knows orbax.
+
+A folder holds one sub-folder a step, each with the parts "params", "ema_params", "opt_state", "carry" and "counters" of
+a `TrainState`, so that a reader restores only what it needs, and the metrics of the evaluation at that step. A save
+writes a temporary folder and renames it when it is whole: a kill leaves the step before as the latest.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+from jax.sharding import Sharding, SingleDeviceSharding
+from jaxtyping import PyTree
+from orbax.checkpoint import v1 as ocp
+
+from vdm_jax.base.errors import UserError
+from vdm_jax.train.state import TrainState
+
+T = TypeVar("T")
+READ_ATTEMPTS = 5  # the training may remove a checkpoint while another process reads it
+
+
+class Saved(NamedTuple):
+    """A checkpoint in a folder: its step, and the score (lower is better) of the evaluation there, if there was one."""
+
+    step: int
+    score: float | None
+
+
+class Restored(NamedTuple):
+    """What was read: the step, its score, and the parts asked for."""
+
+    step: int
+    score: float | None
+    parts: dict[str, PyTree]
+
+
+class Checkpointer:
+    """Saves while training; keeps the latest `keep_latest` and the `keep_best` of lowest score. One writer a folder."""
+
+    def __init__(self, folder: str | Path, *, keep_latest: int = 2, keep_best: int = 1):
+        policies = ocp.training.preservation_policies
+        best = policies.BestN(get_metric_fn=_goodness, n=keep_best, keep_checkpoints_without_metrics=False)
+        self.folder = Path(folder).absolute()
+        self._orbax = _readable(
+            self.folder,
+            lambda: ocp.training.Checkpointer(
+                self.folder,
+                preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(keep_latest), best]),
+                cleanup_tmp_directories=True,
+            ),
+        )
+
+    def __enter__(self) -> "Checkpointer":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.close()
+
+    def saved(self) -> list[Saved]:
+        """The checkpoints there are, by step, the one being written included."""
+        return _saved(self._orbax)
+
+    def save(self, state: TrainState, score: float | None = None) -> None:
+        """Starts to write `state` under its step, in the background; the state may be donated as soon as this returns.
+
+        The best are kept by `score`, lower is better; without one the checkpoint lasts while it is among the latest.
+        A step that is there already is left as it is.
+        """
+        step = int(state.step)
+        if step in [saved.step for saved in self.saved()]:
+            return
+        parts = {name: part for name, part in to_parts(state).items() if jax.tree.leaves(part)}  # orbax takes no empty
+        metrics = None if score is None else {"score": score}
+        self._orbax.save_checkpointables_async(step, parts, force=True, metrics=metrics)
+
+    def restore(self, like: TrainState) -> TrainState:
+        """The latest checkpoint, with the structure, shapes, types and shardings of `like`."""
+        self.wait()
+        return restore_state(self.folder, "latest", like)
+
+    def wait(self) -> None:
+        """Returns when what was saved is on disk; raises what went wrong in the background."""
+        self._orbax.wait()
+
+    def close(self) -> None:
+        """Waits, and lets go of the folder."""
+        self._orbax.close()
+
+
+def saved_checkpoints(folder: str | Path) -> list[Saved]:
+    """The finished checkpoints of a folder, by step; [] where there is none, or no folder."""
+    folder = Path(folder).absolute()
+    if not folder.is_dir():
+        return []
+    return _readable(folder, lambda: _with_reader(folder, _saved))
+
+
+def restore_state(folder: str | Path, which: str | int, like: TrainState) -> TrainState:
+    """The whole state at "latest", "best" or a step number, with the shapes, types and shardings of `like`."""
+    return from_parts(restore_parts(folder, which, to_parts(like)).parts)
+
+
+def restore_parts(
+    folder: str | Path, which: str | int, like: dict[str, PyTree], sharding: Sharding | None = None
+) -> Restored:
+    """Some parts of a checkpoint, e.g. {"ema_params": shapes}; also while another process trains in the folder.
+
+    which: "latest", "best" (lowest score) or a step number. like: arrays or `jax.ShapeDtypeStruct`s, by part. A leaf
+    goes where its own sharding says, else to `sharding`, else to the first device.
+    Raises `UserError` where there is no such checkpoint, where it cannot be read, and where it has other parts, leaves,
+    shapes or types than `like`.
+    """
+    folder = Path(folder).absolute()
+    like = jax.tree.map(lambda leaf: _abstract(leaf, sharding), like)
+    return _readable(folder, lambda: _with_reader(folder, lambda reader: _restore(reader, folder, which, like)))
+
+
+def to_parts(state: TrainState) -> dict[str, PyTree]:
+    """The state as the parts that a checkpoint keeps apart."""
+    counters = {"step": state.step, "skipped": state.skipped, "skipped_in_a_row": state.skipped_in_a_row}
+    parts = {name: getattr(state, name) for name in ("params", "ema_params", "opt_state", "carry")}
+    return parts | {"counters": counters}
+
+
+def from_parts(parts: dict[str, PyTree]) -> TrainState:
+    """The inverse of `to_parts`."""
+    trees = {name: part for name, part in parts.items() if name != "counters"}
+    return TrainState(**trees, **parts["counters"])
+
+
+def _restore(reader: ocp.training.Checkpointer, folder: Path, which: str | int, like: dict[str, PyTree]) -> Restored:
+    chosen = _choose(_saved(reader), folder, which)
+    there = reader.checkpointables_metadata(chosen.step).metadata
+    _check_same(f"checkpoint {chosen.step} in {folder}", _leaves({name: there.get(name) for name in like}), like)
+    wanted = {name: part for name, part in like.items() if jax.tree.leaves(part)}
+    return Restored(*chosen, like | reader.load_checkpointables(chosen.step, wanted))
+
+
+def _choose(saved: list[Saved], folder: Path, which: str | int) -> Saved:
+    """The checkpoint that `which` names; ties of the best go to the later one."""
+    if not saved:
+        raise UserError(f"no checkpoint in {folder}: train first")
+    if which == "latest":
+        return saved[-1]
+    if which == "best":
+        scored = [checkpoint for checkpoint in saved if checkpoint.score is not None]
+        if not scored:
+            raise UserError(f"no checkpoint in {folder} was evaluated yet, so none is the best; ask for 'latest'")
+        return max(scored, key=lambda checkpoint: (_goodness({"score": checkpoint.score}), checkpoint.step))
+    for checkpoint in saved:
+        if str(checkpoint.step) == str(which):
+            return checkpoint
+    steps = [checkpoint.step for checkpoint in saved]
+    raise UserError(f"checkpoint={which!r} is not in {folder}; expected 'latest', 'best' or one of {steps}")
+
+
+def _goodness(metrics: dict[str, float]) -> float:
+    """Higher is better; a score that is no number is the worst."""
+    return -math.inf if math.isnan(metrics["score"]) else -metrics["score"]
+
+
+def _saved(orbax: ocp.training.Checkpointer) -> list[Saved]:
+    return [Saved(c.step, c.metrics["score"] if c.metrics else None) for c in orbax.checkpoints]
+
+
+def _leaves(tree: PyTree) -> dict[str, str]:
+    """{path: "float32[3, 4]"}, the same for arrays, their shapes, and orbax's metadata."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(p, simple=True, separator="/"): f"{x.dtype}{list(x.shape)}" for p, x in leaves}
+
+
+def _check_same(name: str, there: dict[str, str], like: dict[str, PyTree]) -> None:
+    """`UserError` that names the first leaf in which the checkpoint and `like` differ."""
+    here = _leaves(like)
+    for path in sorted(there.keys() | here.keys()):
+        if there.get(path) != here.get(path):
+            difference = f"{path} is {there.get(path, 'missing')} there and {here.get(path, 'missing')} here"
+            raise UserError(f"{name} is of another model or optimizer: {difference}")
+
+
+def _abstract(leaf: Any, sharding: Sharding | None) -> jax.ShapeDtypeStruct:
+    own = getattr(leaf, "sharding", None)
+    return jax.ShapeDtypeStruct(
+        leaf.shape, leaf.dtype, sharding=own or sharding or SingleDeviceSharding(jax.devices()[0])
+    )
+
+
+def _with_reader(folder: Path, read: Callable[[ocp.training.Checkpointer], T]) -> T:
+    if not folder.is_dir():
+        raise UserError(f"no checkpoint in {folder}: train first")
+    with ocp.training.Checkpointer(folder) as reader:
+        return read(reader)
+
+
+def _readable(folder: Path, read: Callable[[], T]) -> T:
+    """`read()`, again where the training removed the checkpoint underneath, at last a `UserError`."""
+    for attempt in range(READ_ATTEMPTS):
+        try:
+            return read()
+        except UserError:
+            raise
+        except Exception as error:  # orbax, tensorstore and json each raise their own for a file cut short
+            reason = error
+        time.sleep(0.05 * 2**attempt)
+    logging.getLogger(__name__).debug("unreadable checkpoint", exc_info=reason)
+    raise UserError(f"a checkpoint in {folder} cannot be read ({type(reason).__name__}: {_first_line(reason)})")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip("'\" ").split("\n")[0][:200]

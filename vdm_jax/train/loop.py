@@ -1,0 +1,119 @@
+"""The loop: steps, a row in the log, an evaluation, a checkpoint, and an orderly end."""
+
+import time
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+from vdm_jax.base.errors import UserError
+from vdm_jax.train.checkpoint import Checkpointer
+from vdm_jax.train.metrics import MetricsLog
+from vdm_jax.train.progress import Progress
+from vdm_jax.train.signals import catch_sigterm
+from vdm_jax.train.state import Metrics, TrainState
+from vdm_jax.train.window import Window
+
+
+class TrainingFailed(RuntimeError):
+    """The training cannot go on; the sentence says at which step, why, and what is left."""
+
+
+class Result(NamedTuple):
+    """How a run ended: "done" at `num_steps`, or "stopped" by SIGTERM, saved and ready to be resumed."""
+
+    state: TrainState
+    status: Literal["done", "stopped"]
+
+
+def run(
+    state: TrainState,
+    train_step: Callable[[TrainState], tuple[TrainState, Metrics]],
+    *,
+    num_steps: int,
+    batch_size: int,
+    steps_per_call: int = 1,
+    log_every: int,
+    eval_every: int,
+    checkpoint_every: int,
+    evaluate: Callable[[TrainState], dict[str, float]],
+    checkpointer: Checkpointer,
+    log: MetricsLog,
+    max_skipped_in_a_row: int = 20,
+) -> Result:
+    """Trains from `state.step` to `num_steps`; donates `state`.
+
+    train_step: advances by `steps_per_call` steps; the data are bound already. evaluate: numbers of the validation
+    images, "score" among them (lower is better); called every `eval_every` steps, at every checkpoint and at the end,
+    so that each of these checkpoints has a score. Intervals are multiples of `steps_per_call`.
+
+    Rows of the log: {"step", "split": "train", means since the row before (or since the run was resumed), "skipped",
+    "images_per_second", "seconds"} and {"step", "split": "validation", what `evaluate` gave, "seconds"}, seconds since
+    the first start, pauses left out. Rows after `state.step`, of a run that was killed, are forgotten first.
+
+    On SIGTERM the call on its way and what is due after it are finished and the state is saved. A state whose latest
+    update was skipped is never saved; `max_skipped_in_a_row` of them raise `TrainingFailed`.
+    """
+    step = int(state.step)
+    intervals = {"log_every": log_every, "eval_every": eval_every, "checkpoint_every": checkpoint_every}
+    check_intervals(steps_per_call, {"num_steps": num_steps, **intervals}, start=step)
+    log.truncate_after(step)
+    began = time.perf_counter() - max((row["seconds"] for row in log.rows() if "seconds" in row), default=0.0)
+    window = Window(batch_size * steps_per_call)
+
+    def write(split: str, metrics: dict[str, float]) -> None:
+        log.write({"step": step, "split": split, **metrics, "seconds": time.perf_counter() - began})
+
+    with catch_sigterm() as stop_requested, Progress(num_steps, step) as progress:
+        while step < num_steps and not stop_requested():
+            state, metrics = train_step(state)
+            step += steps_per_call
+            window.add(metrics)
+            progress.advance(step)
+            due_log, due_eval, due_save = (step == num_steps or step % every == 0 for every in intervals.values())
+            if not (due_log or due_eval or due_save):
+                continue
+            window.pause()
+            if due_log:
+                row = window.take()
+                write("train", row | {"skipped": int(state.skipped)})
+                progress.show(row["loss"], row["images_per_second"])
+            check_going(state, checkpointer, max_skipped_in_a_row)
+            if due_eval or due_save:
+                scores = evaluate(state)
+                write("validation", scores)
+            if due_save and _is_good(state):
+                checkpointer.save(state, score=float(scores["score"]))
+            window.resume()
+
+    if step < num_steps and _is_good(state):
+        checkpointer.save(state)
+    checkpointer.wait()
+    return Result(state, "stopped" if step < num_steps else "done")
+
+
+def check_intervals(steps_per_call: int, intervals: dict[str, int], start: int) -> None:
+    """`UserError` unless all are positive multiples of `steps_per_call`, and the step to start from falls on one."""
+    for name, interval in {"steps_per_call": steps_per_call, **intervals}.items():
+        if interval < 1:
+            raise UserError(f"{name}={interval}; expected at least 1")
+    for name, number in {**intervals, "the step to resume from": start}.items():
+        if number % steps_per_call:
+            raise UserError(f"{name}={number} is no multiple of steps_per_call={steps_per_call}")
+
+
+def check_going(state: TrainState, checkpointer: Checkpointer, max_skipped_in_a_row: int) -> None:
+    """Raises `TrainingFailed` where the latest `max_skipped_in_a_row` updates were all skipped."""
+    skipped = int(state.skipped_in_a_row)
+    if skipped < max_skipped_in_a_row:
+        return
+    checkpointer.wait()
+    saved = checkpointer.saved()
+    left = f"the last good checkpoint is step {saved[-1].step}" if saved else "there is no checkpoint yet"
+    raise TrainingFailed(
+        f"the last {skipped} updates before step {int(state.step)} were not finite and were skipped; "
+        f"{left} in {checkpointer.folder}"
+    )
+
+
+def _is_good(state: TrainState) -> bool:
+    """Whether the latest update went through; its weights are finite then."""
+    return int(state.skipped_in_a_row) == 0

@@ -1,0 +1,59 @@
+"""The record of a run: one JSON object a line, readable while it is written and after a kill."""
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vdm_jax.base.errors import UserError
+
+
+class MetricsLog:
+    """Appends rows to a file; each is on disk, whole, when `write` returns."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Appends one row; numbers that are not finite become null, for JSON has no name for them."""
+        with open(self.path, "a") as file:
+            file.write(json.dumps({name: _plain(value) for name, value in row.items()}) + "\n")
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All rows, [] before the first."""
+        return read_metrics(self.path) if self.path.exists() else []
+
+    def truncate_after(self, step: int) -> None:
+        """Forgets the rows of later steps (and a line that a kill tore), by atomic replacement."""
+        if not self.path.exists():
+            return
+        kept = [row for row in self.rows() if row["step"] <= step]
+        temporary = self.path.with_suffix(".tmp")
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        os.replace(temporary, self.path)
+
+
+def read_metrics(path: str | Path) -> list[dict[str, Any]]:
+    """The rows of a metrics file, also of one that is being written: an unfinished last line is left out.
+
+    `UserError` where the file is missing or a finished line is no JSON.
+    """
+    try:
+        lines = Path(path).read_text().split("\n")[:-1]
+    except FileNotFoundError:
+        raise UserError(f"no metrics at {path}: train first") from None
+    try:
+        return [json.loads(line) for line in lines]
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path} holds a line that is no JSON ({error})") from None
+
+
+def _plain(value: Any) -> Any:
+    """A string, an int, a finite float, or None."""
+    if isinstance(value, str | int | None):
+        return value
+    value = float(value)
+    return value if math.isfinite(value) else None

@@ -1,0 +1,47 @@
+"""AdamW with clipping by global norm, and the learning rate as a function of the update's number."""
+
+import math
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import optax
+
+from vdm_jax.base.errors import UserError, choose
+
+SCHEDULES: dict[str, Callable] = {
+    "constant": lambda n, num_steps: 1.0,
+    "cosine": lambda n, num_steps: 0.5 * (1 + jnp.cos(math.pi * jnp.minimum(n / num_steps, 1.0))),
+}
+
+
+def make_learning_rate(learning_rate: float, *, schedule: str, warmup_steps: int, num_steps: int) -> optax.Schedule:
+    """`n -> learning_rate · schedule(n) · min(1, (n + 1) / warmup_steps)`: the first update already moves."""
+    if warmup_steps < 0:
+        raise UserError(f"warmup_steps={warmup_steps} is negative")
+    shape = choose("learning-rate schedule", schedule, SCHEDULES)
+
+    def rate(n):
+        warmup = jnp.minimum(1.0, (n + 1) / max(warmup_steps, 1))
+        return learning_rate * warmup * shape(n, num_steps)
+
+    return rate
+
+
+def make_optimizer(
+    learning_rate: float,
+    *,
+    num_steps: int,
+    schedule: str = "constant",
+    warmup_steps: int = 0,
+    b1: float = 0.9,
+    b2: float = 0.99,
+    weight_decay: float = 0.01,
+    clip: float | None = 1.0,
+) -> optax.GradientTransformation:
+    """AdamW (Loshchilov & Hutter 2019) on gradients scaled down to a global norm of at most `clip` (None: as they are).
+
+    Decay applies to every parameter. `schedule` is one of `SCHEDULES`; "cosine" falls to zero at `num_steps`.
+    """
+    rate = make_learning_rate(learning_rate, schedule=schedule, warmup_steps=warmup_steps, num_steps=num_steps)
+    adamw = optax.adamw(rate, b1=b1, b2=b2, weight_decay=weight_decay)
+    return adamw if clip is None else optax.chain(optax.clip_by_global_norm(clip), adamw)

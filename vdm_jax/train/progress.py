@@ -1,0 +1,50 @@
+"""How far a training is: a bar in a terminal, a few lines in a file."""
+
+import sys
+import time
+
+LINES_IN_A_FILE = 20
+
+
+class Progress:
+    """Shows steps done, loss, images/s and time left on stderr; without a terminal, or without tqdm, as some lines."""
+
+    def __init__(self, num_steps: int, step: int):
+        self.num_steps, self.step, self._first, self._last_line = num_steps, step, step, step
+        self._began = time.perf_counter()
+        self._bar = _make_bar(num_steps, step)
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def advance(self, step: int) -> None:
+        """`step` steps are done."""
+        if self._bar is not None:
+            self._bar.update(step - self.step)
+        self.step = step
+
+    def show(self, loss: float, images_per_second: float) -> None:
+        """The numbers of the steps since the last time; a rate that is not known yet is nan."""
+        numbers = f"loss {loss:.4g}, {images_per_second:.0f} images/s"
+        if self._bar is not None:
+            self._bar.set_postfix_str(numbers)
+        elif self.step == self.num_steps or (self.step - self._last_line) * LINES_IN_A_FILE >= self.num_steps:
+            self._last_line = self.step
+            seconds_a_step = (time.perf_counter() - self._began) / (self.step - self._first)
+            left = f"{seconds_a_step * (self.num_steps - self.step):.0f} s left"
+            print(f"step {self.step} of {self.num_steps}: {numbers}, {left}", file=sys.stderr, flush=True)
+
+
+def _make_bar(num_steps: int, step: int):
+    """tqdm's bar, or None where there is no terminal or no tqdm."""
+    if not sys.stderr.isatty():
+        return None
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return None
+    return tqdm(total=num_steps, initial=step, desc="train", unit="step", dynamic_ncols=True)

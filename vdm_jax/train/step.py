@@ -1,0 +1,168 @@
+"""One training step: gradients of the mean loss, a guarded update, the average of the weights, the loss's memory."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+from jaxtyping import Array, Float, Int, Key, PyTree
+
+from vdm_jax.base.errors import UserError
+from vdm_jax.train.sharding import DATA, replicated, split_over_data
+from vdm_jax.train.state import LossFn, Metrics, TrainState, UpdateCarry
+
+
+def ema_rate(num_updates: Int[Array, ""], ema_decay: float) -> Float[Array, ""]:
+    """`1 - min(ema_decay, (1 + n) / (10 + n))`, n updates done: a young average forgets its random start soon."""
+    return jnp.maximum(1 - ema_decay, 9 / (10 + num_updates))  # 1 - decay in float32 would lose half its digits
+
+
+def mean_gradients(
+    loss_fn: LossFn, params: PyTree, carry: PyTree, batch: PyTree, key: Key[Array, ""], step: Int[Array, ""]
+) -> tuple[PyTree, Metrics]:
+    """Gradients of the batch's mean loss, and the means {name: []} of the metrics, "loss" among them."""
+
+    def mean_loss(params):
+        loss, metrics = loss_fn(params, carry, batch, key, step)
+        means = jax.tree.map(jnp.mean, {**metrics, "loss": loss})
+        return means["loss"], means
+
+    return jax.grad(mean_loss, has_aux=True)(params)
+
+
+def accumulated_gradients(
+    loss_fn: LossFn,
+    params: PyTree,
+    carry: PyTree,
+    batch: PyTree,
+    key: Key[Array, ""],
+    step: Int[Array, ""],
+    *,
+    accumulate: int,
+    mesh: Mesh,
+) -> tuple[PyTree, Metrics]:
+    """`mean_gradients`, from `accumulate` micro-batches one after the other; each draws from a key of its own."""
+    check_divisible(batch, accumulate * mesh.shape[DATA])
+    if accumulate == 1:
+        batch = jax.lax.with_sharding_constraint(batch, split_over_data(mesh))
+        return mean_gradients(loss_fn, params, carry, batch, key, step)
+
+    def micro_batches(x):  # every accumulate-th example, so that no example changes its device
+        x = jax.lax.with_sharding_constraint(x, split_over_data(mesh))
+        x = x.reshape(x.shape[0] // accumulate, accumulate, *x.shape[1:]).swapaxes(0, 1)
+        return jax.lax.with_sharding_constraint(x, split_over_data(mesh, axis=1))
+
+    def add(total, micro):
+        index, batch = micro
+        grads, means = mean_gradients(loss_fn, params, carry, batch, jax.random.fold_in(key, index), step)
+        return jax.tree.map(jnp.add, total, grads), means
+
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    total, means = jax.lax.scan(add, zeros, (jnp.arange(accumulate), jax.tree.map(micro_batches, batch)))
+    return jax.tree.map(lambda g: g / accumulate, total), jax.tree.map(partial(jnp.mean, axis=0), means)
+
+
+def check_divisible(batch: PyTree, parts: int) -> None:
+    """`UserError` unless every leaf's leading axis cuts into equal parts."""
+    for leaf in jax.tree.leaves(batch):
+        if leaf.shape[0] % parts:
+            raise UserError(f"a batch of {leaf.shape[0]} does not divide by {parts}, micro-batches times devices")
+
+
+def train_step(
+    state: TrainState,
+    data: PyTree,
+    key: Key[Array, ""],
+    *,
+    loss_fn: LossFn,
+    batch_fn: Callable[[PyTree, Any], PyTree],
+    optimizer: optax.GradientTransformation,
+    update_carry: UpdateCarry | None,
+    ema_decay: float,
+    accumulate: int,
+    mesh: Mesh,
+) -> tuple[TrainState, Metrics]:
+    """One step; what it draws is a function of `key` and `state.step` alone.
+
+    An update is skipped, and counted, where loss, gradient or update is not finite: weights, averages, optimizer and
+    carry stay as they are, while `step` goes on, so that the next batch is another. So no state ever holds a weight
+    that is not finite. Metrics {name: []}: the loss's own, "loss", "grad_norm" (before clipping), and "finite".
+    """
+    batch = batch_fn(data, state.step)
+    key = jax.random.fold_in(key, state.step)
+    grads, means = accumulated_gradients(
+        loss_fn, state.params, state.carry, batch, key, state.step, accumulate=accumulate, mesh=mesh
+    )
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    grad_norm = optax.global_norm(grads)
+    finite = jnp.isfinite(means["loss"] + grad_norm + optax.global_norm(updates))
+
+    params = optax.apply_updates(state.params, updates)
+    rate = ema_rate(state.step - state.skipped, ema_decay)
+    ema_params = jax.tree.map(lambda mean, new: mean + rate * (new - mean), state.ema_params, params)
+    carry = state.carry if update_carry is None else update_carry(state.carry, means, state.step)
+    params, ema_params, opt_state, carry = jax.tree.map(
+        partial(jnp.where, finite),
+        (params, ema_params, opt_state, carry),
+        (state.params, state.ema_params, state.opt_state, state.carry),
+    )
+    skipped = state.skipped + ~finite
+    skipped_in_a_row = jnp.where(finite, 0, state.skipped_in_a_row + 1)
+    state = TrainState(state.step + 1, params, ema_params, opt_state, carry, skipped, skipped_in_a_row)
+    return state, means | {"grad_norm": grad_norm, "finite": finite}
+
+
+def train_steps(
+    state: TrainState, data: PyTree, key: Key[Array, ""], *, steps_per_call: int, **static: Any
+) -> tuple[TrainState, Metrics]:
+    """`steps_per_call` steps; metrics averaged over those that were not skipped, nan where all of them were.
+
+    Several steps a call pay where a step is shorter than its dispatch (small nets, accelerators). XLA's CPU back end
+    runs convolutions slowly inside a loop: one step a call there, which is no loop.
+    """
+    one = partial(train_step, data=data, key=key, **static)
+    if steps_per_call == 1:
+        state, metrics = one(state)
+        metrics = jax.tree.map(lambda m: m[None], metrics)
+    else:
+        state, metrics = jax.lax.scan(lambda state, _: one(state), state, length=steps_per_call)
+    finite = metrics.pop("finite")
+    return state, jax.tree.map(partial(jnp.mean, where=finite), metrics)
+
+
+def make_train_step(
+    loss_fn: LossFn,
+    optimizer: optax.GradientTransformation,
+    key: Key[Array, ""],
+    *,
+    mesh: Mesh,
+    batch_fn: Callable[[PyTree, Any], PyTree],
+    update_carry: UpdateCarry | None = None,
+    ema_decay: float = 0.9999,
+    accumulate: int = 1,
+    steps_per_call: int = 1,
+) -> Callable[[TrainState, PyTree], tuple[TrainState, Metrics]]:
+    """-> `step(state, data) -> (state, metrics)`, compiled, the state donated and replicated over the mesh.
+
+    `batch_fn(data, step)` gathers a batch whose leaves lead with the example axis; it is split over the mesh.
+    """
+    static = dict(
+        loss_fn=loss_fn,
+        batch_fn=batch_fn,
+        optimizer=optimizer,
+        update_carry=update_carry,
+        ema_decay=ema_decay,
+        accumulate=accumulate,
+        mesh=mesh,
+    )
+    whole = replicated(mesh)
+    compiled = jax.jit(
+        partial(train_steps, steps_per_call=steps_per_call, **static),
+        donate_argnums=0,
+        in_shardings=(whole, None, whole),
+        out_shardings=whole,
+    )
+    return lambda state, data: compiled(state, data, key)

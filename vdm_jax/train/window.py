@@ -1,0 +1,55 @@
+"""The calls since the last row of the log: their metrics, left on the device, and the seconds they took."""
+
+import math
+import time
+
+import jax
+import numpy as np
+
+from vdm_jax.train.state import Metrics
+
+
+class Window:
+    """Gathers calls of the train step until `take`; its clock leaves out the first call, which compiles, and pauses."""
+
+    def __init__(self, images_per_call: int):
+        self._images_per_call = images_per_call
+        self._calls: list[Metrics] = []
+        self._timed_calls = 0
+        self._seconds = 0.0
+        self._started: float | None = None
+
+    def add(self, metrics: Metrics) -> None:
+        """One more call. Waits for the one before it: the device has work all the time, the host is never far ahead."""
+        self._calls.append(metrics)
+        if self._started is None:  # the first call of the process has just been compiled
+            jax.block_until_ready(metrics)
+            self.resume()
+        else:
+            self._timed_calls += 1
+            jax.block_until_ready(self._calls[-2:-1])
+
+    def pause(self) -> None:
+        """Waits for every call and stops the clock."""
+        jax.block_until_ready(self._calls)
+        self._seconds += time.perf_counter() - self._started
+
+    def resume(self) -> None:
+        """Starts the clock."""
+        self._started = time.perf_counter()
+
+    def take(self) -> dict[str, float]:
+        """Means of the metrics over the calls since the last time (nan where every step was skipped), and
+        "images_per_second" (nan where nothing was timed). Call it while paused."""
+        calls = jax.device_get(self._calls)
+        row = {name: _mean([call[name] for call in calls]) for name in calls[0]}
+        timed = self._timed_calls > 0
+        row["images_per_second"] = self._timed_calls * self._images_per_call / self._seconds if timed else math.nan
+        self._calls, self._timed_calls, self._seconds = [], 0, 0.0
+        return row
+
+
+def _mean(values: list[np.ndarray]) -> float:
+    values = np.asarray(values, np.float64)
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else math.nan
