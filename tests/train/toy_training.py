@@ -1,6 +1,6 @@
 """A training small enough to be killed often: `python toy_training.py WORKDIR [NUM_STEPS [SECONDS_A_CALL]]`.
 
-A noisy linear regression with AdamW, EMA and a carry, every draw from a seed; resumes by itself from what WORKDIR holds.
+A noisy linear regression with AdamW, EMA and a carry, every draw from a seed; resumes from what WORKDIR holds.
 Prints "done" or "stopped" at the end.
 """
 

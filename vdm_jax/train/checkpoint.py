@@ -5,9 +5,7 @@ a `TrainState`, so that a reader restores only what it needs, and the metrics of
 writes a temporary folder and renames it when it is whole: a kill leaves the step before as the latest.
 """
 
-import logging
 import math
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -18,10 +16,10 @@ from jaxtyping import PyTree
 from orbax.checkpoint import v1 as ocp
 
 from vdm_jax.base.errors import UserError
+from vdm_jax.train.reading import Incomplete, read_patiently
 from vdm_jax.train.state import TrainState
 
 T = TypeVar("T")
-READ_ATTEMPTS = 5  # the training may remove a checkpoint while another process reads it
 
 
 class Saved(NamedTuple):
@@ -46,7 +44,7 @@ class Checkpointer:
         policies = ocp.training.preservation_policies
         best = policies.BestN(get_metric_fn=_goodness, n=keep_best, keep_checkpoints_without_metrics=False)
         self.folder = Path(folder).absolute()
-        self._orbax = _readable(
+        self._orbax = read_patiently(
             self.folder,
             lambda: ocp.training.Checkpointer(
                 self.folder,
@@ -97,7 +95,7 @@ def saved_checkpoints(folder: str | Path) -> list[Saved]:
     folder = Path(folder).absolute()
     if not folder.is_dir():
         return []
-    return _readable(folder, lambda: _with_reader(folder, _saved))
+    return read_patiently(folder, lambda: _with_reader(folder, _saved))
 
 
 def restore_state(folder: str | Path, which: str | int, like: TrainState) -> TrainState:
@@ -117,7 +115,7 @@ def restore_parts(
     """
     folder = Path(folder).absolute()
     like = jax.tree.map(lambda leaf: _abstract(leaf, sharding), like)
-    return _readable(folder, lambda: _with_reader(folder, lambda reader: _restore(reader, folder, which, like)))
+    return read_patiently(folder, lambda: _with_reader(folder, lambda reader: _restore(reader, folder, which, like)))
 
 
 def to_parts(state: TrainState) -> dict[str, PyTree]:
@@ -136,8 +134,11 @@ def from_parts(parts: dict[str, PyTree]) -> TrainState:
 def _restore(reader: ocp.training.Checkpointer, folder: Path, which: str | int, like: dict[str, PyTree]) -> Restored:
     chosen = _choose(_saved(reader), folder, which)
     there = reader.checkpointables_metadata(chosen.step).metadata
-    _check_same(f"checkpoint {chosen.step} in {folder}", _leaves({name: there.get(name) for name in like}), like)
+    there = {name: there[name] for name in like if name in there}
+    if None in there.values():
+        raise OSError("damaged metadata")
     wanted = {name: part for name, part in like.items() if jax.tree.leaves(part)}
+    _check_same(f"checkpoint {chosen.step} in {folder}", there, wanted)
     return Restored(*chosen, like | reader.load_checkpointables(chosen.step, wanted))
 
 
@@ -174,13 +175,16 @@ def _leaves(tree: PyTree) -> dict[str, str]:
     return {jax.tree_util.keystr(p, simple=True, separator="/"): f"{x.dtype}{list(x.shape)}" for p, x in leaves}
 
 
-def _check_same(name: str, there: dict[str, str], like: dict[str, PyTree]) -> None:
-    """`UserError` that names the first leaf in which the checkpoint and `like` differ."""
-    here = _leaves(like)
+def _check_same(name: str, there: dict[str, PyTree], wanted: dict[str, PyTree]) -> None:
+    """`UserError` that names the first leaf in which the checkpoint and `wanted` differ."""
+    name = f"{name} is of another model or optimizer"
+    if missing := wanted.keys() - there.keys():
+        raise Incomplete(f"{name}: it has no {sorted(missing)[0]}")
+    there, here = _leaves(there), _leaves(wanted)
     for path in sorted(there.keys() | here.keys()):
         if there.get(path) != here.get(path):
             difference = f"{path} is {there.get(path, 'missing')} there and {here.get(path, 'missing')} here"
-            raise UserError(f"{name} is of another model or optimizer: {difference}")
+            raise UserError(f"{name}: {difference}")
 
 
 def _abstract(leaf: Any, sharding: Sharding | None) -> jax.ShapeDtypeStruct:
@@ -195,21 +199,3 @@ def _with_reader(folder: Path, read: Callable[[ocp.training.Checkpointer], T]) -
         raise UserError(f"no checkpoint in {folder}: train first")
     with ocp.training.Checkpointer(folder) as reader:
         return read(reader)
-
-
-def _readable(folder: Path, read: Callable[[], T]) -> T:
-    """`read()`, again where the training removed the checkpoint underneath, at last a `UserError`."""
-    for attempt in range(READ_ATTEMPTS):
-        try:
-            return read()
-        except UserError:
-            raise
-        except Exception as error:  # orbax, tensorstore and json each raise their own for a file cut short
-            reason = error
-        time.sleep(0.05 * 2**attempt)
-    logging.getLogger(__name__).debug("unreadable checkpoint", exc_info=reason)
-    raise UserError(f"a checkpoint in {folder} cannot be read ({type(reason).__name__}: {_first_line(reason)})")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip("'\" ").split("\n")[0][:200]

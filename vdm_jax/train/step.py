@@ -97,8 +97,8 @@ def train_step(
         loss_fn, state.params, state.carry, batch, key, state.step, accumulate=accumulate, mesh=mesh
     )
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-    grad_norm = optax.global_norm(grads)
-    finite = jnp.isfinite(means["loss"] + grad_norm + optax.global_norm(updates))
+    grad_norm = optax.tree.norm(grads)
+    finite = jnp.isfinite(means["loss"] + grad_norm + optax.tree.norm(updates))
 
     params = optax.apply_updates(state.params, updates)
     rate = ema_rate(state.step - state.skipped, ema_decay)

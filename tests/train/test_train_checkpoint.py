@@ -1,0 +1,173 @@
+"""Checkpoints: what is kept, what comes back, and what is said where nothing can."""
+
+import shutil
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from vdm_jax.base.errors import UserError
+from vdm_jax.train import checkpoint, reading
+from vdm_jax.train.checkpoint import Checkpointer, restore_parts, restore_state, saved_checkpoints
+from vdm_jax.train.sharding import make_mesh, replicate, replicated
+from vdm_jax.train.state import TrainState, init_state
+
+OPTIMIZER = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
+
+
+def make_state(step: int, width: int = 3, carry=None, optimizer=OPTIMIZER) -> TrainState:
+    params = {"layer": {"kernel": jnp.full((2, width), float(step)), "bias": jnp.zeros(width, jnp.bfloat16)}}
+    state = init_state(params, optimizer, carry)
+    return replicate(TrainState(**{**vars(state), "step": jnp.int32(step)}), make_mesh(2))
+
+
+def assert_equal(a, b):
+    jax.tree.map(partial(np.testing.assert_array_equal, strict=True), jax.device_get(a), jax.device_get(b))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """Steps 30 (best), 40, 50 (latest, without a score) are left of five."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    with Checkpointer(folder, keep_latest=2, keep_best=1) as checkpointer:
+        for step, score in {10: 3.0, 20: float("nan"), 30: 1.0, 40: 2.0, 50: None}.items():
+            checkpointer.save(make_state(step, carry={"nu": jnp.float32(step)}), score)
+    return folder
+
+
+@pytest.fixture
+def folder(trained, tmp_path) -> Path:
+    return Path(shutil.copytree(trained, tmp_path / "checkpoints"))
+
+
+def test_latest_and_best_are_kept(trained):
+    assert saved_checkpoints(trained) == [(30, 1.0), (40, 2.0), (50, None)]
+
+
+@pytest.mark.parametrize(("which", "step"), [("latest", 50), ("best", 30), (40, 40), ("40", 40)])
+def test_the_state_comes_back(trained, which, step):
+    like = make_state(0, carry={"nu": jnp.float32(0)})
+    state = restore_state(trained, which, like)
+    assert_equal(state, make_state(step, carry={"nu": jnp.float32(step)}))
+    assert jax.tree.map(lambda leaf: leaf.sharding, state) == jax.tree.map(lambda leaf: leaf.sharding, like)
+
+
+def test_parts_come_back_without_the_rest(trained):
+    shapes = jax.eval_shape(lambda: make_state(0).params)
+    restored = restore_parts(trained, "best", {"ema_params": shapes, "params": shapes})
+    assert (restored.step, restored.score, set(restored.parts)) == (30, 1.0, {"ema_params", "params"})
+    assert_equal(restored.parts["ema_params"], make_state(30).params)
+    assert len(restored.parts["params"]["layer"]["kernel"].devices()) == 1
+    whole = restore_parts(trained, "best", {"params": shapes}, sharding=replicated(make_mesh(2)))
+    assert len(whole.parts["params"]["layer"]["kernel"].devices()) == 2
+
+
+def test_saving_a_step_again_changes_nothing(folder):
+    with Checkpointer(folder) as checkpointer:
+        checkpointer.save(make_state(50, carry={"nu": jnp.float32(-1)}), 0.0)
+    assert saved_checkpoints(folder)[-1] == (50, None)
+
+
+def test_nothing_to_keep_apart_is_no_obstacle(tmp_path):
+    state = make_state(5, optimizer=optax.sgd(0.1))  # neither optimizer state nor carry
+    with Checkpointer(tmp_path / "new") as checkpointer:
+        checkpointer.save(state, 1.0)
+        assert_equal(checkpointer.restore(make_state(0, optimizer=optax.sgd(0.1))), state)
+
+
+def test_donating_the_state_while_it_is_written_does_no_harm(tmp_path):
+    params = {f"w{i}": jnp.arange(2**20, dtype=jnp.float32) for i in range(4)}
+    state = init_state(params, optax.sgd(0.1))
+    spoil = jax.jit(lambda state: jax.tree.map(lambda leaf: -leaf - 1, state), donate_argnums=0)
+    with Checkpointer(tmp_path / "new") as checkpointer:
+        checkpointer.save(state)
+        for _ in range(5):
+            state = spoil(state)
+        jax.block_until_ready(state)
+    assert_equal(restore_state(tmp_path / "new", 0, state).params, params)
+
+
+def test_best_of_equal_scores_is_the_later(tmp_path):
+    with Checkpointer(tmp_path, keep_latest=1, keep_best=1) as checkpointer:
+        for step, score in ((1, 2.0), (2, 2.0), (3, 5.0)):
+            checkpointer.save(make_state(step), score)
+    assert saved_checkpoints(tmp_path) == [(2, 2.0), (3, 5.0)]
+    assert restore_state(tmp_path, "best", make_state(0)).step == 2
+
+
+def test_no_checkpoint(tmp_path):
+    assert saved_checkpoints(tmp_path / "nowhere") == []
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(UserError, match=f"no checkpoint in {folder}: train first"):
+            restore_state(folder, "latest", make_state(0))
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_unknown_step_lists_those_there(trained):
+    with pytest.raises(UserError, match=r"checkpoint=45 is not in .*; expected .*'best' or one of \[30, 40, 50\]"):
+        restore_state(trained, 45, make_state(0))
+
+
+def test_no_best_before_the_first_evaluation(tmp_path):
+    with Checkpointer(tmp_path) as checkpointer:
+        checkpointer.save(make_state(7))
+    with pytest.raises(UserError, match="evaluated yet.*'latest'"):
+        restore_state(tmp_path, "best", make_state(0))
+
+
+@pytest.mark.parametrize(
+    ("like", "difference"),
+    [
+        (make_state(0, 4, carry={"nu": 0.0}), r"ema_params/layer/bias is bfloat16\[3\] there and bfloat16\[4\] here"),
+        (make_state(0), r"carry/nu is float32\[\] there and missing here"),
+        (make_state(0, carry={"nu": 0.0, "mu": 0.0}), r"carry/mu is missing there and float32\[\] here"),
+        (make_state(0, carry={"nu": 0}), r"carry/nu is float32\[\] there and int32\[\] here"),
+        (make_state(0, carry={"nu": 0.0}, optimizer=optax.sgd(0.1, 0.9)), r"opt_state/0/trace/layer/bias is missing"),
+    ],
+)
+def test_another_model_is_named(trained, like, difference):
+    with pytest.raises(UserError, match=rf"checkpoint 50 in .* is of another model or optimizer: {difference}"):
+        restore_state(trained, "latest", like)
+
+
+def test_a_part_that_no_checkpoint_has(tmp_path):
+    with Checkpointer(tmp_path) as checkpointer:
+        checkpointer.save(make_state(1))
+    with pytest.raises(UserError, match="checkpoint 1 in .*another model or optimizer: it has no carry"):
+        restore_parts(tmp_path, "latest", {"carry": {"nu": jnp.float32(0)}})
+
+
+@pytest.mark.parametrize(
+    "damage", ["50/params/manifest.ocdbt", "50/params/d/*", "50/params/_METADATA", "30/metrics/metrics"]
+)
+def test_a_damaged_checkpoint_is_said_to_be_unreadable(folder, damage, monkeypatch, caplog):
+    monkeypatch.setattr(reading, "READ_ATTEMPTS", 2)
+    for path in folder.glob(damage):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(UserError, match=f"a checkpoint in {folder} cannot be read") as error:
+        restore_state(folder, "latest", make_state(0, carry={"nu": 0.0}))
+    assert "\n" not in str(error.value) and not caplog.records
+
+
+def test_a_checkpoint_removed_while_it_is_read_is_looked_for_again(folder, monkeypatch):
+    restore, removed = checkpoint._restore, []
+
+    def restore_after_removal(reader, folder, which, like):
+        if not removed:
+            removed.append(shutil.rmtree(folder / "50"))
+        return restore(reader, folder, which, like)
+
+    monkeypatch.setattr(checkpoint, "_restore", restore_after_removal)
+    assert restore_state(folder, "latest", make_state(0, carry={"nu": 0.0})).step == 40
+
+
+def test_a_folder_left_by_a_killed_save_is_no_checkpoint(folder):
+    shutil.copytree(folder / "50", folder / "60.orbax-checkpoint-tmp")
+    assert saved_checkpoints(folder)[-1].step == 50
+    with Checkpointer(folder) as checkpointer:
+        checkpointer.save(make_state(60, carry={"nu": jnp.float32(60)}), 0.5)
+    assert sorted(path.name for path in folder.iterdir()) == ["50", "60"]

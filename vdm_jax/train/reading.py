@@ -1,0 +1,55 @@
+"""Reading a folder that another process may be changing, and saying in one sentence why it cannot be read."""
+
+import gc
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from vdm_jax.base.errors import UserError
+
+T = TypeVar("T")
+READ_ATTEMPTS = 4
+
+
+class Incomplete(Exception):
+    """A checkpoint without a part that was asked for: another model's, or one that is being removed."""
+
+
+def read_patiently(folder: Path, read: Callable[[], T]) -> T:
+    """`read()`, again where the training may have removed the checkpoint underneath, at last a `UserError`."""
+    with _quiet():
+        for attempt in range(READ_ATTEMPTS):
+            time.sleep(0.1 * (2**attempt - 1))
+            try:
+                return read()
+            except UserError:
+                raise
+            except Incomplete as error:
+                reason = str(error)
+            except Exception as error:  # orbax, tensorstore and json each raise their own for a file cut short
+                first_line = str(error).strip("'\" ").split("\n")[0][:120]
+                reason = f"a checkpoint in {folder} cannot be read ({type(error).__name__}: {first_line})"
+            gc.collect()  # threads of the failed read report when they are collected: here, where it is quiet
+    raise UserError(reason)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Orbax, asyncio and abandoned coroutines hold their tongues: the user gets one sentence instead."""
+    loggers = [logger for name in ("absl", "asyncio") if not (logger := logging.getLogger(name)).disabled]
+    unraisable = sys.unraisablehook
+    with warnings.catch_warnings(action="ignore"):
+        sys.unraisablehook = lambda _: None
+        for logger in loggers:
+            logger.disabled = True
+        try:
+            yield
+        finally:
+            sys.unraisablehook = unraisable
+            for logger in loggers:
+                logger.disabled = False
