@@ -1,0 +1,91 @@
+"""One self-contained HTML page from the files of a workdir alone."""
+
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+
+from vdm_jax.base.errors import UserError
+from vdm_jax.base.files import write_text
+from vdm_jax.report import numbers, pictures
+from vdm_jax.report.markup import Gallery, facts, section
+from vdm_jax.report.stylesheet import STYLE
+from vdm_jax.report.workdir import Workdir, is_number
+
+NUMBER_SECTIONS: dict[str, tuple[str, Callable[[Workdir], str]]] = {
+    "other": ("All other numbers", numbers.other_numbers),
+    "config": ("Configuration", numbers.config_section),
+    "provenance": ("Provenance", numbers.provenance_section),
+}
+PICTURE_SECTIONS: dict[str, tuple[str, Callable[[Workdir, Gallery], str]]] = {
+    "training": ("Training", pictures.training_section),
+    "rate-distortion": ("Rate and distortion", pictures.rate_distortion_section),
+    "logsnr": ("The bound by log SNR", pictures.logsnr_section),
+    "samples": ("Samples", pictures.samples_section),
+    "guided": ("Guided generation", pictures.guided_section),
+    "chain": ("Reconstruction along the chain", pictures.chain_section),
+    "code": ("The code", pictures.embedding_section),
+    "probes": ("Probes of the code", pictures.probe_section),
+}
+
+
+def write_report(workdir: str | Path) -> Path:
+    """Writes WORKDIR/report/index.html, and its figures as PNG beside it; returns the page's path.
+
+    Reads config.json, metrics.jsonl, evaluate.json, evaluate_curves.npz, embeddings.npz and samples/*.npz; a section
+    whose file is missing says which job makes it. Everything is inlined: the page can be sent as one file. Raises
+    `UserError` where there is no such folder.
+    """
+    path = Path(workdir)
+    if not path.is_dir():
+        raise UserError(f"workdir={str(path)!r} is not a folder; --jobs=train makes it")
+    run, gallery = Workdir(path), Gallery(path / "report")
+    parts = {"numbers": ("The numbers", numbers.headline(run))}
+    parts |= {name: (title, draw(run, gallery)) for name, (title, draw) in PICTURE_SECTIONS.items()}
+    parts |= {name: (title, write(run)) for name, (title, write) in NUMBER_SECTIONS.items()}
+    gallery.drop_stale()
+    index = path / "report" / "index.html"
+    write_text(index, _page(run, parts))
+    return index
+
+
+def _page(run: Workdir, parts: dict[str, tuple[str, str]]) -> str:
+    title = escape(str(run.config.get("name") or run.path.resolve().name))
+    links = "".join(f'<a href="#{name}">{escape(heading)}</a>' for name, (heading, _) in parts.items())
+    body = "\n".join(section(name, heading, html) for name, (heading, html) in parts.items())
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>{STYLE}</style>
+</head>
+<body>
+<main>
+<header><h1>{title}</h1>{facts(_header_facts(run))}<nav aria-label="Sections">{links}</nav></header>
+{body}
+</main>
+</body>
+</html>
+"""
+
+
+def _header_facts(run: Workdir) -> list[tuple[str, str]]:
+    """What the page is about: step and weights evaluated, commit, device; what nobody recorded is said to be so."""
+    origin = run.evaluate.get("provenance")
+    origin = origin if isinstance(origin, dict) else {}
+    step = run.evaluate.get("checkpoint_step")
+    if is_number(step):
+        evaluated = f"{step:,} ({run.evaluate.get('weights', 'unknown')} weights)"
+    else:
+        evaluated = "not evaluated yet"
+    data = run.config.get("data")
+    name = data.get("name") if isinstance(data, dict) else None
+    pairs = [
+        ("data", str(name or "not recorded")),
+        ("evaluated at step", evaluated),
+        ("trained", f"{run.metrics[-1]['step']:,.0f} steps" if run.metrics else "not yet"),
+        ("commit", str(origin.get("commit", "not recorded"))),
+        ("device", str(origin.get("device", "not recorded"))),
+    ]
+    return pairs + ([("time", str(origin["time"]))] if "time" in origin else [])

@@ -1,0 +1,65 @@
+"""How every figure looks: one palette, quiet axes, one size of text. No pyplot, no global state."""
+
+import io
+
+import numpy as np
+from jaxtyping import Real
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+INK, QUIET, RULE = "#26323b", "#6b7780", "#e4e8ea"
+# Okabe and Ito's colours: told apart with every common colour blindness.
+BLUE, VERMILLION, GREEN, ORANGE, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#9aa5ad"
+# Paul Tol's "muted" set and black, for up to ten classes; markers tell the classes apart a second time.
+CLASS_COLOURS = (
+    "#332288", "#CC6677", "#117733", "#DDAA33", "#44AA99", "#882255", "#88CCEE", "#999933", "#AA4499", "#222222"
+)  # fmt: skip
+CLASS_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+DPI = 200  # twice what a screen shows, so that text stays sharp on dense displays
+PANEL = (4.4, 3.3)  # inches: legible when a phone shrinks it to its own width
+
+
+def panel(*, title: str, xlabel: str, ylabel: str, size: tuple[float, float] = PANEL) -> tuple[Figure, Axes]:
+    """A figure of one panel: title at the left, two spines, a faint grid."""
+    figure = Figure(figsize=size, dpi=DPI, layout="constrained", facecolor="white")
+    axes = figure.add_subplot()
+    axes.set_title(title, loc="left", fontsize=10.5, color=INK, fontweight="bold")
+    axes.set_xlabel(xlabel, fontsize=9.5, color=INK)
+    axes.set_ylabel(ylabel, fontsize=9.5, color=INK)
+    axes.tick_params(labelsize=9, colors=QUIET, length=3, width=0.8)
+    axes.grid(color=RULE, linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(GREY)
+    return figure, axes
+
+
+def legend(axes: Axes, **kwargs: object) -> None:
+    """A legend without a box, where any labelled artist was drawn."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=True, framealpha=0.85, edgecolor="none", fontsize=9, labelcolor=INK, **kwargs)
+
+
+def say_empty(axes: Axes) -> None:
+    """Says so where there is nothing finite to draw."""
+    axes.text(0.5, 0.5, "no finite value", transform=axes.transAxes, ha="center", va="center", color=QUIET, fontsize=10)
+
+
+def finite_limits(*series: Real[np.ndarray, " _"], pad: float = 0.06) -> tuple[float, float] | None:
+    """(low, high) around every finite value, padded; None where there is none."""
+    values = np.concatenate([np.asarray(s, np.float64) for s in series]) if series else np.zeros(0)
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return None
+    low, high = float(values.min()), float(values.max())
+    margin = pad * (high - low) or pad * abs(high) or pad
+    return low - margin, high + margin
+
+
+def to_png(figure: Figure) -> bytes:
+    """The figure as PNG bytes, drawn by Agg."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=figure.dpi, metadata={"Software": None})
+    return buffer.getvalue()

@@ -1,0 +1,111 @@
+"""Reads what is in a workdir: any file may be missing, half written, or hold NaN."""
+
+import json
+import math
+import zipfile
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Workdir:
+    """The files of a run, read when asked for; None (or no rows) where a file is missing or cannot be read."""
+
+    path: Path
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """config.json, empty where there is none."""
+        return _read_json(self.path / "config.json") or {}
+
+    @cached_property
+    def evaluate(self) -> dict[str, Any]:
+        """evaluate.json, empty where there is none."""
+        return _read_json(self.path / "evaluate.json") or {}
+
+    @cached_property
+    def metrics(self) -> list[dict[str, Any]]:
+        """Rows of metrics.jsonl by step; the last one wins where a step came twice, what is no JSON is passed over."""
+        try:
+            lines = (self.path / "metrics.jsonl").read_text(errors="replace").splitlines()
+        except OSError:
+            return []
+        rows: dict[tuple[float, str], dict[str, Any]] = {}
+        for line in lines:
+            row = _parse(line)
+            if isinstance(row, dict) and is_number(row.get("step")):
+                rows[row["step"], str(row.get("split"))] = row
+        return [rows[key] for key in sorted(rows)]
+
+    def series(self, split: str, key: str) -> tuple[np.ndarray, np.ndarray]:
+        """(steps [n], values [n]) of one metric; NaN and infinity stay in, rows without the key stay out."""
+        rows = [r for r in self.metrics if r.get("split") == split and is_number(r.get(key))]
+        return np.array([r["step"] for r in rows], np.float64), np.array([r[key] for r in rows], np.float64)
+
+    def arrays(self, name: str, *required: str) -> dict[str, np.ndarray] | None:
+        """The arrays of an npz file, or None where it is missing, unreadable, or lacks one of `required`."""
+        try:
+            with np.load(self.path / name, allow_pickle=False) as file:
+                arrays = {key: file[key] for key in file.files}
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+            return None
+        return arrays if all(key in arrays for key in required) else None
+
+    @cached_property
+    def num_dims(self) -> int | None:
+        """Values in one image, from evaluate.json or from the shape of any images there are."""
+        if is_number(self.evaluate.get("num_dims")):
+            return int(self.evaluate["num_dims"])
+        for name in ("real", "prior", "aggregate"):
+            if (arrays := self.arrays(f"samples/{name}.npz", "images")) is not None:
+                return math.prod(arrays["images"].shape[1:])
+        return None
+
+    def reason(self, key: str) -> str | None:
+        """Why evaluate.json has null for `key`, in the evaluation's own words; None where it says nothing."""
+        reasons = self.evaluate.get("reasons")
+        return str(reasons[key]) if isinstance(reasons, dict) and key in reasons else None
+
+    @property
+    def is_unconditional(self) -> bool:
+        """True where the config has no encoder, or the evaluation says why there is no rate."""
+        model = self.config.get("model")
+        no_encoder = isinstance(model, dict) and model.get("encoder") == "none"
+        return no_encoder or (
+            self.evaluate.get("encoder_kl_nats") is None and self.reason("encoder_kl_nats") is not None
+        )
+
+
+def is_number(value: object) -> bool:
+    """A real number, NaN and infinity included; not a truth value."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def flatten(tree: object, prefix: str = "") -> dict[str, Any]:
+    """Nested dicts as one dict with dotted keys; lists stay whole."""
+    if not isinstance(tree, dict):
+        return {prefix: tree}
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= flatten(value, f"{prefix}.{key}" if prefix else str(key))
+    return flat
+
+
+def _parse(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        value = _parse(path.read_text(errors="replace"))
+    except OSError:
+        return None
+    return value if isinstance(value, dict) else None
