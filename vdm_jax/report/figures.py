@@ -51,11 +51,12 @@ def training_curve(
     adds an axis in bits per dimension at the right.
     """
     figure, axes = panel(title=title, xlabel="step", ylabel="nats / image", size=(3.7, 2.9))
-    axes.plot(train_steps, train, color=GREY, linewidth=1.1, label="train")
+    if len(train):
+        axes.plot(train_steps, train, color=GREY, linewidth=1.1, label="train")
     marker = "o" if len(validation) <= 60 else None
-    axes.plot(
-        validation_steps, validation, color=BLUE, linewidth=1.8, marker=marker, markersize=3.5, label="validation"
-    )
+    if len(validation):
+        dots = dict(marker=marker, markersize=3.5)
+        axes.plot(validation_steps, validation, color=BLUE, linewidth=1.8, **dots, label="validation")
     last = max([float(s[-1]) for s in (train_steps, validation_steps) if len(s)], default=0.0)
     settled = [v[s >= SETTLED * last] for s, v in ((train_steps, train), (validation_steps, validation))]
     if target is not None:
@@ -91,7 +92,7 @@ def rate_distortion(
     axes.plot(rate, distortion, color=GREY, linewidth=1.0, zorder=2, label="path")
     points = axes.scatter(rate, distortion, c=steps, cmap="cividis", s=22, zorder=3)
     bar = figure.colorbar(points, ax=axes, pad=0.03, aspect=30)
-    axes.title.set_y(1.05)
+    axes.title.set_y(1.08)  # above the levels of D + R
     bar.set_label("step", fontsize=9.5, color=INK)
     bar.ax.tick_params(labelsize=9, colors=QUIET)
     bar.outline.set_visible(False)

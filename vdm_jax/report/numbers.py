@@ -28,7 +28,7 @@ PROBED = {
     "_pca": "principal components",
     "_random_projection": "random projection",
 }
-IMAGE_METRICS = ("frechet", "psnr", "rmse", "ssim")
+IMAGE_METRICS = {"psnr": "PSNR, dB", "rmse": "RMSE", "ssim": "SSIM", "frechet": "Fréchet distance"}
 ERROR_SUFFIXES = ("_standard_error", "_se")
 ELSEWHERE = ("provenance", "reasons", "bpd", "encoder_kl_nats", "encoder_kl_bpd", "is_bound", *TERMS, *CODE)
 
@@ -84,7 +84,7 @@ def headline(workdir: Workdir) -> str:
     if not values:
         return NO_EVALUATION
     warning = "not a bound" if values.get("is_bound") is False else ""
-    name = "negative log-likelihood" if warning else "bound on −log p(x)"
+    name = "number reported" if warning else "bound on −log p(x)"
     cards = [card(name, measured(values.get("bpd"), standard_error(values, "bpd")), "bits per dimension", warning)]
     for key, title, unit in (
         ("encoder_kl_nats", "rate R, the encoder's KL", "nats per image"),
@@ -141,7 +141,7 @@ def code_table(workdir: Workdir) -> str:
 
 def image_table(workdir: Workdir) -> str:
     """Fréchet distance and per-image errors, whatever of them evaluate.json has, nested entries under dotted names."""
-    mine = {k: v for k, v in workdir.evaluate.items() if k.startswith(IMAGE_METRICS)}
+    mine = {k: v for k, v in workdir.evaluate.items() if k.startswith(tuple(IMAGE_METRICS))}
     if not mine:
         return missing("There are no image metrics yet", "evaluate")
     return table(["", ""], _flat_rows(workdir, mine), numbers=(1,))
@@ -167,7 +167,9 @@ def _flat_rows(workdir: Workdir, values: dict) -> list[list[str]]:
 def _name(workdir: Workdir, key: str, value: object) -> str:
     """The entry's name in words, and the reason under it where it has no value."""
     why = workdir.reason(key) if value is None else None
-    name = escape(CODE.get(key) or key.replace("frechet", "Fréchet").replace(".", ": ").replace("_", " "))
+    name = escape(
+        (CODE | IMAGE_METRICS).get(key) or key.replace("frechet", "Fréchet").replace(".", ": ").replace("_", " ")
+    )
     return f'{name}<br><span class="reason">{escape(why)}</span>' if why else name
 
 

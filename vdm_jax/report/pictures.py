@@ -52,8 +52,8 @@ def rate_distortion_section(workdir: Workdir, gallery: Gallery) -> str:
     return figure(
         [panel(gallery.save("rate_distortion", drawn), alt="distortion against rate over training")],
         f"Distortion against rate on {split} {what} in nats per image, dark early and yellow late in training "
-        "(the first fifth may lie outside the frame); the star is the last, and along a dotted line D + R stays the "
-        "same.",
+        "(the first fifth may lie outside the frame); the star is the last, and along a dotted line "
+        "D\u00a0+\u00a0R stays the same.",
     )
 
 
