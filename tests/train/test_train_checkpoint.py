@@ -171,3 +171,13 @@ def test_a_folder_left_by_a_killed_save_is_no_checkpoint(folder):
     with Checkpointer(folder) as checkpointer:
         checkpointer.save(make_state(60, carry={"nu": jnp.float32(60)}), 0.5)
     assert sorted(path.name for path in folder.iterdir()) == ["50", "60"]
+
+
+def test_a_checkpoint_half_removed_when_its_training_was_killed_is_swept_away(folder):
+    shutil.rmtree(folder / "40" / "params")
+    (folder / "40" / "metrics" / "metrics").unlink()
+    like = make_state(0, carry={"nu": 0.0})
+    with Checkpointer(folder) as checkpointer:
+        assert checkpointer.restore(like).step == 50
+        checkpointer.save(make_state(60, carry={"nu": 60.0}), 2.0)
+    assert saved_checkpoints(folder) == [(30, 1.0), (50, None), (60, 2.0)]

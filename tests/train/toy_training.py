@@ -1,4 +1,4 @@
-"""A training small enough to be killed often: `python toy_training.py WORKDIR [NUM_STEPS [SECONDS_A_CALL]]`.
+"""A training small enough to be killed often: `python toy_training.py WORKDIR [SECONDS_A_CALL]`.
 
 A noisy linear regression with AdamW, EMA and a carry, every draw from a seed; resumes from what WORKDIR holds.
 Prints "done" or "stopped" at the end.
@@ -6,6 +6,8 @@ Prints "done" or "stopped" at the end.
 
 import sys
 import time
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import jax
@@ -22,7 +24,7 @@ from vdm_jax.train.state import TrainState, init_state
 from vdm_jax.train.step import make_train_step
 
 BATCH_SIZE = 8
-NUM_STEPS = 120
+NUM_STEPS = 64
 STEPS_PER_CALL = 2
 
 
@@ -30,14 +32,6 @@ def make_data() -> dict[str, np.ndarray]:
     generator = np.random.default_rng(0)
     x = generator.normal(size=(64, 4)).astype(np.float32)
     return {"x": x, "y": x @ np.arange(12, dtype=np.float32).reshape(4, 3)}
-
-
-def make_params() -> dict[str, jax.Array]:
-    return {"kernel": jnp.zeros((4, 3)), "bias": jnp.zeros((1, 3))}
-
-
-def make_carry() -> dict[str, jax.Array]:
-    return {"mean_loss": jnp.zeros(())}
 
 
 def batch_fn(data, step):
@@ -56,19 +50,10 @@ def update_carry(carry, metrics, step):
     return {"mean_loss": 0.9 * carry["mean_loss"] + 0.1 * metrics["loss"]}
 
 
-def make_state(optimizer, mesh) -> TrainState:
-    return replicate(init_state(make_params(), optimizer, make_carry()), mesh)
-
-
-def evaluate(state: TrainState) -> dict[str, float]:
-    data = make_data()
-    error = data["x"] @ np.asarray(state.ema_params["kernel"]) + np.asarray(state.ema_params["bias"]) - data["y"]
-    return {"score": float(np.mean(error**2))}
-
-
-def train(workdir: Path, num_steps: int = NUM_STEPS, seconds_a_call: float = 0.0) -> Result:
+def make_parts(loss_fn=loss_fn, steps_per_call: int = STEPS_PER_CALL):
+    """-> the optimizer, the compiled step and the data on its devices."""
     mesh = make_mesh()
-    optimizer = make_optimizer(0.05, num_steps=NUM_STEPS, warmup_steps=5)
+    optimizer = make_optimizer(0.5, num_steps=NUM_STEPS, warmup_steps=5)
     step = make_train_step(
         loss_fn,
         optimizer,
@@ -77,25 +62,47 @@ def train(workdir: Path, num_steps: int = NUM_STEPS, seconds_a_call: float = 0.0
         batch_fn=batch_fn,
         update_carry=update_carry,
         ema_decay=0.9,
-        steps_per_call=STEPS_PER_CALL,
+        steps_per_call=steps_per_call,
     )
-    data = replicate(make_data(), mesh)
+    return optimizer, step, replicate(make_data(), mesh)
+
+
+def initial_state() -> TrainState:
+    params = {"kernel": jnp.zeros((4, 3)), "bias": jnp.zeros((1, 3))}
+    return replicate(init_state(params, make_parts()[0], {"mean_loss": jnp.zeros(())}), make_mesh())
+
+
+def evaluate(state: TrainState) -> dict[str, float]:
+    data = make_data()
+    error = data["x"] @ np.asarray(state.ema_params["kernel"]) + np.asarray(state.ema_params["bias"]) - data["y"]
+    return {"score": float(np.mean(error**2))}
+
+
+def train(
+    workdir: Path,
+    num_steps: int = NUM_STEPS,
+    *,
+    loss_fn=loss_fn,
+    steps_per_call: int = STEPS_PER_CALL,
+    log_every: int = 4,
+    at_call: Callable[[int], None] = lambda call: None,
+) -> Result:
+    _, step, data = make_parts(loss_fn, steps_per_call)
+    calls = count()
 
     def one_call(state):
-        time.sleep(seconds_a_call)
+        at_call(next(calls))
         return step(state, data)
 
-    state = make_state(optimizer, mesh)
     with Checkpointer(workdir / "checkpoints", keep_latest=2, keep_best=1) as checkpointer:
-        if checkpointer.saved():
-            state = checkpointer.restore(state)
+        state = initial_state()
         return run(
-            state,
+            checkpointer.restore(state) if checkpointer.saved() else state,
             one_call,
             num_steps=num_steps,
             batch_size=BATCH_SIZE,
-            steps_per_call=STEPS_PER_CALL,
-            log_every=4,
+            steps_per_call=steps_per_call,
+            log_every=log_every,
             eval_every=12,
             checkpoint_every=8,
             evaluate=evaluate,
@@ -105,5 +112,5 @@ def train(workdir: Path, num_steps: int = NUM_STEPS, seconds_a_call: float = 0.0
 
 
 if __name__ == "__main__":
-    numbers = [float(number) for number in sys.argv[2:]]
-    print(train(Path(sys.argv[1]), int(numbers[0]) if numbers else NUM_STEPS, *numbers[1:]).status)
+    pause = float(sys.argv[2]) if len(sys.argv) > 2 else 0.0
+    print(train(Path(sys.argv[1]), at_call=lambda call: time.sleep(pause)).status)

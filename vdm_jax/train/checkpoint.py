@@ -41,6 +41,8 @@ class Checkpointer:
     """Saves while training; keeps the latest `keep_latest` and the `keep_best` of lowest score. One writer a folder."""
 
     def __init__(self, folder: str | Path, *, keep_latest: int = 2, keep_best: int = 1):
+        if keep_latest < 1:
+            raise UserError(f"keep_latest={keep_latest}; expected at least 1")
         policies = ocp.training.preservation_policies
         best = policies.BestN(get_metric_fn=_goodness, n=keep_best, keep_checkpoints_without_metrics=False)
         self.folder = Path(folder).absolute()

@@ -1,5 +1,6 @@
 """How far a training is: a bar in a terminal, a few lines in a file."""
 
+import math
 import sys
 import time
 
@@ -29,7 +30,8 @@ class Progress:
 
     def show(self, loss: float, images_per_second: float) -> None:
         """The numbers of the steps since the last time; a rate that is not known yet is nan."""
-        numbers = f"loss {loss:.4g}, {images_per_second:.0f} images/s"
+        rate = "" if math.isnan(images_per_second) else f", {images_per_second:.0f} images/s"
+        numbers = f"loss {loss:.4g}{rate}"
         if self._bar is not None:
             self._bar.set_postfix_str(numbers)
         elif self.step == self.num_steps or (self.step - self._last_line) * LINES_IN_A_FILE >= self.num_steps:
