@@ -107,7 +107,7 @@ def test_captions_say_the_areas(bare):
     logsnr = np.linspace(8, -2, 11)
     np.savez(bare / "evaluate_curves.npz", logsnr=logsnr, own=np.full(11, 2.0), shuffled=np.full(11, 2.5))
     text = report(bare).sections["logsnr"]
-    assert "20.0 nats per image" in text and "5.0 nats (w of other images)" in text
+    assert "20.0 nats per image" in text and "up to 5.0 nats (w of other images)" in text
 
 
 def test_what_is_no_bound_is_labelled(bare):

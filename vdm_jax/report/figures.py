@@ -86,13 +86,11 @@ def rate_distortion(
     The frame is fitted to the path after the first fifth of the steps.
     """
     title = "Rate and distortion over training"
-    figure, axes = panel(
-        title=title, xlabel="rate R, nats / image", ylabel="distortion D, nats / image", size=(5.8, 4.1)
-    )
+    across_label, up_label = "rate R, nats / image", "distortion D, nats / image"
+    figure, axes = panel(title=title, xlabel=across_label, ylabel=up_label, size=(5.8, 4.1), title_pad=18.0)
     axes.plot(rate, distortion, color=GREY, linewidth=1.0, zorder=2, label="path")
     points = axes.scatter(rate, distortion, c=steps, cmap="cividis", s=22, zorder=3)
     bar = figure.colorbar(points, ax=axes, pad=0.03, aspect=30)
-    axes.title.set_y(1.08)  # above the levels of D + R
     bar.set_label("step", fontsize=9.5, color=INK)
     bar.ax.tick_params(labelsize=9, colors=QUIET)
     bar.outline.set_visible(False)

@@ -19,11 +19,13 @@ DPI = 200  # twice what a screen shows, so that text stays sharp on dense displa
 PANEL = (4.4, 3.3)  # inches: legible when a phone shrinks it to its own width
 
 
-def panel(*, title: str, xlabel: str, ylabel: str, size: tuple[float, float] = PANEL) -> tuple[Figure, Axes]:
-    """A figure of one panel: title at the left, two spines, a faint grid."""
+def panel(
+    *, title: str, xlabel: str, ylabel: str, size: tuple[float, float] = PANEL, title_pad: float = 6.0
+) -> tuple[Figure, Axes]:
+    """A figure of one panel: title at the left (`title_pad` points above the frame), two spines, a faint grid."""
     figure = Figure(figsize=size, dpi=DPI, layout="constrained", facecolor="white")
     axes = figure.add_subplot()
-    axes.set_title(title, loc="left", fontsize=10.5, color=INK, fontweight="bold")
+    axes.set_title(title, loc="left", fontsize=10.5, color=INK, fontweight="bold", pad=title_pad)
     axes.set_xlabel(xlabel, fontsize=9.5, color=INK)
     axes.set_ylabel(ylabel, fontsize=9.5, color=INK)
     axes.tick_params(labelsize=9, colors=QUIET, length=3, width=0.8)
