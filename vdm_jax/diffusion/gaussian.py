@@ -59,7 +59,7 @@ def step_variance(gamma_s: Float[Array, "*shape"], gamma_t: Float[Array, "*shape
     return -jnp.expm1(jax.nn.log_sigmoid(-gamma_t) - jax.nn.log_sigmoid(-gamma_s))
 
 
-def kl_to_standard_normal(mean: Float[Array, "*shape"], log_variance: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+def kl_to_standard_normal(mean: Float[Array, "*shape"], log_variance: Float[Array, "..."]) -> Float[Array, "*shape"]:
     """KL(N(mean, exp(log_variance)) || N(0, 1)) = ½ (mean² + variance - log variance - 1), nats per value.
 
     expm1 keeps the digits where the variance is near 1, as it is for q(z_1 | x).

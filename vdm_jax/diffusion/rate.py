@@ -106,16 +106,17 @@ class NoRate(RateMode):
 class TargetRate(RateMode):
     """min D subject to R = `target` nats: beta is the Lagrange multiplier, found in log space by a PI controller.
 
-    log beta = integral + gain e,   integral += integral_rate e,   e = clip(R_smooth/target - 1, -1, 1).
+    log beta = integral + gain e,   integral += integral_rate max(e, -0.2),   e = min(R_smooth/target - 1, 1).
 
     The integral is dual ascent on log beta: it stops only where R = target. The encoder answers a change of beta after
     tens of steps, and dual ascent alone then oscillates; the proportional part damps it. The rate
-    of a code falls by about half a nat a dimension for each unit of log beta: in log space one gain fits.
+    of a code falls by about half a nat a dimension for each unit of log beta: in log space one gain fits. Far below the
+    target, as before the network has learned to read w, the integral falls slowly, so as not to wind up.
     """
 
     target: float = 10.0
     gain: float = 3.0
-    integral_rate: float = 0.01
+    integral_rate: float = 0.03
     smoothing: float = 0.9
     beta_init: float = 0.1
     beta_range: tuple[float, float] = (1e-4, 1e4)
@@ -128,11 +129,11 @@ class TargetRate(RateMode):
         return {"integral": jnp.log(jnp.float32(self.beta_init)), "smooth_kl": jnp.float32(self.target)}
 
     def multiplier(self, carry: Carry, step: Step) -> Float[Array, ""]:
-        return jnp.exp(carry["integral"] + self.gain * self._error(carry))
+        return jnp.exp(carry["integral"] + self.gain * self._error(carry["smooth_kl"]))
 
     def update(self, carry: Carry, mean_kl: Float[Array, ""], step: Step) -> Carry:
         smooth_kl = self.smoothing * carry["smooth_kl"] + (1 - self.smoothing) * mean_kl
-        integral = carry["integral"] + self.integral_rate * self._error({"smooth_kl": smooth_kl})
+        integral = carry["integral"] + self.integral_rate * jnp.maximum(self._error(smooth_kl), -0.2)
         low, high = self.beta_range
         return {"integral": jnp.clip(integral, jnp.log(low), jnp.log(high)), "smooth_kl": smooth_kl}
 
@@ -140,8 +141,8 @@ class TargetRate(RateMode):
         """D + R among the checkpoints whose rate is within 5% of the target; 100 nats for each nat outside."""
         return distortion + rate + 100 * max(0.0, abs(rate - self.target) - 0.05 * self.target)
 
-    def _error(self, carry: Carry) -> Float[Array, ""]:
-        return jnp.clip(carry["smooth_kl"] / self.target - 1, -1.0, 1.0)
+    def _error(self, smooth_kl: Float[Array, ""]) -> Float[Array, ""]:
+        return jnp.minimum(smooth_kl / self.target - 1, 1.0)  # the KL is positive: -1 at least
 
 
 RATE_MODES = {

@@ -39,13 +39,13 @@ def sample(
         x_hat = x_of_eps(eps_fn(z_t, jnp.full(z_t.shape[0], t)), z_t, gamma_t)
         here = Here(z_t, x_hat, jnp.where(i == 0, x_hat, x_hat_before), gamma_s, gamma_t, gamma_before)
         z_s = step(jax.random.fold_in(key, i), here)
-        return (z_s, x_hat, kept.at[slot].set(z_s, mode="drop")), None
+        return (z_s, x_hat, kept.at[slot].set(z_s)), None
 
-    kept = jnp.zeros((len(keep or ()), *z.shape), z.dtype).at[slots[0]].set(z, mode="drop")
+    kept = jnp.zeros((len(keep or ()) + 1, *z.shape), z.dtype).at[slots[0]].set(z)
     before = jnp.concatenate([gammas[:1], gammas[:-2]])
     inputs = jnp.arange(times.size - 1), slots[1:], times[:-1], before, gammas[:-1], gammas[1:]
     (z_0, _, kept), _ = jax.lax.scan(body, (z, jnp.zeros_like(z), kept), inputs)
-    return z_0 if keep is None else (z_0, kept)
+    return z_0 if keep is None else (z_0, kept[:-1])
 
 
 class Here(NamedTuple):
@@ -126,7 +126,7 @@ SPACINGS = {"time": _even_in_time, "logsnr": _even_in_logsnr}
 
 
 def _slots(keep: tuple[int, ...], num_times: int) -> np.ndarray:
-    """Where z at times[i] goes among the kept ones; one past the end, which is dropped, for those not kept."""
+    """Where z at times[i] goes among the kept ones; one past the end, which is thrown away, for the others."""
     slots = np.full(num_times, len(keep))
     slots[list(keep)] = np.arange(len(keep))
     return slots

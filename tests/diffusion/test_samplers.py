@@ -1,0 +1,102 @@
+"""Samplers against exactly solvable data and the papers' own formulas."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from gaussian_data import exact_eps_fn, marginal_variance, point_eps_fn
+
+from vdm_jax.base.errors import UserError
+from vdm_jax.diffusion.gaussian import x_of_eps
+from vdm_jax.diffusion.samplers import SAMPLERS, Here, ancestral, ancestral_beta, make_times, sample
+from vdm_jax.diffusion.schedules import make_schedule
+
+LINEAR = make_schedule("linear")
+
+
+@pytest.mark.parametrize("spacing", ["time", "logsnr"])
+@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+def test_a_gaussian_recovers_its_moments(key, sampler, spacing):
+    schedule = make_schedule("cosine_continuous")
+    z_1 = jax.random.normal(key, (20_000, 1))
+    times = make_times(schedule, 400, spacing)
+    z_0, kept = sample(jax.random.key(1), exact_eps_fn(schedule), schedule, z_1, times, sampler, keep=(0, 200, 400))
+    assert np.array_equal(kept[0], z_1) and np.array_equal(kept[-1], z_0)
+    for z, t in zip(kept, times[jnp.array([0, 200, 400])], strict=True):
+        np.testing.assert_allclose(z.mean(), 0, atol=0.03)
+        np.testing.assert_allclose(z.var(), marginal_variance(schedule.gamma(t)), rtol=0.05)
+
+
+@pytest.mark.parametrize(("sampler", "order"), [("ddim", 1), ("dpmpp_2m", 2)])
+def test_observed_order_of_convergence(sampler, order):
+    """Halving the steps against the exact solution z_0 = z_1 √(Var z_0/Var z_1) of the probability-flow ODE."""
+    with jax.enable_x64(True):
+        z_1 = jnp.full((1, 1), 1.3)
+        exact = 1.3 * jnp.sqrt(marginal_variance(LINEAR.gamma(0.0)) / marginal_variance(LINEAR.gamma(1.0)))
+        errors = []
+        for num_steps in (80, 160, 320):
+            times = make_times(LINEAR, num_steps)
+            z_0 = sample(jax.random.key(0), exact_eps_fn(LINEAR), LINEAR, z_1, times, sampler)
+            errors.append(float(abs(z_0 - exact)[0, 0]))
+    observed = np.log2(np.array(errors[:-1]) / errors[1:])
+    np.testing.assert_allclose(observed, order, atol=0.15)
+
+
+def test_on_a_table_ancestral_sampling_is_ddpm(key):
+    """DDPM's own letters, in float64: mean (z - beta eps_hat/√(1 - abar))/√(1 - beta), variance beta_tilde or beta."""
+    betas = np.linspace(1e-4, 0.02, 1000)
+    abar = np.cumprod(1 - betas)
+    gammas = make_schedule("ddpm_linear").gamma(jnp.arange(1, 1001) / 1000)
+    z, eps_hat = jax.random.normal(key, (2, 5, 3))
+    noise_key = jax.random.key(1)
+    noise = np.float64(jax.random.normal(jax.random.clone(noise_key), z.shape))
+    for i in (1, 30, 500, 999):
+        mean = (np.float64(z) - betas[i] * np.float64(eps_hat) / np.sqrt(1 - abar[i])) / np.sqrt(1 - betas[i])
+        beta_tilde = (1 - abar[i - 1]) / (1 - abar[i]) * betas[i]
+        here = Here(z, x_of_eps(eps_hat, z, gammas[i]), z, gammas[i - 1], gammas[i], gammas[i])
+        for step, variance in ((ancestral, beta_tilde), (ancestral_beta, betas[i])):
+            ours = step(jax.random.clone(noise_key), here)
+            np.testing.assert_allclose(ours, mean + np.sqrt(variance) * noise, atol=5e-5)
+
+
+@pytest.mark.parametrize("name", ["ddpm_linear", "cosine", "dirac"])
+@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+def test_down_to_no_noise_a_known_point_is_met(key, sampler, name):
+    """The last step into t = 0 returns x_hat; nothing becomes NaN, also where a table's steps carry no noise."""
+    schedule = make_schedule(name, num_steps=50, **({"t2": 0.9} if name == "dirac" else {}))
+    point = jnp.array([[0.3, -0.9]])
+    # Where there is no noise the exact eps_hat is 0/0: the network there says anything finite.
+    eps_fn = lambda z, t: jnp.nan_to_num(point_eps_fn(schedule, point)(z, t))  # noqa: E731
+    times = jnp.arange(50, -1, -1) / 50
+    z_0 = sample(key, eps_fn, schedule, jax.random.normal(jax.random.key(1), (4, 2)), times, sampler)
+    np.testing.assert_allclose(z_0, jnp.broadcast_to(point, (4, 2)), atol=1e-3)
+
+
+def test_sampling_from_a_noised_image_starts_there(key):
+    z = jnp.full((2, 2), 0.5)
+    times = jnp.array([0.4, 0.3])
+    z_s = sample(key, exact_eps_fn(LINEAR), LINEAR, z, times, "ddim")
+    ratio = jnp.sqrt(marginal_variance(LINEAR.gamma(times[1])) / marginal_variance(LINEAR.gamma(times[0])))
+    np.testing.assert_allclose(z_s, 0.5 * ratio, rtol=0.1)
+
+
+def test_times_descend_over_the_whole_schedule():
+    for spacing in ("time", "logsnr"):
+        times = np.asarray(make_times(LINEAR, 7, spacing))
+        np.testing.assert_allclose(times, np.linspace(1, 0, 8), atol=1e-5)  # a linear gamma: both are the same
+    gammas = make_schedule("cosine_continuous").gamma(make_times(make_schedule("cosine_continuous"), 10, "logsnr"))
+    np.testing.assert_allclose(np.diff(gammas), np.diff(gammas).mean(), rtol=1e-3)
+
+
+def test_times_of_a_table_are_entries_of_it():
+    table = make_schedule("ddpm_linear")
+    i = np.asarray(make_times(table, 30)) * 1000
+    np.testing.assert_allclose(i, np.round(i), atol=1e-3)
+    assert i[0] == 1000 and i[-1] == pytest.approx(1) and len(make_times(table, 999)) == 1000
+    with pytest.raises(UserError, match="only 1000 entries"):
+        make_times(table, 1000)
+
+
+def test_a_mistyped_sampler_is_named(key):
+    with pytest.raises(UserError, match="did you mean 'ancestral'"):
+        sample(key, exact_eps_fn(LINEAR), LINEAR, jnp.zeros((1, 1)), make_times(LINEAR, 2), "ancestrl")

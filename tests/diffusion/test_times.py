@@ -1,0 +1,34 @@
+"""Times are uniform one by one, and even together."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vdm_jax.diffusion.times import draw_times, stratified_steps, stratified_times
+
+
+def test_one_time_falls_in_every_stratum(key):
+    t = np.sort(stratified_times(key, 64))
+    assert t[0] >= 0 and t[-1] < 1
+    np.testing.assert_allclose(np.diff(t), 1 / 64, atol=1e-6)
+
+
+def test_each_time_is_uniform(key):
+    t = jax.vmap(lambda k: stratified_times(k, 3))(jax.random.split(key, 20_000))
+    counts = jax.vmap(lambda column: jnp.histogram(column, bins=10, range=(0.0, 1.0))[0], in_axes=1)(t)
+    np.testing.assert_allclose(counts, 2000, atol=200)
+
+
+@pytest.mark.parametrize(("batch_size", "num_steps"), [(12, 4), (1, 1000), (64, 1000)])
+def test_steps_lie_on_the_chain(key, batch_size, num_steps):
+    i = np.asarray(stratified_steps(key, batch_size, num_steps) * num_steps)
+    np.testing.assert_allclose(i, np.round(i), atol=1e-3)
+    assert i.min() >= 0.999 and i.max() <= num_steps + 1e-3
+    if batch_size == 12:
+        assert np.array_equal(np.bincount(np.round(i).astype(int)), [0, 3, 3, 3, 3])
+
+
+def test_draw_times_follows_the_chain(key):
+    assert np.array_equal(draw_times(key, 8, None), stratified_times(jax.random.clone(key), 8))
+    assert np.array_equal(draw_times(jax.random.clone(key), 8, 10), stratified_steps(jax.random.clone(key), 8, 10))
