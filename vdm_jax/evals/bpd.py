@@ -1,0 +1,107 @@
+"""The bound over a whole split, with several noise passes, so that its error is one over images."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int32, Integer, Key, PyTree
+
+from vdm_jax.base.errors import UserError
+from vdm_jax.base.keys import named_key
+
+TermsFn = Callable[[Any, Key[Array, " b"], Float[Array, " b"], Any], dict[str, Float[Array, "b ..."]]]
+
+
+class Estimate(NamedTuple):
+    """Each quantity by its name, float64. A quantity of shape [B, ...] in a batch is [N, ...] here, then [...]."""
+
+    per_image: dict[str, np.ndarray]  # [N, ...], the average over the passes
+    mean: dict[str, np.ndarray]  # [...], over images
+    standard_error: dict[str, np.ndarray]  # [...], of that mean: deviation over images / sqrt(N)
+    num_images: int
+    passes: int
+
+
+def evaluate_bound(
+    terms_fn: TermsFn,
+    params: PyTree,
+    data: PyTree,
+    *,
+    passes: int,
+    batch_size: int,
+    key: Key[Array, ""],
+    progress: Callable[[range], Iterable[int]] = iter,
+) -> Estimate:
+    """Averages `terms_fn(params, keys [B], t [B], batch) -> {name: [B, ...]}` over all N images and all passes.
+
+    data: a pytree of arrays with N in front (levels; or levels with labels, with codes, with another image's levels);
+    `batch` is its slice. Image n in pass p has its own key and the time `image_times` gives it: nothing depends on
+    `batch_size` but the rounding. A function of one image becomes a `terms_fn` by `jax.vmap(..., (None, 0, 0, 0))`;
+    a chain of T steps takes `i = 1 + floor(t T)`.
+    A curve is a term of shape [B, M]. The last batch is filled up with copies, which are dropped again. What is
+    compiled is kept for the next call with the same `terms_fn` object and shapes. `progress` wraps the range of
+    batches (tqdm). The standard error takes images as independent; the stratified times make it an upper estimate.
+    """
+    data = jax.tree.map(np.asarray, data)
+    sizes = {len(leaf) for leaf in jax.tree.leaves(data)}
+    if len(sizes) != 1 or passes < 1 or batch_size < 1:
+        raise UserError(
+            f"passes={passes}, batch_size={batch_size}, {sorted(sizes)} images; expected at least 1, one size"
+        )
+    num_images = sizes.pop()
+    batch_size = min(batch_size, num_images)
+    sums: dict[str, np.ndarray] = {}
+    for start in progress(range(0, num_images, batch_size)):
+        stop = min(start + batch_size, num_images)
+        indices = np.minimum(np.arange(start, start + batch_size), num_images - 1).astype(np.int32)
+        batch = jax.tree.map(lambda leaf, chosen=indices: leaf[chosen], data)
+        for p in range(passes):
+            for name, values in _terms(terms_fn, params, key, p, indices, batch, num_images, passes).items():
+                total = sums.setdefault(name, np.zeros((num_images, *values.shape[1:])))
+                total[start:stop] += np.asarray(values, np.float64)[: stop - start]
+    return summarise({name: total / passes for name, total in sums.items()}, passes)
+
+
+def summarise(per_image: dict[str, Float[np.ndarray, "n ..."]], passes: int) -> Estimate:
+    """Means over images and their standard errors (0 for a single image)."""
+    num_images = len(next(iter(per_image.values())))
+    spread = {name: values.std(0, ddof=1 if num_images > 1 else 0) for name, values in per_image.items()}
+    return Estimate(
+        per_image,
+        mean={name: values.mean(0) for name, values in per_image.items()},
+        standard_error={name: values / np.sqrt(num_images) for name, values in spread.items()},
+        num_images=num_images,
+        passes=passes,
+    )
+
+
+def image_times(
+    key: Key[Array, ""], p: Integer[Array, ""] | int, indices: Int32[Array, " b"], num_images: int, passes: int
+) -> Float[Array, " b"]:
+    """Times in [0, 1) of the images `indices` in pass p: `t = mod((p + u_p) / P + n / N, 1)`, u_p uniform on [0, 1].
+
+    Stratified both ways: the N images of a pass stand 1/N apart, and the P times of an image fall into P equal parts
+    of the circle. Each single t is uniform over `key` and a random image, so the average is unbiased.
+    """
+    u = jax.random.uniform(named_key(jax.random.fold_in(key, p), "times"))
+    return jnp.mod((p + u) / passes + indices.astype(jnp.float32) / num_images, 1.0)
+
+
+@partial(jax.jit, static_argnums=(0, 6, 7))
+def _terms(
+    terms_fn: TermsFn,
+    params: PyTree,
+    key: Key[Array, ""],
+    p: Integer[Array, ""],
+    indices: Int32[Array, " b"],
+    batch: PyTree,
+    num_images: int,
+    passes: int,
+) -> dict[str, Float[Array, "b ..."]]:
+    """The terms of one batch in pass p."""
+    pass_key = jax.random.fold_in(named_key(key, "noise"), p)
+    keys = jax.vmap(partial(jax.random.fold_in, pass_key))(indices)
+    return terms_fn(params, keys, image_times(key, p, indices, num_images, passes), batch)

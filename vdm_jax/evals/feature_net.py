@@ -1,0 +1,118 @@
+"""A small classifier trained on the data set itself: its features carry the Fréchet distance, its classes judge."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Integer, Key, PyTree
+
+from vdm_jax.base.errors import UserError
+from vdm_jax.base.images import to_pixels
+from vdm_jax.base.keys import named_key
+from vdm_jax.base.pytrees import fingerprint
+from vdm_jax.evals.frechet import FeatureNetwork
+
+NUM_STEPS = 500
+BATCH_SIZE = 64
+LEARNING_RATE = 2e-3
+WEIGHT_DECAY = 1e-3
+
+Levels = Integer[np.ndarray, "n h w c"]
+Labels = Integer[np.ndarray, " n"]
+# (params, x [B, H, W, C], *, key=None) -> (logits [B, K], features [B, F])
+Apply = Callable[..., tuple[Float[Array, "b k"], Float[Array, "b f"]]]
+
+
+class FeatureNet(NamedTuple):
+    """A trained classifier and what must be said beside every score that it gives."""
+
+    apply: Apply
+    params: PyTree
+    pixel_values: Float[np.ndarray, " k"]
+    network: FeatureNetwork
+    test_accuracy: float
+
+
+def train_feature_net(
+    model: Any,
+    data_name: str,
+    pixel_values: Float[np.ndarray, " k"],
+    train: tuple[Levels, Labels | None],
+    test: tuple[Levels, Labels | None],
+    *,
+    key: Key[Array, ""],
+    num_steps: int = NUM_STEPS,
+    progress: Callable[[range], Iterable[int]] = iter,
+) -> FeatureNet:
+    """AdamW, cosine decay from 2e-3, batches of 64 drawn with replacement; a function of `key` alone.
+
+    model: `init(key) -> params` and `apply(params, x, *, key=None) -> (logits, features)`, a key for dropout.
+    500 steps reach about .98 on digits and .97 on MNIST (widths of 32), in 5 and 40 seconds on two CPU cores. Every
+    step is one call: inside a loop of XLA's the CPU computes the convolutions' weight gradients ten times slower.
+    Raises `UserError` for unlabelled data.
+    """
+    if train[1] is None or test[1] is None:
+        raise UserError(f"no labels in {data_name!r}: a classifier for the Fréchet distance needs them")
+    optimizer = optax.adamw(optax.cosine_decay_schedule(LEARNING_RATE, num_steps), weight_decay=WEIGHT_DECAY)
+    params = model.init(named_key(key, "feature_net_init"))
+    state = (params, optimizer.init(params))
+    images, labels, values = (jnp.asarray(array) for array in (*train, pixel_values))
+    step = jax.jit(partial(_step, model.apply, optimizer), donate_argnums=0)
+    for i in progress(range(num_steps)):
+        state = step(state, jax.random.fold_in(named_key(key, "feature_net_step"), i), images, labels, values)
+    network = FeatureNetwork(f"classifier trained on {data_name}", fingerprint(state[0]), resize="none")
+    net = FeatureNet(model.apply, state[0], np.asarray(pixel_values), network, test_accuracy=float("nan"))
+    return net._replace(test_accuracy=float(np.mean(predict_labels(net, test[0]) == test[1])))
+
+
+def compute_features(net: FeatureNet, levels: Levels, batch_size: int = 500) -> Float[np.ndarray, "n f"]:
+    """The network's features of images given as levels, batch by batch."""
+    return _in_batches(net, levels, batch_size)[1]
+
+
+def predict_labels(net: FeatureNet, levels: Levels, batch_size: int = 500) -> Integer[np.ndarray, " n"]:
+    """The most likely class of each image."""
+    return _in_batches(net, levels, batch_size)[0].argmax(1)
+
+
+def _step(
+    apply: Apply,
+    optimizer: optax.GradientTransformation,
+    state: tuple[PyTree, PyTree],
+    key: Key[Array, ""],
+    images: Integer[Array, "n h w c"],
+    labels: Integer[Array, " n"],
+    pixel_values: Float[Array, " k"],
+) -> tuple[PyTree, PyTree]:
+    """One update on a batch drawn from the whole training set, which lives on the device."""
+    params, optimizer_state = state
+    chosen = jax.random.randint(named_key(key, "batch"), (BATCH_SIZE,), 0, len(images))
+
+    def loss(params: PyTree) -> Float[Array, ""]:
+        logits, _ = apply(params, to_pixels(images[chosen], pixel_values), key=named_key(key, "dropout"))
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels[chosen]).mean()
+
+    updates, optimizer_state = optimizer.update(jax.grad(loss)(params), optimizer_state, params)
+    return optax.apply_updates(params, updates), optimizer_state
+
+
+@partial(jax.jit, static_argnums=0)
+def _forward(
+    apply: Apply, params: PyTree, levels: Integer[Array, "b h w c"], pixel_values: Float[Array, " k"]
+) -> tuple[Float[Array, "b k"], Float[Array, "b f"]]:
+    return apply(params, to_pixels(levels, pixel_values))
+
+
+def _in_batches(net: FeatureNet, levels: Levels, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Logits [N, K] and features [N, F]; the last batch is filled up with copies, so one program serves all."""
+    batch_size = min(batch_size, len(levels))
+    parts = []
+    for start in range(0, len(levels), batch_size):
+        indices = np.minimum(np.arange(start, start + batch_size), len(levels) - 1)
+        parts.append(jax.device_get(_forward(net.apply, net.params, levels[indices], net.pixel_values)))
+    logits, features = (np.concatenate(arrays)[: len(levels)] for arrays in zip(*parts, strict=True))
+    return logits, features

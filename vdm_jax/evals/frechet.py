@@ -1,0 +1,73 @@
+"""The Fréchet distance between two sets of features, never without N, the network and the real-vs-real floor."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from vdm_jax.base.errors import UserError
+
+
+class FeatureNetwork(NamedTuple):
+    """What made the features: a score is comparable only with scores of the same three."""
+
+    name: str  # "classifier trained on digits": the score is named after it
+    hash: str  # of its parameters
+    resize: str  # what happened to the images first: "none", "28x28 bilinear"
+
+
+def moments(features: Float[np.ndarray, "n f"]) -> tuple[Float[np.ndarray, " f"], Float[np.ndarray, "f f"]]:
+    """Mean and covariance (divided by n - 1), float64."""
+    if len(features) < 2:
+        raise UserError(f"{len(features)} image(s) for a Fréchet distance; a covariance needs at least 2")
+    features = np.asarray(features, np.float64)
+    mean = features.mean(0)
+    centred = features - mean
+    return mean, centred.T @ centred / (len(features) - 1)
+
+
+def gaussian_distance(
+    mean_1: Float[np.ndarray, " f"],
+    covariance_1: Float[np.ndarray, "f f"],
+    mean_2: Float[np.ndarray, " f"],
+    covariance_2: Float[np.ndarray, "f f"],
+) -> float:
+    """`||m1 - m2||² + tr S1 + tr S2 - 2 Σ √eig(S1^½ S2 S1^½)`, float64, eigenvalues clipped at 0.
+
+    The squared 2-Wasserstein distance of N(m1, S1) and N(m2, S2). The product in the middle is symmetric, so `eigvalsh`
+    applies and singular covariances (fewer images than features) are no special case; S1 S2 is not symmetric.
+    """
+    eigenvalues, vectors = np.linalg.eigh(covariance_1)
+    root = (vectors * np.sqrt(np.clip(eigenvalues, 0, None))) @ vectors.T
+    middle = np.linalg.eigvalsh(root @ covariance_2 @ root)
+    traces = np.trace(covariance_1) + np.trace(covariance_2) - 2 * np.sqrt(np.clip(middle, 0, None)).sum()
+    return max(0.0, float(np.sum((mean_1 - mean_2) ** 2) + traces))  # below 0 is rounding
+
+
+def frechet_distance(features_1: Float[np.ndarray, "n f"], features_2: Float[np.ndarray, "m f"]) -> float:
+    """`gaussian_distance` of the sets' moments. Its bias is positive and about proportional to 1/n + 1/m."""
+    return gaussian_distance(*moments(features_1), *moments(features_2))
+
+
+def frechet_report(
+    generated: Float[np.ndarray, "n f"],
+    held_out: Float[np.ndarray, "m f"],
+    reference: Float[np.ndarray, "r f"],
+    network: FeatureNetwork,
+) -> dict[str, Any]:
+    """Generated images against real ones, and other real ones against the same: the floor.
+
+    All arguments but the last are features. Both `generated` and `held_out` are cut to the smaller number N of the
+    two, so that the finite-sample bias of the distance and of its floor is the same. `reference` shares no image with
+    `held_out`. -> `distance`, `real_vs_real_floor`, `num_images` N, `num_reference`, `num_features`, `network`.
+    """
+    num_images = min(len(generated), len(held_out))
+    target = moments(reference)
+    return {
+        "distance": gaussian_distance(*moments(generated[:num_images]), *target),
+        "real_vs_real_floor": gaussian_distance(*moments(held_out[:num_images]), *target),
+        "num_images": num_images,
+        "num_reference": len(reference),
+        "num_features": reference.shape[1],
+        "network": network._asdict(),
+    }

@@ -1,0 +1,76 @@
+"""How much a code w ~ q(w|x) = N(mu(x), diag sigma²(x)) says about x: bounds that need nothing but q itself."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from vdm_jax.base.errors import UserError
+
+ACTIVE_VARIANCE = 0.01
+ROWS_AT_ONCE = 512
+LN_2PI = float(np.log(2 * np.pi))
+
+Codes = Float[np.ndarray, "n w"]
+
+
+def mutual_information_bounds(mu: Codes, logvar: Codes, w: Codes) -> dict[str, Any]:
+    """A lower and an upper bound on I(x; w) from one sample w_i ~ q(w|x_i) for each of N images; nats.
+
+    With the true density q and j running over the images (Poole et al. 2019):
+    lower, InfoNCE: `mean_i [log q(w_i|x_i) - log 1/N Σ_j q(w_i|x_j)]`, never above ln N, whatever the information;
+    upper, leave one out: `mean_i [log q(w_i|x_i) - log 1/(N-1) Σ_{j≠i} q(w_i|x_j)]`.
+    Both hold in expectation over the N images. The average KL of q(w|x) to any fixed prior is an upper bound too, and
+    the tighter one where the codes of different images hardly overlap.
+    -> `mi_lower_nats`, `mi_upper_nats`, each with `…_standard_error`; `ln_n`, `num_images`. O(N² W) work in float64.
+    """
+    n = len(mu)
+    if n < 2:
+        raise UserError(f"{n} image(s) for bounds on the mutual information; expected at least 2")
+    own, among_all, among_others = _log_mixtures(mu, logvar, w)
+    lower = np.minimum(own - (among_all - np.log(n)), np.log(n))  # the sum holds the own term: above is rounding
+    upper = own - (among_others - np.log(n - 1))
+    return {
+        "mi_lower_nats": float(lower.mean()),
+        "mi_lower_nats_standard_error": float(lower.std(ddof=1) / np.sqrt(n)),
+        "mi_upper_nats": float(upper.mean()),
+        "mi_upper_nats_standard_error": float(upper.std(ddof=1) / np.sqrt(n)),
+        "ln_n": float(np.log(n)),
+        "num_images": n,
+    }
+
+
+def active_units(mu: Codes) -> int:
+    """Number of dimensions whose mean varies over images: `Var_x[mu_j(x)] > 0.01` (Burda et al. 2016)."""
+    return int((np.asarray(mu, np.float64).var(0) > ACTIVE_VARIANCE).sum())
+
+
+def _log_mixtures(mu: Codes, logvar: Codes, w: Codes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """[N] each: log q(w_i|x_i), log Σ_j q(w_i|x_j), and the same sum over j ≠ i.
+
+    `Σ_k (w_ik - mu_jk)² / var_jk` is expanded, so that all pairs are two matrix products; float64 and codes centred
+    on the means' mean keep what cancels small. The own density is computed without expanding.
+    """
+    mu, logvar, w = (np.asarray(array, np.float64) for array in (mu, logvar, w))
+    own = -0.5 * ((w - mu) ** 2 * np.exp(-logvar) + logvar + LN_2PI).sum(1)
+    centre = mu.mean(0)
+    mu, w = mu - centre, w - centre
+    precision = np.exp(-logvar)
+    weighted_mean = mu * precision
+    constant = -0.5 * (mu * weighted_mean + logvar + LN_2PI).sum(1)
+    among_all, among_others = np.empty_like(own), np.empty_like(own)
+    for start in range(0, len(w), ROWS_AT_ONCE):
+        rows = np.arange(start, min(start + ROWS_AT_ONCE, len(w)))
+        log_q = w[rows] @ weighted_mean.T - 0.5 * (w[rows] ** 2 @ precision.T) + constant
+        log_q[rows - start, rows] = -np.inf
+        among_others[rows] = _logsumexp(log_q)
+        among_all[rows] = np.logaddexp(among_others[rows], own[rows])
+    return own, among_all, among_others
+
+
+def _logsumexp(values: Float[np.ndarray, "r n"]) -> Float[np.ndarray, " r"]:
+    """Over the second axis; the largest term is taken out so that nothing overflows. Overwrites `values`."""
+    largest = values.max(1, keepdims=True)
+    values -= largest
+    np.exp(values, out=values)
+    return np.log(values.sum(1)) + largest[:, 0]

@@ -1,0 +1,105 @@
+"""What simple readers find in a representation: a linear probe, nearest neighbours, and what to put beside them.
+
+A probe's number means something only beside the same number for raw pixels, for as many principal components, and for
+an untrained encoder: every function takes the features of all three splits, whatever they are.
+"""
+
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Integer
+
+from vdm_jax.base.errors import UserError
+
+INVERSE_PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+MAX_TRAIN = 10_000
+MAX_ITERATIONS = 100
+NUM_NEIGHBOURS = 5
+NO_LABELS = "the data set has no labels"
+
+Features = Float[np.ndarray, "n f"]
+
+
+class Labelled(NamedTuple):
+    """Features of a split, and its classes where there are any."""
+
+    features: Features
+    labels: Integer[np.ndarray, " n"] | None
+
+
+def linear_probe(train: Labelled, validation: Labelled, test: Labelled) -> dict[str, Any]:
+    """Multinomial logistic regression on standardised features; test accuracy with its binomial standard error.
+
+    Fitted on the first 10,000 training images at most (`num_train` states how many); the penalty is the one of
+    `INVERSE_PENALTIES` with the best accuracy on validation (the strongest among equals): test is looked at once.
+    -> `accuracy`, `standard_error`, `inverse_penalty`, `num_train`, `num_test`; None and a `reason` without labels.
+    """
+    if train.labels is None:
+        return _without_labels()
+    scaler = _sklearn("preprocessing").StandardScaler()
+    labels = train.labels[:MAX_TRAIN]
+    features = scaler.fit_transform(train.features[:MAX_TRAIN].astype(np.float32))
+    held_out, unseen = (scaler.transform(split.features.astype(np.float32)) for split in (validation, test))
+    model = _sklearn("linear_model").LogisticRegression(max_iter=MAX_ITERATIONS, warm_start=True)
+    best = (-1.0, 0.0, unseen[:, 0])
+    for inverse_penalty in INVERSE_PENALTIES:
+        _fit_on_one_thread(model.set_params(C=inverse_penalty), features, labels)
+        score = float(model.score(held_out, validation.labels))
+        if score > best[0]:
+            best = (score, inverse_penalty, model.predict(unseen))
+    _, chosen, predicted = best
+    return _accuracy(predicted == test.labels) | {"inverse_penalty": chosen, "num_train": len(features)}
+
+
+def knn_accuracy(train: Labelled, test: Labelled) -> dict[str, Any]:
+    """Test accuracy of a vote of the 5 nearest training images, Euclidean; same keys as `linear_probe`."""
+    if train.labels is None:
+        return _without_labels()
+    num_neighbours = min(NUM_NEIGHBOURS, len(train.labels))
+    model = _sklearn("neighbors").KNeighborsClassifier(num_neighbours, algorithm="brute")
+    predicted = model.fit(train.features, train.labels).predict(test.features)
+    return _accuracy(predicted == test.labels) | {"num_neighbours": num_neighbours, "num_train": len(train.labels)}
+
+
+def pca_projections(splits: list[Features], num_components: int) -> list[Features]:
+    """All splits on the leading principal components of the first, the training split (fewer where it has fewer)."""
+    num_components = min(num_components, *splits[0].shape)
+    model = _sklearn("decomposition").PCA(num_components, random_state=0).fit(splits[0])
+    return [model.transform(features) for features in splits]
+
+
+def random_projections(splits: list[Features], num_components: int, seed: int) -> list[Features]:
+    """All splits through one Gaussian matrix, scaled to keep a vector's expected squared length."""
+    num_features = splits[0].shape[1]
+    matrix = np.random.RandomState(seed).randn(num_features, num_components) / np.sqrt(num_components)
+    return [features @ matrix.astype(np.float32) for features in splits]
+
+
+def _fit_on_one_thread(model: Any, features: Features, labels: Integer[np.ndarray, " n"]) -> None:
+    """Products this thin (a column a class) leave a second BLAS thread spinning: ten times slower on a busy machine."""
+    import threadpoolctl  # comes with scikit-learn
+
+    with threadpoolctl.threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # unfinished after 100 iterations is a slightly stronger penalty
+        model.fit(features, labels)
+
+
+def _accuracy(correct: np.ndarray) -> dict[str, Any]:
+    accuracy = float(np.mean(correct))
+    error = float(np.sqrt(accuracy * (1 - accuracy) / len(correct)))
+    return {"accuracy": accuracy, "standard_error": error, "num_test": len(correct)}
+
+
+def _without_labels() -> dict[str, Any]:
+    return {"accuracy": None, "standard_error": None, "reason": NO_LABELS}
+
+
+def _sklearn(module: str) -> Any:
+    """scikit-learn is imported where it is used: a training host may do without it."""
+    import importlib
+
+    try:
+        return importlib.import_module(f"sklearn.{module}")
+    except ImportError as error:
+        raise UserError("probes of representations need scikit-learn; python -m pip install scikit-learn") from error
