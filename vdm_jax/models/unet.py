@@ -23,7 +23,7 @@ CONDITIONINGS = {
     "adagn": "scales and shifts each ResBlock's second norm",
 }
 CODE_TIME_WIDTH = 128  # the time MLP's width where a code is concatenated to its output
-OUTPUT_SCALE = 1e-2  # variance of the output convolution's weights: eps_hat starts near z_t, yet w reaches it at once
+OUTPUT_SCALE = 0.1  # of the output convolution's variance: eps_hat starts near z_t, yet w reaches it at once
 
 
 class UNet(nn.Module):

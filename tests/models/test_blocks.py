@@ -1,0 +1,101 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vdm_jax.base.errors import UserError
+from vdm_jax.base.images import even_pixel_values
+from vdm_jax.models.blocks import (
+    Attention,
+    GroupNorm,
+    check_divides,
+    default_groups,
+    fourier_features,
+    scaled_fan_in,
+    time_embedding,
+)
+
+
+def test_time_embedding_formula():
+    t, dim = np.array([0.0, 0.25, 1.0], np.float32), 8
+    expected = np.array(
+        [
+            [f(1000 * s * 10_000.0 ** (-i / (dim // 2 - 1))) for f in (np.sin, np.cos) for i in range(dim // 2)]
+            for s in t.astype(np.float64)
+        ]
+    )
+    np.testing.assert_allclose(time_embedding(jnp.asarray(t), dim), expected, atol=2e-4)
+    assert np.array_equal(time_embedding(jnp.zeros(1), dim)[0], [0, 0, 0, 0, 1, 1, 1, 1])
+
+
+def test_fourier_features_of_17_levels():
+    z = jnp.asarray(even_pixel_values(17)).reshape(1, 17, 1, 1)
+    features = np.asarray(fourier_features(z, 3, 4))
+    assert features.shape == (1, 17, 1, 4)
+    np.testing.assert_allclose(features[0, :, 0, 0], np.sin(8 * np.pi * np.asarray(z).ravel()), atol=1e-5)
+    np.testing.assert_allclose(features[0, :, 0, 3], np.cos(16 * np.pi * np.asarray(z).ravel()), atol=1e-4)
+    steps = np.linalg.norm(np.diff(features[0, :, 0], axis=0), axis=-1)
+    assert steps.min() > 1  # neighbouring levels are far apart; in z itself they are 0.118 apart
+
+
+@pytest.mark.parametrize(("channels", "groups"), [(128, 32), (64, 32), (32, 16), (16, 8), (24, 12), (100, 25), (5, 1)])
+def test_default_groups(channels, groups):
+    assert default_groups(channels) == groups
+
+
+def test_check_divides():
+    check_divides("groups", 4, 8)
+    with pytest.raises(UserError, match="groups=3 does not divide channels=8"):
+        check_divides("groups", 3, 8)
+
+
+def test_scaled_fan_in(key):
+    weights = scaled_fan_in(0.25)(key, (400, 300))
+    np.testing.assert_allclose(jnp.var(weights) * 400, 0.25, rtol=0.03)
+    assert not jnp.any(scaled_fan_in(0.0)(key, (4, 4)))
+
+
+def test_group_norm_against_numpy(key):
+    h = 3 + 2 * jax.random.normal(key, (2, 5, 4, 6))
+    params = {"params": {"scale": jnp.arange(1.0, 7.0), "bias": jnp.arange(6.0)}}
+    grouped = np.asarray(h, np.float64).reshape(2, 20, 3, 2)
+    mean, var = grouped.mean((1, 3), keepdims=True), grouped.var((1, 3), keepdims=True)
+    expected = ((grouped - mean) / np.sqrt(var + 1e-6)).reshape(h.shape) * np.arange(1, 7) + np.arange(6)
+    np.testing.assert_allclose(GroupNorm(3).apply(params, h), expected, atol=1e-4)
+
+
+def test_group_norm_keeps_its_sums_in_float32_under_bfloat16(key):
+    h = (30 + jax.random.normal(key, (1, 28, 28, 2))).astype(jnp.bfloat16)
+    norm = GroupNorm(1, jnp.bfloat16)
+    out = norm.apply({"params": {"scale": jnp.ones(2), "bias": jnp.zeros(2)}}, h)
+    exact = np.asarray(h, np.float64)
+    assert out.dtype == jnp.bfloat16
+    np.testing.assert_allclose(np.asarray(out, np.float64), (exact - exact.mean()) / exact.std(), rtol=0.01, atol=0.01)
+
+
+@pytest.mark.parametrize("num_heads", [1, 2])
+def test_attention_against_a_loop_over_queries(key, num_heads):
+    h = 5 * jax.random.normal(key, (1, 2, 3, 8))
+    net = Attention(groups=4, num_heads=num_heads)
+    params = net.init(jax.random.key(1), h)["params"]
+    params["qkv"]["kernel"] *= 4  # logits far from zero
+    normed = GroupNorm(4).apply({"params": params["norm"]}, h).reshape(6, 8)
+    q, k, v = np.split(np.asarray(normed @ params["qkv"]["kernel"], np.float64), 3, axis=-1)
+    mixed, width = np.zeros((6, 8)), 8 // num_heads
+    for head in range(num_heads):
+        part = slice(head * width, (head + 1) * width)
+        for i in range(6):
+            weights = np.exp(k[:, part] @ q[i, part] / np.sqrt(width))
+            mixed[i, part] = weights @ v[:, part] / weights.sum()
+    expected = np.asarray(h).reshape(6, 8) + mixed @ np.asarray(params["out"]["kernel"])
+    np.testing.assert_allclose(net.apply({"params": params}, h).reshape(6, 8), expected, atol=1e-4)
+
+
+def test_attention_survives_huge_logits(key):
+    h = jax.random.normal(key, (1, 2, 2, 4))
+    net = Attention(groups=2)
+    params = net.init(jax.random.key(1), h)["params"]
+    params["qkv"]["kernel"] *= 1e4
+    value, grads = jax.value_and_grad(lambda p: net.apply({"params": p}, h).sum())(params)
+    assert jnp.isfinite(value)
+    assert all(jnp.isfinite(g).all() for g in jax.tree.leaves(grads))
