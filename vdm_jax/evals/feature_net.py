@@ -21,8 +21,8 @@ BATCH_SIZE = 64
 LEARNING_RATE = 2e-3
 WEIGHT_DECAY = 1e-3
 
-Levels = Integer[np.ndarray, "n h w c"]
-Labels = Integer[np.ndarray, " n"]
+Levels = Integer[np.ndarray, "_ h w c"]
+Labels = Integer[np.ndarray, " _"]
 # (params, x [B, H, W, C], *, key=None) -> (logits [B, K], features [B, F])
 Apply = Callable[..., tuple[Float[Array, "b k"], Float[Array, "b f"]]]
 
@@ -32,7 +32,7 @@ class FeatureNet(NamedTuple):
 
     apply: Apply
     params: PyTree
-    pixel_values: Float[np.ndarray, " k"]
+    pixel_values: Float[np.ndarray, " levels"]
     network: FeatureNetwork
     test_accuracy: float
 
@@ -40,7 +40,7 @@ class FeatureNet(NamedTuple):
 def train_feature_net(
     model: Any,
     data_name: str,
-    pixel_values: Float[np.ndarray, " k"],
+    pixel_values: Float[np.ndarray, " levels"],
     train: tuple[Levels, Labels | None],
     test: tuple[Levels, Labels | None],
     *,
@@ -86,7 +86,7 @@ def _step(
     key: Key[Array, ""],
     images: Integer[Array, "n h w c"],
     labels: Integer[Array, " n"],
-    pixel_values: Float[Array, " k"],
+    pixel_values: Float[Array, " levels"],
 ) -> tuple[PyTree, PyTree]:
     """One update on a batch drawn from the whole training set, which lives on the device."""
     params, optimizer_state = state
@@ -102,7 +102,7 @@ def _step(
 
 @partial(jax.jit, static_argnums=0)
 def _forward(
-    apply: Apply, params: PyTree, levels: Integer[Array, "b h w c"], pixel_values: Float[Array, " k"]
+    apply: Apply, params: PyTree, levels: Integer[Array, "b h w c"], pixel_values: Float[Array, " levels"]
 ) -> tuple[Float[Array, "b k"], Float[Array, "b f"]]:
     return apply(params, to_pixels(levels, pixel_values))
 

@@ -49,8 +49,6 @@ def compare_images(images: Images, references: Images) -> dict[str, Any]:
 
     -> `rmse`, `psnr` (decibels), `ssim`, each with `…_standard_error`; `num_images`; `reasons`, {key: sentence}.
     """
-    if images.shape != references.shape or not len(images):
-        raise UserError(f"images {images.shape} against references {references.shape}; expected one shape, not empty")
     scores: dict[str, np.ndarray] = {"rmse": rmse(images, references)}
     reasons = {}
     decibels = psnr(images, references)
@@ -66,8 +64,13 @@ def compare_images(images: Images, references: Images) -> dict[str, Any]:
     for name in ("rmse", "psnr", "ssim"):
         values = scores.get(name)
         result[name] = None if values is None else float(values.mean())
-        result[f"{name}_standard_error"] = None if values is None else float(values.std() / np.sqrt(len(values)))
+        result[f"{name}_standard_error"] = None if values is None else standard_error(values)
     return result
+
+
+def standard_error(scores: Scores) -> float:
+    """Of the mean over images; 0 for a single one."""
+    return float(scores.std(ddof=min(1, len(scores) - 1)) / np.sqrt(len(scores)))
 
 
 def ssim_reason(shape: tuple[int, ...]) -> str:

@@ -41,7 +41,7 @@ def linear_probe(train: Labelled, validation: Labelled, test: Labelled) -> dict[
     labels = train.labels[:MAX_TRAIN]
     features = scaler.fit_transform(train.features[:MAX_TRAIN].astype(np.float32))
     held_out, unseen = (scaler.transform(split.features.astype(np.float32)) for split in (validation, test))
-    model = _sklearn("linear_model").LogisticRegression(max_iter=MAX_ITERATIONS, warm_start=True)
+    model = _sklearn("linear_model").LogisticRegression(max_iter=MAX_ITERATIONS)
     best = (-1.0, 0.0, unseen[:, 0])
     for inverse_penalty in INVERSE_PENALTIES:
         _fit_on_one_thread(model.set_params(C=inverse_penalty), features, labels)
@@ -62,14 +62,16 @@ def knn_accuracy(train: Labelled, test: Labelled) -> dict[str, Any]:
     return _accuracy(predicted == test.labels) | {"num_neighbours": num_neighbours, "num_train": len(train.labels)}
 
 
-def pca_projections(splits: list[Features], num_components: int) -> list[Features]:
+def pca_projections(splits: list[Float[np.ndarray, "_ f"]], num_components: int) -> list[Float[np.ndarray, "_ k"]]:
     """All splits on the leading principal components of the first, the training split (fewer where it has fewer)."""
     num_components = min(num_components, *splits[0].shape)
     model = _sklearn("decomposition").PCA(num_components, random_state=0).fit(splits[0])
     return [model.transform(features) for features in splits]
 
 
-def random_projections(splits: list[Features], num_components: int, seed: int) -> list[Features]:
+def random_projections(
+    splits: list[Float[np.ndarray, "_ f"]], num_components: int, seed: int
+) -> list[Float[np.ndarray, "_ k"]]:
     """All splits through one Gaussian matrix, scaled to keep a vector's expected squared length."""
     num_features = splits[0].shape[1]
     matrix = np.random.RandomState(seed).randn(num_features, num_components) / np.sqrt(num_components)
