@@ -51,8 +51,8 @@ def train_feature_net(
     """AdamW, cosine decay from 2e-3, batches of 64 drawn with replacement; a function of `key` alone.
 
     model: `init(key) -> params` and `apply(params, x, *, key=None) -> (logits, features)`, a key for dropout.
-    500 steps reach about .98 on digits and .97 on MNIST (widths of 32), in 5 and 40 seconds on two CPU cores. Every
-    step is one call: inside a loop of XLA's the CPU computes the convolutions' weight gradients ten times slower.
+    500 steps of a net of width 32 reach .99 on digits in 8 seconds of CPU time, .975 on MNIST in 50. Every step is one
+    call: inside a loop of XLA's the CPU computes the convolutions' weight gradients eight times slower.
     Raises `UserError` for unlabelled data.
     """
     if train[1] is None or test[1] is None:
