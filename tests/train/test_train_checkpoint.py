@@ -166,7 +166,7 @@ def test_a_checkpoint_removed_while_it_is_read_is_looked_for_again(folder, monke
 
 
 def test_a_folder_left_by_a_killed_save_is_no_checkpoint(folder):
-    shutil.copytree(folder / "50", folder / "60.orbax-checkpoint-tmp")
+    shutil.copytree(folder / "50", folder / "70.orbax-checkpoint-tmp")
     assert saved_checkpoints(folder)[-1].step == 50
     with Checkpointer(folder) as checkpointer:
         checkpointer.save(make_state(60, carry={"nu": jnp.float32(60)}), 0.5)

@@ -76,12 +76,13 @@ def uninterrupted(tmp_path_factory, start) -> Path:
     return workdir
 
 
-def assert_same_end(workdir: Path, other: Path) -> None:
+def assert_same_end(workdir: Path, other: Path, same_means: bool = True) -> None:
+    """The same state, bit for bit, and the same rows; means may differ where a stop cut the steps of a row in two."""
     states = [restore_state(folder / "checkpoints", "latest", toy.initial_state()) for folder in (workdir, other)]
     jax.tree.map(np.testing.assert_array_equal, *jax.device_get(states))
-    clock = {"seconds", "images_per_second"}
+    names = {"step", "split", "score", "skipped"} | ({"loss", "largest", "grad_norm"} if same_means else set())
     rows, other_rows = (
-        [{k: v for k, v in row.items() if k not in clock} for row in read_metrics(folder / "metrics.jsonl")]
+        [{k: v for k, v in row.items() if k in names} for row in read_metrics(folder / "metrics.jsonl")]
         for folder in (workdir, other)
     )
     assert rows == other_rows and states[0].step == toy.NUM_STEPS
@@ -114,7 +115,7 @@ def test_sigterm_saves_and_exits_with_zero(tmp_path, start, uninterrupted):
     assert time.perf_counter() - asked < 15
     assert 0 < saved_checkpoints(tmp_path / "checkpoints")[-1].step < toy.NUM_STEPS
     assert start(tmp_path).finish() == "done"
-    assert_same_end(tmp_path, uninterrupted)
+    assert_same_end(tmp_path, uninterrupted, same_means=False)
 
 
 def test_another_process_reads_while_training_runs(tmp_path, start):

@@ -133,7 +133,9 @@ def test_an_update_that_is_not_finite_is_skipped_and_counted():
     assert counts == [(2, 0, 0), (4, 2, 2), (5, 2, 0)]
     for name in ("params", "ema_params", "opt_state", "carry"):
         jax.tree.map(np.testing.assert_array_equal, getattr(states[0], name), getattr(states[1], name))
-    assert np.isfinite(states[2].params["w"]).all() and (states[2].params["w"] != states[1].params["w"]).all()
+    w, ema, rate = states[2].params["w"], states[1].ema_params["w"], 9 / (10 + 2)  # two updates before this one
+    assert np.isfinite(w).all() and (w != states[1].params["w"]).all()
+    np.testing.assert_allclose(states[2].ema_params["w"], ema + rate * (w - ema), rtol=1e-5)
 
 
 def test_skipped_steps_do_not_spoil_the_means():
