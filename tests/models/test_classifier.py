@@ -18,10 +18,11 @@ def test_shapes(shape):
 
 def test_logits_are_linear_in_the_features_and_dropout_leaves_the_features_alone():
     net = make_classifier((8, 8, 1), 3, width=8)
-    params, x = jax.jit(net.init)(jax.random.key(0)), jax.random.normal(jax.random.key(1), (4, 8, 8, 1))
-    logits, features = net.apply(params, x)
+    params, x = net.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (4, 8, 8, 1))
+    apply = jax.jit(net.apply)
+    logits, features = apply(params, x)
     np.testing.assert_allclose(logits, features @ params["logits"]["kernel"], atol=1e-5)
-    dropped, same = net.apply(params, x, key=jax.random.key(2))
+    dropped, same = apply(params, x, key=jax.random.key(2))
     assert np.array_equal(same, features)
     assert not np.array_equal(dropped, logits)
 
@@ -31,7 +32,7 @@ def test_learns_horizontal_from_vertical_stripes():
     x = jnp.concatenate([rows, rows.swapaxes(1, 2)])
     y = jnp.repeat(jnp.arange(2), 64)
     net, optimizer = make_classifier((8, 8, 1), 2, width=8), optax.adam(1e-2)
-    params = jax.jit(net.init)(jax.random.key(1))
+    params = net.init(jax.random.key(1))
 
     @jax.jit
     def update(params, state):
@@ -42,4 +43,13 @@ def test_learns_horizontal_from_vertical_stripes():
     state = optimizer.init(params)
     for _ in range(20):
         params, state = update(params, state)
-    assert (net.apply(params, x)[0].argmax(-1) == y).mean() > 0.95
+    assert (jax.jit(net.apply)(params, x)[0].argmax(-1) == y).mean() > 0.95
+
+
+def test_stacked_members_equal_each_alone():
+    net, keys = make_classifier((2, 2, 1), 3, width=8), jax.random.split(jax.random.key(0), 2)
+    x = jax.random.normal(jax.random.key(1), (4, 2, 2, 1))
+    together, _ = jax.jit(jax.vmap(net.apply, in_axes=(0, None)))(jax.vmap(net.init)(keys), x)
+    apply = jax.jit(net.apply)
+    for i in range(2):
+        np.testing.assert_allclose(together[i], apply(net.init(keys[i]), x)[0], atol=1e-5)

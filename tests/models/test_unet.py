@@ -17,7 +17,7 @@ def norm(tree):
 
 
 def start(net, seed=0):
-    return jax.jit(net.init)(jax.random.key(seed))
+    return net.init(jax.random.key(seed))
 
 
 def inputs(batch=4, shape=SHAPE):
@@ -29,7 +29,7 @@ def encoder_gradients(num_updates, **unet_options):
     """Of ½||eps - eps_hat||²: the encoder's largest gradient and its norm over the U-Net's, update by update."""
     unet, encoder = (
         make_unet(SHAPE, **TINY, w_dim=3, **unet_options),
-        make_encoder(SHAPE, channels=8, layers=1, groups=4, w_dim=3),
+        make_encoder(SHAPE, channels=8, layers=0, groups=4, w_dim=3),
     )
     params = {"unet": start(unet), "encoder": start(encoder, 1)}
     x, t = inputs()
@@ -140,13 +140,3 @@ def test_bfloat16_computes_beside_float32_parameters():
     assert out.dtype == jnp.float32
     difference = jnp.abs(out - exact).max() / jnp.abs(exact - z).max()
     assert 0 < difference < 0.05
-
-
-def test_stacked_members_equal_each_alone():
-    net = make_unet(SHAPE, **TINY)
-    keys, (z, t) = jax.random.split(jax.random.key(0), 2), inputs()
-    stacked = jax.jit(jax.vmap(net.init))(keys)
-    together = jax.jit(jax.vmap(net.apply, in_axes=(0, None, None)))(stacked, z, t)
-    init, apply = jax.jit(net.init), jax.jit(net.apply)
-    for i in range(2):
-        np.testing.assert_allclose(together[i], apply(init(keys[i]), z, t), atol=1e-5)

@@ -10,11 +10,17 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key, PyTree
 
 from vdm_jax.base.errors import UserError
 
 ZEROS = nn.initializers.zeros_init()
+
+
+def init_params(net: nn.Module, key: Key[Array, ""], *shapes: tuple[int, ...]) -> PyTree:
+    """The parameters of `net` for float32 inputs of these shapes, drawn without running the network."""
+    inputs = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
+    return net.lazy_init(key, *inputs, train=False)["params"]
 
 
 def scaled_fan_in(scale: float) -> nn.initializers.Initializer:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key, PyTree
 
-from vdm_jax.models.blocks import GroupNorm, default_groups
+from vdm_jax.models.blocks import GroupNorm, default_groups, init_params
 from vdm_jax.models.model import Model
 
 DROPOUT = 0.1
@@ -44,7 +44,7 @@ def make_classifier(
     net = Classifier(num_classes, width, num_stages, dtype)
 
     def init(key: Key[Array, ""]) -> PyTree:
-        return net.init(key, jnp.zeros((1, *image_shape)), train=False)["params"]
+        return init_params(net, key, (1, *image_shape))
 
     def apply(
         params: PyTree, x: Float[Array, "b h w c"], *, key: Key[Array, ""] | None = None

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key, PyTree
 
-from vdm_jax.models.blocks import Attention, GroupNorm, ResBlock, check_divides
+from vdm_jax.models.blocks import Attention, GroupNorm, ResBlock, check_divides, init_params
 from vdm_jax.models.model import Model
 
 
@@ -56,7 +56,7 @@ def make_encoder(
     net = Encoder(channels, layers, groups, w_dim, dropout, dtype)
 
     def init(key: Key[Array, ""]) -> PyTree:
-        return net.init(key, jnp.zeros((1, *image_shape)), train=False)["params"]
+        return init_params(net, key, (1, *image_shape))
 
     def apply(
         params: PyTree, x: Float[Array, "b h w c"], *, key: Key[Array, ""] | None = None

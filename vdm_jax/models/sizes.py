@@ -9,7 +9,7 @@ UNET_SIZES = {
     "s": {"channels": 64, "num_blocks": 16},
     "t": {"channels": 32, "num_blocks": 8},
     "m": {"channels": 16, "num_blocks": 4},
-    "digits": {"channels": 32, "num_blocks": 4},
+    "digits": {"channels": 32, "num_blocks": 2},
 }
 
 ENCODER_SIZES = {
@@ -17,5 +17,5 @@ ENCODER_SIZES = {
     "oe": {"channels": 64, "layers": 2, "groups": 32, "w_dim": 128},
     "se": {"channels": 32, "layers": 1, "groups": 16, "w_dim": 128},
     "te": {"channels": 16, "layers": 1, "groups": 8, "w_dim": 128},
-    "digits": {"channels": 32, "layers": 1, "groups": 16, "w_dim": 16},
+    "digits": {"channels": 16, "layers": 1, "groups": 8, "w_dim": 16},
 }

@@ -13,6 +13,7 @@ from vdm_jax.models.blocks import (
     check_divides,
     default_groups,
     fourier_features,
+    init_params,
     scaled_fan_in,
     time_embedding,
 )
@@ -49,7 +50,7 @@ class UNet(nn.Module):
 
     @nn.compact
     def __call__(
-        self, z: Float[Array, "b h w c"], t: Float[Array, " b"], w: Float[Array, "b d"] | None, *, train: bool
+        self, z: Float[Array, "b h w c"], t: Float[Array, " b"], w: Float[Array, "b d"] | None = None, *, train: bool
     ) -> Float[Array, "b h w c"]:
         condition = self.condition(t, w)
         groups = default_groups(self.channels)
@@ -117,7 +118,7 @@ def make_unet(
         return w
 
     def init(key: Key[Array, ""]) -> PyTree:
-        return net.init(key, jnp.zeros((1, *image_shape)), jnp.zeros((1,)), code(None, 1), train=False)["params"]
+        return init_params(net, key, (1, *image_shape), (1,), *([(1, w_dim)] if w_dim else []))
 
     def apply(
         params: PyTree,
