@@ -1,5 +1,7 @@
 """The probability-flow likelihood of a Gaussian, where it is known."""
 
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -55,3 +57,9 @@ def test_a_table_has_no_flow(key):
     table = make_schedule("cosine")
     with pytest.raises(UserError, match="continuous schedule"):
         flow_log_density(key, jnp.zeros((1, 1)), exact_eps_fn(table), table)
+
+
+def test_without_diffrax_the_extra_is_named(key, monkeypatch):
+    monkeypatch.setitem(sys.modules, "diffrax", None)
+    with pytest.raises(UserError, match=r"pip install 'vdm-jax\[flow\]'"):
+        flow_log_density(key, jnp.zeros((1, 1)), exact_eps_fn(make_schedule("linear")), make_schedule("linear"))

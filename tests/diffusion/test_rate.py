@@ -73,6 +73,8 @@ def test_the_multiplier_is_a_dual_ascent():
     start = mode.multiplier(mode.init(), 0)
     assert mode.multiplier(after(5.0, 50), 50) < start < mode.multiplier(after(20.0, 50), 50)
     np.testing.assert_allclose(mode.multiplier(after(10.0, 50), 50), start, rtol=1e-5)
+    burst = mode.update(mode.update(mode.init(), jnp.float32(np.nan), 0), jnp.float32(1e9), 1)
+    np.testing.assert_allclose(burst["smooth_kl"], 11.0, rtol=1e-6)
     low, high = (mode.multiplier(after(kl, 20_000), 0) for kl in (0.0, 1e6))
     assert 0 < low <= mode.beta_range[0] and mode.beta_range[1] <= high < np.inf
 

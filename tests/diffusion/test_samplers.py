@@ -95,6 +95,8 @@ def test_times_of_a_table_are_entries_of_it():
     assert i[0] == 1000 and i[-1] == pytest.approx(1) and len(make_times(table, 999)) == 1000
     with pytest.raises(UserError, match="only 1000 entries"):
         make_times(table, 1000)
+    with pytest.raises(UserError, match="needs a finite log SNR"):
+        make_times(make_schedule("dirac"), 30, "logsnr")
 
 
 def test_a_mistyped_sampler_is_named(key):

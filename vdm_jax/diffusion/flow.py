@@ -1,7 +1,5 @@
 """The likelihood of the deterministic model: log p(z_0) along the probability-flow ODE (diffrax, extra `flow`)."""
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +7,7 @@ from jaxtyping import Array, Float, Integer, Key
 
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.keys import named_key
-from vdm_jax.diffusion.gaussian import alpha_sigma, noised, sum_values
+from vdm_jax.diffusion.gaussian import EpsFn, alpha_sigma, noised, sum_values
 from vdm_jax.diffusion.likelihood import log_likelihood
 from vdm_jax.diffusion.schedules import Schedule
 
@@ -17,7 +15,7 @@ from vdm_jax.diffusion.schedules import Schedule
 def flow_log_density(
     key: Key[Array, ""],
     z_0: Float[Array, "b ..."],
-    eps_fn: Callable[[Float[Array, "b ..."], Float[Array, " b"]], Float[Array, "b ..."]],
+    eps_fn: EpsFn,
     schedule: Schedule,
     *,
     divergence: str = "hutchinson",
@@ -61,7 +59,7 @@ def flow_bound(
     x: Float[Array, "b ..."],
     levels: Integer[Array, "b ..."],
     pixel_values: Float[Array, " k"],
-    eps_fn: Callable[[Float[Array, "b ..."], Float[Array, " b"]], Float[Array, "b ..."]],
+    eps_fn: EpsFn,
     schedule: Schedule,
     **options,
 ) -> Float[Array, " b"]:

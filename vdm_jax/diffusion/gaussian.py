@@ -3,9 +3,13 @@
 gamma may be a scalar or one value an example, [B] against [B, ...]; gamma = -inf (no noise) gives finite results.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+EpsFn = Callable[[Float[Array, "b ..."], Float[Array, " b"]], Float[Array, "b ..."]]  # (z_t, t) -> eps_hat
 
 
 def expand(per_example: Float[Array, "*batch"], like: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Integer, Key
 
 from vdm_jax.base.keys import named_key
-from vdm_jax.diffusion.gaussian import alpha_sigma, noised, sum_values
+from vdm_jax.diffusion.gaussian import EpsFn, alpha_sigma, noised, sum_values
 from vdm_jax.diffusion.schedules import Schedule, times_of_gamma
 
 
@@ -44,7 +44,7 @@ def bits_per_dim(nats, num_dims: int):
 def integrand_by_logsnr(
     key: Key[Array, ""],
     x: Float[Array, "b ..."],
-    eps_fn,
+    eps_fn: EpsFn,
     schedule: Schedule,
     gammas: Float[Array, " m"],
 ) -> tuple[Float[Array, " m"], Float[Array, "m b"]]:

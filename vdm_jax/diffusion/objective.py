@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Integer, Key
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.keys import named_key
 from vdm_jax.diffusion.gaussian import (
+    EpsFn,
     alpha_sigma,
     eps_of_v,
     eps_of_x,
@@ -19,8 +20,6 @@ from vdm_jax.diffusion.gaussian import (
 )
 from vdm_jax.diffusion.likelihood import log_likelihood
 from vdm_jax.diffusion.schedules import Schedule
-
-EpsFn = Callable[[Float[Array, "b ..."], Float[Array, " b"]], Float[Array, "b ..."]]  # (z_t, t) -> eps_hat
 
 
 class Terms(NamedTuple):

@@ -106,12 +106,13 @@ class NoRate(RateMode):
 class TargetRate(RateMode):
     """min D subject to R = `target` nats: beta is the Lagrange multiplier, found in log space by a PI controller.
 
-    log beta = integral + gain e,   integral += integral_rate max(e, -0.2),   e = min(R_smooth/target - 1, 1).
+    log beta = integral + gain e,   integral += integral_rate max(e, -0.2),   e = R_smooth/target - 1.
 
-    The integral is dual ascent on log beta: it stops only where R = target. The encoder answers a change of beta after
-    tens of steps, and dual ascent alone then oscillates; the proportional part damps it. The rate
-    of a code falls by about half a nat a dimension for each unit of log beta: in log space one gain fits. Far below the
-    target, as before the network has learned to read w, the integral falls slowly, so as not to wind up.
+    The integral is dual ascent on log beta: it rests only where R = target. The encoder answers a change of beta after
+    tens of steps, and dual ascent alone then oscillates; the proportional part damps it. A code's rate falls by about
+    half a nat a dimension for each unit of log beta: in log space one gain fits. Far below the target, as before the
+    network has learned to read w, the integral falls slowly, so as not to wind up. R_smooth takes in at most twice the
+    target a step, so that a burst is soon forgotten, and no KL that is not finite.
     """
 
     target: float = 10.0
@@ -132,6 +133,7 @@ class TargetRate(RateMode):
         return jnp.exp(carry["integral"] + self.gain * self._error(carry["smooth_kl"]))
 
     def update(self, carry: Carry, mean_kl: Float[Array, ""], step: Step) -> Carry:
+        mean_kl = jnp.where(jnp.isfinite(mean_kl), jnp.minimum(mean_kl, 2 * self.target), carry["smooth_kl"])
         smooth_kl = self.smoothing * carry["smooth_kl"] + (1 - self.smoothing) * mean_kl
         integral = carry["integral"] + self.integral_rate * jnp.maximum(self._error(smooth_kl), -0.2)
         low, high = self.beta_range
@@ -142,7 +144,7 @@ class TargetRate(RateMode):
         return distortion + rate + 100 * max(0.0, abs(rate - self.target) - 0.05 * self.target)
 
     def _error(self, smooth_kl: Float[Array, ""]) -> Float[Array, ""]:
-        return jnp.minimum(smooth_kl / self.target - 1, 1.0)  # the KL is positive: -1 at least
+        return smooth_kl / self.target - 1
 
 
 RATE_MODES = {

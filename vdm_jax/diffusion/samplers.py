@@ -1,6 +1,5 @@
 """THE SAMPLER: one loop over a grid of times, from z_1 to z_0, with a small step function for each method."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -10,13 +9,13 @@ from jaxtyping import Array, Float, Key
 
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.keys import named_key
-from vdm_jax.diffusion.gaussian import alpha_sigma, posterior_mean, posterior_variance, step_variance, x_of_eps
+from vdm_jax.diffusion.gaussian import EpsFn, alpha_sigma, posterior_mean, posterior_variance, step_variance, x_of_eps
 from vdm_jax.diffusion.schedules import Schedule, times_of_gamma
 
 
 def sample(
     key: Key[Array, ""],
-    eps_fn: Callable[[Float[Array, "b ..."], Float[Array, " b"]], Float[Array, "b ..."]],
+    eps_fn: EpsFn,
     schedule: Schedule,
     z: Float[Array, "b ..."],
     times: Float[Array, " n"],
@@ -117,6 +116,8 @@ def _even_in_time(schedule: Schedule, num_steps: int) -> Float[Array, " n"]:
 
 
 def _even_in_logsnr(schedule: Schedule, num_steps: int) -> Float[Array, " n"]:
+    if schedule.no_bound:
+        raise UserError("spacing='logsnr' needs a finite log SNR at every time; use spacing='time' with this schedule")
     gamma_1, gamma_0 = schedule.gamma(jnp.float32(1)), schedule.gamma(jnp.float32(schedule.t_first))
     inner = times_of_gamma(schedule, jnp.linspace(gamma_1, gamma_0, num_steps + 1)[1:-1])
     return jnp.concatenate([jnp.ones(1), inner, jnp.full(1, schedule.t_first)])
