@@ -1,0 +1,145 @@
+"""Every setting of a VAE-VDM run with its default: the source blog's, on MNIST. Other files are short deltas on this one."""
+
+from ml_collections import ConfigDict, config_dict
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    """The base configuration; it has no variants."""
+    if variant:
+        raise ValueError(f"variant={variant!r}; configs/base.py has no variants")
+    config = ConfigDict()
+    config.name = "base"
+    config.data = _data()
+    config.model = _model()
+    config.diffusion = _diffusion()
+    config.rate = _rate()
+    config.train = _train()
+    config.evaluate = _evaluate()
+    config.sample = _sample()
+    return config.lock()
+
+
+def _data() -> ConfigDict:
+    return ConfigDict(
+        dict(
+            source="npz",  # "digits" (always there) or "npz" (NAME.npz in a folder)
+            name="mnist",
+            dir="",  # folder of the npz file; empty: the environment variable VDM_DATA_DIR
+            validation_size=5000,  # carved from train, stratified, where the file brings no validation split
+            num_levels=config_dict.placeholder(int),  # none: what the file states, or 256 for uint8
+            downsample=1,  # 2 averages 2x2 pixels and rounds to a level
+        )
+    )
+
+
+def _model() -> ConfigDict:
+    unet = dict(
+        size="m",  # original, s, t, m, digits
+        channels=config_dict.placeholder(int),  # none: the size's own
+        num_blocks=config_dict.placeholder(int),
+        conditioning="concat",  # "adagn": adaptive group norm
+        zero_init=False,  # True: the blog's zero-initialised conditioning, under which the encoder starts without gradient
+        fourier_min=0,  # Fourier features 2^n pi z for n in min … max; none where max < min
+        fourier_max=-1,
+        num_heads=1,
+    )
+    return ConfigDict(
+        dict(
+            unet=unet,
+            encoder="te",  # oe++, oe, se, te, digits; "none": unconditional
+            w_dim=config_dict.placeholder(int),  # none: the encoder size's own
+            equal_capacity=False,  # with encoder="none": the conditional U-Net, its code held at zero
+            encoder_dropout=0.1,
+            dropout=0.1,
+            dtype="float32",  # of the computation; parameters and losses stay float32
+        )
+    )
+
+
+def _diffusion() -> ConfigDict:
+    return ConfigDict(
+        dict(
+            schedule="linear",  # any of SCHEDULES in vdm_jax/diffusion/schedules.py, or learned: "monotone", "scalar"
+            gamma_min=-13.3,  # of linear, monotone, scalar
+            gamma_max=5.0,
+            beta=config_dict.placeholder(float),  # of constant
+            beta_1=config_dict.placeholder(float),  # of ddpm_linear
+            beta_T=config_dict.placeholder(float),
+            s=config_dict.placeholder(float),  # of cosine
+            t1=config_dict.placeholder(float),  # of dirac
+            t2=config_dict.placeholder(float),
+            total=config_dict.placeholder(float),
+            num_steps=config_dict.placeholder(int),  # T of a table and of the bound; none: the table's own, or T = infinity
+            target="eps",  # what the network predicts: eps, x, v
+            weighting="bound",  # bound, simple, p2, min_snr; the bound is reported whatever is trained
+        )
+    )
+
+
+def _rate() -> ConfigDict:
+    return ConfigDict(
+        dict(
+            mode="fixed",  # fixed, warmup, free_bits, target, none
+            beta=1.0,  # 1e4 reproduces the blog
+            warmup_steps=10_000,
+            free_bits_nats=0.1,  # per dimension of w
+            target_nats=10.0,
+        )
+    )
+
+
+def _train() -> ConfigDict:
+    return ConfigDict(
+        dict(
+            num_steps=100_000,
+            batch_size=64,
+            learning_rate=2e-4,
+            learning_rate_schedule="constant",
+            warmup_steps=0,
+            b1=0.9,
+            b2=0.99,
+            weight_decay=0.01,
+            clip=1.0,
+            ema_decay=0.9999,
+            accumulate=1,  # micro-batches per update
+            steps_per_call=1,  # updates per compiled call: 1 on CPU, tens on an accelerator
+            log_every=100,
+            eval_every=2_000,
+            checkpoint_every=2_000,
+            keep_latest=2,
+            keep_best=1,
+            eval_images=1_000,  # validation images per evaluation; 0: all
+            eval_passes=1,
+            max_skipped_in_a_row=20,  # non-finite updates in a row that end the run
+            seed=0,
+        )
+    )
+
+
+def _evaluate() -> ConfigDict:
+    return ConfigDict(
+        dict(
+            checkpoint="best",  # best, latest, or a step
+            weights="ema",  # ema, raw
+            passes=4,  # noise passes over the whole test split
+            batch_size=250,
+            curve_points=24,  # log SNR grid of the bound's integrand
+            frechet_images=2_000,
+            seed=0,
+        )
+    )
+
+
+def _sample() -> ConfigDict:
+    return ConfigDict(
+        dict(
+            sampler="ancestral",  # ancestral, ancestral_beta, ddim, dpmpp_2m
+            num_steps=250,
+            grid="time",  # steps uniform in "time" or in "logsnr"
+            num_images=64,
+            guided_sources=8,
+            guided_per_source=8,
+            batch_size=250,
+            seed=0,
+        )
+    )

@@ -1,0 +1,86 @@
+"""A file imports only from lower floors or its own folder; heavy optional packages are imported where they are used."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+FLOORS = {
+    "base": 0, "diffusion": 1, "models": 2, "spaces": 2, "data": 2,
+    "train": 3, "evals": 3, "probing": 3, "report": 3, "experiments": 4, "benchmarks": 4,
+}  # fmt: skip
+APART = {"data", "train", "evals", "probing", "report"}
+LATE = {"diffrax", "sklearn", "skimage", "scipy", "tqdm", "ml_collections", "absl", "tensorflow_datasets", "grain", "torch"}
+NOT_ON_A_BARE_HOST = LATE - {"scipy", "absl"}  # jax brings the one, optax the other
+FILES = sorted((ROOT / "vdm_jax").glob("*/**/*.py"))
+
+
+def imported(tree: ast.AST):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are written from the package's root"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_downwards(path):
+    folder = path.relative_to(ROOT / "vdm_jax").parts[0]
+    for name in imported(ast.parse(path.read_text())):
+        parts = name.split(".")
+        if parts[0] != "vdm_jax" or len(parts) == 1:
+            continue
+        other = parts[1]
+        assert other == folder or FLOORS[other] < FLOORS[folder], f"{folder} imports {name}"
+        assert not (folder in APART and other in APART and other != folder), f"{folder} imports its neighbour {name}"
+        if folder == "experiments":
+            assert other != "benchmarks", f"{folder} imports {name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_packages_stay_in_their_place(path):
+    folder = path.relative_to(ROOT / "vdm_jax").parts[0]
+    tree = ast.parse(path.read_text())
+    top = ast.Module([node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))], [])
+    if folder not in ("experiments", "benchmarks"):
+        assert not {name.split(".")[0] for name in imported(top)} & LATE
+    everything = {name.split(".")[0] for name in imported(tree)}
+    if folder != "models":
+        assert "flax" not in everything, "nothing outside models/ imports flax"
+    if FLOORS[folder] < 4:
+        assert "ml_collections" not in everything, "ConfigDict stops at floor 4"
+    if path.name != "checkpoint.py":
+        assert "orbax" not in everything, "one file knows orbax"
+
+
+def test_everything_below_experiments_imports_on_a_bare_accelerator_host():
+    modules = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in FILES if "experiments" not in path.parts and "benchmarks" not in path.parts
+    ]
+    program = f"""
+import importlib, sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {NOT_ON_A_BARE_HOST!r}:
+            raise ImportError(name + " is not installed here")
+
+sys.meta_path.insert(0, Missing())
+for module in {modules!r}:
+    importlib.import_module(module)
+print(len({modules!r}))
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) == len(modules)
+
+
+def test_files_do_not_tire_a_reader():
+    long = {str(path.relative_to(ROOT)): count for path in FILES + [ROOT / "launch.py"] if (count := path.read_text().count("\n")) > 300}
+    assert not long
+    assert (ROOT / "launch.py").read_text().count("\n") <= 80

@@ -1,0 +1,33 @@
+"""Where a number comes from: commit, device, versions, time."""
+
+import datetime
+import importlib.metadata
+import pathlib
+import platform
+import subprocess
+
+import jax
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+def commit() -> str:
+    """The commit of the checkout this package runs from, `-dirty` where files differ from it; `unknown` outside git."""
+    folder = pathlib.Path(__file__).resolve().parent
+    git = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def provenance() -> dict:
+    """Commit, device, versions and time of the running process, ready for JSON."""
+    device = jax.devices()[0]
+    return {
+        "commit": commit(),
+        "device": f"{jax.device_count()} x {device.device_kind} ({device.platform}, {platform.machine()})",
+        "python": platform.python_version(),
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
