@@ -1,4 +1,4 @@
-"""Runs the jobs of one experiment: `python launch.py --config=configs/FILE.py[:VARIANT] --workdir=DIR --jobs=train,evaluate,sample,report`."""
+"""Runs the jobs of one experiment: `python launch.py --config=configs/FILE.py[:VARIANT] --workdir=DIR --jobs=A,B`."""
 
 import logging
 import pathlib
@@ -13,7 +13,8 @@ HELP = f"""{__doc__}
   --workdir=DIR                default results/runs/NAME
   --jobs=A,B                   any of train, evaluate, sample, report; default all four
 
-Exit code 0: done, or stopped by SIGTERM with a checkpoint; 1: the training failed; 2: a mistake in what was asked, told in one sentence."""
+Exit code 0: done, or stopped by SIGTERM with a checkpoint; 1: the training failed; 2: a mistake in what was asked,
+told in one sentence."""
 
 
 def main(argv: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""Every setting of a VAE-VDM run with its default: the source blog's, on MNIST. Other files are short deltas on this one."""
+"""Every setting of a VAE-VDM run with its default: the source blog's, on MNIST. Other files are deltas on this one."""
 
 from ml_collections import ConfigDict, config_dict
 
@@ -38,7 +38,7 @@ def _model() -> ConfigDict:
         channels=config_dict.placeholder(int),  # none: the size's own
         num_blocks=config_dict.placeholder(int),
         conditioning="concat",  # "adagn": adaptive group norm
-        zero_init=False,  # True: the blog's zero-initialised conditioning, under which the encoder starts without gradient
+        zero_init=False,  # True: the blog's, under which the encoder starts without gradient
         fourier_min=0,  # Fourier features 2^n pi z for n in min … max; none where max < min
         fourier_max=-1,
         num_heads=1,
@@ -69,7 +69,9 @@ def _diffusion() -> ConfigDict:
             t1=config_dict.placeholder(float),  # of dirac
             t2=config_dict.placeholder(float),
             total=config_dict.placeholder(float),
-            num_steps=config_dict.placeholder(int),  # T of a table and of the bound; none: the table's own, or T = infinity
+            num_steps=config_dict.placeholder(
+                int
+            ),  # T of a table and of the bound; none: the table's own, or T = infinity
             target="eps",  # what the network predicts: eps, x, v
             weighting="bound",  # bound, simple, p2, min_snr; the bound is reported whatever is trained
         )
@@ -124,7 +126,10 @@ def _evaluate() -> ConfigDict:
             passes=4,  # noise passes over the whole test split
             batch_size=250,
             curve_points=24,  # log SNR grid of the bound's integrand
-            frechet_images=2_000,
+            curve_images=1_000,
+            curve_passes=2,
+            frechet_images=2_000,  # generated from the prior, and from the aggregate posterior; 0: none
+            probe_images=10_000,  # training images that a probe is fitted on
             seed=0,
         )
     )

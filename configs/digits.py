@@ -1,7 +1,6 @@
-"""A VAE-VDM on scikit-learn's 8x8 digits: minutes on two CPU cores. Variants are the rate modes and the unconditional baselines."""
+"""A VAE-VDM on scikit-learn's 8x8 digits: minutes on two CPU cores. Variants: the rate modes, and no code at all."""
 
 from configs.base import get_config as get_base_config
-
 from vdm_jax.base.errors import choose
 
 VARIANTS = {
@@ -17,6 +16,7 @@ VARIANTS = {
 DIGITS = {
     "data.source": "digits",
     "data.name": "digits",
+    "model.w_dim": 16,
     "model.unet.size": "digits",
     "model.encoder": "digits",
     "diffusion.gamma_min": -8.0,

@@ -1,7 +1,6 @@
 """The source blog's experiment on MNIST: variant UNET-ENCODER, `svdm-oe++` … `mvdm-none`, its 18 columns."""
 
 from configs.base import get_config as get_base_config
-
 from vdm_jax.base.errors import choose
 
 UNETS = {"svdm": "s", "tvdm": "t", "mvdm": "m"}
@@ -16,11 +15,15 @@ ENCODERS = {
     "none": {"model.encoder": "none"},
 }
 
-VARIANTS = {f"{unet}-{encoder}": {"model.unet.size": size} | deltas for unet, size in UNETS.items() for encoder, deltas in ENCODERS.items()}
+VARIANTS = {
+    f"{unet}-{encoder}": {"model.unet.size": size} | deltas
+    for unet, size in UNETS.items()
+    for encoder, deltas in ENCODERS.items()
+}
 
 
 def get_config(variant: str = ""):
-    """`variant`: one of the blog's columns; nothing for `mvdm-te`. The rate is the bound's (beta = 1); beta = 1e4 is the blog's."""
+    """`variant`: one of the blog's columns; nothing for `mvdm-te`. beta = 1, the bound's; the blog's code had 1e4."""
     config = get_base_config()
     config.name = f"mnist-{variant or 'mvdm-te'}"
     config.update_from_flattened_dict(choose("variant", variant or "mvdm-te", VARIANTS))

@@ -3,17 +3,31 @@
 import json
 import os
 import pathlib
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO
+
+import numpy as np
 
 
-def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes `path` through a neighbour and one atomic replacement: a killed process leaves the old file or the new one."""
+def write_file(path: pathlib.Path, write: Callable[[BinaryIO], Any]) -> None:
+    """`write(file)` into a neighbour, then one atomic replacement: a kill leaves the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
+    with open(draft, "wb") as file:
+        write(file)
     os.replace(draft, path)
 
 
+def write_text(path: pathlib.Path, text: str) -> None:
+    """`write_file` of UTF-8 text."""
+    write_file(path, lambda file: file.write(text.encode("utf-8")))
+
+
 def write_json(path: pathlib.Path, value: Any) -> None:
-    """`write_text` of indented JSON; keys keep their order."""
+    """`write_file` of indented JSON; keys keep their order."""
     write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def write_npz(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """`write_file` of named arrays, compressed."""
+    write_file(path, lambda file: np.savez_compressed(file, **arrays))

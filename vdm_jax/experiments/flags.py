@@ -22,10 +22,12 @@ class Arguments(NamedTuple):
 def parse(argv: Sequence[str], default_config: str, jobs: Iterable[str]) -> Arguments:
     """Reads `--config=FILE.py[:VARIANT] --config.KEY=VALUE --workdir=DIR --jobs=A,B`.
 
-    Without `--config`, a workdir that holds a `config.json` brings its own. Raises `UserError`, one sentence, for any mistake.
+    Without `--config`, a workdir that holds a `config.json` brings its own. Raises `UserError` for any mistake.
     """
     values = flags.FlagValues()
-    config_flags.DEFINE_config_file("config", default_config, "Config file, with :VARIANT; --config.KEY=VALUE overrides.", flag_values=values)
+    config_flags.DEFINE_config_file(
+        "config", default_config, "Config file, with :VARIANT; --config.KEY=VALUE overrides.", flag_values=values
+    )
     flags.DEFINE_string("workdir", "", "Folder of the run; default results/runs/NAME.", flag_values=values)
     flags.DEFINE_list("jobs", list(jobs), f"Any of {','.join(jobs)}, run in the order given.", flag_values=values)
     _require_config_file(argv)
@@ -50,7 +52,9 @@ def _require_config_file(argv: Sequence[str]) -> None:
         path = pathlib.Path(value.partition(":")[0])
         if name == "config" and not path.is_file():
             there = sorted(str(file) for file in pathlib.Path("configs").glob("*.py"))
-            raise UserError(f"config file {str(path)!r} not found; expected one of {there}{suggestion(str(path), there)}")
+            raise UserError(
+                f"config file {str(path)!r} not found; expected one of {there}{suggestion(str(path), there)}"
+            )
 
 
 def _stored_config(path: pathlib.Path, default: ConfigDict, overrides: dict) -> ConfigDict:
@@ -58,7 +62,7 @@ def _stored_config(path: pathlib.Path, default: ConfigDict, overrides: dict) -> 
         config = ConfigDict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read as a config ({error}); give --config") from error
-    for key, value in overrides.items():
+    for key in overrides:
         if key not in dict(_flat(config)):
             raise UserError(f"config.{key} is not in {path}{suggestion(key, dict(_flat(config)))}")
     config.update_from_flattened_dict(overrides)

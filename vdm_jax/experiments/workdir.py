@@ -12,25 +12,31 @@ from vdm_jax.base.files import write_json
 IDENTITY = ("data", "model", "diffusion", "rate", "train")
 
 
-def claim(workdir: pathlib.Path, config: ConfigDict) -> None:
-    """Writes `config.json`, or raises `UserError` where the folder holds a run of another config.
+def check(workdir: pathlib.Path, config: ConfigDict) -> None:
+    """Raises `UserError` where the folder holds a run of another config.
 
     With a constant learning rate `train.num_steps` may change: the run is then continued to the new length.
     """
     path = workdir / "config.json"
-    wanted = json.loads(config.to_json())
-    if path.exists():
-        try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UserError(f"{path} is not JSON ({error}); choose another --workdir") from error
-        differences = [line for name in IDENTITY for line in _differences(stored.get(name), wanted[name], name)]
-        if wanted["train"]["learning_rate_schedule"] == "constant":
-            differences = [line for line in differences if not line.startswith("train.num_steps ")]
-        if differences:
-            raise UserError(f"workdir {workdir} holds another config: {'; '.join(differences[:3])}; choose another --workdir or set these back")
+    if not path.exists():
+        return
     try:
-        write_json(path, wanted)
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}); choose another --workdir") from error
+    wanted = json.loads(config.to_json())
+    differences = [line for name in IDENTITY for line in _differences(stored.get(name), wanted[name], name)]
+    if wanted["train"]["learning_rate_schedule"] == "constant":
+        differences = [line for line in differences if not line.startswith("train.num_steps ")]
+    if differences:
+        told = "; ".join(differences[:3])
+        raise UserError(f"workdir {workdir} holds another config: {told}; choose another --workdir or set these back")
+
+
+def claim(workdir: pathlib.Path, config: ConfigDict) -> None:
+    """Writes `config.json`; `UserError` where that cannot be done."""
+    try:
+        write_json(workdir / "config.json", json.loads(config.to_json()))
     except OSError as error:
         raise UserError(f"workdir {workdir} cannot be written: {error}") from error
 

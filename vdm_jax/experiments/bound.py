@@ -1,0 +1,72 @@
+"""The bound on test images, term by term, under the own code and under others, as numbers and as a curve."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Array, Integer, Key, PyTree
+from ml_collections import ConfigDict
+
+from vdm_jax.diffusion.likelihood import bits_per_dim
+from vdm_jax.evals.bpd import evaluate_bound
+from vdm_jax.experiments.codes import derangement, encode_all
+from vdm_jax.experiments.progress import bar
+from vdm_jax.experiments.vae_vdm import VaeVdm
+
+NAMES = {"rate": "encoder_kl"}  # what evaluate.json calls it
+FOREIGN_KEYS = ("diffusion_shuffled_nats", "diffusion_from_prior_nats")
+
+
+def with_codes(
+    model: VaeVdm, params: PyTree, levels: Integer[np.ndarray, "n h w c"], key: Key[Array, ""], batch_size: int
+) -> dict[str, np.ndarray]:
+    """Images, the moments of their codes, and those of another image's."""
+    mu, logvar = encode_all(model, params, levels, batch_size)
+    others = derangement(key, len(levels))
+    return {"levels": levels, "mu": mu, "logvar": logvar, "other_mu": mu[others], "other_logvar": logvar[others]}
+
+
+def measure_bound(
+    model: VaeVdm, params: PyTree, images: dict[str, np.ndarray], key: Key[Array, ""], config: ConfigDict
+) -> dict[str, Any]:
+    """`bpd`, the bound D + R; each term as `…_bpd` and `…_nats`; each with `…_standard_error` over images.
+
+    With an encoder also the diffusion term where w is another image's, and where it is drawn from the prior.
+    """
+    settings = {"passes": config.passes, "batch_size": config.batch_size, "key": key}
+    estimate = evaluate_bound(model.bound_terms, params, images, progress=bar("evaluate: bound"), **settings)
+    means, errors = dict(estimate.mean), dict(estimate.standard_error)
+    if model.encoder is not None:
+        foreign = evaluate_bound(model.foreign_terms, params, images, progress=bar("evaluate: other codes"), **settings)
+        means, errors = means | foreign.mean, errors | foreign.standard_error
+    found = {"bpd": float(means.pop("bpd")), "bpd_standard_error": float(errors.pop("bpd"))}
+    per_bit = bits_per_dim(1.0, model.num_dims)
+    for name, mean in means.items():
+        for unit, scale in {"bpd": per_bit, "nats": 1.0}.items():
+            key_name = f"{NAMES.get(name, name)}_{unit}"
+            found[key_name] = float(mean) * scale
+            found[f"{key_name}_standard_error"] = float(errors[name]) * scale
+    return found | {"num_dims": model.num_dims, "num_images": estimate.num_images, "passes": estimate.passes}
+
+
+def measure_curves(
+    model: VaeVdm, params: PyTree, images: dict[str, np.ndarray], key: Key[Array, ""], config: ConfigDict
+) -> dict[str, np.ndarray]:
+    """½ E||eps - eps_hat||² over log SNR, nats per unit of it: `own`, with an encoder also `shuffled` and
+    `from_prior`, each [M] with its standard error `…_se`; on the first `config.curve_images` images."""
+    schedule = model.schedule(params)
+    first, last = (float(schedule.gamma(np.float32(t))) for t in (schedule.t_first, 1.0))
+    images = {name: values[: config.curve_images] for name, values in images.items()}
+    gammas = np.linspace(first, last, config.curve_points, dtype=np.float32)
+    images["gammas"] = np.tile(gammas, (len(images["levels"]), 1))
+    estimate = evaluate_bound(
+        model.curve_terms,
+        params,
+        images,
+        passes=config.curve_passes,
+        batch_size=config.batch_size,
+        key=key,
+        progress=bar("evaluate: curve over log SNR"),
+    )
+    curves = {name: mean for name, mean in estimate.mean.items()}
+    errors = {f"{name}_se": error for name, error in estimate.standard_error.items() if name != "logsnr"}
+    return curves | errors | {"num_images": np.array(estimate.num_images)}

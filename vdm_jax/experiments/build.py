@@ -1,0 +1,137 @@
+"""From a config to plain objects: the data set and the VAE-VDM."""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from vdm_jax.base.errors import UserError, choose
+from vdm_jax.data.dataset import ImageData
+from vdm_jax.data.sources import load_data
+from vdm_jax.diffusion.objective import TARGETS, WEIGHTINGS
+from vdm_jax.diffusion.rate import RATE_MODES, RateMode, make_rate_mode
+from vdm_jax.diffusion.schedules import SCHEDULES, Schedule, make_schedule
+from vdm_jax.experiments.vae_vdm import VaeVdm
+from vdm_jax.models.encoder import make_encoder
+from vdm_jax.models.gamma import LEARNED_GAMMAS, make_learned_gamma
+from vdm_jax.models.model import Model
+from vdm_jax.models.sizes import ENCODER_SIZES, UNET_SIZES
+from vdm_jax.models.unet import make_unet
+
+DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What every job starts from; made once a process."""
+
+    config: ConfigDict
+    data: ImageData
+    model: VaeVdm
+
+
+def build(config: ConfigDict) -> Experiment:
+    """Loads the data and binds the networks; nothing is compiled or drawn yet. Raises `UserError`."""
+    data = load(config.data)
+    return Experiment(config, data, make_vae_vdm(config, data))
+
+
+def load(config: ConfigDict) -> ImageData:
+    """The data set of `config.data`."""
+    if config.source != "npz":
+        return load_data(config.source, downsample=config.downsample)
+    return load_data(
+        config.source,
+        name=config.name,
+        data_dir=config.dir or None,
+        validation_size=config.validation_size,
+        num_levels=config.num_levels,
+        downsample=config.downsample,
+    )
+
+
+def make_vae_vdm(config: ConfigDict, data: ImageData) -> VaeVdm:
+    """The model of `config.model`, `config.diffusion` and `config.rate` for images like those of `data`."""
+    diffusion = config.diffusion
+    encoder, w_dim = _encoder(config.model, data)
+    schedule = _schedule(diffusion)
+    choose("target", diffusion.target, TARGETS)
+    choose("weighting", diffusion.weighting, WEIGHTINGS)
+    if isinstance(schedule, Schedule) and schedule.no_bound:
+        raise UserError(f"schedule={diffusion.schedule!r} cannot train this model: {schedule.no_bound}")
+    return VaeVdm(
+        unet=_unet(config.model, data, w_dim),
+        encoder=encoder,
+        w_dim=w_dim if encoder else 0,
+        gamma=None if isinstance(schedule, Schedule) else schedule,
+        fixed_schedule=schedule if isinstance(schedule, Schedule) else None,
+        gamma_range=(diffusion.gamma_min, diffusion.gamma_max),
+        rate=_rate(config.rate),
+        target=diffusion.target,
+        weighting=diffusion.weighting,
+        num_steps=diffusion.num_steps,
+        minimise_variance=diffusion.schedule == "monotone" and diffusion.num_steps is None,
+        pixel_values=data.pixel_values,
+        image_shape=data.image_shape,
+    )
+
+
+def _schedule(diffusion: ConfigDict) -> Schedule | Model:
+    name = choose("schedule", diffusion.schedule, {name: name for name in (*SCHEDULES, *LEARNED_GAMMAS)})
+    if name in LEARNED_GAMMAS:
+        return make_learned_gamma(name, diffusion.gamma_min, diffusion.gamma_max)
+    if name == "linear":
+        ends = {"gamma_min": diffusion.gamma_min, "gamma_max": diffusion.gamma_max}
+        return make_schedule(name, **ends, **_given(diffusion, ("beta", "beta_1", "beta_T", "s", "t1", "t2", "total")))
+    settings = _given(diffusion, ("beta", "beta_1", "beta_T", "s", "t1", "t2", "total"))
+    if not name.endswith("_continuous"):  # there num_steps is the bound's T alone
+        settings |= _given(diffusion, ("num_steps",))
+    return make_schedule(name, **settings)
+
+
+def _given(config: ConfigDict, names: tuple[str, ...]) -> dict:
+    return {name: config[name] for name in names if config[name] is not None}
+
+
+def _encoder(config: ConfigDict, data: ImageData) -> tuple[Model | None, int]:
+    """The encoder, or None, and the width of the code that the U-Net has room for."""
+    dtype = choose("dtype", config.dtype, DTYPES)
+    if config.encoder == "none":
+        if config.equal_capacity and not config.w_dim:
+            raise UserError("model.equal_capacity=True needs model.w_dim, the width of the code it goes without")
+        return None, config.w_dim if config.equal_capacity else 0
+    if config.equal_capacity:
+        raise UserError(f"model.equal_capacity=True is for model.encoder='none', not for {config.encoder!r}")
+    size = choose("model.encoder", config.encoder, ENCODER_SIZES | {"none": {}})
+    size = size | _given(config, ("w_dim",))
+    return make_encoder(data.image_shape, **size, dropout=config.encoder_dropout, dtype=dtype), size["w_dim"]
+
+
+def _unet(config: ConfigDict, data: ImageData, w_dim: int) -> Model:
+    unet = config.unet
+    fourier = (unet.fourier_min, unet.fourier_max)
+    return make_unet(
+        data.image_shape,
+        **choose("model.unet.size", unet.size, UNET_SIZES) | _given(unet, ("channels", "num_blocks")),
+        w_dim=w_dim,
+        conditioning=unet.conditioning,
+        zero_init=unet.zero_init,
+        fourier=fourier if fourier[0] <= fourier[1] else None,
+        num_heads=unet.num_heads,
+        dropout=config.dropout,
+        dtype=DTYPES[config.dtype],
+    )
+
+
+def _rate(config: ConfigDict) -> RateMode:
+    """The rate mode with those settings of `config.rate` that it takes."""
+    settings = {
+        "fixed": {"beta": config.beta},
+        "warmup": {"beta": config.beta, "warmup_steps": config.warmup_steps},
+        "free_bits": {"nats": config.free_bits_nats},
+        "target": {"target": config.target_nats},
+        "none": {},
+    }
+    return make_rate_mode(
+        config.mode, **settings[choose("rate.mode", config.mode, dict(zip(RATE_MODES, RATE_MODES, strict=True)))]
+    )

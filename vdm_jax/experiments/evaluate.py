@@ -1,0 +1,75 @@
+"""The evaluation job: everything that is measured on the test split, at one checkpoint."""
+
+import pathlib
+from typing import Any
+
+import jax
+from jaxtyping import PyTree
+
+from vdm_jax.base.files import write_json, write_npz
+from vdm_jax.base.keys import named_key
+from vdm_jax.base.provenance import provenance
+from vdm_jax.experiments import codes
+from vdm_jax.experiments.bound import FOREIGN_KEYS, measure_bound, measure_curves, with_codes
+from vdm_jax.experiments.build import Experiment
+from vdm_jax.experiments.checkpoints import initial_params, load_weights
+from vdm_jax.experiments.pictures import measure_images
+
+RATE_KEYS = ("encoder_kl_nats", "encoder_kl_bpd")
+
+
+def evaluate(experiment: Experiment, workdir: pathlib.Path) -> str:
+    """Writes `evaluate.json`, `evaluate_curves.npz` and `embeddings.npz`, each whole; returns "done".
+
+    A function of checkpoint, config and data: another process finds the same numbers.
+    """
+    config, data, model = experiment.config, experiment.data, experiment.model
+    weights = load_weights(workdir, model, config)
+    say(f"step {weights.step}, {weights.kind} weights, {len(data.test):,} test images")
+    key = jax.random.key(config.evaluate.seed)
+    params, batch_size = weights.params, config.evaluate.batch_size
+    images = with_codes(model, params, data.test.levels, named_key(key, "others"), batch_size)
+    values = measure_bound(model, params, images, named_key(key, "bound"), config.evaluate)
+    write_npz(
+        workdir / "evaluate_curves.npz", measure_curves(model, params, images, named_key(key, "curve"), config.evaluate)
+    )
+    say("generating images and scoring them")
+    scores, reasons = measure_images(experiment, params, images, named_key(key, "images"))
+    say("reading the code")
+    read, unread = read_codes(experiment, params, images, workdir)
+    values |= scores | read
+    reasons |= unread
+    if model.encoder is None:
+        values |= dict.fromkeys(RATE_KEYS + FOREIGN_KEYS)
+        reasons |= dict.fromkeys(RATE_KEYS + FOREIGN_KEYS, codes.UNCONDITIONAL)
+    about = {
+        "checkpoint_step": weights.step,
+        "weights": weights.kind,
+        "objective": model.objective(),
+        "provenance": provenance() | {"config": config.name, "seed": config.train.seed, "data": data.fingerprint()},
+        "reasons": reasons,
+    }
+    write_json(workdir / "evaluate.json", values | about)
+    return "done"
+
+
+def read_codes(
+    experiment: Experiment, params: PyTree, images: dict[str, Any], workdir: pathlib.Path
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """What the code holds, with the reasons of what is missing; draws its pictures into `embeddings.npz`."""
+    config, data, model = experiment.config, experiment.data, experiment.model
+    keys = codes.CODE_KEYS + codes.PROBE_KEYS
+    if model.encoder is None:
+        (workdir / "embeddings.npz").unlink(missing_ok=True)
+        return dict.fromkeys(keys), dict.fromkeys(keys, codes.UNCONDITIONAL)
+    untrained = initial_params(model, config)
+    write_npz(workdir / "embeddings.npz", codes.embeddings(model, params, untrained, data, config))
+    key = named_key(jax.random.key(config.evaluate.seed), "information")
+    found = codes.information(key, images["mu"], images["logvar"])
+    if data.train.labels is None:
+        return found | dict.fromkeys(codes.PROBE_KEYS), dict.fromkeys(codes.PROBE_KEYS, codes.NO_LABELS)
+    return found | codes.probes(experiment, params, untrained), {}
+
+
+def say(what: str) -> None:
+    print(f"evaluate: {what}", flush=True)
