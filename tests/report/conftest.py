@@ -74,6 +74,8 @@ def write_curves(workdir, *, conditional=True):
         bump = 2.2 * np.exp(-0.5 * ((logsnr + 0.5) / 1.6) ** 2)
         arrays |= {"shuffled": own + bump, "shuffled_se": np.full(24, 0.15)}
         arrays |= {"from_prior": own + 1.3 * bump, "from_prior_se": np.full(24, 0.16)}
+        arrays |= {"shuffled_cost": bump, "shuffled_cost_se": np.full(24, 0.03)}
+        arrays |= {"from_prior_cost": 1.3 * bump, "from_prior_cost_se": np.full(24, 0.04)}
     np.savez(workdir / "evaluate_curves.npz", **arrays)
     return arrays
 

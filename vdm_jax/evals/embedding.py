@@ -26,8 +26,12 @@ def pca_2d(features: Features) -> Float[np.ndarray, "n 2"]:
 
 
 def tsne_2d(features: Features, seed: int) -> Float[np.ndarray, "n 2"]:
-    """t-SNE, started from PCA; perplexity 30, less for fewer than about 90 points. Seconds for 1,000 points."""
+    """t-SNE, started from PCA; perplexity 30, less for fewer than about 90 points. Seconds for 1,000 points.
+
+    On one thread: a second one that has to wait for its core makes it twenty times slower, and a run is repeatable.
+    """
     try:
+        import threadpoolctl  # comes with scikit-learn
         from sklearn.manifold import TSNE
     except ImportError as error:
         raise UserError("t-SNE needs scikit-learn; python -m pip install scikit-learn") from error
@@ -35,4 +39,6 @@ def tsne_2d(features: Features, seed: int) -> Float[np.ndarray, "n 2"]:
         raise UserError(f"{len(features)} points for t-SNE; expected at least 4")
     perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
     init = "pca" if features.shape[1] >= 2 else "random"
-    return TSNE(2, perplexity=perplexity, init=init, random_state=seed).fit_transform(np.asarray(features, np.float32))
+    model = TSNE(2, perplexity=perplexity, init=init, random_state=seed)
+    with threadpoolctl.threadpool_limits(1):
+        return model.fit_transform(np.asarray(features, np.float32))

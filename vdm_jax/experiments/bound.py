@@ -7,13 +7,15 @@ from jaxtyping import Array, Integer, Key, PyTree
 from ml_collections import ConfigDict
 
 from vdm_jax.diffusion.likelihood import bits_per_dim
-from vdm_jax.evals.bpd import evaluate_bound
+from vdm_jax.evals.bpd import evaluate_bound, summarise
 from vdm_jax.experiments.codes import derangement, encode_all
 from vdm_jax.experiments.progress import bar
 from vdm_jax.experiments.vae_vdm import VaeVdm
 
 NAMES = {"rate": "encoder_kl"}  # what evaluate.json calls it
-FOREIGN_KEYS = ("diffusion_shuffled_nats", "diffusion_from_prior_nats")
+FOREIGN_KEYS = tuple(
+    f"diffusion_{name}_nats" for name in ("shuffled", "shuffled_cost", "from_prior", "from_prior_cost")
+)
 
 
 def with_codes(
@@ -30,14 +32,18 @@ def measure_bound(
 ) -> dict[str, Any]:
     """`bpd`, the bound D + R; each term as `…_bpd` and `…_nats`; each with `…_standard_error` over images.
 
-    With an encoder also the diffusion term where w is another image's, and where it is drawn from the prior.
+    With an encoder also the diffusion term where w is another image's (`diffusion_shuffled_…`) and where it is drawn
+    from the prior (`diffusion_from_prior_…`), and how much more that is than under the own w (`…_cost_…`).
     """
     settings = {"passes": config.passes, "batch_size": config.batch_size, "key": key}
     estimate = evaluate_bound(model.bound_terms, params, images, progress=bar("evaluate: bound"), **settings)
     means, errors = dict(estimate.mean), dict(estimate.standard_error)
     if model.encoder is not None:
         foreign = evaluate_bound(model.foreign_terms, params, images, progress=bar("evaluate: other codes"), **settings)
-        means, errors = means | foreign.mean, errors | foreign.standard_error
+        own = estimate.per_image["diffusion"]  # under the same noise: the difference is quieter than its two parts
+        costs = summarise({f"{name}_cost": values - own for name, values in foreign.per_image.items()}, config.passes)
+        means |= foreign.mean | costs.mean
+        errors |= foreign.standard_error | costs.standard_error
     found = {"bpd": float(means.pop("bpd")), "bpd_standard_error": float(errors.pop("bpd"))}
     per_bit = bits_per_dim(1.0, model.num_dims)
     for name, mean in means.items():
@@ -51,8 +57,8 @@ def measure_bound(
 def measure_curves(
     model: VaeVdm, params: PyTree, images: dict[str, np.ndarray], key: Key[Array, ""], config: ConfigDict
 ) -> dict[str, np.ndarray]:
-    """½ E||eps - eps_hat||² over log SNR, nats per unit of it: `own`, with an encoder also `shuffled` and
-    `from_prior`, each [M] with its standard error `…_se`; on the first `config.curve_images` images."""
+    """½ E||eps - eps_hat||² over log SNR, nats per unit of it: `own`, with an encoder also `shuffled` and `from_prior`
+    and what these cost, `…_cost`; each [M] with its standard error `…_se`; of the first `config.curve_images` images."""
     schedule = model.schedule(params)
     first, last = (float(schedule.gamma(np.float32(t))) for t in (schedule.t_first, 1.0))
     images = {name: values[: config.curve_images] for name, values in images.items()}
@@ -67,6 +73,5 @@ def measure_curves(
         key=key,
         progress=bar("evaluate: curve over log SNR"),
     )
-    curves = {name: mean for name, mean in estimate.mean.items()}
     errors = {f"{name}_se": error for name, error in estimate.standard_error.items() if name != "logsnr"}
-    return curves | errors | {"num_images": np.array(estimate.num_images)}
+    return estimate.mean | errors | {"num_images": np.array(estimate.num_images)}

@@ -172,7 +172,10 @@ class VaeVdm:
     def curve_terms(
         self, params: PyTree, keys: Key[Array, " b"], _: Float[Array, " b"], batch: dict[str, Array]
     ) -> dict[str, Array]:
-        """½||eps - eps_hat||² at the noise levels batch["gammas"], [B, M]: own code, another's, from the prior."""
+        """½||eps - eps_hat||² at the noise levels batch["gammas"], [B, M]: own code, another's, from the prior.
+
+        With an encoder also what the other codes cost, `…_cost`: the difference under the same noise.
+        """
 
         def one(key, levels, mu, logvar, other_mu, other_logvar, gammas):
             codes = {"own": draw_code(named_key(key, "code"), mu, logvar)}
@@ -184,7 +187,8 @@ class VaeVdm:
             for name, w in codes.items():
                 logsnr, values = integrand_by_logsnr(key, x, self.eps_fn(params, w), schedule, gammas.reshape(-1))
                 curves[name] = values.reshape(1, -1)
-            return curves | {"logsnr": logsnr.reshape(1, -1)}
+            costs = {f"{name}_cost": curves[name] - curves["own"] for name in curves if name != "own"}
+            return curves | costs | {"logsnr": logsnr.reshape(1, -1)}
 
         names = ("levels", "mu", "logvar", "other_mu", "other_logvar", "gammas")
         return image_by_image(one, keys, *(batch[name] for name in names))

@@ -137,19 +137,18 @@ def bound_by_logsnr(logsnr: Real[np.ndarray, " m"], curves: Mapping[str, MeanAnd
     return figure
 
 
-def code_gain(logsnr: Real[np.ndarray, " m"], own: MeanAndError, others: Mapping[str, MeanAndError]) -> Figure:
+def code_gain(logsnr: Real[np.ndarray, " m"], costs: Mapping[str, MeanAndError]) -> Figure:
     """½ [E||eps - eps_hat(other w)||² - E||eps - eps_hat(own w)||²] against log SNR: where a code w tells something.
 
-    Nats per unit of log SNR, ± 2 standard errors (added in quadrature, as if the two means were independent).
+    `costs`: name -> (mean difference [M], its standard error [M]), nats per unit of log SNR; ± 2 standard errors.
     """
     figure, axes = panel(title="What the code saves", xlabel="log SNR", ylabel="difference,  nats / log SNR")
     order = np.argsort(logsnr)
     axes.axhline(0, color=GREY, linewidth=1.0)
-    for name, (mean, error) in others.items():
+    for name, (mean, error) in costs.items():
         colour, dashes = CODE_STYLES.get(name, (ORANGE, "-"))
-        both = np.hypot(error, own[1])
-        _band(axes, logsnr[order], (mean - own[0])[order], both[order], colour, dashes, f"{name} − own w")
-    if finite_limits(*(mean - own[0] for mean, _ in others.values())) is None:
+        _band(axes, logsnr[order], mean[order], error[order], colour, dashes, f"{name} − own w")
+    if finite_limits(*(mean for mean, _ in costs.values())) is None:
         say_empty(axes)
     legend(axes, loc="best")
     return figure

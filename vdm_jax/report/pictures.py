@@ -65,20 +65,23 @@ def logsnr_section(workdir: Workdir, gallery: Gallery) -> str:
     logsnr = arrays["logsnr"]
     none = np.zeros_like(logsnr)
     curves = {name: (arrays[key], arrays.get(f"{key}_se", none)) for key, name in CURVES.items() if key in arrays}
-    own, others = curves["own w"], {name: curve for name, curve in curves.items() if name != "own w"}
-    shown = curves if others else {"eps_hat": own}
+    own = curves["own w"][0]
+    costs = {
+        name: (arrays.get(f"{key}_cost", curves[name][0] - own), arrays.get(f"{key}_cost_se", none))
+        for key, name in CURVES.items()
+        if name in curves and key != "own"
+    }
+    shown = curves if costs else {"eps_hat": curves["own w"]}
     panels = [panel(gallery.save("bound_by_logsnr", figures.bound_by_logsnr(logsnr, shown)), alt="bound by log SNR")]
     caption = (
         f"Half the squared error of the predicted noise at each log SNR on test images (band: ± 2 standard errors); "
-        f"the area under the blue curve, {figures.area(logsnr, own[0]):.1f} nats per image, is the "
+        f"the area under the blue curve, {figures.area(logsnr, own):.1f} nats per image, is the "
         "diffusion term over this range"
     )
-    if others:
-        drawn = figures.code_gain(logsnr, own, others)
+    if costs:
+        drawn = figures.code_gain(logsnr, costs)
         panels.append(panel(gallery.save("code_gain", drawn), alt="what the own code saves, by log SNR"))
-        areas = ", ".join(
-            f"{figures.area(logsnr, mean - own[0]):.1f} nats ({name})" for name, (mean, _) in others.items()
-        )
+        areas = ", ".join(f"{figures.area(logsnr, mean):.1f} nats ({name})" for name, (mean, _) in costs.items())
         caption += f", and what another code costs at the right adds up to {areas}"
     return figure(panels, caption + ".")
 
