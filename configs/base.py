@@ -123,7 +123,8 @@ def _evaluate() -> ConfigDict:
         dict(
             checkpoint="best",  # best, latest, or a step
             weights="ema",  # ema, raw
-            passes=4,  # noise passes over the whole test split
+            num_images=0,  # the first so many test images; 0: all
+            passes=4,  # noise passes over them
             batch_size=250,
             curve_points=24,  # log SNR grid of the bound's integrand
             curve_images=1_000,

@@ -44,6 +44,8 @@ def measure_bound(
         costs = summarise({f"{name}_cost": values - own for name, values in foreign.per_image.items()}, config.passes)
         means |= foreign.mean | costs.mean
         errors |= foreign.standard_error | costs.standard_error
+    else:
+        del means["rate"], errors["rate"]
     found = {"bpd": float(means.pop("bpd")), "bpd_standard_error": float(errors.pop("bpd"))}
     per_bit = bits_per_dim(1.0, model.num_dims)
     for name, mean in means.items():
@@ -58,7 +60,7 @@ def measure_curves(
     model: VaeVdm, params: PyTree, images: dict[str, np.ndarray], key: Key[Array, ""], config: ConfigDict
 ) -> dict[str, np.ndarray]:
     """½ E||eps - eps_hat||² over log SNR, nats per unit of it: `own`, with an encoder also `shuffled` and `from_prior`
-    and what these cost, `…_cost`; each [M] with its standard error `…_se`; of the first `config.curve_images` images."""
+    and what these cost, `…_cost`; each [M] with its standard error `…_se`; the first `config.curve_images` images."""
     schedule = model.schedule(params)
     first, last = (float(schedule.gamma(np.float32(t))) for t in (schedule.t_first, 1.0))
     images = {name: values[: config.curve_images] for name, values in images.items()}

@@ -25,10 +25,11 @@ def evaluate(experiment: Experiment, workdir: pathlib.Path) -> str:
     """
     config, data, model = experiment.config, experiment.data, experiment.model
     weights = load_weights(workdir, model, config)
-    say(f"step {weights.step}, {weights.kind} weights, {len(data.test):,} test images")
+    levels = data.test.levels[: config.evaluate.num_images or None]
+    say(f"step {weights.step}, {weights.kind} weights, {len(levels):,} test images")
     key = jax.random.key(config.evaluate.seed)
     params, batch_size = weights.params, config.evaluate.batch_size
-    images = with_codes(model, params, data.test.levels, named_key(key, "others"), batch_size)
+    images = with_codes(model, params, levels, named_key(key, "others"), batch_size)
     values = measure_bound(model, params, images, named_key(key, "bound"), config.evaluate)
     write_npz(
         workdir / "evaluate_curves.npz", measure_curves(model, params, images, named_key(key, "curve"), config.evaluate)

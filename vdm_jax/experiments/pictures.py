@@ -34,7 +34,7 @@ def measure_images(
     the label of x), and `psnr`, `rmse`, `ssim` of each against its x.
     """
     config, data, model = experiment.config, experiment.data, experiment.model
-    num_images = min(config.evaluate.frechet_images, len(data.test))
+    num_images = min(config.evaluate.frechet_images, len(images["levels"]))
     keys = (*LABEL_KEYS, *RECONSTRUCTION_KEYS)
     if num_images < 2:
         why = f"evaluate.frechet_images={config.evaluate.frechet_images}: nothing was generated"

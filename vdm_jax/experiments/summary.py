@@ -13,6 +13,8 @@ def summary(values: dict[str, Any]) -> str:
 
     nats, number = measured("bound_nats", 2), values["num_images"]
     lines = [f"bound       {measured('bpd', 4)} bits/dim = {nats} nats an image, {number:,} test images"]
+    if "not a bound" in values["objective"]:
+        lines.append(f"trained on  {values['objective']}")
     if values["encoder_kl_nats"] is not None:
         lines.append(f"distortion  {measured('distortion_nats', 2)} nats")
         lines.append(f"rate        {measured('encoder_kl_nats', 2)} nats")

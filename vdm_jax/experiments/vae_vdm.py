@@ -110,8 +110,9 @@ class VaeVdm:
         )
 
     def objective(self) -> str:
-        """What is minimised, and whether it bounds -log p(x): D + R does, whatever was minimised."""
-        return f"{self.rate.bound_label}, {self.weighting} weighting"
+        """What is minimised, in words; D + R bounds -log p(x) whatever that is."""
+        weighted = "" if self.weighting == "bound" else f", {self.weighting} weighting of the diffusion term"
+        return ("D + beta R" if self.rate.bound_label == "bound" else f"D alone, {self.rate.bound_label}") + weighted
 
     def chain_length(self) -> int | None:
         """T of the bound: the table's own, or what was asked of a continuous schedule; None for infinity."""
