@@ -13,9 +13,12 @@ def write_file(path: pathlib.Path, write: Callable[[BinaryIO], Any]) -> None:
     """`write(file)` into a neighbour, then one atomic replacement: a kill leaves the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(draft, "wb") as file:
-        write(file)
-    os.replace(draft, path)
+    try:
+        with open(draft, "wb") as file:
+            write(file)
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)  # still there only where writing failed
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

@@ -10,7 +10,9 @@ def even_pixel_values(num_levels: int) -> Float[np.ndarray, " k"]:
     return ((2 * np.arange(num_levels) + 1) / num_levels - 1).astype(np.float32)
 
 
-def to_pixels(levels: Integer[Array, "*shape"], pixel_values: Float[Array, " k"]) -> Float[Array, "*shape"]:
+def to_pixels(
+    levels: Integer[Array | np.ndarray, "*shape"], pixel_values: Float[Array | np.ndarray, " k"]
+) -> Float[Array, "*shape"]:
     """Levels 0 … K-1 to the values `pixel_values[level]` that the models see."""
     return jnp.asarray(pixel_values)[levels]
 
