@@ -67,6 +67,8 @@ def times_of_gamma(schedule: Schedule, gamma: Float[Array, "*shape"]) -> Float[A
 
 def linear(gamma_min: float = -13.3, gamma_max: float = 5.0) -> Schedule:
     """gamma(t) = gamma_min + (gamma_max - gamma_min) t, exact at both ends (VDM)."""
+    if not gamma_min < gamma_max:
+        raise UserError(f"gamma_min={gamma_min} is not below gamma_max={gamma_max}")
     return Schedule(lambda t: gamma_min * (1 - t) + gamma_max * t)
 
 

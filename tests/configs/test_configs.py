@@ -1,0 +1,174 @@
+"""Every variant builds the networks it promises, counted without a compilation; mistakes are told in a sentence."""
+
+import jax
+import numpy as np
+import pytest
+
+from configs import base, digits, mnist
+from vdm_jax.base.errors import UserError
+from vdm_jax.base.images import even_pixel_values
+from vdm_jax.base.pytrees import num_parameters
+from vdm_jax.data.dataset import ImageData, Split
+from vdm_jax.diffusion.rate import FixedRate, FreeBits, NoRate, TargetRate, WarmupRate
+from vdm_jax.experiments.build import make_vae_vdm
+
+ENCODERS = ("oe++", "oe", "se", "te", "ue", "none")
+WITH_CODE = {"svdm": 3_979_521, "tvdm": 637_441, "mvdm": 131_265}  # a code of 128
+WITHOUT = {"svdm": 4_037_121, "tvdm": 559_617, "mvdm": 84_033}
+ENCODER_COUNTS = {"oe++": 716_481, "oe": 515_521, "ue": 515_521, "se": 261_793, "te": 216_529}
+# OE++ has a code of 256: 128 more inputs of the conditioning map of each of the 2 n + 3 ResBlocks
+WIDER_CODE = {"svdm": 128 * 64 * 35, "tvdm": 128 * 32 * 19, "mvdm": 128 * 16 * 11}
+
+
+def blank_images(side: int, num_levels: int) -> ImageData:
+    split = Split(np.zeros((4, side, side, 1), np.uint8), np.arange(4, dtype=np.int32) % 2)
+    return ImageData("blank", split, split, split, even_pixel_values(num_levels), ("0", "1"))
+
+
+MNIST, DIGITS = blank_images(28, 256), blank_images(8, 17)
+
+
+def counts(config, data: ImageData) -> dict[str, int]:
+    shapes = jax.eval_shape(make_vae_vdm(config, data).init, jax.random.key(0))
+    return {name: num_parameters(part) for name, part in shapes.items()}
+
+
+def test_mnist_has_the_eighteen_columns_of_the_blog():
+    assert set(mnist.VARIANTS) == {f"{unet}-{encoder}" for unet in ("svdm", "tvdm", "mvdm") for encoder in ENCODERS}
+    assert len(mnist.VARIANTS) == 18
+
+
+@pytest.mark.parametrize("variant", sorted(mnist.VARIANTS))
+def test_mnist_variants_have_the_counts_of_the_blog(variant):
+    unet, encoder = variant.split("-")
+    config = mnist.get_config(variant)
+    if encoder == "none":
+        expected = {"unet": WITHOUT[unet]}
+    else:
+        wider = WIDER_CODE[unet] if encoder == "oe++" else 0
+        expected = {"unet": WITH_CODE[unet] + wider, "encoder": ENCODER_COUNTS[encoder]}
+    assert counts(config, MNIST) == expected
+    model = make_vae_vdm(config, MNIST)
+    assert model.w_dim == {"none": 0, "oe++": 256}.get(encoder, 128)
+    assert model.rate == (NoRate() if encoder == "ue" else FixedRate(1.0))
+    assert ("not a bound" in model.objective()) == (encoder == "ue")
+
+
+def test_mnist_baseline_of_equal_capacity():
+    config = mnist.get_config("mvdm-none")
+    config.update_from_flattened_dict({"model.equal_capacity": True, "model.w_dim": 128})
+    assert counts(config, MNIST) == {"unet": WITH_CODE["mvdm"]}
+    assert make_vae_vdm(config, MNIST).w_dim == 0
+
+
+def test_mnist_settings_are_the_blogs():
+    config = mnist.get_config()
+    assert config.name == "mnist-mvdm-te" and config.model.encoder == "te"
+    train = config.train
+    assert (train.learning_rate, train.learning_rate_schedule, train.b1, train.b2) == (2e-4, "constant", 0.9, 0.99)
+    assert (train.weight_decay, train.clip, train.batch_size, train.num_steps) == (0.01, 1.0, 64, 100_000)
+    assert (train.ema_decay, config.model.dropout) == (0.9999, 0.1)
+    model = make_vae_vdm(config, MNIST)
+    gamma = model.fixed_schedule.gamma(np.float32([0, 1]))
+    np.testing.assert_allclose(gamma, [-13.3, 5.0], rtol=1e-6)
+    assert (model.target, model.weighting, model.chain_length()) == ("eps", "bound", None)
+
+
+RATES = {
+    "": TargetRate(10.0),
+    "target": TargetRate(10.0),
+    "beta1": FixedRate(1.0),
+    "beta1e4": FixedRate(1e4),
+    "warmup": WarmupRate(1.0, warmup_steps=1_000),
+    "free_bits": FreeBits(0.5),
+    "none": NoRate(),
+    "unconditional": FixedRate(1.0),
+}
+
+
+def test_every_digits_variant_is_looked_at():
+    assert set(RATES) == set(digits.VARIANTS) | {""}
+
+
+@pytest.mark.parametrize("variant", RATES)
+def test_digits_variants_differ_in_the_rate_mode_alone(variant):
+    config = digits.get_config(variant)
+    model = make_vae_vdm(config, DIGITS)
+    assert model.rate == RATES[variant]
+    conditional = counts(digits.get_config(), DIGITS)
+    expected = {"unet": conditional["unet"]} if variant == "unconditional" else conditional
+    assert counts(config, DIGITS) == expected
+    assert model.w_dim == (0 if variant == "unconditional" else 16)
+    assert config.train == digits.get_config().train
+
+
+def test_names_and_so_default_workdirs_are_distinct():
+    configs = [(file, variant) for file in (digits, mnist) for variant in file.VARIANTS]
+    assert len({file.get_config(variant).name for file, variant in configs}) == len(configs)
+
+
+@pytest.mark.parametrize("file", [base, digits, mnist])
+def test_configs_are_locked_and_name_the_nearest_key(file):
+    config = file.get_config()
+    with pytest.raises(AttributeError, match='Did you mean "num_steps"'):
+        config.train.nmu_steps = 3
+    with pytest.raises(KeyError, match='Did you mean "encoder"'):
+        config.update_from_flattened_dict({"model.encodr": "te"})
+
+
+def test_unknown_variants():
+    with pytest.raises(UserError, match=r"variant='mvdm-ooe'; expected one of .*did you mean 'mvdm-oe'\?"):
+        mnist.get_config("mvdm-ooe")
+    with pytest.raises(UserError, match=r"did you mean 'free_bits'\?"):
+        digits.get_config("freebits")
+    with pytest.raises(ValueError, match="variant='target'"):
+        base.get_config("target")
+
+
+MISTAKES = [
+    ({"model.encoder": "tee"}, r"model\.encoder='tee'.*did you mean 'te'\?"),
+    ({"model.unet.size": "orignal"}, r"model\.unet\.size='orignal'.*did you mean 'original'\?"),
+    ({"model.unet.conditioning": "adagm"}, r"did you mean 'adagn'\?"),
+    ({"model.unet.channels": 7}, "channels=7"),
+    ({"model.unet.num_heads": 5}, "num_heads"),
+    ({"model.w_dim": 0}, r"model\.w_dim=0"),
+    ({"model.dtype": "bfloat61"}, r"dtype='bfloat61'.*did you mean 'bfloat16'\?"),
+    ({"model.equal_capacity": True}, r"equal_capacity=True is for model\.encoder='none', not for 'te'"),
+    ({"model.encoder": "none", "model.equal_capacity": True}, r"needs model\.w_dim"),
+    ({"diffusion.schedule": "lineer"}, r"schedule='lineer'.*'monotone'.*did you mean 'linear'\?"),
+    ({"diffusion.schedule": "dirac"}, r"schedule='dirac'.*no bound is defined for the Dirac schedule"),
+    ({"diffusion.beta": 1e-3}, r"schedule='linear' takes .*beta"),
+    ({"diffusion.schedule": "cosine", "diffusion.beta_1": 1e-3}, r"schedule='cosine' takes .*beta_1"),
+    ({"diffusion.schedule": "monotone", "diffusion.gamma_min": 6.0}, r"gamma_min=6\.0 is not below"),
+    ({"diffusion.gamma_min": 6.0}, r"gamma_min=6\.0 is not below"),
+    ({"diffusion.target": "epsilon"}, "target='epsilon'"),
+    ({"diffusion.weighting": "minsnr"}, r"did you mean 'min_snr'\?"),
+    ({"rate.mode": "fixd"}, r"rate\.mode='fixd'.*did you mean 'fixed'\?"),
+    ({"rate.mode": "target", "rate.target_nats": 0.0}, r"target=0\.0 nats"),
+]
+
+
+@pytest.mark.parametrize(("deltas", "sentence"), MISTAKES, ids=lambda value: str(value)[:60])
+def test_mistaken_settings(deltas, sentence):
+    config = mnist.get_config()
+    config.update_from_flattened_dict(deltas)
+    with pytest.raises(UserError, match=sentence) as caught:
+        make_vae_vdm(config, MNIST)
+    assert "\n" not in str(caught.value)
+
+
+def test_settings_reach_what_they_are_for():
+    config = mnist.get_config()
+    config.update_from_flattened_dict(
+        {"diffusion.schedule": "ddpm_linear", "diffusion.num_steps": 10, "diffusion.beta_1": 1e-2}
+    )
+    model = make_vae_vdm(config, MNIST)
+    assert model.chain_length() == model.fixed_schedule.num_steps == 10
+    np.testing.assert_allclose(jax.nn.sigmoid(model.fixed_schedule.gamma(np.float32(0.1))), 1e-2, rtol=1e-4)
+    config.update_from_flattened_dict({"diffusion.schedule": "cosine_continuous", "diffusion.beta_1": None})
+    model = make_vae_vdm(config, MNIST)
+    assert model.fixed_schedule.num_steps is None and model.chain_length() == 10
+    fourier = mnist.get_config()
+    fourier.update_from_flattened_dict({"model.unet.fourier_min": 6, "model.unet.fourier_max": 7})
+    more = 9 * 16 * 4  # a sine and a cosine for n = 6, 7 into the first 3x3 convolution
+    assert counts(fourier, MNIST)["unet"] == WITH_CODE["mvdm"] + more
