@@ -18,6 +18,9 @@ DIGITS = {
     "data.name": "digits",
     "model.w_dim": 16,
     "model.unet.size": "digits",
+    "model.unet.conditioning": "adagn",
+    "model.unet.fourier_min": 3,  # n near log2 of the 17 levels tells neighbours apart
+    "model.unet.fourier_max": 4,
     "model.encoder": "digits",
     "diffusion.gamma_min": -8.0,
     "train.num_steps": 2_000,

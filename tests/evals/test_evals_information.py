@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import norm
 
 from vdm_jax.base.errors import UserError
-from vdm_jax.evals.information import active_units, mutual_information_bounds
+from vdm_jax.evals.information import active_units, aggregate_prior_rate, mutual_information_bounds
 
 
 def channel(n, dims, noise, seed=0):
@@ -22,6 +22,20 @@ def test_true_information_of_a_gaussian_channel_lies_between(dims, noise):
     assert truth < upper + 3 * bounds["mi_upper_nats_standard_error"]
     assert lower < upper and upper - lower < 0.05
     assert bounds["num_images"] == 4000 and abs(bounds["ln_n"] - np.log(4000)) < 1e-12
+
+
+def test_rate_under_the_aggregate_prior_is_the_information_wherever_the_codes_lie():
+    dims, noise = 2, 1.0
+    mu, logvar, w = channel(2000, dims, noise, seed=1)
+    train_mu, train_logvar, _ = channel(4000, dims, noise, seed=2)
+    found = aggregate_prior_rate(mu + 5, logvar, w + 5, train_mu + 5, train_logvar)
+    error = found["aggregate_prior_rate_nats_standard_error"]
+    truth = dims / 2 * np.log(1 + 1 / noise**2)
+    assert truth - 3 * error < found["aggregate_prior_rate_nats"] < truth + 3 * error + 0.03  # M is finite
+    log_q = norm.logpdf(w[:9, None], train_mu[None], np.exp(train_logvar / 2)[None]).sum(-1)
+    direct = norm.logpdf(w[:9], mu[:9], noise).sum(1) - np.logaddexp.reduce(log_q, axis=1) + np.log(4000)
+    few = aggregate_prior_rate(mu[:9], logvar[:9], w[:9], train_mu, train_logvar)
+    np.testing.assert_allclose(few["aggregate_prior_rate_nats"], direct.mean(), rtol=1e-10)
 
 
 def test_against_direct_sums():

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from vdm_jax.base.images import to_pixels
 from vdm_jax.data.dataset import ImageData, Split
 from vdm_jax.evals.embedding import pca_2d, tsne_2d
-from vdm_jax.evals.information import active_units, mutual_information_bounds
+from vdm_jax.evals.information import active_units, aggregate_prior_rate, mutual_information_bounds
 from vdm_jax.evals.representations import Labelled, knn_accuracy, linear_probe, pca_projections, random_projections
 from vdm_jax.experiments.build import Experiment
 from vdm_jax.experiments.vae_vdm import VaeVdm, draw_code
@@ -22,7 +22,7 @@ TSNE_IMAGES = 2_000
 UNCONDITIONAL = "the model is unconditional: there is no code"
 NO_LABELS = "the data set has no labels"
 
-CODE_KEYS = ("active_units", "mi_lower_nats", "mi_upper_nats")
+CODE_KEYS = ("active_units", "mi_lower_nats", "mi_upper_nats", "aggregate_prior_rate_nats")
 PROBE_KEYS = ("linear_probe_accuracy", "linear_probe_accuracy_raw_pixels", "linear_probe_accuracy_pca",
               "linear_probe_accuracy_random_projection", "linear_probe_accuracy_untrained",
               "knn_accuracy", "knn_accuracy_raw_pixels", "knn_accuracy_untrained")  # fmt: skip
@@ -51,9 +51,16 @@ def sample_codes(key, mu: Float[np.ndarray, "n w"], logvar: Float[np.ndarray, "n
     return np.asarray(draw_code(key, jnp.asarray(mu), jnp.asarray(logvar)))
 
 
-def information(key, mu: Float[np.ndarray, "n w"], logvar: Float[np.ndarray, "n w"]) -> dict[str, Any]:
-    """Active units and the bounds on I(x; w) of the test images, N beside them."""
-    bounds = mutual_information_bounds(mu, logvar, sample_codes(key, mu, logvar))
+def information(
+    key,
+    mu: Float[np.ndarray, "n w"],
+    logvar: Float[np.ndarray, "n w"],
+    train_mu: Float[np.ndarray, "m w"],
+    train_logvar: Float[np.ndarray, "m w"],
+) -> dict[str, Any]:
+    """Active units and the bounds on I(x; w) of the test images, N beside them; the rate under a better prior."""
+    w = sample_codes(key, mu, logvar)
+    bounds = mutual_information_bounds(mu, logvar, w) | aggregate_prior_rate(mu, logvar, w, train_mu, train_logvar)
     named = {"ln_n": "mi_lower_is_capped_at_ln_n", "num_images": "mi_num_images"}
     return {"active_units": active_units(mu)} | {named.get(name, name): value for name, value in bounds.items()}
 

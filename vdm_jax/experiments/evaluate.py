@@ -66,7 +66,10 @@ def read_codes(
     untrained = initial_params(model, config)
     write_npz(workdir / "embeddings.npz", codes.embeddings(model, params, untrained, data, config))
     key = named_key(jax.random.key(config.evaluate.seed), "information")
-    found = codes.information(key, images["mu"], images["logvar"])
+    train = codes.encode_all(
+        model, params, data.train.levels[: config.evaluate.probe_images], config.evaluate.batch_size
+    )
+    found = codes.information(key, images["mu"], images["logvar"], *train)
     if data.train.labels is None:
         return found | dict.fromkeys(codes.PROBE_KEYS), dict.fromkeys(codes.PROBE_KEYS, codes.NO_LABELS)
     return found | codes.probes(experiment, params, untrained), {}
