@@ -30,7 +30,7 @@ PROBE_KEYS = ("linear_probe_accuracy", "linear_probe_accuracy_raw_pixels", "line
 
 def encode_all(
     model: VaeVdm, params: PyTree, levels: Integer[np.ndarray, "n h w c"], batch_size: int
-) -> tuple[Float[np.ndarray, "n w"], Float[np.ndarray, "n w"]]:
+) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n d"]]:
     """mu, logvar of every image; the last batch is filled up with copies, so that one program serves all."""
     batch_size = min(batch_size, len(levels))
     parts = []
@@ -46,17 +46,17 @@ def _encode(model: VaeVdm, params: PyTree, levels: Integer[Array, "b h w c"]):
     return model.encode(params, to_pixels(levels, model.pixel_values))
 
 
-def sample_codes(key, mu: Float[np.ndarray, "n w"], logvar: Float[np.ndarray, "n w"]) -> Float[np.ndarray, "n w"]:
+def sample_codes(key, mu: Float[np.ndarray, "n d"], logvar: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
     """w ~ q(w | x) of every image."""
     return np.asarray(draw_code(key, jnp.asarray(mu), jnp.asarray(logvar)))
 
 
 def information(
     key,
-    mu: Float[np.ndarray, "n w"],
-    logvar: Float[np.ndarray, "n w"],
-    train_mu: Float[np.ndarray, "m w"],
-    train_logvar: Float[np.ndarray, "m w"],
+    mu: Float[np.ndarray, "n d"],
+    logvar: Float[np.ndarray, "n d"],
+    train_mu: Float[np.ndarray, "m d"],
+    train_logvar: Float[np.ndarray, "m d"],
 ) -> dict[str, Any]:
     """Active units and the bounds on I(x; w) of the test images, N beside them; the rate under a better prior."""
     w = sample_codes(key, mu, logvar)

@@ -19,7 +19,7 @@ from vdm_jax.diffusion.schedules import Schedule
 from vdm_jax.diffusion.times import draw_times
 from vdm_jax.models.model import Model
 
-Codes = Float[Array, "b w"]
+Codes = Float[Array, "b d"]
 Levels = Integer[Array, "b h w c"]
 
 

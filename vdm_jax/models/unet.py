@@ -41,12 +41,20 @@ class UNet(nn.Module):
     dtype: DTypeLike
 
     def condition(self, t: Float[Array, " b"], w: Float[Array, "b w"] | None) -> Float[Array, "b d"]:
-        """E -> 4E -> 4E of the time embedding without a code; E -> 128 -> 128 and w beside it with one."""
+        """E -> 4E -> 4E of the time embedding without a code; E -> 128 -> 128 and w beside it with one.
+
+        The blog's "concat" hands w on as it is; "adagn" puts it through a layer of 128 first.
+        """
         width = 4 * self.channels if w is None else CODE_TIME_WIDTH
         h = time_embedding(t, self.channels)
         for i in (1, 2):
             h = nn.silu(nn.Dense(width, dtype=self.dtype, name=f"time{i}")(h))
-        return h if w is None else jnp.concatenate([h, w.astype(h.dtype)], axis=-1)
+        if w is None:
+            return h
+        w = w.astype(h.dtype)
+        if self.conditioning == "adagn":
+            w = nn.silu(nn.Dense(CODE_TIME_WIDTH, dtype=self.dtype, name="code1")(w))
+        return jnp.concatenate([h, w], axis=-1)
 
     @nn.compact
     def __call__(
@@ -99,9 +107,9 @@ def make_unet(
     reaches every ResBlock. `w=None` then stands for w = 0: a conditional network trained so is the unconditional
     baseline of equal capacity (same time MLP, same widths), where `w_dim = 0` is the blog's, with another time MLP.
 
-    conditioning: a key of `CONDITIONINGS`. zero_init: second convolutions, conditioning maps and the output start at
-    zero, as in VDM and the blog, which keeps the gradient that w receives exactly zero for three updates; without it
-    it is alive at the first. fourier: (n_min, n_max) of `fourier_features`, or none.
+    conditioning: a key of `CONDITIONINGS`; "concat" is the blog's. zero_init: second convolutions, conditioning maps
+    and the output start at zero, as in VDM and the blog, which keeps the gradient that w receives exactly zero for
+    three updates; without it it is alive at the first. fourier: (n_min, n_max) of `fourier_features`, or none.
     Raises UserError for widths that heads do not divide, and for a w that does not fit.
     """
     choose("conditioning", conditioning, CONDITIONINGS)
