@@ -119,7 +119,12 @@ class VaeVdm:
         return (self.fixed_schedule.num_steps if self.fixed_schedule else None) or self.num_steps
 
     def loss_fn(
-        self, params: PyTree, carry: PyTree, batch: dict[str, Levels], key: Key[Array, ""], step: Any
+        self,
+        params: PyTree,
+        carry: PyTree,
+        batch: dict[str, Integer[Array, "_ h w c"]],
+        key: Key[Array, ""],
+        step: Any,
     ) -> tuple[Float[Array, " b"], dict[str, Array]]:
         """What training minimises, [B] nats: reconstruction + prior + weighted diffusion + the rate mode's penalty.
 
