@@ -20,10 +20,7 @@ def check(workdir: pathlib.Path, config: ConfigDict) -> None:
     path = workdir / "config.json"
     if not path.exists():
         return
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}); choose another --workdir") from error
+    stored = read_config(path)
     wanted = json.loads(config.to_json())
     differences = [line for name in IDENTITY for line in _differences(stored.get(name), wanted[name], name)]
     if wanted["train"]["learning_rate_schedule"] == "constant":
@@ -31,6 +28,17 @@ def check(workdir: pathlib.Path, config: ConfigDict) -> None:
     if differences:
         told = "; ".join(differences[:3])
         raise UserError(f"workdir {workdir} holds another config: {told}; choose another --workdir or set these back")
+
+
+def read_config(path: pathlib.Path) -> dict:
+    """A `config.json` as plain values; `UserError` where it is none."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}); choose another --workdir") from error
+    if not isinstance(stored, dict):
+        raise UserError(f"{path} holds no config; choose another --workdir")
+    return stored
 
 
 def claim(workdir: pathlib.Path, config: ConfigDict) -> None:
