@@ -36,6 +36,9 @@ def main(argv: list[str]) -> int:
     except TrainingFailed as error:
         print(f"launch.py: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("launch.py: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        return 130
     return 0
 
 
