@@ -74,7 +74,7 @@ MISTAKES = [
     (["--config=configs/digits.py:taget"], r"variant='taget'; expected one of .*did you mean 'target'\?"),
     (["--config=configs/digit.py"], r"'configs/digit\.py' not found; .*did you mean 'configs/digits\.py'\?"),
     (["--config", "configs/digit.py:none"], r"'configs/digit\.py' not found"),
-    (["--config=pyproject.toml"], r"."),
+    (["--config=pyproject.toml"], r"^the config file cannot be run: "),
     (["--jobs=trian"], r"job='trian'; expected one of .*did you mean 'train'\?"),
     (["--jobs=train,evalute"], r"job='evalute'.*did you mean 'evaluate'\?"),
     (["--jobs="], r"no job; expected --jobs with any of"),

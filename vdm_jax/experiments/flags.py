@@ -95,5 +95,7 @@ def _sentence(error: Exception) -> str:
     lines = [line.strip() for line in str(message).splitlines() if line.strip()]
     if "Traceback (most recent call last):" in lines:
         return lines[-1].partition(": ")[2]
+    if isinstance(error, (ImportError, SyntaxError)):
+        return f"the config file cannot be run: {'; '.join(lines)}"
     unknown = isinstance(error, (AttributeError, KeyError)) and len(lines[0].split()) == 1
     return ("unknown setting " if unknown else "") + "; ".join(lines)

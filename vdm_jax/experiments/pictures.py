@@ -55,6 +55,7 @@ def measure_images(
             *(to_unit(levels, data.num_levels) for levels in (generated["aggregate"], data.test.levels[:num_images]))
         )
         reasons |= likeness.pop("reasons")
+        likeness["likeness_num_images"] = likeness.pop("num_images")  # the bound has a number of its own
         values |= likeness
     if data.train.labels is None:
         reasons |= dict.fromkeys(LABEL_KEYS, f"{NO_LABELS} to train a feature network on")
