@@ -9,8 +9,10 @@ from vdm_jax.base.errors import UserError, choose
 from vdm_jax.data.dataset import ImageData
 from vdm_jax.data.sources import load_data
 from vdm_jax.diffusion.objective import TARGETS, WEIGHTINGS
-from vdm_jax.diffusion.rate import RATE_MODES, RateMode, make_rate_mode
+from vdm_jax.diffusion.rate import RateMode, make_rate_mode
+from vdm_jax.diffusion.samplers import make_times
 from vdm_jax.diffusion.schedules import SCHEDULES, Schedule, make_schedule
+from vdm_jax.experiments.checks import check_settings
 from vdm_jax.experiments.vae_vdm import VaeVdm
 from vdm_jax.models.encoder import make_encoder
 from vdm_jax.models.gamma import LEARNED_GAMMAS, make_learned_gamma
@@ -31,9 +33,17 @@ class Experiment:
 
 
 def build(config: ConfigDict) -> Experiment:
-    """Loads the data and binds the networks; nothing is compiled or drawn yet. Raises `UserError`."""
+    """Looks at every setting, loads the data, binds the networks; nothing is compiled yet. Raises `UserError`."""
+    check_settings(config)
     data = load(config.data)
-    return Experiment(config, data, make_vae_vdm(config, data))
+    model = make_vae_vdm(config, data)
+    if config.train.batch_size > len(data.train):
+        raise UserError(
+            f"config.train.batch_size={config.train.batch_size}; there are {len(data.train)} training images"
+        )
+    if model.fixed_schedule:  # raises where a table has no such grid to sample over
+        make_times(model.fixed_schedule, config.sample.num_steps, config.sample.grid)
+    return Experiment(config, data, model)
 
 
 def load(config: ConfigDict) -> ImageData:
@@ -80,11 +90,10 @@ def _schedule(diffusion: ConfigDict) -> Schedule | Model:
     name = choose("schedule", diffusion.schedule, {name: name for name in (*SCHEDULES, *LEARNED_GAMMAS)})
     if name in LEARNED_GAMMAS:
         return make_learned_gamma(name, diffusion.gamma_min, diffusion.gamma_max)
-    if name == "linear":
-        ends = {"gamma_min": diffusion.gamma_min, "gamma_max": diffusion.gamma_max}
-        return make_schedule(name, **ends, **_given(diffusion, ("beta", "beta_1", "beta_T", "s", "t1", "t2", "total")))
     settings = _given(diffusion, ("beta", "beta_1", "beta_T", "s", "t1", "t2", "total"))
-    if not name.endswith("_continuous"):  # there num_steps is the bound's T alone
+    if name == "linear":
+        settings |= _given(diffusion, ("gamma_min", "gamma_max"))
+    elif not name.endswith("_continuous"):  # there num_steps is the bound's T alone
         settings |= _given(diffusion, ("num_steps",))
     return make_schedule(name, **settings)
 
@@ -134,6 +143,4 @@ def _rate(config: ConfigDict) -> RateMode:
         "target": {"target": config.target_nats},
         "none": {},
     }
-    return make_rate_mode(
-        config.mode, **settings[choose("rate.mode", config.mode, dict(zip(RATE_MODES, RATE_MODES, strict=True)))]
-    )
+    return make_rate_mode(config.mode, **choose("rate.mode", config.mode, settings))

@@ -1,0 +1,71 @@
+"""Settings out of range are told before anything is spent."""
+
+import pytest
+
+from configs.base import get_config as base_config
+from configs.digits import VARIANTS as DIGITS
+from configs.digits import get_config as digits_config
+from configs.mnist import VARIANTS as MNIST
+from configs.mnist import get_config as mnist_config
+from vdm_jax.base.errors import UserError
+from vdm_jax.experiments.build import build
+from vdm_jax.experiments.checks import NUMBERS, check_settings
+
+# Read by the schedule, the U-Net and the encoder, which say themselves what they cannot use.
+ELSEWHERE = {f"diffusion.{name}" for name in ("beta", "beta_1", "beta_T", "s", "t1", "t2", "total")} | {
+    "model.w_dim", "model.unet.fourier_min", "model.unet.fourier_max",
+}  # fmt: skip
+
+
+def flat(config, prefix=""):
+    for name, value in config.items():
+        if hasattr(value, "items"):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def test_every_number_of_the_base_config_is_looked_at():
+    numbers = {
+        k for k, v in flat(base_config()) if v is None or (isinstance(v, int | float) and not isinstance(v, bool))
+    }
+    looked_at = {setting for _, _, settings in NUMBERS for setting in settings.split()}
+    assert looked_at <= numbers, "a setting that is gone"
+    assert numbers - looked_at == ELSEWHERE
+
+
+def test_the_configs_themselves_pass():
+    for config in [base_config(), *map(digits_config, DIGITS), *map(mnist_config, MNIST)]:
+        check_settings(config)
+
+
+@pytest.mark.parametrize(
+    "setting, value, sentence",
+    [
+        ("train.num_steps", 0, "config.train.num_steps=0; expected at least 1"),
+        ("evaluate.curve_points", 1, "config.evaluate.curve_points=1; expected at least 2"),
+        ("evaluate.frechet_images", -1, "expected at least 0"),
+        ("train.seed", -1, "expected a seed"),
+        ("train.learning_rate", float("nan"), "config.train.learning_rate=nan; expected a number above 0"),
+        ("rate.beta", float("inf"), "expected a number not below 0"),
+        ("model.dropout", 1.0, "expected a number from 0 to below 1"),
+        ("diffusion.gamma_max", float("inf"), "expected a finite number"),
+        ("sample.sampler", "dim", "did you mean 'ddim'"),
+        ("evaluate.weights", "EMA", "expected one of"),
+        ("evaluate.checkpoint", "newest", "expected 'best', 'latest' or a step"),
+        ("train.batch_size", 1_298, "there are 1297 training images"),
+    ],
+)
+def test_a_sentence_names_setting_and_choices(setting, value, sentence):
+    config = digits_config()
+    config.update_from_flattened_dict({setting: value})
+    with pytest.raises(UserError) as told:
+        build(config)
+    assert setting in str(told.value) and sentence in str(told.value)
+
+
+def test_a_table_with_fewer_entries_than_sampling_steps_is_refused_before_training():
+    config = digits_config()
+    config.update_from_flattened_dict({"diffusion.schedule": "cosine", "diffusion.num_steps": 50})
+    with pytest.raises(UserError, match="only 50 entries"):
+        build(config)

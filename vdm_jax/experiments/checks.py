@@ -1,0 +1,70 @@
+"""Every setting is looked at before a job starts: what a later job cannot use must not cost a training first."""
+
+import math
+from collections.abc import Callable
+
+from ml_collections import ConfigDict
+
+from vdm_jax.base.errors import UserError, choose
+from vdm_jax.diffusion.samplers import SAMPLERS, SPACINGS
+from vdm_jax.experiments.checkpoints import WEIGHTS
+
+NAMES = {"evaluate.weights": WEIGHTS, "sample.sampler": SAMPLERS, "sample.grid": SPACINGS}
+
+# (what is expected, whether a number is that, settings); a setting without a value is left alone.
+NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
+    (
+        "at least 1",
+        lambda value: value >= 1,
+        "data.validation_size data.downsample model.unet.channels model.unet.num_blocks model.unet.num_heads "
+        "diffusion.num_steps rate.warmup_steps train.num_steps train.batch_size train.accumulate train.steps_per_call "
+        "train.log_every train.eval_every train.checkpoint_every train.keep_latest train.eval_passes "
+        "train.max_skipped_in_a_row evaluate.passes evaluate.batch_size evaluate.curve_images evaluate.curve_passes "
+        "sample.num_steps sample.num_images sample.guided_sources sample.guided_per_source sample.batch_size",
+    ),
+    ("at least 2", lambda value: value >= 2, "data.num_levels evaluate.curve_points"),
+    (
+        "at least 0",
+        lambda value: value >= 0,
+        "train.warmup_steps train.keep_best train.eval_images evaluate.frechet_images",
+    ),
+    ("0 for all, or at least 10", lambda value: value == 0 or value >= 10, "evaluate.num_images"),
+    ("at least 10", lambda value: value >= 10, "evaluate.probe_images"),
+    ("a seed from 0 to 2^31 - 1", lambda value: 0 <= value < 2**31, "train.seed evaluate.seed sample.seed"),
+    (
+        "a number above 0",
+        lambda value: 0 < value < math.inf,
+        "rate.target_nats train.learning_rate train.clip",
+    ),
+    (
+        "a number not below 0",
+        lambda value: 0 <= value < math.inf,
+        "rate.beta rate.free_bits_nats train.weight_decay",
+    ),
+    (
+        "a number from 0 to below 1",
+        lambda value: 0 <= value < 1,
+        "model.dropout model.encoder_dropout train.b1 train.b2 train.ema_decay",
+    ),
+    ("a finite number", math.isfinite, "diffusion.gamma_min diffusion.gamma_max"),
+)
+
+
+def check_settings(config: ConfigDict) -> None:
+    """Raises `UserError` for a number out of range or an unknown name, whichever job it is for."""
+    for setting, choices in NAMES.items():
+        choose(f"config.{setting}", _value(config, setting), choices)
+    for expected, holds, settings in NUMBERS:
+        for setting in settings.split():
+            value = _value(config, setting)
+            if value is not None and not holds(value):
+                raise UserError(f"config.{setting}={value}; expected {expected}")
+    checkpoint = config.evaluate.checkpoint
+    if checkpoint not in ("best", "latest") and not str(checkpoint).isdecimal():
+        raise UserError(f"config.evaluate.checkpoint={checkpoint!r}; expected 'best', 'latest' or a step")
+
+
+def _value(config: ConfigDict, setting: str):
+    for name in setting.split("."):
+        config = config[name]
+    return config
