@@ -25,7 +25,8 @@ def _data() -> ConfigDict:
             source="npz",  # "digits" (always there) or "npz" (NAME.npz in a folder)
             name="mnist",
             dir="",  # folder of the npz file; empty: the environment variable VDM_DATA_DIR
-            validation_size=5000,  # carved from train, stratified, where the file brings no validation split
+            # Carved from train, stratified, where the file brings no x_validation; none: a tenth, at most 5,000.
+            validation_size=config_dict.placeholder(int),
             num_levels=config_dict.placeholder(int),  # none: what the file states, or 256 for uint8
             downsample=1,  # 2 averages 2x2 pixels and rounds to a level
         )
@@ -82,10 +83,10 @@ def _rate() -> ConfigDict:
     return ConfigDict(
         dict(
             mode="fixed",  # fixed, warmup, free_bits, target, none
-            beta=1.0,  # 1e4 reproduces the blog
-            warmup_steps=10_000,
-            free_bits_nats=0.1,  # per dimension of w
-            target_nats=10.0,
+            beta=1.0,  # of fixed and warmup; 1e4 is what the blog's code had
+            warmup_steps=1_000,  # of warmup
+            free_bits_nats=0.5,  # of free_bits, for each dimension of w
+            target_nats=10.0,  # of target
         )
     )
 
@@ -130,7 +131,7 @@ def _evaluate() -> ConfigDict:
             curve_images=1_000,
             curve_passes=2,
             frechet_images=2_000,  # generated from the prior, and from the aggregate posterior; 0: none
-            probe_images=10_000,  # training images that a probe is fitted on
+            probe_images=10_000,  # training images that the probes are fitted on
             seed=0,
         )
     )
@@ -143,6 +144,7 @@ def _sample() -> ConfigDict:
             num_steps=250,
             grid="time",  # steps uniform in "time" or in "logsnr"
             num_images=64,
+            clip=True,  # x_hat to the range of pixel values
             guided_sources=8,
             guided_per_source=8,
             batch_size=250,

@@ -1,4 +1,8 @@
-"""The source blog's experiment on MNIST: variant UNET-ENCODER, `svdm-oe++` … `mvdm-none`, its 18 columns."""
+"""The source blog's experiment on MNIST: variant UNET-ENCODER, `svdm-oe++` … `mvdm-none`, its 18 columns.
+
+Two settings are not the blog's: `rate.beta=1e4` and `model.unet.zero_init=True` would be. Its `none` columns have
+another time MLP; `model.equal_capacity=True` with `model.w_dim=128` is the baseline of the same network.
+"""
 
 from configs.base import get_config as get_base_config
 from vdm_jax.base.errors import choose

@@ -1,4 +1,4 @@
-"""Strict by default: no key used twice, no silent rank promotion; shapes are checked by jaxtyping and beartype (pyproject.toml)."""
+"""Strict by default: no key used twice, no silent rank promotion; shapes are checked by jaxtyping and beartype."""
 
 import os
 

@@ -13,7 +13,18 @@ FLOORS = {
     "train": 3, "evals": 3, "probing": 3, "report": 3, "experiments": 4, "benchmarks": 4,
 }  # fmt: skip
 APART = {"data", "train", "evals", "probing", "report"}
-LATE = {"diffrax", "sklearn", "skimage", "scipy", "tqdm", "ml_collections", "absl", "tensorflow_datasets", "grain", "torch"}
+LATE = {
+    "diffrax",
+    "sklearn",
+    "skimage",
+    "scipy",
+    "tqdm",
+    "ml_collections",
+    "absl",
+    "tensorflow_datasets",
+    "grain",
+    "torch",
+}
 NOT_ON_A_BARE_HOST = LATE - {"scipy", "absl"}  # jax brings the one, optax the other
 FILES = sorted((ROOT / "vdm_jax").glob("*/**/*.py"))
 
@@ -60,7 +71,9 @@ def test_packages_stay_in_their_place(path):
 
 def test_everything_below_experiments_imports_on_a_bare_accelerator_host():
     modules = [
-        ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in FILES if "experiments" not in path.parts and "benchmarks" not in path.parts
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in FILES
+        if "experiments" not in path.parts and "benchmarks" not in path.parts
     ]
     program = f"""
 import importlib, sys
@@ -81,6 +94,10 @@ print(len({modules!r}))
 
 
 def test_files_do_not_tire_a_reader():
-    long = {str(path.relative_to(ROOT)): count for path in FILES + [ROOT / "launch.py"] if (count := path.read_text().count("\n")) > 300}
+    long = {
+        str(path.relative_to(ROOT)): count
+        for path in FILES + [ROOT / "launch.py"]
+        if (count := path.read_text().count("\n")) > 300
+    }
     assert not long
     assert (ROOT / "launch.py").read_text().count("\n") <= 80

@@ -101,6 +101,13 @@ def test_golden_prior_of_the_constant_schedule_on_mnist(half_range, expected):
     assert float(prior.mean()) == pytest.approx(expected, abs=0.1)
 
 
+@pytest.mark.parametrize(("half_range", "expected"), [(0.5, 16.2), (1.0, 53.0)])
+def test_golden_prior_of_the_constant_schedule_on_the_mean_square_of_mnist(half_range, expected):
+    x = jnp.full((1, 784), half_range * np.sqrt(0.9256))  # pixels in ±1: a mean square of 0.9256
+    prior = prior_term(x, make_schedule("constant", num_steps=2000, beta=1e-3))
+    assert float(prior[0]) == pytest.approx(expected, abs=0.1)
+
+
 def test_dirac_has_no_bound_and_says_so(key):
     with pytest.raises(UserError, match="no bound is defined for the Dirac schedule"):
         losses_on_gaussian(key, make_schedule("dirac"), batch_size=2, num_dims=2)

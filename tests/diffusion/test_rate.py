@@ -46,8 +46,17 @@ def test_free_bits_floor_the_batch_mean_of_each_dimension():
 def test_none_is_free_and_not_a_bound():
     mode = make_rate_mode("none")
     assert np.all(mode.penalty(KL, mode.init(), 0) == 0) and mode.select(100.0, 40.0) == 100
-    labels = {name: make(**{}).bound_label for name, make in RATE_MODES.items()}
-    assert labels.pop("none") == "not a bound" and set(labels.values()) == {"bound"}
+
+
+def test_modes_say_what_is_minimised():
+    assert {name: make().objective for name, make in RATE_MODES.items()} == {
+        "fixed": "D + R",
+        "warmup": "D + R, R at full weight after 1000 steps",
+        "free_bits": "D + sum of max(R_j, 0.5 nats)",
+        "target": "D, R held at 10 nats",
+        "none": "D alone, not a bound",
+    }
+    assert make_rate_mode("fixed", beta=1e4).objective == "D + 10000 R"
 
 
 def test_target_prefers_checkpoints_that_hold_it():

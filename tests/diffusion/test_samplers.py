@@ -74,10 +74,20 @@ def test_down_to_no_noise_a_known_point_is_met(key, sampler, name):
 
 def test_sampling_from_a_noised_image_starts_there(key):
     z = jnp.full((2, 2), 0.5)
-    times = jnp.array([0.4, 0.3])
+    times = jnp.linspace(0.9, 0.6, 1001)
     z_s = sample(key, exact_eps_fn(LINEAR), LINEAR, z, times, "ddim")
-    ratio = jnp.sqrt(marginal_variance(LINEAR.gamma(times[1])) / marginal_variance(LINEAR.gamma(times[0])))
-    np.testing.assert_allclose(z_s, 0.5 * ratio, rtol=0.1)
+    ratio = jnp.sqrt(marginal_variance(LINEAR.gamma(times[-1])) / marginal_variance(LINEAR.gamma(times[0])))
+    assert ratio < 0.9
+    np.testing.assert_allclose(z_s, 0.5 * ratio, rtol=2e-3)
+
+
+@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+def test_x_hat_is_clipped_where_the_network_leaves_the_range(key, sampler):
+    schedule = make_schedule("cosine", num_steps=50)
+    wrong = lambda z, t: point_eps_fn(schedule, jnp.array([[3.0, -0.5]]))(z, t)  # noqa: E731
+    times, z_1 = jnp.arange(50, -1, -1) / 50, jax.random.normal(jax.random.key(1), (4, 2))
+    z_0 = sample(key, lambda z, t: jnp.nan_to_num(wrong(z, t)), schedule, z_1, times, sampler, x_range=(-1.0, 1.0))
+    np.testing.assert_allclose(z_0, jnp.broadcast_to(jnp.array([1.0, -0.5]), (4, 2)), atol=1e-3)
 
 
 def test_times_descend_over_the_whole_schedule():
@@ -93,6 +103,9 @@ def test_times_of_a_table_are_entries_of_it():
     i = np.asarray(make_times(table, 30)) * 1000
     np.testing.assert_allclose(i, np.round(i), atol=1e-3)
     assert i[0] == 1000 and i[-1] == pytest.approx(1) and len(make_times(table, 999)) == 1000
+    for name in ("ddpm_linear", "cosine", "constant"):
+        i = np.round(np.asarray(make_times(make_schedule(name, num_steps=200), 100, "logsnr")) * 200)
+        assert i[0] == 200 and i[-1] == 1 and np.all(np.diff(i) < 0), "no entry twice"
     with pytest.raises(UserError, match="only 1000 entries"):
         make_times(table, 1000)
     with pytest.raises(UserError, match="needs a finite log SNR"):

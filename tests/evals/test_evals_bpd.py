@@ -70,8 +70,21 @@ def test_times_are_stratified_over_images_and_over_passes(key):
         np.testing.assert_allclose(np.diff(np.sort(of_a_pass)), 0.01, atol=1e-5)
     phase = np.sort(np.mod(times - times[:1], 1.0), axis=0)  # an image's times, on the circle
     assert np.all(np.diff(phase, axis=0) > 0) and np.ptp(phase, axis=1).max() < 1e-5
-    offsets = np.mod(times[:, 0] * 4 - np.arange(4), 4)
-    assert np.all(offsets < 1)
+    quarters = 4 * np.mod(times - times[:1], 1.0)[1:] - np.arange(1, 4)[:, None]
+    assert np.all(np.abs(quarters) < 1), "a time in each quarter of the circle"
+
+
+@pytest.mark.parametrize("passes", [1, 4])
+def test_no_order_of_the_images_is_an_order_in_time(passes):
+    """Images sorted by difficulty b: the mean of b g(t) scatters no more than its standard error says."""
+
+    def term(params, keys, t, batch):
+        return {"term": batch * jnp.exp(-8 * (t - 0.8) ** 2)}
+
+    data = np.linspace(0, 100, 500, dtype=np.float32)
+    found = [evaluate_bound(term, {}, data, passes=passes, batch_size=500, key=jax.random.key(i)) for i in range(30)]
+    scatter = np.std([float(estimate.mean["term"]) for estimate in found], ddof=1)
+    assert scatter < 0.7 * found[0].standard_error["term"]
 
 
 def test_stratified_times_integrate_closer_than_independent_ones():

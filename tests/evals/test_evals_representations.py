@@ -115,5 +115,6 @@ def test_random_projection_keeps_lengths_and_is_one_matrix():
 
 @needs_data
 def test_real_mnist_raw_pixels():
-    result = linear_probe(*flat(load_data("npz", name="mnist")))
+    train, validation, test = flat(load_data("npz", name="mnist"))
+    result = linear_probe(Labelled(train.features[:10_000], train.labels[:10_000]), validation, test)
     assert 0.90 < result["accuracy"] < 0.93 and result["num_train"] == 10_000 and result["num_test"] == 10_000

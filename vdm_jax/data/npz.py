@@ -3,6 +3,8 @@
 Keys: `x_train` and `x_test` [N, H, W] or [N, H, W, C], whole numbers 0 … K-1; optional `y_train` and `y_test` [N]
 (classes 0, 1, …), `x_validation` and `y_validation`, `num_levels` (K; otherwise 256 for uint8 and 2 for booleans) and
 `label_names`. Without `x_validation` a stratified part of `x_train`, the same in every run, is the validation set.
+Each split is put in a random order, the same in every run: its first N images stand for the whole, however the file
+sorts them.
 """
 
 import os
@@ -31,7 +33,7 @@ def load_npz(name: str, data_dir: str | None, validation_size: int | None, num_l
     arrays = read_arrays(path)
     num_levels = resolve_num_levels(path, arrays, num_levels)
     splits = {
-        split: make_split(path, arrays, split, num_levels)
+        split: shuffled(make_split(path, arrays, split, num_levels))
         for split in ("train", "validation", "test")
         if f"x_{split}" in arrays
     }
@@ -105,6 +107,12 @@ def make_split(path: Path, arrays: dict[str, np.ndarray], split: str, num_levels
             )
         labels = labels.astype(np.int32)
     return Split(images.astype(smallest_dtype(num_levels)), labels)
+
+
+def shuffled(split: Split) -> Split:
+    """The same images in an order that depends on their number alone."""
+    order = np.random.RandomState(SPLIT_SEED).permutation(len(split))
+    return Split(split.levels[order], None if split.labels is None else split.labels[order])
 
 
 def check_agreement(path: Path, splits: dict[str, Split]) -> None:

@@ -26,7 +26,8 @@ def log_likelihood(
 ) -> Float[Array, "b ..."]:
     """log p(x | z_0) of each value, a softmax over the K pixel values (VDM eq. 8). levels: 0 … K-1 -> nats <= 0."""
     own = -0.5 * jnp.exp(-gamma_0) * (z_0 / alpha_sigma(gamma_0)[0] - pixel_values[levels]) ** 2
-    return own - jax.nn.logsumexp(level_logits(z_0, gamma_0, pixel_values), axis=-1)
+    log_p = own - jax.nn.logsumexp(level_logits(z_0, gamma_0, pixel_values), axis=-1)
+    return jnp.minimum(log_p, 0.0)  # above is rounding
 
 
 def decode_levels(

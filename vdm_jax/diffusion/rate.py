@@ -5,7 +5,6 @@ remember is a dict of scalars in the training state: `penalty` reads it, `update
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -24,9 +23,12 @@ def encoder_kl(mu: Float[Array, "b w"], logvar: Float[Array, "b w"]) -> Float[Ar
 
 @dataclass(frozen=True)
 class RateMode:
-    """What every mode answers. `bound_label` is written beside what the mode minimises."""
+    """What every mode answers."""
 
-    bound_label: ClassVar[str] = "bound"
+    @property
+    def objective(self) -> str:
+        """What is minimised, in words: D and R, beta and j (a dimension of the code)."""
+        raise NotImplementedError
 
     def init(self) -> Carry:
         """The carry before the first step."""
@@ -55,6 +57,10 @@ class FixedRate(RateMode):
 
     beta: float = 1.0
 
+    @property
+    def objective(self) -> str:
+        return "D + R" if self.beta == 1 else f"D + {self.beta:g} R"
+
     def multiplier(self, carry: Carry, step: Step) -> Float[Array, ""]:
         return jnp.float32(self.beta)
 
@@ -67,6 +73,10 @@ class WarmupRate(FixedRate):
     """beta KL, with beta rising linearly from 0 over the first `warmup_steps` (Bowman et al. 2016)."""
 
     warmup_steps: int = 1000
+
+    @property
+    def objective(self) -> str:
+        return f"{super().objective}, R at full weight after {self.warmup_steps} steps"
 
     def multiplier(self, carry: Carry, step: Step) -> Float[Array, ""]:
         return self.beta * jnp.minimum(1.0, jnp.float32(step) / self.warmup_steps)
@@ -81,6 +91,10 @@ class FreeBits(RateMode):
 
     nats: float = 0.5
 
+    @property
+    def objective(self) -> str:
+        return f"D + sum of max(R_j, {self.nats:g} nats)"
+
     def multiplier(self, carry: Carry, step: Step) -> Float[Array, ""]:
         return jnp.float32(1)
 
@@ -93,7 +107,9 @@ class FreeBits(RateMode):
 class NoRate(RateMode):
     """The KL is left out of training (the blog's "UE"): D alone is minimised, which is no bound. Chosen by D."""
 
-    bound_label: ClassVar[str] = "not a bound"
+    @property
+    def objective(self) -> str:
+        return "D alone, not a bound"
 
     def multiplier(self, carry: Carry, step: Step) -> Float[Array, ""]:
         return jnp.float32(0)
@@ -121,6 +137,10 @@ class TargetRate(RateMode):
     smoothing: float = 0.9
     beta_init: float = 0.1
     beta_range: tuple[float, float] = (1e-4, 1e4)
+
+    @property
+    def objective(self) -> str:
+        return f"D, R held at {self.target:g} nats"
 
     def __post_init__(self):
         if self.target <= 0:

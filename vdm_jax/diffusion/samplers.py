@@ -21,11 +21,15 @@ def sample(
     times: Float[Array, " n"],
     sampler: str = "ancestral",
     keep: tuple[int, ...] | None = None,
+    x_range: tuple[float, float] | None = None,
 ) -> Float[Array, "b ..."] | tuple[Float[Array, "b ..."], Float[Array, "k b ..."]]:
     """z at times[-1], from z at times[0], by `sampler`, one of `SAMPLERS`. `times` descend (see `make_times`).
 
     `z` is drawn from N(0, I) for times[0] = 1, or is a noised image to start from. Where `keep` is given, also the z at
     times[k] for every k of it, [K, B, ...]. On a table times[-1] may be 0, no noise: there z is x_hat.
+
+    `x_range`: x_hat is clipped to it at every step (DDPM's "clip denoised"). Where alpha_1 is tiny, as under a cosine
+    schedule, an error of eps_hat is 1/alpha_t times as large in x_hat, and DDIM and DPM-Solver++ never forget it.
     """
     step = choose("sampler", sampler, SAMPLERS)
     gammas = schedule.gamma(times)
@@ -36,6 +40,7 @@ def sample(
         z_t, x_hat_before, kept = carry
         i, slot, t, gamma_before, gamma_t, gamma_s = inputs
         x_hat = x_of_eps(eps_fn(z_t, jnp.full(z_t.shape[0], t)), z_t, gamma_t)
+        x_hat = x_hat if x_range is None else jnp.clip(x_hat, *x_range)
         here = Here(z_t, x_hat, jnp.where(i == 0, x_hat, x_hat_before), gamma_s, gamma_t, gamma_before)
         z_s = step(jax.random.fold_in(key, i), here)
         return (z_s, x_hat, kept.at[slot].set(z_s)), None
@@ -103,12 +108,22 @@ SAMPLERS = {"ancestral": ancestral, "ancestral_beta": ancestral_beta, "ddim": dd
 
 
 def make_times(schedule: Schedule, num_steps: int, spacing: str = "time") -> Float[Array, " n"]:
-    """N + 1 descending times from 1 to t_first, evenly spaced in "time" or in "logsnr"; on a table, entries of it."""
+    """N + 1 descending times from 1 to t_first, evenly spaced in "time" or in "logsnr".
+
+    On a table they are different entries of it, the nearest that there are. `UserError` where it has too few.
+    """
     chain = schedule.num_steps
     if chain is not None and num_steps >= chain:
-        raise UserError(f"num_steps={num_steps} sampling steps; the schedule has only {chain} entries")
+        raise UserError(
+            f"num_steps={num_steps} sampling steps; the schedule has only {chain} entries, so at most {chain - 1}"
+        )
     times = choose("spacing", spacing, SPACINGS)(schedule, num_steps)
-    return times if chain is None else jnp.round(times * chain) / chain
+    if chain is None:
+        return times
+    k = jnp.arange(num_steps + 1)
+    entries = jnp.round(times * chain).astype(jnp.int32)
+    entries = jnp.maximum(jax.lax.cummin(entries + k) - k, num_steps + 1 - k)  # each below the one before
+    return entries / chain
 
 
 def _even_in_time(schedule: Schedule, num_steps: int) -> Float[Array, " n"]:

@@ -48,7 +48,11 @@ def discretize(schedule: Schedule, num_steps: int) -> Schedule:
 
 
 def times_of_gamma(schedule: Schedule, gamma: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """The t with gamma(t) = `gamma`, by bisection of [t_first, 1]; for a table, the nearest entry to that crossing."""
+    """The t with gamma(t) = `gamma`, by bisection of [t_first, 1]; for a table, that of the nearest entry."""
+    if schedule.num_steps is not None:
+        entries = schedule.gamma(jnp.arange(1, schedule.num_steps + 1) / schedule.num_steps)
+        distance = jnp.abs(entries.reshape((1,) * gamma.ndim + (-1,)) - gamma[..., None])
+        return (1 + jnp.argmin(distance, axis=-1)) / schedule.num_steps
 
     def halve(_, ends):
         low, high = ends
@@ -58,8 +62,7 @@ def times_of_gamma(schedule: Schedule, gamma: Float[Array, "*shape"]) -> Float[A
 
     ends = jnp.full_like(gamma, schedule.t_first), jnp.ones_like(gamma)
     low, high = jax.lax.fori_loop(0, 30, halve, ends)
-    t = 0.5 * (low + high)
-    return t if schedule.num_steps is None else jnp.round(t * schedule.num_steps) / schedule.num_steps
+    return 0.5 * (low + high)
 
 
 # ---- continuous -----------------------------------------------------------------------------------------------------

@@ -12,8 +12,12 @@ def stratified_times(key: Key[Array, ""], batch_size: int) -> Float[Array, " b"]
 
 def stratified_steps(key: Key[Array, ""], batch_size: int, num_steps: int) -> Float[Array, " b"]:
     """t = i/T with i uniform on 1 … T, stratified. -> [B]."""
-    i = 1 + jnp.floor(stratified_times(key, batch_size) * num_steps)
-    return jnp.minimum(i, num_steps) / num_steps
+    return to_steps(stratified_times(key, batch_size), num_steps)
+
+
+def to_steps(t: Float[Array, " b"], num_steps: int) -> Float[Array, " b"]:
+    """i/T, i = 1 + floor(t T): uniform t in [0, 1) become uniform steps 1 … T of a chain."""
+    return jnp.minimum(1 + jnp.floor(t * num_steps), num_steps) / num_steps
 
 
 def draw_times(key: Key[Array, ""], batch_size: int, num_steps: int | None) -> Float[Array, " b"]:

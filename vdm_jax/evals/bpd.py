@@ -34,6 +34,7 @@ def evaluate_bound(
     batch_size: int,
     key: Key[Array, ""],
     progress: Callable[[range], Iterable[int]] = iter,
+    place: Callable[[PyTree], PyTree] = lambda batch: batch,
 ) -> Estimate:
     """Averages `terms_fn(params, keys [B], t [B], batch) -> {name: [B, ...]}` over all N images and all passes.
 
@@ -43,7 +44,8 @@ def evaluate_bound(
     a chain of T steps takes `i = 1 + floor(t T)`.
     A curve is a term of shape [B, M]. The last batch is filled up with copies, which are dropped again. What is
     compiled is kept for the next call with the same `terms_fn` object and shapes. `progress` wraps the range of
-    batches (tqdm). The standard error takes images as independent; the stratified times make it an upper estimate.
+    batches (tqdm); `place` puts a batch where it is to be worked on, say split over devices. The standard error
+    takes images as independent; the stratified times make it an upper estimate.
     """
     data = jax.tree.map(np.asarray, data)
     sizes = {len(leaf) for leaf in jax.tree.leaves(data)}
@@ -57,7 +59,7 @@ def evaluate_bound(
     for start in progress(range(0, num_images, batch_size)):
         stop = min(start + batch_size, num_images)
         indices = np.minimum(np.arange(start, start + batch_size), num_images - 1).astype(np.int32)
-        batch = jax.tree.map(lambda leaf, chosen=indices: leaf[chosen], data)
+        batch = place(jax.tree.map(lambda leaf, chosen=indices: leaf[chosen], data))
         for p in range(passes):
             for name, values in _terms(terms_fn, params, key, p, indices, batch, num_images, passes).items():
                 total = sums.setdefault(name, np.zeros((num_images, *values.shape[1:])))
@@ -81,13 +83,15 @@ def summarise(per_image: dict[str, Float[np.ndarray, "n ..."]], passes: int) -> 
 def image_times(
     key: Key[Array, ""], p: Integer[Array, ""] | int, indices: Int32[Array, " b"], num_images: int, passes: int
 ) -> Float[Array, " b"]:
-    """Times in [0, 1) of the images `indices` in pass p: `t = mod((p + u_p) / P + n / N, 1)`, u_p uniform on [0, 1].
+    """Times in [0, 1) of the images `indices` in pass p: `t = mod((p + u_p) / P + pi_n / N, 1)`, u_p uniform on [0, 1].
 
     Stratified both ways: the N images of a pass stand 1/N apart, and the P times of an image fall into P equal parts
-    of the circle. Each single t is uniform over `key` and a random image, so the average is unbiased.
+    of the circle. Each single t is uniform over `key`, so the average is unbiased; pi is a random permutation of the
+    images, so that no order of theirs (by class, say) is an order in time.
     """
     u = jax.random.uniform(named_key(jax.random.fold_in(key, p), "times"))
-    return jnp.mod((p + u) / passes + indices.astype(jnp.float32) / num_images, 1.0)
+    ranks = jax.random.permutation(named_key(key, "ranks"), num_images)[indices]
+    return jnp.mod((p + u) / passes + ranks.astype(jnp.float32) / num_images, 1.0)
 
 
 @partial(jax.jit, static_argnums=(0, 6, 7))

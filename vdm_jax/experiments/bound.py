@@ -9,10 +9,11 @@ from ml_collections import ConfigDict
 from vdm_jax.diffusion.likelihood import bits_per_dim
 from vdm_jax.evals.bpd import evaluate_bound, summarise
 from vdm_jax.experiments.codes import derangement, encode_all
+from vdm_jax.experiments.devices import across_devices
 from vdm_jax.experiments.progress import bar
 from vdm_jax.experiments.vae_vdm import VaeVdm
 
-NAMES = {"rate": "encoder_kl"}  # what evaluate.json calls it
+NAMES = {"rate": "encoder_kl", "bound_bpd": "bpd"}  # what evaluate.json calls it
 FOREIGN_KEYS = tuple(
     f"diffusion_{name}_nats" for name in ("shuffled", "shuffled_cost", "from_prior", "from_prior_cost")
 )
@@ -35,7 +36,7 @@ def measure_bound(
     With an encoder also the diffusion term where w is another image's (`diffusion_shuffled_…`) and where it is drawn
     from the prior (`diffusion_from_prior_…`), and how much more that is than under the own w (`…_cost_…`).
     """
-    settings = {"passes": config.passes, "batch_size": config.batch_size, "key": key}
+    settings = {"passes": config.passes, "batch_size": config.batch_size, "key": key, "place": across_devices}
     estimate = evaluate_bound(model.bound_terms, params, images, progress=bar("evaluate: bound"), **settings)
     means, errors = dict(estimate.mean), dict(estimate.standard_error)
     if model.encoder is not None:
@@ -46,11 +47,11 @@ def measure_bound(
         errors |= foreign.standard_error | costs.standard_error
     else:
         del means["rate"], errors["rate"]
-    found = {"bpd": float(means.pop("bpd")), "bpd_standard_error": float(errors.pop("bpd"))}
-    per_bit = bits_per_dim(1.0, model.num_dims)
+    del means["bpd"], errors["bpd"]  # the bound in nats says the same
+    found = {}
     for name, mean in means.items():
-        for unit, scale in {"bpd": per_bit, "nats": 1.0}.items():
-            key_name = f"{NAMES.get(name, name)}_{unit}"
+        for unit, scale in {"bpd": bits_per_dim(1.0, model.num_dims), "nats": 1.0}.items():
+            key_name = NAMES.get(f"{name}_{unit}") or f"{NAMES.get(name, name)}_{unit}"
             found[key_name] = float(mean) * scale
             found[f"{key_name}_standard_error"] = float(errors[name]) * scale
     return found | {"num_dims": model.num_dims, "num_images": estimate.num_images, "passes": estimate.passes}
@@ -74,6 +75,7 @@ def measure_curves(
         batch_size=config.batch_size,
         key=key,
         progress=bar("evaluate: curve over log SNR"),
+        place=across_devices,
     )
     errors = {f"{name}_se": error for name, error in estimate.standard_error.items() if name != "logsnr"}
     return estimate.mean | errors | {"num_images": np.array(estimate.num_images)}

@@ -20,6 +20,21 @@ from vdm_jax.models.model import Model
 from vdm_jax.models.sizes import ENCODER_SIZES, UNET_SIZES
 from vdm_jax.models.unet import make_unet
 
+# Of `config.rate`: what the rate modes call it, and its value where nobody set it.
+RATE_DEFAULTS = {
+    "beta": ("beta", 1.0),
+    "warmup_steps": ("warmup_steps", 1_000),
+    "free_bits_nats": ("nats", 0.5),
+    "target_nats": ("target", 10.0),
+}
+RATE_SETTINGS = {
+    "fixed": ("beta",),
+    "warmup": ("beta", "warmup_steps"),
+    "free_bits": ("free_bits_nats",),
+    "target": ("target_nats",),
+    "none": (),
+}
+TABLE_SETTINGS = ("beta", "beta_1", "beta_T", "s", "t1", "t2", "total")
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
@@ -89,8 +104,10 @@ def make_vae_vdm(config: ConfigDict, data: ImageData) -> VaeVdm:
 def _schedule(diffusion: ConfigDict) -> Schedule | Model:
     name = choose("schedule", diffusion.schedule, {name: name for name in (*SCHEDULES, *LEARNED_GAMMAS)})
     if name in LEARNED_GAMMAS:
+        for setting, value in _given(diffusion, TABLE_SETTINGS).items():
+            raise UserError(f"diffusion.{setting}={value} is no setting of schedule={name!r}; leave it unset")
         return make_learned_gamma(name, diffusion.gamma_min, diffusion.gamma_max)
-    settings = _given(diffusion, ("beta", "beta_1", "beta_T", "s", "t1", "t2", "total"))
+    settings = _given(diffusion, TABLE_SETTINGS)
     if name == "linear":
         settings |= _given(diffusion, ("gamma_min", "gamma_max"))
     elif not name.endswith("_continuous"):  # there num_steps is the bound's T alone
@@ -136,11 +153,11 @@ def _unet(config: ConfigDict, data: ImageData, w_dim: int) -> Model:
 
 def _rate(config: ConfigDict) -> RateMode:
     """The rate mode with those settings of `config.rate` that it takes."""
-    settings = {
-        "fixed": {"beta": config.beta},
-        "warmup": {"beta": config.beta, "warmup_steps": config.warmup_steps},
-        "free_bits": {"nats": config.free_bits_nats},
-        "target": {"target": config.target_nats},
-        "none": {},
-    }
-    return make_rate_mode(config.mode, **choose("rate.mode", config.mode, settings))
+    taken = choose("rate.mode", config.mode, RATE_SETTINGS)
+    for setting, (_, default) in RATE_DEFAULTS.items():
+        if setting not in taken and config[setting] != default:
+            modes = [mode for mode, settings in RATE_SETTINGS.items() if setting in settings]
+            raise UserError(
+                f"rate.{setting}={config[setting]} has no effect in rate.mode={config.mode!r}, only in {modes}"
+            )
+    return make_rate_mode(config.mode, **{RATE_DEFAULTS[setting][0]: config[setting] for setting in taken})

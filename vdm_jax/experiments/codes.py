@@ -13,14 +13,20 @@ from vdm_jax.base.images import to_pixels
 from vdm_jax.data.dataset import ImageData, Split
 from vdm_jax.evals.embedding import pca_2d, tsne_2d
 from vdm_jax.evals.information import active_units, aggregate_prior_rate, mutual_information_bounds
-from vdm_jax.evals.representations import Labelled, knn_accuracy, linear_probe, pca_projections, random_projections
+from vdm_jax.evals.representations import (
+    Labelled,
+    knn_accuracy,
+    linear_probe,
+    pca_projections,
+    random_projections,
+)
 from vdm_jax.experiments.build import Experiment
+from vdm_jax.experiments.devices import across_devices
 from vdm_jax.experiments.vae_vdm import VaeVdm, draw_code
 
 RANDOM_PROJECTIONS = 5
 TSNE_IMAGES = 2_000
 UNCONDITIONAL = "the model is unconditional: there is no code"
-NO_LABELS = "the data set has no labels"
 
 CODE_KEYS = ("active_units", "mi_lower_nats", "mi_upper_nats", "aggregate_prior_rate_nats")
 PROBE_KEYS = ("linear_probe_accuracy", "linear_probe_accuracy_raw_pixels", "linear_probe_accuracy_pca",
@@ -36,7 +42,7 @@ def encode_all(
     parts = []
     for start in range(0, len(levels), batch_size):
         indices = np.minimum(np.arange(start, start + batch_size), len(levels) - 1)
-        parts.append(jax.device_get(_encode(model, params, levels[indices])))
+        parts.append(jax.device_get(_encode(model, params, across_devices(levels[indices]))))
     mu, logvar = (np.concatenate(arrays)[: len(levels)] for arrays in zip(*parts, strict=True))
     return mu, logvar
 
@@ -69,11 +75,11 @@ def probes(experiment: Experiment, params: PyTree, untrained: PyTree) -> dict[st
     """Linear probe and nearest neighbours on mu, beside raw pixels, as many principal components or random
     projections (mean and error over 5 of them), and the encoder before its training.
 
-    Fitted on at most `config.evaluate.probe_images` training images.
+    Fitted on at most `config.evaluate.probe_images` training images, judged by all test images.
     """
     config, data, model = experiment.config.evaluate, experiment.data, experiment.model
-    train, validation, test = (_first(split, config.probe_images) for split in (data.train, data.validation, data.test))
-    splits = (train, validation, test)
+    train = _first(data.train, config.probe_images)
+    splits = (train, data.validation, data.test)
 
     def codes(params):
         return [encode_all(model, params, split.levels, config.batch_size)[0] for split in splits]
@@ -94,7 +100,8 @@ def probes(experiment: Experiment, params: PyTree, untrained: PyTree) -> dict[st
         "knn_accuracy_raw_pixels": knn_accuracy(of_pixels[0], of_pixels[2]),
     }
     errors = {f"{name}_standard_error": result["standard_error"] for name, result in found.items()}
-    return {name: result["accuracy"] for name, result in found.items()} | errors | {"probe_num_train": len(train)}
+    sizes = {"probe_num_train": len(train), "probe_num_test": len(data.test)}
+    return {name: result["accuracy"] for name, result in found.items()} | errors | sizes
 
 
 def _random_probe(pixels: list[np.ndarray], labelled, w_dim: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from jaxtyping import PyTree
 from vdm_jax.base.files import write_json, write_npz
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.provenance import provenance
+from vdm_jax.evals.representations import NO_LABELS
 from vdm_jax.experiments import codes
 from vdm_jax.experiments.bound import FOREIGN_KEYS, measure_bound, measure_curves, with_codes
 from vdm_jax.experiments.build import Experiment
@@ -71,7 +72,7 @@ def read_codes(
     )
     found = codes.information(key, images["mu"], images["logvar"], *train)
     if data.train.labels is None:
-        return found | dict.fromkeys(codes.PROBE_KEYS), dict.fromkeys(codes.PROBE_KEYS, codes.NO_LABELS)
+        return found | dict.fromkeys(codes.PROBE_KEYS), dict.fromkeys(codes.PROBE_KEYS, NO_LABELS)
     return found | codes.probes(experiment, params, untrained), {}
 
 

@@ -41,7 +41,7 @@ def generate(
         codes = jax.device_put(w[indices], split_over_data(mesh))
         out = _generate(
             model, params, jax.random.fold_in(key, start), codes, mesh,
-            config.sampler, config.num_steps, config.grid, keep,
+            config.sampler, config.num_steps, config.grid, config.clip, keep,
         )  # fmt: skip
         images, chain, times = jax.device_get(out)
         levels.append(images)
@@ -50,7 +50,7 @@ def generate(
     return levels if keep is None else (levels, np.concatenate(chains)[: len(w)], times)
 
 
-@partial(jax.jit, static_argnums=(0, 4, 5, 6, 7, 8))
+@partial(jax.jit, static_argnums=(0, 4, 5, 6, 7, 8, 9))
 def _generate(
     model: VaeVdm,
     params: PyTree,
@@ -60,12 +60,14 @@ def _generate(
     sampler: str,
     num_steps: int,
     grid: str,
+    clip: bool,
     keep: tuple[int, ...] | None,
 ) -> tuple[Integer[Array, "b h w c"], Float[Array, "b k h w c"], Float[Array, " k"]]:
     schedule = model.schedule(params)
     times = make_times(schedule, num_steps, grid)
     z_1 = jax.random.normal(named_key(key, "z_1"), (w.shape[0], *model.image_shape))
     z_1 = jax.lax.with_sharding_constraint(z_1, split_over_data(mesh))
-    z_0, kept = sample(key, model.eps_fn(params, w), schedule, z_1, times, sampler, keep=keep or ())
+    x_range = (float(model.pixel_values[0]), float(model.pixel_values[-1])) if clip else None
+    z_0, kept = sample(key, model.eps_fn(params, w), schedule, z_1, times, sampler, keep=keep or (), x_range=x_range)
     levels = decode_levels(z_0, schedule.gamma(times[-1]), jnp.asarray(model.pixel_values))
     return levels, jnp.swapaxes(kept, 0, 1), times[jnp.array(keep or (), jnp.int32)]

@@ -12,8 +12,9 @@ from vdm_jax.data.dataset import ImageData
 from vdm_jax.evals.feature_net import FeatureNet, compute_features, predict_labels, train_feature_net
 from vdm_jax.evals.frechet import frechet_report
 from vdm_jax.evals.image_metrics import compare_images
+from vdm_jax.evals.representations import NO_LABELS
 from vdm_jax.experiments.build import Experiment
-from vdm_jax.experiments.codes import NO_LABELS, UNCONDITIONAL, sample_codes
+from vdm_jax.experiments.codes import UNCONDITIONAL, sample_codes
 from vdm_jax.experiments.generate import generate
 from vdm_jax.experiments.progress import bar
 from vdm_jax.models.classifier import make_classifier

@@ -6,6 +6,7 @@ from functools import partial
 import jax
 import optax
 from jax.sharding import Mesh
+from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
 from vdm_jax.base.keys import named_key
@@ -14,9 +15,11 @@ from vdm_jax.data.dataset import Split
 from vdm_jax.data.order import batch_indices
 from vdm_jax.diffusion.rate import TargetRate
 from vdm_jax.evals.bpd import evaluate_bound
+from vdm_jax.evals.information import active_units
 from vdm_jax.experiments.build import Experiment
 from vdm_jax.experiments.checkpoints import initial_params
 from vdm_jax.experiments.codes import encode_all
+from vdm_jax.experiments.devices import across_devices
 from vdm_jax.experiments.vae_vdm import VaeVdm
 from vdm_jax.train.checkpoint import Checkpointer
 from vdm_jax.train.loop import run
@@ -40,6 +43,7 @@ def train(experiment: Experiment, workdir: pathlib.Path) -> str:
         b2=config.b2,
         weight_decay=config.weight_decay,
         clip=config.clip,
+        decays=all_but_gamma,
     )
     step = make_step(experiment, optimizer, mesh)
     state = replicate(init_state(initial_params(model, experiment.config), optimizer, model.rate.init()), mesh)
@@ -67,6 +71,11 @@ def train(experiment: Experiment, workdir: pathlib.Path) -> str:
     if result.status == "stopped":
         say(f"stopped and saved at step {int(result.state.step)}; the same command goes on from there")
     return result.status
+
+
+def all_but_gamma(params: PyTree) -> PyTree:
+    """What weight decay applies to: a learned schedule has no reason to shrink."""
+    return {name: jax.tree.map(lambda _, decays=name != "gamma": decays, part) for name, part in params.items()}
 
 
 def make_step(experiment: Experiment, optimizer: optax.GradientTransformation, mesh: Mesh):
@@ -111,8 +120,10 @@ def validate(state: TrainState, *, model: VaeVdm, config: ConfigDict, split: Spl
         passes=config.train.eval_passes,
         batch_size=batch_size,
         key=named_key(jax.random.key(config.train.seed), "validation"),
+        place=across_devices,
     )
     means = {name: float(value) for name, value in estimate.mean.items()}
+    means["active_units"] = active_units(mu)
     return means | {"score": model.rate.select(means["distortion"], means["rate"])}
 
 

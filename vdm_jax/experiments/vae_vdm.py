@@ -16,7 +16,7 @@ from vdm_jax.diffusion.likelihood import bits_per_dim, integrand_by_logsnr
 from vdm_jax.diffusion.objective import Losses, Terms, to_eps, vdm_losses
 from vdm_jax.diffusion.rate import RateMode, encoder_kl
 from vdm_jax.diffusion.schedules import Schedule
-from vdm_jax.diffusion.times import draw_times
+from vdm_jax.diffusion.times import draw_times, to_steps
 from vdm_jax.models.model import Model
 
 Codes = Float[Array, "b d"]
@@ -72,14 +72,14 @@ class VaeVdm:
         """eps_hat(z_t, t) of the decoder under the code w; a key switches dropout on.
 
         The network reads t itself, or how far a learned gamma has come between the ends it started from. No gradient
-        goes into gamma that way: at the network's optimum it would be zero.
+        goes into gamma by way of eps_hat: at the network's optimum it would be zero.
         """
         schedule = self.schedule(params)
         low, high = self.gamma_range
 
         def eps_hat(z_t, t):
-            gamma_t = schedule.gamma(t)
-            time = t if self.gamma is None else jax.lax.stop_gradient((gamma_t - low) / (high - low))
+            gamma_t = jax.lax.stop_gradient(schedule.gamma(t))
+            time = t if self.gamma is None else (gamma_t - low) / (high - low)
             code = None if self.encoder is None else w
             prediction = self.unet.apply(params["unet"], z_t, time, code, key=key)
             return to_eps(self.target, prediction, z_t, gamma_t)
@@ -112,7 +112,7 @@ class VaeVdm:
     def objective(self) -> str:
         """What is minimised, in words; D + R bounds -log p(x) whatever that is."""
         weighted = "" if self.weighting == "bound" else f", {self.weighting} weighting of the diffusion term"
-        return ("D + beta R" if self.rate.bound_label == "bound" else f"D alone, {self.rate.bound_label}") + weighted
+        return ("D, without a code" if self.encoder is None else self.rate.objective) + weighted
 
     def chain_length(self) -> int | None:
         """T of the bound: the table's own, or what was asked of a continuous schedule; None for infinity."""
@@ -202,7 +202,7 @@ class VaeVdm:
     def in_chain(self, t: Float[Array, " b"]) -> Float[Array, " b"]:
         """Times of [0, 1) as the bound takes them: the step i = 1 + floor(t T) of a chain."""
         num_steps = self.chain_length()
-        return t if num_steps is None else jnp.minimum(1 + jnp.floor(t * num_steps), num_steps) / num_steps
+        return t if num_steps is None else to_steps(t, num_steps)
 
 
 def draw_code(key: Key[Array, ""], mu: Codes, logvar: Codes) -> Codes:

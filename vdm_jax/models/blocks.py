@@ -61,7 +61,8 @@ class GroupNorm(nn.Module):
     """(h - mean) / sqrt(var + 1e-6) over the pixels and channels of a group, then a learned scale and shift.
 
     Sums run over the pixels first and over the group's channels afterwards, which on the CPU costs a quarter of a
-    reduction over [H, W, C/groups] at once.
+    reduction over [H, W, C/groups] at once. The variance is E[h²] - mean²: to 1% while a group's mean is within some
+    hundred of its deviations.
     """
 
     groups: int

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import jax.numpy as jnp
 import optax
+from jaxtyping import PyTree
 
 from vdm_jax.base.errors import UserError, choose
 
@@ -37,11 +38,13 @@ def make_optimizer(
     b2: float = 0.99,
     weight_decay: float = 0.01,
     clip: float | None = 1.0,
+    decays: Callable[[PyTree], PyTree] | None = None,
 ) -> optax.GradientTransformation:
     """AdamW (Loshchilov & Hutter 2019) on gradients scaled down to a global norm of at most `clip` (None: as they are).
 
-    Decay applies to every parameter. `schedule` is one of `SCHEDULES`; "cosine" falls to zero at `num_steps`.
+    Weight decay applies to the parameters for which `decays(params)` holds True, to all of them where it is None.
+    `schedule` is one of `SCHEDULES`; "cosine" falls to zero at `num_steps`.
     """
     rate = make_learning_rate(learning_rate, schedule=schedule, warmup_steps=warmup_steps, num_steps=num_steps)
-    adamw = optax.adamw(rate, b1=b1, b2=b2, weight_decay=weight_decay)
+    adamw = optax.adamw(rate, b1=b1, b2=b2, weight_decay=weight_decay, mask=decays)
     return adamw if clip is None else optax.chain(optax.clip_by_global_norm(clip), adamw)
