@@ -2,11 +2,29 @@
 
 import json
 
+import jax.numpy as jnp
 import pytest
 
 from configs import digits, mnist
 from vdm_jax.base.errors import UserError
-from vdm_jax.experiments.workdir import check, claim, read_config
+from vdm_jax.experiments import workdir as workdirs
+from vdm_jax.experiments.workdir import read_config
+from vdm_jax.train.checkpoint import Checkpointer
+from vdm_jax.train.optimizer import make_optimizer
+from vdm_jax.train.state import init_state
+
+DATA = "0123456789ab"
+
+
+def check(workdir, config, data=DATA):
+    workdirs.check(workdir, config, data)
+
+
+def claim(workdir, config):
+    """As a training does that has got to its first checkpoint."""
+    workdirs.claim(workdir, config, DATA)
+    with Checkpointer(workdir / "checkpoints") as checkpointer:
+        checkpointer.save(init_state({"a": jnp.zeros(1)}, make_optimizer(1.0, num_steps=1)))
 
 
 def changed(config, **deltas):
@@ -46,6 +64,17 @@ def test_another_identity_is_refused_and_named(tmp_path, key, value):
     )
 
 
+def test_without_a_checkpoint_there_is_no_run_yet(tmp_path):
+    workdirs.claim(tmp_path, mnist.get_config(), DATA)
+    check(tmp_path, digits.get_config(), "another")
+
+
+def test_other_data_of_the_same_name_are_refused(tmp_path):
+    claim(tmp_path, digits.get_config())
+    with pytest.raises(UserError, match=f"other data of that name: {DATA} there, another here"):
+        check(tmp_path, digits.get_config(), "another")
+
+
 def test_other_jobs_may_be_set_otherwise(tmp_path):
     claim(tmp_path, digits.get_config())
     check(tmp_path, changed(digits.get_config(), evaluate__passes=1, sample__num_steps=3, name="another"))
@@ -74,6 +103,7 @@ def test_a_run_that_ends_at_zero_learning_rate_may_not(tmp_path):
 
 @pytest.mark.parametrize("text", ["{", "[]", "\x00"])
 def test_a_config_that_cannot_be_read(tmp_path, text):
+    claim(tmp_path, digits.get_config())
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(UserError, match=r"config\.json .*choose another --workdir"):
         check(tmp_path, digits.get_config())
@@ -82,4 +112,4 @@ def test_a_config_that_cannot_be_read(tmp_path, text):
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(UserError, match="cannot be written"):
-        claim(tmp_path / "file", digits.get_config())
+        workdirs.claim(tmp_path / "file", digits.get_config(), DATA)

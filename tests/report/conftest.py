@@ -16,7 +16,7 @@ CONFIG = {
 EVALUATE = {
     "bpd": 3.6842,
     "bpd_se": 0.0123,
-    "is_bound": True,
+    "objective": "D, R held at 10 nats",
     "reconstruction_bpd": 0.4127,
     "prior_bpd": 0.0021,
     "diffusion_bpd": 3.0411,

@@ -110,10 +110,11 @@ def test_captions_say_the_areas(bare):
     assert "20.0 nats per image" in text and "up to 5.0 nats (w of other images)" in text
 
 
-def test_what_is_no_bound_is_labelled(bare):
-    rewrite(bare / "evaluate.json", is_bound=False, reasons={"is_bound": "the KL is left out"})
+def test_what_was_minimised_is_labelled_where_it_is_no_bound(bare):
+    assert "no bound" not in report(bare).sections["numbers"]
+    rewrite(bare / "evaluate.json", objective="D alone, not a bound")
     numbers = report(bare).sections["numbers"]
-    assert "not a bound" in numbers and "the KL is left out" in numbers and "bound, D + R" not in numbers
+    assert "trained on what is no bound" in numbers and "Minimised: D alone, not a bound." in numbers
 
 
 def test_empty_workdir_says_which_job_makes_each_section(tmp_path):

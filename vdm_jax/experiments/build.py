@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
@@ -12,7 +13,7 @@ from vdm_jax.diffusion.objective import TARGETS, WEIGHTINGS
 from vdm_jax.diffusion.rate import RateMode, make_rate_mode
 from vdm_jax.diffusion.samplers import make_times
 from vdm_jax.diffusion.schedules import SCHEDULES, Schedule, make_schedule
-from vdm_jax.experiments.checks import check_settings
+from vdm_jax.experiments.checks import check_batch, check_settings
 from vdm_jax.experiments.vae_vdm import VaeVdm
 from vdm_jax.models.encoder import make_encoder
 from vdm_jax.models.gamma import LEARNED_GAMMAS, make_learned_gamma
@@ -52,10 +53,7 @@ def build(config: ConfigDict) -> Experiment:
     check_settings(config)
     data = load(config.data)
     model = make_vae_vdm(config, data)
-    if config.train.batch_size > len(data.train):
-        raise UserError(
-            f"config.train.batch_size={config.train.batch_size}; there are {len(data.train)} training images"
-        )
+    check_batch(config.train, len(data.train), jax.device_count())
     if model.fixed_schedule:  # raises where a table has no such grid to sample over
         make_times(model.fixed_schedule, config.sample.num_steps, config.sample.grid)
     return Experiment(config, data, model)

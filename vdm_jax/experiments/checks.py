@@ -5,11 +5,18 @@ from collections.abc import Callable
 
 from ml_collections import ConfigDict
 
-from vdm_jax.base.errors import UserError, choose
+from vdm_jax.base.errors import UserError, choose, suggestion
 from vdm_jax.diffusion.samplers import SAMPLERS, SPACINGS
 from vdm_jax.experiments.checkpoints import WEIGHTS
+from vdm_jax.train.loop import check_intervals
+from vdm_jax.train.optimizer import SCHEDULES
 
-NAMES = {"evaluate.weights": WEIGHTS, "sample.sampler": SAMPLERS, "sample.grid": SPACINGS}
+NAMES = {
+    "train.learning_rate_schedule": SCHEDULES,
+    "evaluate.weights": WEIGHTS,
+    "sample.sampler": SAMPLERS,
+    "sample.grid": SPACINGS,
+}
 
 # (what is expected, whether a number is that, settings); a setting without a value is left alone.
 NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
@@ -61,7 +68,21 @@ def check_settings(config: ConfigDict) -> None:
                 raise UserError(f"config.{setting}={value}; expected {expected}")
     checkpoint = config.evaluate.checkpoint
     if checkpoint not in ("best", "latest") and not str(checkpoint).isdecimal():
-        raise UserError(f"config.evaluate.checkpoint={checkpoint!r}; expected 'best', 'latest' or a step")
+        near = suggestion(str(checkpoint), ["best", "latest"])
+        raise UserError(f"config.evaluate.checkpoint={checkpoint!r}; expected 'best', 'latest' or a step{near}")
+    train = config.train
+    intervals = ("num_steps", "log_every", "eval_every", "checkpoint_every")
+    check_intervals(train.steps_per_call, {name: train[name] for name in intervals}, start=0)
+
+
+def check_batch(train: ConfigDict, num_images: int, num_devices: int) -> None:
+    """Raises `UserError` for a batch larger than the data, or one that devices and micro-batches do not divide."""
+    batch_size, parts = train.batch_size, train.accumulate * num_devices
+    if batch_size > num_images:
+        raise UserError(f"config.train.batch_size={batch_size}; there are {num_images} training images")
+    if batch_size % parts:
+        given = f"config.train.batch_size={batch_size} does not divide by {parts}"
+        raise UserError(f"{given}, the devices ({num_devices}) times config.train.accumulate ({train.accumulate})")
 
 
 def _value(config: ConfigDict, setting: str):

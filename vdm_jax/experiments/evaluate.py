@@ -48,6 +48,7 @@ def evaluate(experiment: Experiment, workdir: pathlib.Path) -> str:
         "checkpoint_step": weights.step,
         "weights": weights.kind,
         "objective": model.objective(),
+        "settings": {"evaluate": config.evaluate.to_dict(), "sample": config.sample.to_dict()},
         "provenance": provenance() | {"config": config.name, "seed": config.train.seed, "data": data.fingerprint()},
         "reasons": reasons,
     }

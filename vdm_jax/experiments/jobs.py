@@ -25,14 +25,19 @@ JOBS: dict[str, Callable[..., str]] = {"train": train, "evaluate": evaluate, "sa
 
 
 def run(config: ConfigDict, workdir: pathlib.Path, jobs: Sequence[str]) -> None:
-    """Runs `jobs` in the order given, and prints the numbers that matter at the end. Raises `UserError`.
+    """Runs `jobs`, always in the order of `JOBS`, and prints the numbers that matter at the end. Raises `UserError`.
 
-    Data and model are bound before the workdir is touched, and only the training claims it: a mistake leaves no trace.
+    Settings, data and model are looked at before the workdir is touched, and only the training claims it: a mistake
+    leaves no trace.
     """
-    experiment = build(config) if set(jobs) - {"report"} else None
-    workdirs.check(workdir, config)
-    if "train" in jobs:
-        workdirs.claim(workdir, config)
+    jobs = [job for job in JOBS if job in jobs]
+    experiment = None
+    if jobs != ["report"]:
+        experiment = build(config)
+        fingerprint = experiment.data.fingerprint()
+        workdirs.check(workdir, config, fingerprint)
+        if "train" in jobs:
+            workdirs.claim(workdir, config, fingerprint)
     for job in jobs:
         if JOBS[job](experiment, workdir) == "stopped":
             return

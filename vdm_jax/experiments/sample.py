@@ -7,9 +7,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import UInt8
 
-from vdm_jax.base.files import write_file, write_npz
+from vdm_jax.base.files import write_file, write_json, write_npz
 from vdm_jax.base.images import image_grid, to_unit
 from vdm_jax.base.keys import named_key
+from vdm_jax.base.provenance import provenance
 from vdm_jax.data.dataset import Split
 from vdm_jax.experiments.build import Experiment
 from vdm_jax.experiments.checkpoints import load_weights
@@ -37,6 +38,8 @@ def sample(experiment: Experiment, workdir: pathlib.Path) -> str:
     )
     key = jax.random.key(config.seed)
     folder = workdir / "samples"
+    about = {"checkpoint_step": weights.step, "weights": weights.kind, "settings": config.to_dict()}
+    write_json(folder / "about.json", about | {"provenance": provenance()})
 
     def make(name: str, w: np.ndarray, keep: tuple[int, ...] | None = None):
         bar_of_it = bar(f"sample: {name}")

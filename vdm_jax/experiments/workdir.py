@@ -7,31 +7,43 @@ from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json
+from vdm_jax.train.checkpoint import saved_checkpoints
 
 # What a trained checkpoint depends on; the other sections may change from job to job.
 IDENTITY = ("data", "model", "diffusion", "rate", "train")
 
 
-def check(workdir: pathlib.Path, config: ConfigDict) -> None:
-    """Raises `UserError` where the folder holds a run of another config.
+def check(workdir: pathlib.Path, config: ConfigDict, data: str) -> None:
+    """Raises `UserError` where the folder holds a run of another config, or of other data under the same name.
 
-    With a constant learning rate `train.num_steps` may change: the run is then continued to the new length.
+    `data`: the data set's fingerprint. With a constant learning rate `train.num_steps` may change: the run is then
+    continued to the new length. A folder without a checkpoint holds no run yet.
     """
-    path = workdir / "config.json"
-    if not path.exists():
+    if not saved_checkpoints(workdir / "checkpoints"):
         return
-    stored = read_config(path)
-    wanted = json.loads(config.to_json())
+    stored, wanted = read_config(workdir / "config.json"), json.loads(config.to_json())
     differences = [line for name in IDENTITY for line in _differences(stored.get(name), wanted[name], name)]
     if wanted["train"]["learning_rate_schedule"] == "constant":
         differences = [line for line in differences if not line.startswith("train.num_steps ")]
     if differences:
         told = "; ".join(differences[:3])
         raise UserError(f"workdir {workdir} holds another config: {told}; choose another --workdir or set these back")
+    there = read_config(workdir / "data.json").get("fingerprint")
+    if there != data:
+        raise UserError(f"workdir {workdir} was trained on other data of that name: {there} there, {data} here")
+
+
+def claim(workdir: pathlib.Path, config: ConfigDict, data: str) -> None:
+    """Writes `config.json` and `data.json`; `UserError` where that cannot be done."""
+    try:
+        write_json(workdir / "config.json", json.loads(config.to_json()))
+        write_json(workdir / "data.json", {"fingerprint": data})
+    except OSError as error:
+        raise UserError(f"workdir {workdir} cannot be written: {error}") from error
 
 
 def read_config(path: pathlib.Path) -> dict:
-    """A `config.json` as plain values; `UserError` where it is none."""
+    """A `config.json` (or `data.json`) as plain values; `UserError` where it is none."""
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -39,14 +51,6 @@ def read_config(path: pathlib.Path) -> dict:
     if not isinstance(stored, dict):
         raise UserError(f"{path} holds no config; choose another --workdir")
     return stored
-
-
-def claim(workdir: pathlib.Path, config: ConfigDict) -> None:
-    """Writes `config.json`; `UserError` where that cannot be done."""
-    try:
-        write_json(workdir / "config.json", json.loads(config.to_json()))
-    except OSError as error:
-        raise UserError(f"workdir {workdir} cannot be written: {error}") from error
 
 
 def _differences(stored, wanted, name: str):

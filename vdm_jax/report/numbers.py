@@ -18,7 +18,8 @@ TERMS = {
 CODE = {
     "active_units": "active units of w",
     "mi_lower_nats": "I(x; w) at least, nats (InfoNCE)",
-    "mi_upper_nats": "I(x; w) at most, nats (leave-one-out mixture)",
+    "mi_upper_nats": "I(x; w) at most, nats (leave-one-out mixture; the rate R is another upper bound)",
+    "aggregate_prior_rate_nats": "rate under the aggregate posterior of training images, nats",
 }
 PROBES = {"linear_probe_accuracy": "linear", "knn_accuracy": "kNN"}
 PROBED = {
@@ -30,7 +31,7 @@ PROBED = {
 }
 IMAGE_METRICS = {"psnr": "PSNR, dB", "rmse": "RMSE", "ssim": "SSIM", "frechet": "Fréchet distance"}
 ERROR_SUFFIXES = ("_standard_error", "_se")
-ELSEWHERE = ("provenance", "reasons", "bpd", "encoder_kl_nats", "encoder_kl_bpd", "is_bound", *TERMS, *CODE)
+ELSEWHERE = ("provenance", "reasons", "bpd", "encoder_kl_nats", "encoder_kl_bpd", "objective", *TERMS, *CODE)
 
 
 def measured(value: object, error: object = None) -> str:
@@ -83,9 +84,10 @@ def headline(workdir: Workdir) -> str:
     values = workdir.evaluate
     if not values:
         return NO_EVALUATION
-    warning = "not a bound" if values.get("is_bound") is False else ""
-    name = "number reported" if warning else "bound on −log p(x)"
-    cards = [card(name, measured(values.get("bpd"), standard_error(values, "bpd")), "bits per dimension", warning)]
+    bound = measured(values.get("bpd"), standard_error(values, "bpd"))
+    objective = str(values.get("objective", "not recorded"))
+    warning = "trained on what is no bound" if "not a bound" in objective else ""
+    cards = [card("bound on −log p(x), D + R", bound, "bits per dimension", warning)]
     for key, title, unit in (
         ("encoder_kl_nats", "rate R, the encoder's KL", "nats per image"),
         ("linear_probe_accuracy", "linear probe on w", "accuracy on test images"),
@@ -95,8 +97,10 @@ def headline(workdir: Workdir) -> str:
     cards += _frechet_card(values)
     number = f" {_plain(values['num_images'])}" if is_number(values.get("num_images")) else ""
     passes = f", {_plain(values['passes'])} noise passes each" if is_number(values.get("passes")) else ""
-    why = f" Not a bound: {escape(workdir.reason('is_bound') or 'so says evaluate.json')}." if warning else ""
-    text = f"<p>Mean over{number} test images{passes}, ± one standard error; lower is better.{why}</p>"
+    text = (
+        f"<p>Mean over{number} test images{passes}, ± one standard error; lower is better. "
+        f"Minimised: {escape(objective)}. D + R bounds −log p(x) whatever was minimised.</p>"
+    )
     return f'<div class="cards">{"".join(cards)}</div>{_bound_table(workdir)}{text}'
 
 
@@ -126,8 +130,7 @@ def _bound_table(workdir: Workdir) -> str:
         rate[2] = measured(values["encoder_kl_nats"], standard_error(values, "encoder_kl_nats"))
     elif (why := workdir.reason("encoder_kl_nats")) is not None:
         rate[0] += f' <span class="reason">({escape(why)})</span>'
-    total = "number reported, not a bound" if values.get("is_bound") is False else "bound, D + R"
-    rows += [rate, row(total, values.get("bpd"), standard_error(values, "bpd"))]
+    rows += [rate, row("bound, D + R", values.get("bpd"), standard_error(values, "bpd"))]
     return table(["", "bits / dim", "nats / image"], rows, numbers=(1, 2), totals=(len(rows) - 1,))
 
 

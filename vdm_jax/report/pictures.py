@@ -75,8 +75,8 @@ def logsnr_section(workdir: Workdir, gallery: Gallery) -> str:
     panels = [panel(gallery.save("bound_by_logsnr", figures.bound_by_logsnr(logsnr, shown)), alt="bound by log SNR")]
     caption = (
         f"Half the squared error of the predicted noise at each log SNR on test images (band: ± 2 standard errors); "
-        f"the area under the blue curve, {figures.area(logsnr, own):.1f} nats per image, is the "
-        "diffusion term over this range"
+        f"the area under the blue curve, about {figures.area(logsnr, own):.1f} nats per image, is the "
+        "diffusion term over this range (by trapezoids)"
     )
     if costs:
         drawn = figures.code_gain(logsnr, costs)
