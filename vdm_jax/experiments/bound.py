@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Integer, Key, PyTree
 from ml_collections import ConfigDict
@@ -63,7 +64,7 @@ def measure_curves(
     """½ E||eps - eps_hat||² over log SNR, nats per unit of it: `own`, with an encoder also `shuffled` and `from_prior`
     and what these cost, `…_cost`; each [M] with its standard error `…_se`; the first `config.curve_images` images."""
     schedule = model.schedule(params)
-    first, last = (float(schedule.gamma(np.float32(t))) for t in (schedule.t_first, 1.0))
+    first, last = (float(schedule.gamma(jnp.float32(t))) for t in (schedule.t_first, 1.0))
     images = {name: values[: config.curve_images] for name, values in images.items()}
     gammas = np.linspace(first, last, config.curve_points, dtype=np.float32)
     images["gammas"] = np.tile(gammas, (len(images["levels"]), 1))
