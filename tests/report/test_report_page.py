@@ -103,6 +103,12 @@ def test_numbers_have_standard_errors_and_units(bare, images):
     assert '"target_nats": 10.0' in page.sections["config"]
 
 
+def test_samples_say_how_they_were_drawn(workdir):
+    about = {"checkpoint_step": 2400, "weights": "ema", "settings": {"num_steps": 100, "sampler": "ddim"}}
+    (workdir / "samples" / "about.json").write_text(json.dumps(about))
+    assert "of step 2,400 (ema weights) by 100 steps of ddim" in report(workdir).sections["samples"]
+
+
 def test_captions_say_the_areas(bare):
     logsnr = np.linspace(8, -2, 11)
     np.savez(bare / "evaluate_curves.npz", logsnr=logsnr, own=np.full(11, 2.0), shuffled=np.full(11, 2.5))

@@ -99,7 +99,17 @@ def samples_section(workdir: Workdir, gallery: Gallery) -> str:
             panels.append(panel(gallery.save(f"samples_{name}", drawn), alt=title, label=title))
     if not panels:
         return missing("There are no sample grids yet", "sample") + image_table(workdir)
-    return figure(panels, "Real images beside uncurated generations, pixel by pixel.") + image_table(workdir)
+    what = f"Real images beside uncurated generations{_how_sampled(workdir)}, pixel by pixel."
+    return figure(panels, what) + image_table(workdir)
+
+
+def _how_sampled(workdir: Workdir) -> str:
+    """ " of step 2,400 (ema weights) by 100 steps of ancestral", where that is recorded."""
+    about, settings = workdir.samples, workdir.samples.get("settings")
+    if not is_number(about.get("checkpoint_step")) or not isinstance(settings, dict):
+        return ""
+    sampler = f"{settings.get('num_steps')} steps of {settings.get('sampler')}"
+    return f" of step {about['checkpoint_step']:,} ({about.get('weights')} weights) by {sampler}"
 
 
 def guided_section(workdir: Workdir, gallery: Gallery) -> str:

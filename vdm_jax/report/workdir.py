@@ -29,6 +29,11 @@ class Workdir:
         return _read_json(self.path / "evaluate.json") or {}
 
     @cached_property
+    def samples(self) -> dict[str, Any]:
+        """samples/about.json: checkpoint, weights and sampler of what was drawn; empty where there is none."""
+        return _read_json(self.path / "samples" / "about.json") or {}
+
+    @cached_property
     def metrics(self) -> list[dict[str, Any]]:
         """Rows of metrics.jsonl by step; the last one wins where a step came twice, what is no JSON is passed over."""
         try:
