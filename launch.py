@@ -1,6 +1,7 @@
 """Runs the jobs of one experiment: `python launch.py --config=configs/FILE.py[:VARIANT] --workdir=DIR --jobs=A,B`."""
 
 import logging
+import os
 import pathlib
 import sys
 
@@ -13,8 +14,8 @@ HELP = f"""{__doc__}
   --workdir=DIR                default results/runs/NAME
   --jobs=A,B                   any of train, evaluate, sample, report; default all four
 
-Exit code 0: done, or stopped by SIGTERM with a checkpoint; 1: the training failed; 2: a mistake in what was asked,
-told in one sentence."""
+Exit code 0: done, or stopped by SIGTERM with a checkpoint; 1: the training failed, or a file could not be
+written; 2: a mistake in what was asked. Both are told in one sentence."""
 
 
 def main(argv: list[str]) -> int:
@@ -24,16 +25,18 @@ def main(argv: list[str]) -> int:
     # Imported late: a missing package or a mistyped flag should not wait for, or drown in, the start of a device.
     from vdm_jax.base.errors import UserError
     from vdm_jax.experiments import flags, jobs
+    from vdm_jax.train.checkpoint import SaveFailed
     from vdm_jax.train.loop import TrainingFailed
 
-    logging.getLogger("absl").setLevel(logging.WARNING)
+    for name in ("absl", "asyncio"):  # orbax's voices: what ends a run is told below, in one sentence
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         arguments = flags.parse(argv, str(ROOT / "configs" / "digits.py"), jobs.JOBS)
         jobs.run(arguments.config, arguments.workdir, arguments.jobs)
     except UserError as error:
         print(f"launch.py: {error}", file=sys.stderr)
         return 2
-    except TrainingFailed as error:
+    except (TrainingFailed, SaveFailed, OSError) as error:
         print(f"launch.py: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -43,4 +46,9 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    code = main(sys.argv)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if code == 1:
+        os._exit(code)  # the threads of a save that failed would wait ten minutes for each other
+    sys.exit(code)

@@ -1,6 +1,8 @@
 """Checkpoints: what is kept, what comes back, and what is said where nothing can."""
 
 import shutil
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.train import checkpoint, reading
-from vdm_jax.train.checkpoint import Checkpointer, restore_parts, restore_state, saved_checkpoints
+from vdm_jax.train.checkpoint import Checkpointer, SaveFailed, restore_parts, restore_state, saved_checkpoints
 from vdm_jax.train.sharding import make_mesh, replicate, replicated
 from vdm_jax.train.state import TrainState, init_state
 
@@ -181,3 +183,49 @@ def test_a_checkpoint_half_removed_when_its_training_was_killed_is_swept_away(fo
         assert checkpointer.restore(like).step == 50
         checkpointer.save(make_state(60, carry={"nu": 60.0}), 2.0)
     assert saved_checkpoints(folder) == [(30, 1.0), (50, None), (60, 2.0)]
+
+
+@pytest.fixture
+def no_room():
+    """Files of this process may hold 200 bytes, until it is called: as if the disk were full."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200, before[1]))
+
+    yield limit
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_save_that_fails_is_one_sentence_and_the_one_before_stays(tmp_path, no_room, capfd):
+    sentence = rf"step 2 could not be saved in {tmp_path}: .*; the last good checkpoint is step 1$"
+    with pytest.raises(SaveFailed, match=sentence) as caught, Checkpointer(tmp_path) as checkpointer:
+        checkpointer.save(make_state(1))
+        checkpointer.wait()
+        no_room()
+        checkpointer.save(make_state(2), 1.0)
+        checkpointer.save(make_state(3), 1.0)
+    assert len(str(caught.value)) < 400 + len(str(tmp_path)) and "\n" not in str(caught.value)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_the_first_save_fails_while_something_else_goes_wrong(tmp_path, no_room):
+    with pytest.raises(KeyError, match="first"), Checkpointer(tmp_path) as checkpointer:
+        no_room()
+        checkpointer.save(make_state(1))
+        raise KeyError("first")
+
+
+def test_a_run_that_fails_at_once_says_only_that(tmp_path):
+    program = (
+        "import sys; from vdm_jax.train.checkpoint import Checkpointer; Checkpointer(sys.argv[1]); sys.exit('why')"
+    )
+    for attempt in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", program, tmp_path / str(attempt)],
+            cwd=Path(__file__).parents[2],
+            capture_output=True,
+            text=True,
+        )
+        assert (done.returncode, done.stderr) == (1, "why\n")

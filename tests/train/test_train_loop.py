@@ -18,6 +18,7 @@ from vdm_jax.train.checkpoint import Checkpointer, restore_state, saved_checkpoi
 from vdm_jax.train.loop import TrainingFailed
 from vdm_jax.train.metrics import read_metrics
 from vdm_jax.train.progress import LINES_IN_A_FILE, Progress
+from vdm_jax.train.signals import catch_sigterm
 from vdm_jax.train.window import Window
 
 
@@ -105,6 +106,24 @@ def test_sigterm_saves_between_checkpoints_and_loses_nothing(tmp_path, uninterru
     assert_same_end(tmp_path, uninterrupted[0])
 
 
+def test_sigterm_during_the_last_call_or_its_save_is_not_swallowed(tmp_path):
+    result = toy.train(tmp_path, 16, at_call=lambda call: call == 7 and os.kill(os.getpid(), signal.SIGTERM))
+    assert (result.status, int(result.state.step)) == ("stopped", 16)
+    assert saved_checkpoints(tmp_path / "checkpoints")[-1].step == 16
+    assert toy.train(tmp_path, 16).status == "done"
+
+
+def test_sigterm_before_the_loop_stops_it_at_once(tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    with catch_sigterm() as stop_requested:
+        os.kill(os.getpid(), signal.SIGTERM)
+        result = toy.train(tmp_path)
+        assert stop_requested()
+    assert (result.status, int(result.state.step)) == ("stopped", 0)
+    assert saved_checkpoints(tmp_path / "checkpoints")[-1].step == 0
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
 def nan_between(first, last):
     def loss_fn(params, carry, batch, key, step):
         loss, metrics = toy.loss_fn(params, carry, batch, key, step)
@@ -124,6 +143,11 @@ def test_updates_that_stay_bad_end_the_run_and_the_good_checkpoint_stays(tmp_pat
     assert saved_checkpoints(folder)[-1].step == 24
     rows = [row for row in read_metrics(tmp_path / "metrics.jsonl") if row["split"] == "train"]
     assert rows[-1]["step"] == 52 and rows[-1]["loss"] is None and rows[-1]["skipped"] == 22
+
+
+def test_a_short_run_without_a_good_update_has_failed(tmp_path):
+    with pytest.raises(TrainingFailed, match="the last 16 updates before step 16 were not finite.* no checkpoint yet"):
+        toy.train(tmp_path, num_steps=16, loss_fn=nan_between(0, 1000))
 
 
 def test_a_few_bad_updates_are_survived_but_not_saved(tmp_path):

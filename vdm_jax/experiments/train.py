@@ -22,16 +22,28 @@ from vdm_jax.experiments.codes import encode_all
 from vdm_jax.experiments.devices import across_devices
 from vdm_jax.experiments.vae_vdm import VaeVdm
 from vdm_jax.train.checkpoint import Checkpointer
-from vdm_jax.train.loop import run
+from vdm_jax.train.lock import alone_in
+from vdm_jax.train.loop import Result, run
 from vdm_jax.train.metrics import MetricsLog
 from vdm_jax.train.optimizer import make_optimizer
 from vdm_jax.train.sharding import make_mesh, replicate
+from vdm_jax.train.signals import catch_sigterm
 from vdm_jax.train.state import TrainState, init_state
 from vdm_jax.train.step import make_train_step
 
 
 def train(experiment: Experiment, workdir: pathlib.Path) -> str:
-    """Trains, validates and saves; returns "done", or "stopped" where SIGTERM asked for it."""
+    """Trains, validates and saves, alone in the folder; returns "done", or "stopped" where SIGTERM asked for it."""
+    with alone_in(workdir), catch_sigterm() as stop_requested:
+        result = run_from_checkpoint(experiment, workdir)
+        status = "stopped" if stop_requested() else result.status
+    if status == "stopped":
+        say(f"stopped and saved at step {int(result.state.step)}; the same command goes on from there")
+    return status
+
+
+def run_from_checkpoint(experiment: Experiment, workdir: pathlib.Path) -> Result:
+    """The loop, from the latest checkpoint or from nothing."""
     config, data, model = experiment.config.train, experiment.data, experiment.model
     mesh = make_mesh()
     optimizer = make_optimizer(
@@ -54,7 +66,7 @@ def train(experiment: Experiment, workdir: pathlib.Path) -> str:
         if checkpointer.saved():
             state = checkpointer.restore(state)
             say(f"goes on from step {int(state.step)}")
-        result = run(
+        return run(
             state,
             lambda state: step(state, splits),
             num_steps=config.num_steps,
@@ -68,9 +80,6 @@ def train(experiment: Experiment, workdir: pathlib.Path) -> str:
             log=MetricsLog(workdir / "metrics.jsonl"),
             max_skipped_in_a_row=config.max_skipped_in_a_row,
         )
-    if result.status == "stopped":
-        say(f"stopped and saved at step {int(result.state.step)}; the same command goes on from there")
-    return result.status
 
 
 def all_but_gamma(params: PyTree) -> PyTree:

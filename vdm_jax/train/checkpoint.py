@@ -6,7 +6,9 @@ writes a temporary folder and renames it when it is whole: a kill leaves the ste
 """
 
 import math
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,10 +18,11 @@ from jaxtyping import PyTree
 from orbax.checkpoint import v1 as ocp
 
 from vdm_jax.base.errors import UserError
-from vdm_jax.train.reading import Incomplete, read_patiently
+from vdm_jax.train.reading import Incomplete, quiet, read_patiently, reason_of
 from vdm_jax.train.state import TrainState
 
 T = TypeVar("T")
+SWEEP_SECONDS = 60
 
 
 class Saved(NamedTuple):
@@ -37,6 +40,10 @@ class Restored(NamedTuple):
     parts: dict[str, PyTree]
 
 
+class SaveFailed(RuntimeError):
+    """A checkpoint could not be written; the sentence says which, why, and what is left."""
+
+
 class Checkpointer:
     """Saves while training; keeps the latest `keep_latest` and the `keep_best` of lowest score. One writer a folder."""
 
@@ -46,6 +53,8 @@ class Checkpointer:
         policies = ocp.training.preservation_policies
         best = policies.BestN(get_metric_fn=_goodness, n=keep_best, keep_checkpoints_without_metrics=False)
         self.folder = Path(folder).absolute()
+        self._saving: int | None = None  # the step on its way to the disk
+        running = set(threading.enumerate())
         self._orbax = read_patiently(
             self.folder,
             lambda: ocp.training.Checkpointer(
@@ -54,12 +63,16 @@ class Checkpointer:
                 cleanup_tmp_directories=True,
             ),
         )
+        for thread in set(threading.enumerate()) - running:  # orbax's sweeping of what a killed save left:
+            if thread.is_alive() and not thread.daemon:  # a run that fails early must not end before it
+                thread.join(SWEEP_SECONDS)
 
     def __enter__(self) -> "Checkpointer":
         return self
 
-    def __exit__(self, *exception) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_) -> None:
+        with suppress(*([SaveFailed] if kind else [])):  # what went wrong first is what is told
+            self.close()
 
     def saved(self) -> list[Saved]:
         """The checkpoints there are, by step, the one being written included."""
@@ -69,14 +82,17 @@ class Checkpointer:
         """Starts to write `state` under its step, in the background; the state may be donated as soon as this returns.
 
         The best are kept by `score`, lower is better; without one the checkpoint lasts while it is among the latest.
-        A step that is there already is left as it is.
+        A step that is there already is left as it is. Raises `SaveFailed`, also where the save before has failed.
         """
+        self.wait()
         step = int(state.step)
         if step in [saved.step for saved in self.saved()]:
             return
         parts = {name: part for name, part in to_parts(state).items() if jax.tree.leaves(part)}  # orbax takes no empty
         metrics = None if score is None else {"score": score}
-        self._orbax.save_checkpointables_async(step, parts, force=True, metrics=metrics)
+        self._saving = step
+        with self._telling():
+            self._orbax.save_checkpointables_async(step, parts, force=True, metrics=metrics)
 
     def restore(self, like: TrainState) -> TrainState:
         """The latest checkpoint, with the structure, shapes, types and shardings of `like`."""
@@ -84,12 +100,27 @@ class Checkpointer:
         return restore_state(self.folder, "latest", like)
 
     def wait(self) -> None:
-        """Returns when what was saved is on disk; raises what went wrong in the background."""
-        self._orbax.wait()
+        """Returns when what was saved is on disk; raises `SaveFailed` where it went wrong in the background."""
+        with self._telling():
+            self._orbax.wait()
+        self._saving = None
 
     def close(self) -> None:
         """Waits, and lets go of the folder."""
-        self._orbax.close()
+        with self._telling():
+            self._orbax.close()
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Orbax's failures, told in one sentence."""
+        try:
+            with quiet():
+                yield
+        except Exception as error:  # orbax, tensorstore and asyncio each raise their own for a disk that is full
+            saved = _finished(self.folder)
+            left = f"the last good checkpoint is step {saved[-1].step}" if saved else "there is no checkpoint yet"
+            what = "checkpoints" if self._saving is None else f"step {self._saving}"
+            raise SaveFailed(f"{what} could not be saved in {self.folder}: {reason_of(error)}; {left}") from error
 
 
 def saved_checkpoints(folder: str | Path) -> list[Saved]:
@@ -98,6 +129,14 @@ def saved_checkpoints(folder: str | Path) -> list[Saved]:
     if not folder.is_dir():
         return []
     return read_patiently(folder, lambda: _with_reader(folder, _saved))
+
+
+def _finished(folder: Path) -> list[Saved]:
+    """`saved_checkpoints`, [] also where the folder cannot be read."""
+    try:
+        return saved_checkpoints(folder)
+    except UserError:
+        return []
 
 
 def restore_state(folder: str | Path, which: str | int, like: TrainState) -> TrainState:

@@ -18,7 +18,7 @@ class TrainingFailed(RuntimeError):
 
 
 class Result(NamedTuple):
-    """How a run ended: "done" at `num_steps`, or "stopped" by SIGTERM, saved and ready to be resumed."""
+    """How a run ended: "done" at `num_steps`, or "stopped" where SIGTERM came: saved and ready to be resumed."""
 
     state: TrainState
     status: Literal["done", "stopped"]
@@ -50,7 +50,8 @@ def run(
     the first start, pauses left out. Rows after `state.step`, of a run that was killed, are forgotten first.
 
     On SIGTERM the call on its way and what is due after it are finished and the state is saved. A state whose latest
-    update was skipped is never saved; `max_skipped_in_a_row` of them raise `TrainingFailed`.
+    update was skipped is never saved; `max_skipped_in_a_row` of them raise `TrainingFailed`, as does an end with such
+    a state and no checkpoint at all.
     """
     step = int(state.step)
     intervals = {"log_every": log_every, "eval_every": eval_every, "checkpoint_every": checkpoint_every}
@@ -84,10 +85,12 @@ def run(
                 checkpointer.save(state, score=float(scores["score"]))
             window.resume()
 
-    if step < num_steps and _is_good(state):
-        checkpointer.save(state)
-    checkpointer.wait()
-    return Result(state, "stopped" if step < num_steps else "done")
+        if step < num_steps and _is_good(state):
+            checkpointer.save(state)
+        checkpointer.wait()
+        if not _is_good(state) and not checkpointer.saved():
+            raise failure(state, checkpointer)
+        return Result(state, "stopped" if stop_requested() else "done")
 
 
 def check_intervals(steps_per_call: int, intervals: dict[str, int], start: int) -> None:
@@ -102,13 +105,16 @@ def check_intervals(steps_per_call: int, intervals: dict[str, int], start: int) 
 
 def check_going(state: TrainState, checkpointer: Checkpointer, max_skipped_in_a_row: int) -> None:
     """Raises `TrainingFailed` where the latest `max_skipped_in_a_row` updates were all skipped."""
-    skipped = int(state.skipped_in_a_row)
-    if skipped < max_skipped_in_a_row:
-        return
-    checkpointer.wait()
-    saved = checkpointer.saved()
+    if int(state.skipped_in_a_row) >= max_skipped_in_a_row:
+        checkpointer.wait()
+        raise failure(state, checkpointer)
+
+
+def failure(state: TrainState, checkpointer: Checkpointer) -> TrainingFailed:
+    """What is said of a state whose latest updates were skipped."""
+    skipped, saved = int(state.skipped_in_a_row), checkpointer.saved()
     left = f"the last good checkpoint is step {saved[-1].step}" if saved else "there is no checkpoint yet"
-    raise TrainingFailed(
+    return TrainingFailed(
         f"the last {skipped} updates before step {int(state.step)} were not finite and were skipped; "
         f"{left} in {checkpointer.folder}"
     )

@@ -22,7 +22,7 @@ class Incomplete(Exception):
 
 def read_patiently(folder: Path, read: Callable[[], T]) -> T:
     """`read()`, again where the training may have removed the checkpoint underneath, at last a `UserError`."""
-    with _quiet():
+    with quiet():
         for attempt in range(READ_ATTEMPTS):
             time.sleep(0.1 * (2**attempt - 1))
             try:
@@ -32,14 +32,19 @@ def read_patiently(folder: Path, read: Callable[[], T]) -> T:
             except Incomplete as error:
                 reason = str(error)
             except Exception as error:  # orbax, tensorstore and json each raise their own for a file cut short
-                first_line = str(error).strip("'\" ").split("\n")[0][:120]
-                reason = f"a checkpoint in {folder} cannot be read ({type(error).__name__}: {first_line})"
+                reason = f"a checkpoint in {folder} cannot be read ({reason_of(error)})"
             gc.collect()  # threads of the failed read report when they are collected: here, where it is quiet
     raise UserError(reason)
 
 
+def reason_of(error: Exception) -> str:
+    """The class and the first line of an error; of a long one the beginning and the end, where the cause stands."""
+    text = str(error.args[0] if len(error.args) == 1 else error).strip().split("\n")[0]
+    return f"{type(error).__name__}: {text if len(text) <= 160 else f'{text[:80]} … {text[-80:]}'}"
+
+
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Orbax, asyncio and abandoned coroutines hold their tongues: the user gets one sentence instead."""
     loggers = [logger for name in ("absl", "asyncio") if not (logger := logging.getLogger(name)).disabled]
     unraisable = sys.unraisablehook

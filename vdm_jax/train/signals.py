@@ -6,17 +6,29 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
+class _Wish(threading.Event):
+    """A signal handler that remembers."""
+
+    def __call__(self, *_) -> None:
+        self.set()
+
+
 @contextmanager
 def catch_sigterm() -> Iterator[Callable[[], bool]]:
     """Yields a function that says whether SIGTERM has come; the handler before is put back at the end.
 
-    Signals belong to the main thread: in another one nothing is caught.
+    Within another one it shares what that one has caught. Signals belong to the main thread: in another one nothing is
+    caught.
     """
-    came = threading.Event()
+    came = _Wish()
     if threading.current_thread() is not threading.main_thread():
         yield came.is_set
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: came.set())
+    before = signal.getsignal(signal.SIGTERM)
+    if isinstance(before, _Wish):
+        yield before.is_set
+        return
+    signal.signal(signal.SIGTERM, came)
     try:
         yield came.is_set
     finally:
