@@ -16,6 +16,7 @@ import launch
 from configs import digits
 from vdm_jax.experiments.build import build
 from vdm_jax.experiments.checkpoints import load_weights
+from vdm_jax.experiments.train import all_but_gamma
 from vdm_jax.train.checkpoint import restore_state, saved_checkpoints
 from vdm_jax.train.metrics import read_metrics
 from vdm_jax.train.optimizer import make_optimizer
@@ -171,7 +172,7 @@ def test_weights_come_from_the_checkpoint_and_the_average_asked_for(whole):
 def final_state(workdir: pathlib.Path):
     config = digits.get_config()
     config.update_from_flattened_dict(launching.SMALL)
-    model, optimizer = build(config).model, make_optimizer(1.0, num_steps=1)
+    model, optimizer = build(config).model, make_optimizer(1.0, num_steps=1, decays=all_but_gamma)
     like = jax.eval_shape(lambda: init_state(model.init(jax.random.key(0)), optimizer, model.rate.init()))
     return jax.device_get(restore_state(workdir / "checkpoints", "latest", like))
 
@@ -315,10 +316,13 @@ def test_a_checkpoint_that_is_not_there(capfd, whole):
 
 
 def test_a_foreign_checkpoint(capfd, whole, tmp_path):
-    shutil.copytree(whole[0] / "checkpoints", tmp_path / "checkpoints")
-    other = arguments(tmp_path, jobs="evaluate", model__w_dim=3)
-    assert "is of another model" in refused(capfd, *other)
-    assert "is of another model" in refused(capfd, *arguments(tmp_path, jobs="train", model__w_dim=3))
+    """Checkpoints of one run, laid into the folder of another."""
+    shutil.copytree(whole[0], tmp_path, dirs_exist_ok=True)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["model"]["w_dim"] = 3
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    for job in ("evaluate", "train"):
+        assert "is of another model" in refused(capfd, f"--workdir={tmp_path}", f"--jobs={job}")
 
 
 def test_an_unreadable_checkpoint_in_a_process_of_its_own(start, whole, tmp_path):
