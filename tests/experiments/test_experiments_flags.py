@@ -2,10 +2,11 @@
 
 import json
 import pathlib
+import sys
 
 import pytest
 
-from configs import digits
+from configs import digits, mnist
 from vdm_jax.base.errors import UserError
 from vdm_jax.experiments import flags
 from vdm_jax.experiments.jobs import JOBS
@@ -65,9 +66,16 @@ def test_a_checkpoint_is_named_or_numbered():
 
 
 MISTAKES = [
-    (["--config.train.nmu_steps=3"], r"unknown setting 'nmu_steps'; Did you mean \"num_steps\""),
-    (["--config=configs/mnist.py", "--config.train.nmu_steps=3"], r"unknown setting 'nmu_steps'.*\"num_steps\""),
-    (["--config.trian.num_steps=3"], r"unknown setting 'trian'; Did you mean \"train\""),
+    (["--config.train.nmu_steps=3"], r"^unknown setting 'train.nmu_steps'; did you mean 'train.num_steps'\?$"),
+    (["--config=configs/mnist.py", "--config.train.nmu_steps=3"], r"'train.nmu_steps'; did you mean 'train.num_steps'"),
+    (["--config.trian.num_steps=3"], r"^unknown setting 'trian.num_steps'; did you mean 'train.num_steps'\?$"),
+    (["--config.num_steps=3"], r"^unknown setting 'num_steps'; did you mean 'train.num_steps'\?$"),
+    (["--config.size=t"], r"^unknown setting 'size'; did you mean 'model.unet.size'\?$"),
+    (["--config.xyzzy=t"], r"^unknown setting 'xyzzy'$"),
+    (["--confg.train.num_steps=3"], r"^unknown flag 'confg.train.num_steps'; did you mean 'config.train.num_steps'\?$"),
+    (["--config", "--jobs=train"], r"^--config needs a file, such as "),
+    (["--config"], r"^--config needs a file, such as "),
+    (["--config="], r"^--config needs a file, such as "),
     (["--config.train.num_steps=many"], r"--config\.train\.num_steps=many"),
     (["--config.train.num_steps=1.5"], r"--config\.train\.num_steps=1\.5"),
     (["--config.train=3"], r"--config\.train=3"),
@@ -90,6 +98,24 @@ def test_mistakes(arguments, sentence):
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_a_program_is_no_config(monkeypatch):
+    monkeypatch.delitem(sys.modules, "config_config", raising=False)  # where ml_collections runs config files
+    with pytest.raises(UserError, match=r"^launch\.py has no get_config\(variant\)$"):
+        parse("--config=launch.py")
+
+
+def test_a_config_file_is_found_from_anywhere(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert parse("--config=configs/mnist.py:tvdm-se").config.name == "mnist-tvdm-se"
+    with pytest.raises(UserError, match=r"'configs/mnits\.py' not found; .*did you mean 'configs/mnist\.py'\?"):
+        parse("--config=configs/mnits.py")
+
+
+def test_settings_may_stand_before_the_file_they_change():
+    found = parse("--config.train.num_steps=7", "--jobs=report", "--config=configs/mnist.py:tvdm-se")
+    assert (found.config.name, found.config.train.num_steps, found.jobs) == ("mnist-tvdm-se", 7, ["report"])
+
+
 def test_one_parse_leaves_nothing_to_the_next():
     parse("--config.train.num_steps=3", "--jobs=report")
     assert parse().config.train.num_steps == digits.get_config().train.num_steps
@@ -106,15 +132,52 @@ def test_a_workdir_brings_its_own_config(tmp_path):
     assert parse(f"--workdir={workdir / 'new'}").config.name == "digits-target"
 
 
+def test_every_value_of_a_workdirs_config_comes_back(tmp_path):
+    config = mnist.get_config("mvdm-te")  # settings without a value, where the default run has one
+    config.update_from_flattened_dict({"train.clip": 2, "data.num_levels": 4})
+    (tmp_path / "config.json").write_text(config.to_json())
+    assert parse(f"--workdir={tmp_path}").config == config
+
+
 def test_an_unknown_key_beside_a_workdirs_config(tmp_path):
     workdir = stored(tmp_path)
-    with pytest.raises(UserError, match=r"unknown setting 'pases'; Did you mean \"passes\""):
+    with pytest.raises(UserError, match=r"unknown setting 'evaluate.pases'; did you mean 'evaluate.passes'\?"):
         parse(f"--workdir={workdir}", "--config.evaluate.pases=2")
+
+
+def test_settings_newer_than_a_workdirs_config_keep_their_default(tmp_path):
+    workdir = stored(tmp_path, **{"train.num_steps": 11})
     config = json.loads((workdir / "config.json").read_text())
-    del config["evaluate"]["passes"]
+    del config["evaluate"]["passes"], config["sample"]
     (workdir / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UserError, match=r"config\.evaluate\.passes is not in .*config\.json"):
-        parse(f"--workdir={workdir}", "--config.evaluate.passes=2")
+    found = parse(f"--workdir={workdir}").config
+    assert (found.evaluate.passes, found.train.num_steps) == (digits.get_config().evaluate.passes, 11)
+    assert found.sample == digits.get_config().sample
+    assert parse(f"--workdir={workdir}", "--config.evaluate.passes=2").config.evaluate.passes == 2
+
+
+FOREIGN = r"config\.json is no config of this program: "
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"data": 3}, FOREIGN + "data is 3; expected a section"),
+        ({"train": {"num_steps": "x"}}, FOREIGN + "train.num_steps is 'x'; expected a value like 2400"),
+        ({"train": {"num_steps": True}}, FOREIGN + "train.num_steps is True"),
+        ({"train": {"num_steps": {"a": 1}}}, FOREIGN + "train.num_steps is "),
+        ({"model": {"w_dim": "x"}}, FOREIGN + "model.w_dim is 'x'"),
+        ({"train": {"nmu_steps": 3}}, FOREIGN + r"unknown setting 'train.nmu_steps'; did you mean 'train.num_steps'\?"),
+        ({"name": 3}, FOREIGN + "name is 3"),
+    ],
+    ids=str,
+)
+def test_a_workdirs_config_with_values_that_do_not_fit(tmp_path, change, sentence):
+    config = json.loads((stored(tmp_path) / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(UserError, match=sentence) as caught:
+        parse(f"--workdir={tmp_path}")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

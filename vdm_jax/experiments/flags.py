@@ -1,14 +1,17 @@
 """The command line: absl flags and one ml_collections config, every mistake told in one sentence."""
 
+import difflib
 import pathlib
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from vdm_jax.base.errors import UserError, choose, suggestion
 from vdm_jax.experiments import workdir as workdirs
+
+FAULTS = (flags.Error, AttributeError, ImportError, KeyError, SyntaxError, TypeError, ValueError)
 
 
 class Arguments(NamedTuple):
@@ -22,14 +25,21 @@ class Arguments(NamedTuple):
 def parse(argv: Sequence[str], default_config: str, jobs: Iterable[str]) -> Arguments:
     """Reads `--config=FILE.py[:VARIANT] --config.KEY=VALUE --workdir=DIR --jobs=A,B`.
 
-    Without `--config`, a workdir that holds a `config.json` brings its own. Raises `UserError` for any mistake.
+    A FILE is looked for from here, then from the folder above that of `default_config`. Without `--config`, a workdir
+    that holds a `config.json` brings its own. Raises `UserError` for any mistake.
     """
+    argv = _config_file_first(argv, pathlib.Path(default_config).parents[1])
+    _check_settings_exist(argv, default_config)
     values = flags.FlagValues()
-    _require_config_file(argv)
     try:
-        _define(values, argv, default_config, jobs)
-        rest = values(list(argv))
-    except (flags.Error, AttributeError, ImportError, KeyError, SyntaxError, TypeError, ValueError) as error:
+        _define_config(values, argv, default_config)
+        flags.DEFINE_string("workdir", "", "Folder of the run; default results/runs/NAME.", flag_values=values)
+        flags.DEFINE_list("jobs", list(jobs), f"Any of {','.join(jobs)}, run in the order given.", flag_values=values)
+        rest = values(argv)
+    except flags.UnrecognizedFlagError as error:
+        names = ["config", "workdir", "jobs", *(f"config.{name}" for name in _names(argv, default_config))]
+        raise UserError(f"unknown flag {error.flagname!r}{suggestion(error.flagname, names)}") from error
+    except FAULTS as error:
         raise UserError(_sentence(error)) from error
     if rest[1:]:
         raise UserError(f"unexpected argument {rest[1]!r}; settings are written --config.KEY=VALUE")
@@ -40,12 +50,14 @@ def parse(argv: Sequence[str], default_config: str, jobs: Iterable[str]) -> Argu
     config, workdir = values.config, values.workdir
     stored = pathlib.Path(workdir, "config.json")
     if workdir and not values["config"].present and stored.is_file():
-        config = _stored_config(stored, config, config_flags.get_override_values(values["config"]))
+        overrides = config_flags.get_override_values(values["config"])
+        _lay_over(config, workdirs.read_config(stored), stored)
+        config.update_from_flattened_dict(overrides)
     return Arguments(config, pathlib.Path(workdir or f"results/runs/{config.name}"), values.jobs)
 
 
-def _define(values: flags.FlagValues, argv: Sequence[str], default_config: str, jobs: Iterable[str]) -> None:
-    """Defines the flags, one for each `--config.KEY` in `argv` among them: an unknown key raises here already."""
+def _define_config(values: flags.FlagValues, argv: Sequence[str], default_config: str) -> None:
+    """Defines `--config`, and one flag for each `--config.KEY` in `argv`."""
     config_flags.DEFINE_config_file(
         "config",
         default_config,
@@ -53,38 +65,96 @@ def _define(values: flags.FlagValues, argv: Sequence[str], default_config: str, 
         flag_values=values,
         sys_argv=list(argv),
     )
-    flags.DEFINE_string("workdir", "", "Folder of the run; default results/runs/NAME.", flag_values=values)
-    flags.DEFINE_list("jobs", list(jobs), f"Any of {','.join(jobs)}, run in the order given.", flag_values=values)
 
 
-def _require_config_file(argv: Sequence[str]) -> None:
-    for argument, following in zip(argv[1:], [*argv[2:], ""], strict=False):
+def _config_file_first(argv: Sequence[str], root: pathlib.Path) -> list[str]:
+    """`argv` with `--config=FILE`, found, before the settings that change it."""
+    program, *arguments = argv
+    chosen, others = [], []
+    arguments = iter(arguments)
+    for argument in arguments:
         name, separator, value = argument.partition("=")
-        value = value if separator else following
-        path = pathlib.Path(value.partition(":")[0])
-        if name in ("-config", "--config") and not path.is_file():
-            there = sorted(str(file) for file in pathlib.Path("configs").glob("*.py"))
-            raise UserError(
-                f"config file {str(path)!r} not found; expected one of {there}{suggestion(str(path), there)}"
-            )
+        if name not in ("-config", "--config"):
+            others.append(argument)
+            continue
+        value = value if separator else next(arguments, "")
+        if not value or value.startswith("-"):
+            raise UserError("--config needs a file, such as --config=configs/digits.py")
+        chosen = [f"--config={_find(value, root)}"]
+    return [program, *chosen, *others]
 
 
-def _stored_config(path: pathlib.Path, default: ConfigDict, overrides: dict) -> ConfigDict:
-    config = ConfigDict(workdirs.read_config(path))
-    if missing := sorted(set(default) - set(config)):
-        raise UserError(f"{path} has no section {missing[0]!r}; give --config")
-    for key in overrides:
-        if key not in dict(_flat(config)):
-            raise UserError(f"config.{key} is not in {path}{suggestion(key, dict(_flat(config)))}")
-    config.update_from_flattened_dict(overrides)
-    return config.lock()
+def _find(value: str, root: pathlib.Path) -> str:
+    """FILE[:VARIANT] with the file's path as it can be opened from here."""
+    name, colon, variant = value.partition(":")
+    for path in (pathlib.Path(name), root / name):
+        if path.is_file():
+            return f"{path}{colon}{variant}"
+    there = sorted(file.relative_to(root).as_posix() for file in root.glob("configs/*.py"))
+    raise UserError(f"config file {name!r} not found; expected one of {there}{suggestion(name, there)}")
 
 
-def _flat(config: ConfigDict, prefix: str = ""):
+def _names(argv: Sequence[str], default_config: str) -> list[str]:
+    """Every setting and section of the config file asked for. Raises `UserError` where it brings no config."""
+    chosen = [argument for argument in argv[1:] if argument.startswith("--config=")]
+    values = flags.FlagValues()
+    try:
+        _define_config(values, [argv[0], *chosen], default_config)
+        values([argv[0], *chosen])
+        return list(_flat(values.config))
+    except FAULTS as error:
+        if "'get_config'" in str(error):
+            file = (chosen or [default_config])[0].removeprefix("--config=").partition(":")[0]
+            raise UserError(f"{file} has no get_config(variant)") from error
+        raise UserError(_sentence(error)) from error
+
+
+def _check_settings_exist(argv: Sequence[str], default_config: str) -> None:
+    """`UserError` for a `--config.KEY` that is no setting, with the nearest that is: by its last name, then in full."""
+    names = _names(argv, default_config)
+    for argument in argv[1:]:
+        flag = argument.partition("=")[0].lstrip("-")
+        key = flag.removeprefix("config.")
+        if not argument.startswith("-") or key == flag or key in names:
+            continue
+        last = difflib.get_close_matches(_last(key), [_last(name) for name in names], n=1, cutoff=0.7)
+        alike = [name for name in names if _last(name) in last]
+        near = difflib.get_close_matches(key, alike, n=1, cutoff=0.0)
+        told = f"; did you mean {near[0]!r}?" if near else suggestion(key, names)
+        raise UserError(f"unknown setting {key!r}{told}")
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _lay_over(config: ConfigDict, stored: dict[str, Any], path: pathlib.Path, prefix: str = "") -> None:
+    """Sets what a `config.json` holds; settings that are newer than the file keep their default."""
+    foreign = f"{path} is no config of this program: "
+    if missing := [name for name in workdirs.IDENTITY if not prefix and name not in stored]:
+        raise UserError(f"{foreign}no section {missing[0]!r}; give --config")
+    for key, value in stored.items():
+        name = f"{prefix}{key}"
+        if key not in config:
+            raise UserError(f"{foreign}unknown setting {name!r}{suggestion(name, _flat(config, prefix))}")
+        before = config[key]
+        if isinstance(before, ConfigDict) and isinstance(value, dict):
+            _lay_over(before, value, path, f"{name}.")
+            continue
+        try:
+            if isinstance(before, ConfigDict) or isinstance(value, bool) != isinstance(before, bool):
+                raise TypeError
+            config[key] = value
+        except (TypeError, ValueError):
+            expected = "a section" if isinstance(before, ConfigDict) else f"a value like {before!r}"
+            raise UserError(f"{foreign}{name} is {value!r}; expected {expected}") from None
+
+
+def _flat(config: ConfigDict, prefix: str = "") -> Iterator[str]:
     for key, value in config.items():
         if isinstance(value, ConfigDict):
             yield from _flat(value, f"{prefix}{key}.")
-        yield f"{prefix}{key}", value
+        yield f"{prefix}{key}"
 
 
 def _sentence(error: Exception) -> str:
@@ -97,5 +167,4 @@ def _sentence(error: Exception) -> str:
         return lines[-1].partition(": ")[2]
     if isinstance(error, (ImportError, SyntaxError)):
         return f"the config file cannot be run: {'; '.join(lines)}"
-    unknown = isinstance(error, (AttributeError, KeyError)) and len(lines[0].split()) == 1
-    return ("unknown setting " if unknown else "") + "; ".join(lines)
+    return "; ".join(lines)
