@@ -94,6 +94,12 @@ def test_unlabelled_is_none_with_a_reason():
         assert result["accuracy"] is None and result["reason"] == "the data set has no labels"
 
 
+def test_one_class_is_none_with_a_reason():
+    split = Labelled(np.eye(5), np.full(5, 3))
+    for result in (linear_probe(split, split, split), knn_accuracy(split, split)):
+        assert result["accuracy"] is None and result["reason"] == "the training images are all of one class"
+
+
 def test_pca_is_fitted_on_the_first_split_only():
     random = np.random.default_rng(0)
     train = random.standard_normal((200, 6)) * np.array([5.0, 3.0, 1.0, 0.1, 0.1, 0.1]) + 7

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -185,34 +186,32 @@ def test_a_checkpoint_half_removed_when_its_training_was_killed_is_swept_away(fo
     assert saved_checkpoints(folder) == [(30, 1.0), (50, None), (60, 2.0)]
 
 
-@pytest.fixture
+@contextmanager
 def no_room():
-    """Files of this process may hold 200 bytes, until it is called: as if the disk were full."""
+    """Files of this process may hold 200 bytes, as if the disk were full; pytest's own output among them."""
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (200, before[1]))
 
-    yield limit
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def test_a_save_that_fails_is_one_sentence_and_the_one_before_stays(tmp_path, no_room, capfd):
+def test_a_save_that_fails_is_one_sentence_and_the_one_before_stays(tmp_path, capfd):
     sentence = rf"step 2 could not be saved in {tmp_path}: .*; the last good checkpoint is step 1$"
-    with pytest.raises(SaveFailed, match=sentence) as caught, Checkpointer(tmp_path) as checkpointer:
-        checkpointer.save(make_state(1))
-        checkpointer.wait()
-        no_room()
-        checkpointer.save(make_state(2), 1.0)
-        checkpointer.save(make_state(3), 1.0)
+    with ExitStack() as limited, pytest.raises(SaveFailed, match=sentence) as caught, Checkpointer(tmp_path) as saving:
+        saving.save(make_state(1))
+        saving.wait()
+        limited.enter_context(no_room())
+        saving.save(make_state(2), 1.0)
+        saving.save(make_state(3), 1.0)
     assert len(str(caught.value)) < 400 + len(str(tmp_path)) and "\n" not in str(caught.value)
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_the_first_save_fails_while_something_else_goes_wrong(tmp_path, no_room):
-    with pytest.raises(KeyError, match="first"), Checkpointer(tmp_path) as checkpointer:
-        no_room()
+def test_the_first_save_fails_while_something_else_goes_wrong(tmp_path):
+    with no_room(), pytest.raises(KeyError, match="first"), Checkpointer(tmp_path) as checkpointer:
         checkpointer.save(make_state(1))
         raise KeyError("first")
 

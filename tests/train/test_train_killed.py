@@ -44,10 +44,13 @@ class Training:
     def wait_for(self, condition) -> None:
         while not condition():
             assert self.process.poll() is None, self.process.communicate()
-            time.sleep(0.001)
+            time.sleep(0.0005)
 
     def moved(self) -> bool:
         return self.num_bytes() > self.began_at
+
+    def saves_or_ended(self) -> bool:
+        return bool(self.temporary()) or self.process.poll() is not None
 
     def finish(self) -> str:
         out, err = self.process.communicate(timeout=60)
@@ -91,12 +94,15 @@ def assert_same_end(workdir: Path, other: Path, same_means: bool = True) -> None
 def test_killed_again_and_again_it_ends_as_if_it_never_was(tmp_path, start, uninterrupted):
     chance, torn = random.Random(0), 0
     for in_a_save in (True, False, True, False, True):
-        training = start(tmp_path, 0.02)
-        training.wait_for(training.moved)
-        time.sleep(chance.uniform(0, 0.5))
+        training = start(tmp_path, 0.05)
         if in_a_save:
-            training.wait_for(training.temporary)
+            training.wait_for(training.saves_or_ended)
             time.sleep(chance.uniform(0, 0.02))
+        else:
+            training.wait_for(training.moved)
+            time.sleep(chance.uniform(0, 0.2))
+        if training.process.poll() is not None:
+            break  # on a busy machine it got to the end between two looks
         training.process.kill()
         assert training.process.wait() == -signal.SIGKILL
         torn += bool(training.temporary())
@@ -122,7 +128,7 @@ def test_another_process_reads_while_training_runs(tmp_path, start):
     folder, like = tmp_path / "checkpoints", {"ema_params": toy.initial_state().params}
     training = start(tmp_path, 0.02)
     training.wait_for(lambda: saved_checkpoints(folder))
-    latest, unknown = [], 0
+    latest = []
     while training.process.poll() is None:
         oldest = saved_checkpoints(folder)[0].step
         latest.append(restore_parts(folder, "latest", like).step)
@@ -132,7 +138,5 @@ def test_another_process_reads_while_training_runs(tmp_path, start):
             assert restore_parts(folder, oldest, like).step == oldest
         except UserError as error:
             assert f"checkpoint={oldest} is not in" in str(error)
-            unknown += 1
     assert training.finish() == "done"
     assert len(set(latest)) > 1 and latest == sorted(latest)
-    print("ROUNDS", len(latest), unknown)

@@ -21,6 +21,7 @@ from vdm_jax.data.dataset import ImageData, Split, smallest_dtype, stratified_pa
 FOLDER_VARIABLE = "VDM_DATA_DIR"
 SPLIT_SEED = 0
 MAX_VALIDATION = 5000
+MAX_CLASSES = 10_000
 HOW_TO_GET = (
     "MNIST in this form is the mnist.npz that `keras.datasets.mnist.load_data()` leaves in ~/.keras/datasets, "
     "and np.savez writes one from your own arrays x_train, y_train, x_test, y_test"
@@ -31,6 +32,7 @@ def load_npz(name: str, data_dir: str | None, validation_size: int | None, num_l
     """`NAME.npz` in `data_dir`, or in the folder `VDM_DATA_DIR`; `UserError` says what is missing or misshapen."""
     path = find_file(name, data_dir)
     arrays = read_arrays(path)
+    check_images(path, arrays)
     num_levels = resolve_num_levels(path, arrays, num_levels)
     splits = {
         split: shuffled(make_split(path, arrays, split, num_levels))
@@ -65,21 +67,39 @@ def find_file(name: str, data_dir: str | None) -> Path:
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """All arrays of the file; never unpickles."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
+        file = np.load(path, allow_pickle=False)
+        if isinstance(file, np.ndarray):
+            arrays = None
+        else:
+            with file:
+                arrays = {key: file[key] for key in file.files}
     except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path} is not a readable npz file of plain arrays: {error}") from error
+    if arrays is None:
+        raise UserError(f"{path} is a single .npy array, not an npz file; {HOW_TO_GET}")
     for key in ("x_train", "x_test"):
         if key not in arrays:
             raise UserError(f"{path} has no {key!r}, only {sorted(arrays)}; {HOW_TO_GET}")
     return arrays
 
 
+def check_images(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Whole numbers in three or four axes, some of them at least."""
+    for split in ("train", "validation", "test"):
+        images = arrays.get(f"x_{split}")
+        if images is not None and (images.dtype.kind not in "bui" or images.ndim not in (3, 4) or not images.size):
+            told = f"{path}: x_{split} is {images.dtype}{list(images.shape)}"
+            raise UserError(f"{told}; expected whole numbers [N, H, W] or [N, H, W, C]")
+
+
 def resolve_num_levels(path: Path, arrays: dict[str, np.ndarray], num_levels: int | None) -> int:
     """K: the caller's, else the file's, else what the dtype implies."""
     dtype = arrays["x_train"].dtype
     if num_levels is None and "num_levels" in arrays:
-        num_levels = int(arrays["num_levels"])
+        stated = arrays["num_levels"]
+        if stated.size != 1 or stated.dtype.kind not in "ui":
+            raise UserError(f"{path}: num_levels is {stated.dtype}{list(stated.shape)}; expected one whole number")
+        num_levels = int(stated.item())
     if num_levels is None:
         num_levels = {np.dtype(np.uint8): 256, np.dtype(bool): 2}.get(dtype)
     if num_levels is None:
@@ -92,21 +112,21 @@ def resolve_num_levels(path: Path, arrays: dict[str, np.ndarray], num_levels: in
 def make_split(path: Path, arrays: dict[str, np.ndarray], split: str, num_levels: int) -> Split:
     """One split, checked, with a channel axis and the smallest dtype."""
     images, labels = arrays[f"x_{split}"], arrays.get(f"y_{split}")
-    if images.dtype.kind not in "bui" or images.ndim not in (3, 4) or not len(images):
-        raise UserError(
-            f"{path}: x_{split} is {images.dtype}{list(images.shape)}; expected whole numbers [N, H, W] or [N, H, W, C]"
-        )
     if images.min() < 0 or images.max() >= num_levels:
         raise UserError(f"{path}: x_{split} holds {images.min()} … {images.max()}; expected 0 … {num_levels - 1}")
     if images.ndim == 3:
         images = images[..., None]
-    if labels is not None:
-        if labels.shape != (len(images),) or labels.dtype.kind not in "bui" or labels.min() < 0:
-            raise UserError(
-                f"{path}: y_{split} is {labels.dtype}{list(labels.shape)}; expected {len(images)} classes >= 0"
-            )
-        labels = labels.astype(np.int32)
+    labels = None if labels is None else check_labels(path, split, labels, len(images))
     return Split(images.astype(smallest_dtype(num_levels)), labels)
+
+
+def check_labels(path: Path, split: str, labels: np.ndarray, num_images: int) -> np.ndarray:
+    """Labels as int32: one an image, each below 10,000."""
+    if labels.shape != (num_images,) or labels.dtype.kind not in "bui":
+        raise UserError(f"{path}: y_{split} is {labels.dtype}{list(labels.shape)}; expected {num_images} classes >= 0")
+    if labels.min() < 0 or labels.max() >= MAX_CLASSES:
+        raise UserError(f"{path}: y_{split} holds {labels.min()} … {labels.max()}; expected 0 … {MAX_CLASSES - 1}")
+    return labels.astype(np.int32)
 
 
 def shuffled(split: Split) -> Split:

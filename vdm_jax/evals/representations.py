@@ -16,6 +16,7 @@ INVERSE_PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 MAX_ITERATIONS = 100
 NUM_NEIGHBOURS = 5
 NO_LABELS = "the data set has no labels"
+ONE_CLASS = "the training images are all of one class"
 
 Features = Float[np.ndarray, "n f"]
 
@@ -27,15 +28,23 @@ class Labelled(NamedTuple):
     labels: Integer[np.ndarray, " n"] | None
 
 
+def why_unread(labels: Integer[np.ndarray, " n"] | None) -> str | None:
+    """The reason why no reader can be fitted to these training labels, None where one can."""
+    if labels is None:
+        return NO_LABELS
+    return ONE_CLASS if len(np.unique(labels)) < 2 else None
+
+
 def linear_probe(train: Labelled, validation: Labelled, test: Labelled) -> dict[str, Any]:
     """Multinomial logistic regression on standardised features; test accuracy with its binomial standard error.
 
     Fitted on all training images (`num_train` states how many; some 10,000 take seconds); the penalty is the one of
     `INVERSE_PENALTIES` with the best accuracy on validation (the strongest among equals): test is looked at once.
-    -> `accuracy`, `standard_error`, `inverse_penalty`, `num_train`, `num_test`; None and a `reason` without labels.
+    -> `accuracy`, `standard_error`, `inverse_penalty`, `num_train`, `num_test`; None and a `reason` where there are not
+    two classes.
     """
-    if train.labels is None:
-        return _without_labels()
+    if reason := why_unread(train.labels):
+        return _unread(reason)
     scaler = _sklearn("preprocessing").StandardScaler()
     labels = train.labels
     features = scaler.fit_transform(train.features.astype(np.float32))
@@ -53,8 +62,8 @@ def linear_probe(train: Labelled, validation: Labelled, test: Labelled) -> dict[
 
 def knn_accuracy(train: Labelled, test: Labelled) -> dict[str, Any]:
     """Test accuracy of a vote of the 5 nearest training images, Euclidean; same keys as `linear_probe`."""
-    if train.labels is None:
-        return _without_labels()
+    if reason := why_unread(train.labels):
+        return _unread(reason)
     num_neighbours = min(NUM_NEIGHBOURS, len(train.labels))
     model = _sklearn("neighbors").KNeighborsClassifier(num_neighbours, algorithm="brute")
     predicted = model.fit(train.features, train.labels).predict(test.features)
@@ -92,8 +101,8 @@ def _accuracy(correct: np.ndarray) -> dict[str, Any]:
     return {"accuracy": accuracy, "standard_error": error, "num_test": len(correct)}
 
 
-def _without_labels() -> dict[str, Any]:
-    return {"accuracy": None, "standard_error": None, "reason": NO_LABELS}
+def _unread(reason: str) -> dict[str, Any]:
+    return {"accuracy": None, "standard_error": None, "reason": reason}
 
 
 def _sklearn(module: str) -> Any:

@@ -78,7 +78,7 @@ def probes(experiment: Experiment, params: PyTree, untrained: PyTree) -> dict[st
     Fitted on at most `config.evaluate.probe_images` training images, judged by all test images.
     """
     config, data, model = experiment.config.evaluate, experiment.data, experiment.model
-    train = _first(data.train, config.probe_images)
+    train = first(data.train, config.probe_images)
     splits = (train, data.validation, data.test)
 
     def codes(params):
@@ -113,7 +113,8 @@ def _random_probe(pixels: list[np.ndarray], labelled, w_dim: int) -> dict[str, A
     return {"accuracy": float(np.mean(accuracies)), "standard_error": float(error)}
 
 
-def _first(split: Split, num_images: int) -> Split:
+def first(split: Split, num_images: int) -> Split:
+    """The first images of a split with their labels, if it has any."""
     return Split(split.levels[:num_images], None if split.labels is None else split.labels[:num_images])
 
 

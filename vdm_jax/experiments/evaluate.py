@@ -9,7 +9,7 @@ from jaxtyping import PyTree
 from vdm_jax.base.files import write_json, write_npz
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.provenance import provenance
-from vdm_jax.evals.representations import NO_LABELS
+from vdm_jax.evals.representations import why_unread
 from vdm_jax.experiments import codes
 from vdm_jax.experiments.bound import FOREIGN_KEYS, measure_bound, measure_curves, with_codes
 from vdm_jax.experiments.build import Experiment
@@ -68,12 +68,11 @@ def read_codes(
     untrained = initial_params(model, config)
     write_npz(workdir / "embeddings.npz", codes.embeddings(model, params, untrained, data, config))
     key = named_key(jax.random.key(config.evaluate.seed), "information")
-    train = codes.encode_all(
-        model, params, data.train.levels[: config.evaluate.probe_images], config.evaluate.batch_size
-    )
-    found = codes.information(key, images["mu"], images["logvar"], *train)
-    if data.train.labels is None:
-        return found | dict.fromkeys(codes.PROBE_KEYS), dict.fromkeys(codes.PROBE_KEYS, NO_LABELS)
+    train = codes.first(data.train, config.evaluate.probe_images)
+    read = codes.encode_all(model, params, train.levels, config.evaluate.batch_size)
+    found = codes.information(key, images["mu"], images["logvar"], *read)
+    if reason := why_unread(train.labels):
+        return found | dict.fromkeys(codes.PROBE_KEYS), dict.fromkeys(codes.PROBE_KEYS, reason)
     return found | codes.probes(experiment, params, untrained), {}
 
 
