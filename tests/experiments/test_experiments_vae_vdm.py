@@ -1,87 +1,31 @@
-"""The VAE-VDM's loss and bound: terms that add up, a live gradient into the code, transforms against their loops.
+"""The VAE-VDM's loss: terms that add up, a live gradient into the code, schedules, targets and weightings."""
 
-Most of it needs no real network: a linear decoder that reads w and a linear encoder stand in, on real digits.
-"""
-
-import functools
 from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from linear_networks import (
+    DATA,
+    LEVELS,
+    LINEAR,
+    TERMS,
+    W_DIM,
+    coded,
+    linear_decoder,
+    linear_encoder,
+    loss_and_metrics,
+    make,
+)
 
 from configs import digits
-from vdm_jax.base.keys import named_key
-from vdm_jax.data.sources import load_data
 from vdm_jax.diffusion.gaussian import alpha_sigma
-from vdm_jax.diffusion.objective import vdm_losses
 from vdm_jax.diffusion.rate import FixedRate, NoRate, TargetRate
-from vdm_jax.evals.bpd import evaluate_bound
 from vdm_jax.experiments.build import make_vae_vdm
-from vdm_jax.experiments.codes import derangement, encode_all
-from vdm_jax.experiments.vae_vdm import VaeVdm, draw_code
+from vdm_jax.experiments.codes import encode_all
+from vdm_jax.experiments.vae_vdm import draw_code
 from vdm_jax.models.model import Model
-
-W_DIM = 16
-DATA = load_data("digits")
-LEVELS = DATA.test.levels[:12]
-TERMS = ("reconstruction", "prior", "diffusion")
-
-
-def linear_decoder(reads_w: bool = True) -> Model:
-    """prediction = z + linear(z, t, w)."""
-
-    def init(key):
-        shapes = {"z": (64, 64), "t": (1, 64), "w": (W_DIM, 64)}
-        return {name: 0.1 * jax.random.normal(named_key(key, name), shape) for name, shape in shapes.items()}
-
-    def apply(params, z, t, w=None, *, key=None):
-        h = z.reshape(-1, 64) @ params["z"] + t.reshape(-1, 1) @ params["t"]
-        if reads_w and w is not None:
-            h = h + w @ params["w"]
-        return z + h.reshape(z.shape)
-
-    return Model(init, apply)
-
-
-def linear_encoder() -> Model:
-    def init(key):
-        return {"moments": 0.1 * jax.random.normal(key, (64, 2 * W_DIM))}
-
-    def apply(params, x, *, key=None):
-        mu, logvar = jnp.split(x.reshape(-1, 64) @ params["moments"], 2, axis=1)
-        return mu, logvar
-
-    return Model(init, apply)
-
-
-def make(deltas=(), **changes) -> VaeVdm:
-    """The model of configs/digits.py with `deltas`, its networks linear, then changed."""
-    config = digits.get_config("beta1")
-    config.update_from_flattened_dict(dict(deltas))
-    networks = {"unet": linear_decoder(), "encoder": linear_encoder(), "w_dim": W_DIM}
-    return replace(make_vae_vdm(config, DATA), **(networks | changes))
-
-
-LINEAR = make()
-compiled = functools.cache(jax.jit)
-
-
-def loss_and_metrics(model, seed=0, batch=None):
-    params = model.init(jax.random.key(0))
-    batch = {"levels": LEVELS} if batch is None else batch
-    return compiled(model.loss_fn)(params, model.rate.init(), batch, jax.random.key(seed), 0)
-
-
-def coded(model, params, levels=LEVELS) -> dict[str, np.ndarray]:
-    mu, logvar = encode_all(model, params, levels, 5)
-    return {"levels": levels, "mu": mu, "logvar": logvar}
-
-
-def keys_of_images() -> jax.Array:
-    return jax.random.split(jax.random.key(5), len(LEVELS))
-
 
 # ---- the loss -------------------------------------------------------------------------------------------------------
 
@@ -203,87 +147,6 @@ def test_the_baseline_of_equal_capacity_ignores_the_code_it_has_room_for():
     assert np.abs(model.unet.apply(params["unet"], z, t, w) - without).max() > 1e-2
 
 
-# ---- the bound, image by image --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("num_steps", [None, 7])
-def test_bound_terms_are_the_loss_of_each_image_from_its_own_key(num_steps):
-    model = make({"diffusion.num_steps": num_steps})
-    params = model.init(jax.random.key(0))
-    batch, t = coded(model, params), jnp.arange(12) / 12
-    found = compiled(model.bound_terms)(params, keys_of_images(), t, batch)
-    values = jnp.asarray(model.pixel_values)
-    for i in range(12):
-        one = slice(i, i + 1)
-        key = keys_of_images()[i]
-        w = draw_code(named_key(key, "code"), *(jnp.asarray(batch[name][one]) for name in ("mu", "logvar")))
-        at = t[one] if num_steps is None else jnp.floor(t[one] * num_steps + 1) / num_steps
-        x, eps_fn, schedule = values[LEVELS[one]], model.eps_fn(params, w), model.fixed_schedule
-        terms = vdm_losses(key, x, jnp.asarray(LEVELS[one]), values, eps_fn, schedule, at, num_steps=num_steps)[0]
-        for name in TERMS:
-            np.testing.assert_allclose(found[name][i], getattr(terms, name)[0], rtol=2e-4, atol=1e-4)
-    np.testing.assert_allclose(sum(found[name] for name in (*TERMS, "rate")), found["bound"], rtol=1e-6)
-
-
-def test_the_mean_does_not_depend_on_the_batch_size():
-    model = LINEAR
-    params = model.init(jax.random.key(0))
-    data = coded(model, params)
-    small, whole = (
-        evaluate_bound(model.bound_terms, params, data, passes=2, batch_size=size, key=jax.random.key(0)).mean
-        for size in (5, 12)
-    )
-    for name, value in whole.items():
-        np.testing.assert_allclose(small[name], value, rtol=1e-5, err_msg=name)
-
-
-def test_another_code_costs_nothing_where_the_decoder_reads_none():
-    model = make(unet=linear_decoder(reads_w=False))
-    params = model.init(jax.random.key(0))
-    batch, t = coded(model, params), jnp.arange(12) / 12
-    batch |= {f"other_{name}": batch[name][::-1] for name in ("mu", "logvar")}
-    own = compiled(model.bound_terms)(params, keys_of_images(), t, batch)["diffusion"]
-    foreign = compiled(model.foreign_terms)(params, keys_of_images(), t, batch)
-    assert set(foreign) == {"diffusion_shuffled", "diffusion_from_prior"}
-    for values in foreign.values():
-        np.testing.assert_allclose(values, own, rtol=1e-5)
-
-
-def test_another_code_costs_something_where_the_decoder_reads_it():
-    model = LINEAR
-    params = model.init(jax.random.key(0))
-    batch, t = coded(model, params), jnp.full(12, 0.5)
-    batch["logvar"] = np.full_like(batch["logvar"], -60)  # w = mu
-    own = compiled(model.bound_terms)(params, keys_of_images(), t, batch)["diffusion"]
-    same = batch | {f"other_{name}": batch[name] for name in ("mu", "logvar")}
-    found = compiled(model.foreign_terms)(params, keys_of_images(), t, same)
-    np.testing.assert_allclose(found["diffusion_shuffled"], own, rtol=1e-5)  # the other image is the same one
-    assert np.abs(found["diffusion_from_prior"] - own).min() > 1e-3
-    others = batch | {"other_mu": batch["mu"][::-1], "other_logvar": batch["logvar"]}
-    assert (
-        np.abs(compiled(model.foreign_terms)(params, keys_of_images(), t, others)["diffusion_shuffled"] - own).min()
-        > 1e-3
-    )
-
-
-def test_the_area_of_the_curve_over_log_snr_is_the_diffusion_term():
-    model = LINEAR
-    params = model.init(jax.random.key(0))
-    data = coded(model, params, DATA.test.levels[:100])
-    data |= {"other_mu": data["mu"], "other_logvar": data["logvar"]}
-    data["gammas"] = np.tile(np.linspace(-8, 5, 40, dtype=np.float32), (100, 1))
-
-    def estimate(terms_fn, passes):
-        return evaluate_bound(terms_fn, params, data, passes=passes, batch_size=50, key=jax.random.key(0))
-
-    curves = estimate(model.curve_terms, 1).mean
-    np.testing.assert_allclose(curves["logsnr"], -data["gammas"][0], atol=1e-4)
-    area = -np.trapezoid(curves["own"], curves["logsnr"])
-    diffusion = estimate(model.bound_terms, 8)
-    np.testing.assert_allclose(area, diffusion.mean["diffusion"], rtol=0.03)
-    np.testing.assert_allclose(curves["shuffled_cost"], curves["shuffled"] - curves["own"], rtol=1e-3, atol=1e-2)
-
-
 # ---- schedules, targets, weightings ---------------------------------------------------------------------------------
 
 
@@ -364,18 +227,3 @@ def test_a_network_that_says_the_same_in_other_words_has_the_same_bound(target):
     other_loss, other = loss_and_metrics(make(deltas, unet=Model(decoder.init, apply)))
     np.testing.assert_allclose(other["diffusion"], metrics["diffusion"], rtol=1e-3)
     np.testing.assert_allclose(other_loss, loss, rtol=1e-3)
-
-
-# ---- other codes ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("num_images", [2, 3, 300])
-def test_every_image_gets_the_code_of_another(key, num_images):
-    others = derangement(key, num_images)
-    assert np.all(others != np.arange(num_images))
-    assert sorted(others.tolist()) == list(range(num_images))
-
-
-def test_derangements_differ_by_key():
-    first, second = (derangement(jax.random.key(seed), 300) for seed in (0, 1))
-    assert np.mean(first == second) < 0.1

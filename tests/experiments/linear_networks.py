@@ -1,0 +1,75 @@
+"""The VAE-VDM on real digits with linear networks: all of the model but the time its networks take."""
+
+import functools
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from configs import digits
+from vdm_jax.base.keys import named_key
+from vdm_jax.data.sources import load_data
+from vdm_jax.experiments.build import make_vae_vdm
+from vdm_jax.experiments.codes import encode_all
+from vdm_jax.experiments.vae_vdm import VaeVdm
+from vdm_jax.models.model import Model
+
+W_DIM = 16
+DATA = load_data("digits")
+LEVELS = DATA.test.levels[:12]
+TERMS = ("reconstruction", "prior", "diffusion")
+
+
+def linear_decoder(reads_w: bool = True) -> Model:
+    """prediction = z + linear(z, t, w)."""
+
+    def init(key):
+        shapes = {"z": (64, 64), "t": (1, 64), "w": (W_DIM, 64)}
+        return {name: 0.1 * jax.random.normal(named_key(key, name), shape) for name, shape in shapes.items()}
+
+    def apply(params, z, t, w=None, *, key=None):
+        h = z.reshape(-1, 64) @ params["z"] + t.reshape(-1, 1) @ params["t"]
+        if reads_w and w is not None:
+            h = h + w @ params["w"]
+        return z + h.reshape(z.shape)
+
+    return Model(init, apply)
+
+
+def linear_encoder() -> Model:
+    def init(key):
+        return {"moments": 0.1 * jax.random.normal(key, (64, 2 * W_DIM))}
+
+    def apply(params, x, *, key=None):
+        mu, logvar = jnp.split(x.reshape(-1, 64) @ params["moments"], 2, axis=1)
+        return mu, logvar
+
+    return Model(init, apply)
+
+
+def make(deltas=(), **changes) -> VaeVdm:
+    """The model of configs/digits.py with `deltas`, its networks linear, then changed."""
+    config = digits.get_config("beta1")
+    config.update_from_flattened_dict(dict(deltas))
+    networks = {"unet": linear_decoder(), "encoder": linear_encoder(), "w_dim": W_DIM}
+    return replace(make_vae_vdm(config, DATA), **(networks | changes))
+
+
+LINEAR = make()
+compiled = functools.cache(jax.jit)
+
+
+def loss_and_metrics(model, seed=0, batch=None):
+    params = model.init(jax.random.key(0))
+    batch = {"levels": LEVELS} if batch is None else batch
+    return compiled(model.loss_fn)(params, model.rate.init(), batch, jax.random.key(seed), 0)
+
+
+def coded(model, params, levels=LEVELS) -> dict[str, np.ndarray]:
+    mu, logvar = encode_all(model, params, levels, 5)
+    return {"levels": levels, "mu": mu, "logvar": logvar}
+
+
+def keys_of_images() -> jax.Array:
+    return jax.random.split(jax.random.key(5), len(LEVELS))

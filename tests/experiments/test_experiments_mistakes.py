@@ -1,0 +1,82 @@
+"""What the user got wrong: exit code 2 and one sentence on stderr, nothing lost."""
+
+import json
+import os
+import shutil
+
+import launching
+import pytest
+from launching import NUM_STEPS, arguments
+
+import launch
+
+
+def refused(capfd, *arguments) -> str:
+    """The only line on stderr of a launch that exits with 2."""
+    capfd.readouterr()
+    assert launch.main(["launch.py", *map(str, arguments)]) == 2
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("launch.py: "), lines
+    return lines[0]
+
+
+def test_mistakes_on_the_command_line(capfd, tmp_path):
+    workdir = f"--workdir={tmp_path / 'run'}"
+    assert "num_steps" in refused(capfd, workdir, "--config.train.nmu_steps=3")
+    assert "did you mean 'target'?" in refused(capfd, workdir, f"--config={launching.ROOT}/configs/digits.py:taregt")
+    assert "did you mean 'evaluate'?" in refused(capfd, workdir, "--jobs=evalaute")
+    assert "'nowhere.py' not found" in refused(capfd, workdir, "--config=nowhere.py")
+    assert "did you mean 'te'?" in refused(capfd, workdir, "--config.model.encoder=tee")
+    assert not (tmp_path / "run").exists()
+
+
+def test_data_that_are_not_there(capfd, tmp_path, monkeypatch):
+    monkeypatch.delenv("VDM_DATA_DIR", raising=False)
+    for folder, told in (("", "no data folder"), (tmp_path, "no mnist.npz")):
+        sentence = refused(capfd, *arguments(tmp_path / "run", "configs/mnist.py", data__dir=folder))
+        assert told in sentence and "VDM_DATA_DIR" in sentence and "np.savez" in sentence
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("job", ["evaluate", "sample"])
+def test_nothing_trained_yet(capfd, tmp_path, job):
+    assert "train first" in refused(capfd, *arguments(tmp_path / "run", jobs=job))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_report_on_nothing(capfd, tmp_path):
+    assert str(tmp_path / "run") in refused(capfd, *arguments(tmp_path / "run", jobs="report"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_workdir_of_another_config(capfd, whole):
+    before = (whole[0] / "config.json").read_bytes()
+    sentence = refused(capfd, *arguments(whole[0], jobs="train", train__batch_size=4))
+    assert "train.batch_size is 8 there and 4 here" in sentence
+    assert (whole[0] / "config.json").read_bytes() == before
+
+
+def test_a_checkpoint_that_is_not_there(capfd, whole):
+    sentence = refused(capfd, *arguments(whole[0], jobs="evaluate", evaluate__checkpoint=7))
+    assert "checkpoint='7' is not in" in sentence and str(NUM_STEPS) in sentence
+    assert "did you mean 'ema'?" in refused(capfd, *arguments(whole[0], jobs="evaluate", evaluate__weights="emma"))
+
+
+def test_a_foreign_checkpoint(capfd, whole, tmp_path):
+    """Checkpoints of one run, laid into the folder of another."""
+    shutil.copytree(whole[0], tmp_path, dirs_exist_ok=True)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["model"]["w_dim"] = 3
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    for job in ("evaluate", "train"):
+        assert "is of another model" in refused(capfd, f"--workdir={tmp_path}", f"--jobs={job}")
+
+
+def test_an_unreadable_checkpoint_in_a_process_of_its_own(start, whole, tmp_path):
+    shutil.copytree(whole[0], tmp_path, dirs_exist_ok=True)
+    for path in (tmp_path / "checkpoints").rglob("*"):
+        if path.is_file() and path.stat().st_size:
+            os.truncate(path, path.stat().st_size // 2)
+    code, _, err = start(*arguments(tmp_path, jobs="sample")).finish()
+    assert code == 2 and len(err.splitlines()) == 1 and err.startswith("launch.py: "), err
+    assert str(tmp_path / "checkpoints") in err
