@@ -82,11 +82,21 @@ def _diffusion() -> ConfigDict:
 def _rate() -> ConfigDict:
     return ConfigDict(
         dict(
-            mode="fixed",  # fixed, warmup, free_bits, target, none
-            beta=1.0,  # of fixed and warmup; 1e4 is what the blog's code had
+            mode="fixed",  # fixed, warmup, cyclical, free_bits, target, mmd, w_dropout, high_noise, none
+            beta=1.0,  # of fixed, warmup, cyclical, w_dropout, high_noise; 1e4 is what the blog's code had
             warmup_steps=1_000,  # of warmup
+            cycle_steps=1_000,  # of cyclical
             free_bits_nats=0.5,  # of free_bits, for each dimension of w
             target_nats=10.0,  # of target
+            mmd_weight=1_000.0,  # of mmd
+            mmd_beta=0.0,  # of mmd: what R counts beside it
+            w_dropout=0.2,  # of w_dropout: the share of examples in which the decoder does not see w
+            high_noise_weight=3.0,  # of high_noise: of the diffusion loss where
+            high_noise_logsnr=0.0,  # log SNR is below this
+            prior="normal",  # p(w): N(0, I), or "diffusion", a diffusion model of the code learned with the rest
+            prior_width=128,  # of its network
+            prior_blocks=3,
+            prior_steps=100,  # of a draw from it
         )
     )
 

@@ -9,7 +9,10 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.base.images import even_pixel_values
 from vdm_jax.base.pytrees import num_parameters
 from vdm_jax.data.dataset import ImageData, Split
-from vdm_jax.diffusion.rate import FixedRate, FreeBits, NoRate, TargetRate, WarmupRate
+from vdm_jax.diffusion.code_prior import DiffusionPrior, NormalPrior
+from vdm_jax.diffusion.rate import CyclicalRate, FixedRate, FreeBits, NoRate, WarmupRate
+from vdm_jax.diffusion.rate_code import CodeDropout, HighNoiseRate, MmdRate
+from vdm_jax.diffusion.rate_target import TargetRate
 from vdm_jax.experiments.build import make_vae_vdm
 
 ENCODERS = ("oe++", "oe", "se", "te", "ue", "none")
@@ -80,7 +83,13 @@ RATES = {
     "beta1": FixedRate(1.0),
     "beta1e4": FixedRate(1e4),
     "warmup": WarmupRate(1.0, warmup_steps=1_000),
+    "cyclical": CyclicalRate(1.0, cycle_steps=600),
     "free_bits": FreeBits(0.5),
+    "mmd": MmdRate(0.0, mmd_weight=1_000.0),
+    "w_dropout": CodeDropout(1.0, dropout=0.2),
+    "high_noise": HighNoiseRate(1.0, weight=3.0, logsnr=0.0),
+    "learned_prior": FixedRate(1.0),
+    "target_learned_prior": TargetRate(10.0),
     "none": NoRate(),
     "unconditional": FixedRate(1.0),
 }
@@ -91,13 +100,17 @@ def test_every_digits_variant_is_looked_at():
 
 
 @pytest.mark.parametrize("variant", RATES)
-def test_digits_variants_differ_in_the_rate_mode_alone(variant):
+def test_digits_variants_differ_in_the_rate_alone(variant):
     config = digits.get_config(variant)
     model = make_vae_vdm(config, DIGITS)
     assert model.rate == RATES[variant]
     conditional = counts(digits.get_config(), DIGITS)
     expected = {"unet": conditional["unet"]} if variant == "unconditional" else conditional
-    assert counts(config, DIGITS) == expected
+    found = counts(config, DIGITS)
+    learned = found.pop("code_prior", 0)
+    assert (learned > 0) == isinstance(model.prior, DiffusionPrior) == variant.endswith("learned_prior")
+    assert learned or model.prior == NormalPrior()
+    assert found == expected
     assert model.w_dim == (0 if variant == "unconditional" else 16)
     assert config.train == digits.get_config().train
 
@@ -145,6 +158,12 @@ MISTAKES = [
     ({"diffusion.weighting": "minsnr"}, r"did you mean 'min_snr'\?"),
     ({"rate.mode": "fixd"}, r"rate\.mode='fixd'.*did you mean 'fixed'\?"),
     ({"rate.mode": "target", "rate.target_nats": 0.0}, r"target=0\.0 nats"),
+    ({"rate.prior": "difusion"}, r"rate\.prior='difusion'.*did you mean 'diffusion'\?"),
+    ({"rate.prior": "diffusion", "rate.mode": "free_bits"}, r"does not go with rate\.mode='free_bits'"),
+    ({"rate.prior": "diffusion", "model.encoder": "none"}, r"model\.encoder='none' has none"),
+    ({"rate.prior": "diffusion", "rate.prior_width": 7}, r"rate\.prior_width=7; expected an even number"),
+    ({"rate.prior_width": 64}, r"rate\.prior_width=64 has no effect with rate\.prior='normal'"),
+    ({"rate.mmd_weight": 5.0}, r"rate\.mmd_weight=5\.0 has no effect in rate\.mode='fixed', only in \['mmd'\]"),
 ]
 
 

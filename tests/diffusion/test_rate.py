@@ -7,9 +7,20 @@ import optax
 import pytest
 
 from vdm_jax.base.errors import UserError
-from vdm_jax.diffusion.rate import RATE_MODES, TargetRate, encoder_kl, make_rate_mode
+from vdm_jax.diffusion.rate import Code, encoder_kl
+from vdm_jax.diffusion.rate_modes import RATE_MODES, make_rate_mode
+from vdm_jax.diffusion.rate_target import TargetRate
 
 KL = jnp.array([[0.1, 2.0, 0.0], [0.5, 4.0, 0.2]])  # batch means 0.3, 3.0, 0.1
+
+
+def code_of(kl_per_dim) -> Code:
+    """A code of that KL in each dimension: mu = √(2 KL), variance 1."""
+    mu = jnp.sqrt(2 * kl_per_dim)
+    return Code(mu, jnp.zeros_like(mu), mu, kl_per_dim.sum(axis=1))
+
+
+CODE = code_of(KL)
 
 
 def test_encoder_kl_in_closed_form(key):
@@ -25,35 +36,45 @@ def test_encoder_kl_in_closed_form(key):
 @pytest.mark.parametrize("beta", [1.0, 1e4])
 def test_fixed_beta(beta):
     mode = make_rate_mode("fixed", beta=beta)
-    np.testing.assert_allclose(mode.penalty(KL, mode.init(), 0), beta * np.array([2.1, 4.7]), rtol=1e-6)
+    np.testing.assert_allclose(mode.penalty(CODE, mode.init(), 0), beta * np.array([2.1, 4.7]), rtol=1e-6)
     assert mode.select(100.0, 2.0) == 100 + 2 * beta
 
 
 @pytest.mark.parametrize(("step", "beta"), [(0, 0.0), (250, 0.5), (500, 1.0), (9000, 1.0)])
 def test_warmup(step, beta):
     mode = make_rate_mode("warmup", beta=2.0, warmup_steps=500)
-    penalty = jax.jit(lambda step: mode.penalty(KL, mode.init(), step))(jnp.int32(step))
+    penalty = jax.jit(lambda step: mode.penalty(CODE, mode.init(), step))(jnp.int32(step))
     np.testing.assert_allclose(penalty, 2 * beta * np.array([2.1, 4.7]), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("step", "beta"), [(0, 0.0), (25, 0.5), (50, 1.0), (99, 1.0), (100, 0.0), (1125, 0.5)])
+def test_cyclical(step, beta):
+    mode = make_rate_mode("cyclical", beta=2.0, cycle_steps=100)
+    np.testing.assert_allclose(mode.multiplier({}, jnp.int32(step)), 2 * beta, rtol=1e-6)
 
 
 def test_free_bits_floor_the_batch_mean_of_each_dimension():
     mode = make_rate_mode("free_bits", nats=0.25)
-    np.testing.assert_allclose(mode.penalty(KL, {}, 0).mean(), 0.3 + 3.0 + 0.25, rtol=1e-6)
-    pull = jax.grad(lambda kl: mode.penalty(kl, {}, 0).mean())(KL)
-    np.testing.assert_allclose(pull, [[0.5, 0.5, 0], [0.5, 0.5, 0]])
+    np.testing.assert_allclose(mode.penalty(CODE, {}, 0).mean(), 0.3 + 3.0 + 0.25, rtol=1e-6)
+    pull = jax.grad(lambda mu: mode.penalty(CODE._replace(mu=mu), {}, 0).mean())(CODE.mu)
+    np.testing.assert_allclose(pull, CODE.mu * np.array([[0.5, 0.5, 0]]), rtol=1e-6)
 
 
 def test_none_is_free_and_not_a_bound():
     mode = make_rate_mode("none")
-    assert np.all(mode.penalty(KL, mode.init(), 0) == 0) and mode.select(100.0, 40.0) == 100
+    assert np.all(mode.penalty(CODE, mode.init(), 0) == 0) and mode.select(100.0, 40.0) == 100
 
 
 def test_modes_say_what_is_minimised():
     assert {name: make().objective for name, make in RATE_MODES.items()} == {
         "fixed": "D + R",
         "warmup": "D + R, R at full weight after 1000 steps",
+        "cyclical": "D + R, R at full weight in the second half of every 1000 steps",
         "free_bits": "D + sum of max(R_j, 0.5 nats)",
         "target": "D, R held at 10 nats",
+        "mmd": "D + 1000 MMD²(q(w), N(0, I)), not a bound",
+        "w_dropout": "D + R, w hidden from the decoder in 20% of the examples",
+        "high_noise": "D + R, diffusion loss times 3 where log SNR < 0",
         "none": "D alone, not a bound",
     }
     assert make_rate_mode("fixed", beta=1e4).objective == "D + 10000 R"
@@ -110,7 +131,8 @@ def train_linear_code(mode, num_steps, learning_rate, batch_size=64):
         w = mu + jnp.exp(0.5 * logvar) * jax.random.normal(jax.random.fold_in(key, 1), x.shape)
         distortion = ((x - w @ params["decode"]) ** 2).sum(1) / (2 * NOISE)
         kl = encoder_kl(mu, logvar)
-        return (distortion + mode.penalty(kl, carry, step)).mean(), kl.sum(1).mean()
+        code = Code(mu, logvar, w, kl.sum(1))
+        return (distortion + mode.penalty(code, carry, step)).mean(), kl.sum(1).mean()
 
     def train_step(state, step):
         params, opt_state, carry = state

@@ -50,7 +50,7 @@ def test_another_code_costs_nothing_where_the_decoder_reads_none():
     model = make(unet=linear_decoder(reads_w=False))
     params = model.init(jax.random.key(0))
     batch, t = coded(model, params), jnp.arange(12) / 12
-    batch |= {f"other_{name}": batch[name][::-1] for name in ("mu", "logvar")}
+    batch |= {f"other_{name}": batch[name][::-1] for name in ("mu", "logvar")} | {"prior_w": batch["mu"][::-1]}
     own = compiled(model.bound_terms)(params, keys_of_images(), t, batch)["diffusion"]
     foreign = compiled(model.foreign_terms)(params, keys_of_images(), t, batch)
     assert set(foreign) == {"diffusion_shuffled", "diffusion_from_prior"}
@@ -64,11 +64,12 @@ def test_another_code_costs_something_where_the_decoder_reads_it():
     batch, t = coded(model, params), jnp.full(12, 0.5)
     batch["logvar"] = np.full_like(batch["logvar"], -60)  # w = mu
     own = compiled(model.bound_terms)(params, keys_of_images(), t, batch)["diffusion"]
-    same = batch | {f"other_{name}": batch[name] for name in ("mu", "logvar")}
+    drawn = np.asarray(model.draw_prior(params, jax.random.key(7), 12))
+    same = batch | {f"other_{name}": batch[name] for name in ("mu", "logvar")} | {"prior_w": drawn}
     found = compiled(model.foreign_terms)(params, keys_of_images(), t, same)
     np.testing.assert_allclose(found["diffusion_shuffled"], own, rtol=1e-5)  # the other image is the same one
     assert np.abs(found["diffusion_from_prior"] - own).min() > 1e-3
-    others = batch | {"other_mu": batch["mu"][::-1], "other_logvar": batch["logvar"]}
+    others = same | {"other_mu": batch["mu"][::-1]}
     assert (
         np.abs(compiled(model.foreign_terms)(params, keys_of_images(), t, others)["diffusion_shuffled"] - own).min()
         > 1e-3
@@ -79,7 +80,7 @@ def test_the_area_of_the_curve_over_log_snr_is_the_diffusion_term():
     model = LINEAR
     params = model.init(jax.random.key(0))
     data = coded(model, params, DATA.test.levels[:100])
-    data |= {"other_mu": data["mu"], "other_logvar": data["logvar"]}
+    data |= {"other_mu": data["mu"], "other_logvar": data["logvar"], "prior_w": data["mu"]}
     data["gammas"] = np.tile(np.linspace(-8, 5, 40, dtype=np.float32), (100, 1))
 
     def estimate(terms_fn, passes):

@@ -14,6 +14,8 @@ TABLE = {
     "diffusion__num_steps": 20,
     "diffusion__target": "x",
     "diffusion__weighting": "min_snr",
+    "rate__prior": "diffusion",
+    "rate__prior_steps": 5,
     "sample__sampler": "dpmpp_2m",
     "sample__grid": "logsnr",
     "train__learning_rate_schedule": "constant",

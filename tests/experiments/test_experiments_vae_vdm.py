@@ -20,11 +20,16 @@ from linear_networks import (
 )
 
 from configs import digits
+from vdm_jax.diffusion.code_prior import DiffusionPrior
 from vdm_jax.diffusion.gaussian import alpha_sigma
-from vdm_jax.diffusion.rate import FixedRate, NoRate, TargetRate
+from vdm_jax.diffusion.rate import FixedRate, NoRate
+from vdm_jax.diffusion.rate_code import CodeDropout, HighNoiseRate
+from vdm_jax.diffusion.rate_target import TargetRate
+from vdm_jax.diffusion.schedules import make_schedule
 from vdm_jax.experiments.build import make_vae_vdm
 from vdm_jax.experiments.codes import encode_all
 from vdm_jax.experiments.vae_vdm import draw_code
+from vdm_jax.models.mlp import make_mlp_denoiser
 from vdm_jax.models.model import Model
 
 # ---- the loss -------------------------------------------------------------------------------------------------------
@@ -82,6 +87,35 @@ def test_the_carry_follows_held_out_images_where_there_are_some():
     both = model.update_carry(carry, {"rate": train, "held_out_rate": held_out}, 0)
     assert alone == model.rate.update(carry, train, 0) and both == model.rate.update(carry, held_out, 0)
     assert both["integral"] < carry["integral"] < alone["integral"]
+
+
+def test_the_rate_mode_may_hide_codes_and_weigh_noise_levels():
+    plain = loss_and_metrics(LINEAR)[1]
+    hidden = loss_and_metrics(make(rate=CodeDropout(1.0, dropout=0.9)))[1]
+    assert 0 < np.mean(hidden["diffusion"] != plain["diffusion"]) < 1
+    np.testing.assert_array_equal(hidden["rate"], plain["rate"])
+    heavy, metrics = loss_and_metrics(make(rate=HighNoiseRate(1.0, weight=3.0, logsnr=np.inf)))
+    np.testing.assert_array_equal(metrics["bound"], plain["bound"])
+    np.testing.assert_allclose(heavy, plain["bound"] + 2 * plain["diffusion"], rtol=1e-5)
+
+
+def test_a_learned_prior_starts_as_the_standard_normal_and_learns():
+    """Its rate estimates the KL to N(0, I) at first, and has a gradient in psi and in the encoder."""
+    network = make_mlp_denoiser(W_DIM, width=16, num_blocks=1)
+    prior = DiffusionPrior(network.apply, make_schedule("linear", gamma_min=-10.0, gamma_max=5.0), 5)
+    model = make(code_prior=network, prior=prior)
+    params = model.init(jax.random.key(0))
+    repeated = {"levels": np.tile(LEVELS[:1], (4096, 1, 1, 1))}
+    rates = loss_and_metrics(model, batch=repeated)[1]["rate"]
+    exact = loss_and_metrics(LINEAR, batch={"levels": LEVELS[:1]})[1]["rate"]
+    np.testing.assert_allclose(np.mean(rates), exact[0], atol=5 * np.std(rates) / 64)
+
+    def mean_rate(params):
+        return model.code(jax.random.key(1), params, jnp.asarray(LEVELS)).rate.mean()
+
+    grads = jax.grad(mean_rate)(params)
+    assert np.abs(grads["code_prior"]["out"]["kernel"]).max() > 0
+    assert np.abs(grads["encoder"]["moments"]).max() > 0
 
 
 # ---- the gradient into the encoder ----------------------------------------------------------------------------------

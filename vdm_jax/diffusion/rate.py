@@ -1,15 +1,16 @@
-"""The bound with a code w ~ q(w | x): D + R, D = reconstruction + prior + diffusion, R = KL(q(w | x) || N(0, I)).
+"""The bound with a code w ~ q(w | x): D + R, D = reconstruction + prior + diffusion, R = KL(q(w | x) || p(w)).
 
-D + R is a bound on -log p(x) whatever is minimised. A rate mode says what is added to D in training; what it must
-remember is a dict of scalars in the training state: `penalty` reads it, `update` renews it after each step.
+D + R is a bound on -log p(x) whatever is minimised. A rate mode says what is added to D in training, and may change
+what the decoder is trained on: the code it is shown, the noise levels it is asked about. What a mode must remember is a
+dict of scalars in the training state: `penalty` reads it, `update` renews it after each step.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Key
 
-from vdm_jax.base.errors import UserError, choose
 from vdm_jax.diffusion.gaussian import kl_to_standard_normal
 
 Carry = dict[str, Float[Array, ""]]
@@ -19,6 +20,15 @@ Step = int | Int[Array, ""]
 def encoder_kl(mu: Float[Array, "b w"], logvar: Float[Array, "b w"]) -> Float[Array, "b w"]:
     """KL(N(mu, exp(logvar)) || N(0, 1)) = ½ (mu² + var - log var - 1) of each code dimension, nats."""
     return kl_to_standard_normal(mu, logvar)
+
+
+class Code(NamedTuple):
+    """mu, logvar of q(w | x), a draw w of it, each [B, d], and the rate R of each example, [B] nats."""
+
+    mu: Float[Array, "b d"]
+    logvar: Float[Array, "b d"]
+    w: Float[Array, "b d"]
+    rate: Float[Array, " b"]
 
 
 @dataclass(frozen=True)
@@ -38,9 +48,17 @@ class RateMode:
         """beta, the weight of the KL at this step."""
         raise NotImplementedError
 
-    def penalty(self, kl_per_dim: Float[Array, "b w"], carry: Carry, step: Step) -> Float[Array, " b"]:
+    def penalty(self, code: Code, carry: Carry, step: Step) -> Float[Array, " b"]:
         """What is added to the distortion of each example, nats."""
-        return self.multiplier(carry, step) * kl_per_dim.sum(axis=1)
+        return self.multiplier(carry, step) * code.rate
+
+    def shown(self, key: Key[Array, ""], w: Float[Array, "b d"]) -> Float[Array, "b d"]:
+        """The code that the decoder is trained with: w unless said otherwise."""
+        return w
+
+    def emphasis(self, gamma_t: Float[Array, " b"]) -> Float[Array, " b"]:
+        """What multiplies the diffusion loss at each noise level in training: 1 unless said otherwise."""
+        return jnp.ones_like(gamma_t)
 
     def update(self, carry: Carry, mean_kl: Float[Array, ""], step: Step) -> Carry:
         """The carry after a step whose mean KL was `mean_kl` nats an image, on training or on validation images."""
@@ -53,7 +71,7 @@ class RateMode:
 
 @dataclass(frozen=True)
 class FixedRate(RateMode):
-    """beta KL: beta = 1 minimises the bound, beta = 1e4 is what the blog's code did. Chosen by D + beta R."""
+    """beta R: beta = 1 minimises the bound, beta = 1e4 is what the blog's code did. Chosen by D + beta R."""
 
     beta: float = 1.0
 
@@ -70,7 +88,7 @@ class FixedRate(RateMode):
 
 @dataclass(frozen=True)
 class WarmupRate(FixedRate):
-    """beta KL, with beta rising linearly from 0 over the first `warmup_steps` (Bowman et al. 2016)."""
+    """beta R, with beta rising linearly from 0 over the first `warmup_steps` (Bowman et al. 2016)."""
 
     warmup_steps: int = 1000
 
@@ -83,8 +101,26 @@ class WarmupRate(FixedRate):
 
 
 @dataclass(frozen=True)
+class CyclicalRate(FixedRate):
+    """beta R, with beta rising linearly from 0 over the first half of every `cycle_steps`, then held (Fu et al. 2019).
+
+    A training that ends within a cycle's first half ends below beta.
+    """
+
+    cycle_steps: int = 1000
+
+    @property
+    def objective(self) -> str:
+        return f"{super().objective}, R at full weight in the second half of every {self.cycle_steps} steps"
+
+    def multiplier(self, carry: Carry, step: Step) -> Float[Array, ""]:
+        through = jnp.mod(jnp.float32(step), self.cycle_steps) / self.cycle_steps
+        return self.beta * jnp.minimum(1.0, 2 * through)
+
+
+@dataclass(frozen=True)
 class FreeBits(RateMode):
-    """Σ_j max(KL_j, `nats`), KL_j the batch mean of code dimension j: below `nats` a dimension feels no pull.
+    """Σ_j max(KL_j, `nats`), KL_j the batch mean of code dimension j to N(0, 1): below `nats` it feels no pull.
 
     Kingma et al. 2016. Given out per example, so that its batch mean is that sum.
     """
@@ -98,7 +134,8 @@ class FreeBits(RateMode):
     def multiplier(self, carry: Carry, step: Step) -> Float[Array, ""]:
         return jnp.float32(1)
 
-    def penalty(self, kl_per_dim: Float[Array, "b w"], carry: Carry, step: Step) -> Float[Array, " b"]:
+    def penalty(self, code: Code, carry: Carry, step: Step) -> Float[Array, " b"]:
+        kl_per_dim = encoder_kl(code.mu, code.logvar)
         pays = kl_per_dim.mean(axis=0, keepdims=True) > self.nats
         return jnp.where(pays, kl_per_dim, self.nats).sum(axis=1)
 
@@ -116,66 +153,3 @@ class NoRate(RateMode):
 
     def select(self, distortion: float, rate: float) -> float:
         return distortion
-
-
-@dataclass(frozen=True)
-class TargetRate(RateMode):
-    """min D subject to R = `target` nats: beta is the Lagrange multiplier, found in log space by a PI controller.
-
-    log beta = integral + gain e,   integral += integral_rate max(e, -0.2),   e = R_smooth/target - 1.
-
-    The integral is dual ascent on log beta: it rests only where R = target. The encoder answers a change of beta after
-    tens of steps, and dual ascent alone then oscillates; the proportional part damps it. A code's rate falls by about
-    half a nat a dimension for each unit of log beta: in log space one gain fits. Far below the target, as before the
-    network has learned to read w, the integral falls slowly, so as not to wind up. R_smooth takes in at most twice the
-    target a step, so that a burst is soon forgotten, and no KL that is not finite.
-    """
-
-    target: float = 10.0
-    gain: float = 3.0
-    integral_rate: float = 0.03
-    smoothing: float = 0.9
-    beta_init: float = 0.1
-    beta_range: tuple[float, float] = (1e-4, 1e4)
-
-    @property
-    def objective(self) -> str:
-        return f"D, R held at {self.target:g} nats"
-
-    def __post_init__(self):
-        if self.target <= 0:
-            raise UserError(f"rate target={self.target} nats; expected a number above 0")
-
-    def init(self) -> Carry:
-        return {"integral": jnp.log(jnp.float32(self.beta_init)), "smooth_kl": jnp.float32(self.target)}
-
-    def multiplier(self, carry: Carry, step: Step) -> Float[Array, ""]:
-        return jnp.exp(carry["integral"] + self.gain * self._error(carry["smooth_kl"]))
-
-    def update(self, carry: Carry, mean_kl: Float[Array, ""], step: Step) -> Carry:
-        mean_kl = jnp.where(jnp.isfinite(mean_kl), jnp.minimum(mean_kl, 2 * self.target), carry["smooth_kl"])
-        smooth_kl = self.smoothing * carry["smooth_kl"] + (1 - self.smoothing) * mean_kl
-        integral = carry["integral"] + self.integral_rate * jnp.maximum(self._error(smooth_kl), -0.2)
-        low, high = self.beta_range
-        return {"integral": jnp.clip(integral, jnp.log(low), jnp.log(high)), "smooth_kl": smooth_kl}
-
-    def select(self, distortion: float, rate: float) -> float:
-        """D + R among the checkpoints whose rate is within 5% of the target; 100 nats for each nat outside."""
-        return distortion + rate + 100 * max(0.0, abs(rate - self.target) - 0.05 * self.target)
-
-    def _error(self, smooth_kl: Float[Array, ""]) -> Float[Array, ""]:
-        return smooth_kl / self.target - 1
-
-
-RATE_MODES = {
-    "fixed": FixedRate,
-    "warmup": WarmupRate,
-    "free_bits": FreeBits,
-    "target": TargetRate,
-    "none": NoRate,
-}
-
-
-def make_rate_mode(name: str, **kwargs) -> RateMode:
-    """The rate mode called `name`, one of `RATE_MODES`."""
-    return choose("rate mode", name, RATE_MODES)(**kwargs)

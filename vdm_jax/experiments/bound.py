@@ -7,9 +7,10 @@ import numpy as np
 from jaxtyping import Array, Integer, Key, PyTree
 from ml_collections import ConfigDict
 
+from vdm_jax.base.keys import named_key
 from vdm_jax.diffusion.likelihood import bits_per_dim
 from vdm_jax.evals.bpd import evaluate_bound, summarise
-from vdm_jax.experiments.codes import derangement, encode_all
+from vdm_jax.experiments.codes import derangement, encode_all, prior_codes
 from vdm_jax.experiments.devices import across_devices
 from vdm_jax.experiments.progress import bar
 from vdm_jax.experiments.vae_vdm import VaeVdm
@@ -23,10 +24,11 @@ FOREIGN_KEYS = tuple(
 def with_codes(
     model: VaeVdm, params: PyTree, levels: Integer[np.ndarray, "n h w c"], key: Key[Array, ""], batch_size: int
 ) -> dict[str, np.ndarray]:
-    """Images, the moments of their codes, and those of another image's."""
+    """Images, the moments of their codes, those of another image's, and as many codes from the prior."""
     mu, logvar = encode_all(model, params, levels, batch_size)
-    others = derangement(key, len(levels))
-    return {"levels": levels, "mu": mu, "logvar": logvar, "other_mu": mu[others], "other_logvar": logvar[others]}
+    others = derangement(named_key(key, "order"), len(levels))
+    images = {"levels": levels, "mu": mu, "logvar": logvar, "other_mu": mu[others], "other_logvar": logvar[others]}
+    return images | {"prior_w": prior_codes(model, params, named_key(key, "prior"), len(levels))}
 
 
 def measure_bound(

@@ -10,10 +10,10 @@ from vdm_jax.base.errors import UserError, choose
 from vdm_jax.data.dataset import ImageData
 from vdm_jax.data.sources import load_data
 from vdm_jax.diffusion.objective import TARGETS, WEIGHTINGS
-from vdm_jax.diffusion.rate import RateMode, make_rate_mode
 from vdm_jax.diffusion.samplers import make_times
 from vdm_jax.diffusion.schedules import SCHEDULES, Schedule, make_schedule
 from vdm_jax.experiments.checks import check_batch, check_settings
+from vdm_jax.experiments.rates import code_prior, rate_mode
 from vdm_jax.experiments.vae_vdm import VaeVdm
 from vdm_jax.models.encoder import make_encoder
 from vdm_jax.models.gamma import LEARNED_GAMMAS, make_learned_gamma
@@ -21,20 +21,6 @@ from vdm_jax.models.model import Model
 from vdm_jax.models.sizes import ENCODER_SIZES, UNET_SIZES
 from vdm_jax.models.unet import make_unet
 
-# Of `config.rate`: what the rate modes call it, and its value where nobody set it.
-RATE_DEFAULTS = {
-    "beta": ("beta", 1.0),
-    "warmup_steps": ("warmup_steps", 1_000),
-    "free_bits_nats": ("nats", 0.5),
-    "target_nats": ("target", 10.0),
-}
-RATE_SETTINGS = {
-    "fixed": ("beta",),
-    "warmup": ("beta", "warmup_steps"),
-    "free_bits": ("free_bits_nats",),
-    "target": ("target_nats",),
-    "none": (),
-}
 TABLE_SETTINGS = ("beta", "beta_1", "beta_T", "s", "t1", "t2", "total")
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
@@ -77,6 +63,7 @@ def make_vae_vdm(config: ConfigDict, data: ImageData) -> VaeVdm:
     """The model of `config.model`, `config.diffusion` and `config.rate` for images like those of `data`."""
     diffusion = config.diffusion
     encoder, w_dim = _encoder(config.model, data)
+    prior_network, prior = code_prior(config.rate, w_dim if encoder else 0)
     schedule = _schedule(diffusion)
     choose("target", diffusion.target, TARGETS)
     choose("weighting", diffusion.weighting, WEIGHTINGS)
@@ -86,10 +73,12 @@ def make_vae_vdm(config: ConfigDict, data: ImageData) -> VaeVdm:
         unet=_unet(config.model, data, w_dim),
         encoder=encoder,
         w_dim=w_dim if encoder else 0,
+        code_prior=prior_network,
+        prior=prior,
         gamma=None if isinstance(schedule, Schedule) else schedule,
         fixed_schedule=schedule if isinstance(schedule, Schedule) else None,
         gamma_range=(diffusion.gamma_min, diffusion.gamma_max),
-        rate=_rate(config.rate),
+        rate=rate_mode(config.rate),
         target=diffusion.target,
         weighting=diffusion.weighting,
         num_steps=diffusion.num_steps,
@@ -147,15 +136,3 @@ def _unet(config: ConfigDict, data: ImageData, w_dim: int) -> Model:
         dropout=config.dropout,
         dtype=DTYPES[config.dtype],
     )
-
-
-def _rate(config: ConfigDict) -> RateMode:
-    """The rate mode with those settings of `config.rate` that it takes."""
-    taken = choose("rate.mode", config.mode, RATE_SETTINGS)
-    for setting, (_, default) in RATE_DEFAULTS.items():
-        if setting not in taken and config[setting] != default:
-            modes = [mode for mode, settings in RATE_SETTINGS.items() if setting in settings]
-            raise UserError(
-                f"rate.{setting}={config[setting]} has no effect in rate.mode={config.mode!r}, only in {modes}"
-            )
-    return make_rate_mode(config.mode, **{RATE_DEFAULTS[setting][0]: config[setting] for setting in taken})

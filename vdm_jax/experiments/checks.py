@@ -24,7 +24,8 @@ NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
         "at least 1",
         lambda value: value >= 1,
         "data.validation_size data.downsample model.unet.channels model.unet.num_blocks model.unet.num_heads "
-        "diffusion.num_steps rate.warmup_steps train.num_steps train.batch_size train.accumulate train.steps_per_call "
+        "diffusion.num_steps rate.warmup_steps rate.cycle_steps rate.prior_blocks rate.prior_steps "
+        "train.num_steps train.batch_size train.accumulate train.steps_per_call "
         "train.log_every train.eval_every train.checkpoint_every train.keep_latest train.eval_passes "
         "train.max_skipped_in_a_row evaluate.passes evaluate.batch_size evaluate.curve_images evaluate.curve_passes "
         "sample.num_steps sample.num_images sample.guided_sources sample.guided_per_source sample.batch_size",
@@ -41,19 +42,19 @@ NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
     (
         "a number above 0",
         lambda value: 0 < value < math.inf,
-        "rate.target_nats train.learning_rate train.clip",
+        "rate.target_nats rate.high_noise_weight train.learning_rate train.clip",
     ),
     (
         "a number not below 0",
         lambda value: 0 <= value < math.inf,
-        "rate.beta rate.free_bits_nats train.weight_decay",
+        "rate.beta rate.free_bits_nats rate.mmd_weight rate.mmd_beta train.weight_decay",
     ),
     (
         "a number from 0 to below 1",
         lambda value: 0 <= value < 1,
-        "model.dropout model.encoder_dropout train.b1 train.b2 train.ema_decay",
+        "model.dropout model.encoder_dropout rate.w_dropout train.b1 train.b2 train.ema_decay",
     ),
-    ("a finite number", math.isfinite, "diffusion.gamma_min diffusion.gamma_max"),
+    ("a finite number", math.isfinite, "diffusion.gamma_min diffusion.gamma_max rate.high_noise_logsnr"),
 )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Integer, PyTree
+from jaxtyping import Array, Float, Integer, Key, PyTree
 from ml_collections import ConfigDict
 
 from vdm_jax.base.images import to_pixels
@@ -55,6 +55,16 @@ def _encode(model: VaeVdm, params: PyTree, levels: Integer[Array, "b h w c"]):
 def sample_codes(key, mu: Float[np.ndarray, "n d"], logvar: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
     """w ~ q(w | x) of every image."""
     return np.asarray(draw_code(key, jnp.asarray(mu), jnp.asarray(logvar)))
+
+
+def prior_codes(model: VaeVdm, params: PyTree, key: Key[Array, ""], num_codes: int) -> Float[np.ndarray, "n d"]:
+    """w ~ p(w), the model's prior."""
+    return np.asarray(_draw_prior(model, params, key, num_codes))
+
+
+@partial(jax.jit, static_argnums=(0, 3))
+def _draw_prior(model: VaeVdm, params: PyTree, key: Key[Array, ""], num_codes: int):
+    return model.draw_prior(params, key, num_codes)
 
 
 def information(

@@ -14,7 +14,7 @@ from vdm_jax.evals.frechet import frechet_report
 from vdm_jax.evals.image_metrics import compare_images
 from vdm_jax.evals.representations import NO_LABELS
 from vdm_jax.experiments.build import Experiment
-from vdm_jax.experiments.codes import UNCONDITIONAL, sample_codes
+from vdm_jax.experiments.codes import UNCONDITIONAL, prior_codes, sample_codes
 from vdm_jax.experiments.generate import generate
 from vdm_jax.experiments.progress import bar
 from vdm_jax.models.classifier import make_classifier
@@ -40,7 +40,7 @@ def measure_images(
     if num_images < 2:
         why = f"evaluate.frechet_images={config.evaluate.frechet_images}: nothing was generated"
         return dict.fromkeys(keys), dict.fromkeys(keys, why)
-    codes = {"prior": np.asarray(jax.random.normal(named_key(key, "prior"), (num_images, model.w_dim)))}
+    codes = {"prior": prior_codes(model, params, named_key(key, "prior_codes"), num_images)}
     if model.encoder is not None:
         moments = (images[name][:num_images] for name in ("mu", "logvar"))
         codes["aggregate"] = sample_codes(named_key(key, "aggregate"), *moments)

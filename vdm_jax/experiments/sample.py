@@ -14,7 +14,7 @@ from vdm_jax.base.provenance import provenance
 from vdm_jax.data.dataset import Split
 from vdm_jax.experiments.build import Experiment
 from vdm_jax.experiments.checkpoints import load_weights
-from vdm_jax.experiments.codes import encode_all, sample_codes
+from vdm_jax.experiments.codes import encode_all, prior_codes, sample_codes
 from vdm_jax.experiments.generate import generate
 from vdm_jax.experiments.progress import bar
 
@@ -28,7 +28,7 @@ Bytes = UInt8[np.ndarray, "..."]
 def sample(experiment: Experiment, workdir: pathlib.Path) -> str:
     """Writes `samples/NAME.npz` and a picture of each; returns "done".
 
-    `real` and `prior` (w ~ N(0, I)); with an encoder also `aggregate` (w ~ q(w | x) of test images), `guided` (test
+    `real` and `prior` (w ~ p(w)); with an encoder also `aggregate` (w ~ q(w | x) of test images), `guided` (test
     images, and several generations from the code of each) and `chain` (z_t on the way to one of these).
     """
     config, data, model = experiment.config.sample, experiment.data, experiment.model
@@ -55,8 +55,8 @@ def sample(experiment: Experiment, workdir: pathlib.Path) -> str:
 
     shown = data.test.levels[: config.num_images]
     save_grid("real", shown)
-    from_prior = jax.random.normal(named_key(key, "prior_codes"), (config.num_images, model.w_dim))
-    save_grid("prior", make("prior", np.asarray(from_prior)))
+    from_prior = prior_codes(model, weights.params, named_key(key, "prior_codes"), config.num_images)
+    save_grid("prior", make("prior", from_prior))
     if model.encoder is None:
         return "done"
     save_grid("aggregate", make("aggregate", codes_of("aggregate", shown)))

@@ -13,7 +13,7 @@ from vdm_jax.base.keys import named_key
 from vdm_jax.base.pytrees import num_parameters
 from vdm_jax.data.dataset import Split
 from vdm_jax.data.order import batch_indices
-from vdm_jax.diffusion.rate import TargetRate
+from vdm_jax.diffusion.rate_target import TargetRate
 from vdm_jax.evals.bpd import evaluate_bound
 from vdm_jax.evals.information import active_units
 from vdm_jax.experiments.build import Experiment

@@ -11,12 +11,13 @@ from jaxtyping import Array, Float, Float32, Integer, Key, PyTree
 
 from vdm_jax.base.images import to_pixels
 from vdm_jax.base.keys import named_key
+from vdm_jax.diffusion.code_prior import DiffusionPrior, NormalPrior
 from vdm_jax.diffusion.gaussian import EpsFn
 from vdm_jax.diffusion.likelihood import bits_per_dim, integrand_by_logsnr
 from vdm_jax.diffusion.objective import Losses, Terms, to_eps, vdm_losses
-from vdm_jax.diffusion.rate import RateMode, encoder_kl
+from vdm_jax.diffusion.rate import Code, RateMode
 from vdm_jax.diffusion.schedules import Schedule
-from vdm_jax.diffusion.times import draw_times, to_steps
+from vdm_jax.diffusion.times import draw_times, stratified_times, to_steps
 from vdm_jax.models.model import Model
 
 Codes = Float[Array, "b d"]
@@ -25,7 +26,8 @@ Levels = Integer[Array, "b h w c"]
 
 @dataclass(frozen=True, eq=False)
 class VaeVdm:
-    """Plain objects and what follows from them. `params` has a part for each network: "unet", "encoder", "gamma".
+    """Plain objects and what follows from them. `params` has a part for each network there is: "unet", "encoder",
+    "gamma", "code_prior".
 
     Without an encoder the code is [B, 0] and its KL is 0: every formula below holds for the unconditional model too.
     """
@@ -33,6 +35,8 @@ class VaeVdm:
     unet: Model
     encoder: Model | None
     w_dim: int  # of the code; 0 without an encoder
+    code_prior: Model | None  # the network of a learned p(w), or None
+    prior: NormalPrior | DiffusionPrior  # p(w)
     gamma: Model | None  # a learned schedule, or None for `fixed_schedule`
     fixed_schedule: Schedule | None
     gamma_range: tuple[float, float]  # what a learned schedule is measured in when the network reads the time
@@ -51,7 +55,7 @@ class VaeVdm:
 
     def init(self, key: Key[Array, ""]) -> PyTree:
         """Fresh parameters of every network there is."""
-        networks = {"unet": self.unet, "encoder": self.encoder, "gamma": self.gamma}
+        networks = {"unet": self.unet, "encoder": self.encoder, "gamma": self.gamma, "code_prior": self.code_prior}
         return {name: net.init(named_key(key, name)) for name, net in networks.items() if net is not None}
 
     def schedule(self, params: PyTree) -> Schedule:
@@ -85,6 +89,16 @@ class VaeVdm:
             return to_eps(self.target, prediction, z_t, gamma_t)
 
         return eps_hat
+
+    def rates(
+        self, params: PyTree, key: Key[Array, ""], mu: Codes, logvar: Codes, w: Codes, t: Float[Array, " b"]
+    ) -> Float[Array, " b"]:
+        """R of each image under p(w), nats; t ~ U(0, 1) where the prior is learned."""
+        return self.prior.rate(params.get("code_prior"), key, mu, logvar, w, t)
+
+    def draw_prior(self, params: PyTree, key: Key[Array, ""], num_codes: int) -> Codes:
+        """w ~ p(w), [N, w_dim]."""
+        return self.prior.sample(params.get("code_prior"), key, (num_codes, self.w_dim))
 
     def losses(
         self,
@@ -131,21 +145,30 @@ class VaeVdm:
         batch: "levels", and "held_out" where the rate mode is steered by the KL of validation images.
         """
         levels = batch["levels"]
-        mu, logvar = self.encode(params, to_pixels(levels, self.pixel_values), named_key(key, "encoder_dropout"))
-        w = draw_code(named_key(key, "code"), mu, logvar)
+        code = self.code(named_key(key, "code"), params, levels, named_key(key, "encoder_dropout"))
+        w = self.rate.shown(named_key(key, "shown"), code.w)
         t = draw_times(named_key(key, "times"), len(levels), self.chain_length())
         losses = self.losses(named_key(key, "bound"), params, levels, w, t, named_key(key, "unet_dropout"))
-        kl_per_dim = encoder_kl(mu, logvar)
-        terms = losses.terms._replace(encoder_kl=kl_per_dim.sum(axis=1))
-        loss = terms.reconstruction + terms.prior + losses.trained + self.rate.penalty(kl_per_dim, carry, step)
+        trained = self.rate.emphasis(jax.lax.stop_gradient(losses.gamma_t)) * losses.trained
+        terms = losses.terms._replace(encoder_kl=code.rate)
+        loss = terms.reconstruction + terms.prior + trained + self.rate.penalty(code, carry, step)
         metrics = metrics_of(terms, self.num_dims) | {"beta": self.rate.multiplier(carry, step)}
         if "held_out" in batch:
-            moments = self.encode(params, to_pixels(batch["held_out"], self.pixel_values))
-            metrics["held_out_rate"] = jax.lax.stop_gradient(encoder_kl(*moments).sum(axis=1))
+            held_out = self.code(named_key(key, "held_out"), params, batch["held_out"])
+            metrics["held_out_rate"] = jax.lax.stop_gradient(held_out.rate)
         return loss, metrics
 
+    def code(
+        self, key: Key[Array, ""], params: PyTree, levels: Levels, dropout_key: Key[Array, ""] | None = None
+    ) -> Code:
+        """q(w | x) of each image, a draw from it and its rate."""
+        mu, logvar = self.encode(params, to_pixels(levels, self.pixel_values), dropout_key)
+        w = draw_code(named_key(key, "w"), mu, logvar)
+        t = stratified_times(named_key(key, "times"), len(levels))
+        return Code(mu, logvar, w, self.rates(params, named_key(key, "rate"), mu, logvar, w, t))
+
     def update_carry(self, carry: PyTree, means: dict[str, Array], step: Any) -> PyTree:
-        """The rate mode's memory after a step; the KL is that of held-out images where the batch has some."""
+        """The rate mode's memory after a step; the rate is that of held-out images where the batch has some."""
         return self.rate.update(carry, means.get("held_out_rate", means["rate"]), step)
 
     def bound_terms(
@@ -154,26 +177,29 @@ class VaeVdm:
         """`metrics_of` each image from its own key, for `evals.bpd`. batch: "levels", "mu", "logvar"."""
 
         def one(key, t, levels, mu, logvar):
-            terms = self.losses(key, params, levels, draw_code(named_key(key, "code"), mu, logvar), t).terms
-            return metrics_of(terms._replace(encoder_kl=encoder_kl(mu, logvar).sum(axis=1)), self.num_dims)
+            w = draw_code(named_key(key, "code"), mu, logvar)
+            terms = self.losses(key, params, levels, w, self.in_chain(t)).terms
+            rate = self.rates(params, named_key(key, "rate"), mu, logvar, w, t)
+            return metrics_of(terms._replace(encoder_kl=rate), self.num_dims)
 
-        return image_by_image(one, keys, self.in_chain(t), batch["levels"], batch["mu"], batch["logvar"])
+        return image_by_image(one, keys, t, batch["levels"], batch["mu"], batch["logvar"])
 
     def foreign_terms(
         self, params: PyTree, keys: Key[Array, " b"], t: Float[Array, " b"], batch: dict[str, Array]
     ) -> dict[str, Array]:
-        """The diffusion term, nats, with w from another image ("other_mu", "other_logvar") and from the prior.
+        """The diffusion term, nats, with w of another image ("other_mu", "other_logvar") and one from the prior
+        ("prior_w").
 
         The same keys draw the same noise as in `bound_terms`.
         """
 
-        def one(key, t, levels, mu, logvar):
+        def one(key, t, levels, mu, logvar, from_prior):
             shuffled = draw_code(named_key(key, "other_code"), mu, logvar)
-            from_prior = jax.random.normal(named_key(key, "prior_code"), mu.shape)
             codes = {"diffusion_shuffled": shuffled, "diffusion_from_prior": from_prior}
             return {name: self.losses(key, params, levels, w, t).terms.diffusion for name, w in codes.items()}
 
-        return image_by_image(one, keys, self.in_chain(t), batch["levels"], batch["other_mu"], batch["other_logvar"])
+        names = ("levels", "other_mu", "other_logvar", "prior_w")
+        return image_by_image(one, keys, self.in_chain(t), *(batch[name] for name in names))
 
     def curve_terms(
         self, params: PyTree, keys: Key[Array, " b"], _: Float[Array, " b"], batch: dict[str, Array]
@@ -183,11 +209,11 @@ class VaeVdm:
         With an encoder also what the other codes cost, `…_cost`: the difference under the same noise.
         """
 
-        def one(key, levels, mu, logvar, other_mu, other_logvar, gammas):
+        def one(key, levels, mu, logvar, other_mu, other_logvar, from_prior, gammas):
             codes = {"own": draw_code(named_key(key, "code"), mu, logvar)}
             if self.encoder is not None:
                 codes["shuffled"] = draw_code(named_key(key, "other_code"), other_mu, other_logvar)
-                codes["from_prior"] = jax.random.normal(named_key(key, "prior_code"), mu.shape)
+                codes["from_prior"] = from_prior
             x, schedule = to_pixels(levels, self.pixel_values), self.schedule(params)
             curves = {}
             for name, w in codes.items():
@@ -196,7 +222,7 @@ class VaeVdm:
             costs = {f"{name}_cost": curves[name] - curves["own"] for name in curves if name != "own"}
             return curves | costs | {"logsnr": logsnr.reshape(1, -1)}
 
-        names = ("levels", "mu", "logvar", "other_mu", "other_logvar", "gammas")
+        names = ("levels", "mu", "logvar", "other_mu", "other_logvar", "prior_w", "gammas")
         return image_by_image(one, keys, *(batch[name] for name in names))
 
     def in_chain(self, t: Float[Array, " b"]) -> Float[Array, " b"]:

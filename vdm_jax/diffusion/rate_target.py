@@ -1,0 +1,58 @@
+"""A rate held at so many nats: the multiplier is found while training."""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from vdm_jax.base.errors import UserError
+from vdm_jax.diffusion.rate import Carry, RateMode, Step
+
+
+@dataclass(frozen=True)
+class TargetRate(RateMode):
+    """min D subject to R = `target` nats: beta is the Lagrange multiplier, found in log space by a PI controller.
+
+    log beta = integral + gain e,   integral += integral_rate max(e, -0.2),   e = R_smooth/target - 1.
+
+    The integral is dual ascent on log beta: it rests only where R = target. The encoder answers a change of beta after
+    tens of steps, and dual ascent alone then oscillates; the proportional part damps it. A code's rate falls by about
+    half a nat a dimension for each unit of log beta: in log space one gain fits. Far below the target, as before the
+    network has learned to read w, the integral falls slowly, so as not to wind up. R_smooth takes in at most twice the
+    target a step, so that a burst is soon forgotten, and no KL that is not finite.
+    """
+
+    target: float = 10.0
+    gain: float = 3.0
+    integral_rate: float = 0.03
+    smoothing: float = 0.9
+    beta_init: float = 0.1
+    beta_range: tuple[float, float] = (1e-4, 1e4)
+
+    @property
+    def objective(self) -> str:
+        return f"D, R held at {self.target:g} nats"
+
+    def __post_init__(self):
+        if self.target <= 0:
+            raise UserError(f"rate target={self.target} nats; expected a number above 0")
+
+    def init(self) -> Carry:
+        return {"integral": jnp.log(jnp.float32(self.beta_init)), "smooth_kl": jnp.float32(self.target)}
+
+    def multiplier(self, carry: Carry, step: Step) -> Float[Array, ""]:
+        return jnp.exp(carry["integral"] + self.gain * self._error(carry["smooth_kl"]))
+
+    def update(self, carry: Carry, mean_kl: Float[Array, ""], step: Step) -> Carry:
+        mean_kl = jnp.where(jnp.isfinite(mean_kl), jnp.minimum(mean_kl, 2 * self.target), carry["smooth_kl"])
+        smooth_kl = self.smoothing * carry["smooth_kl"] + (1 - self.smoothing) * mean_kl
+        integral = carry["integral"] + self.integral_rate * jnp.maximum(self._error(smooth_kl), -0.2)
+        low, high = self.beta_range
+        return {"integral": jnp.clip(integral, jnp.log(low), jnp.log(high)), "smooth_kl": smooth_kl}
+
+    def select(self, distortion: float, rate: float) -> float:
+        """D + R among the checkpoints whose rate is within 5% of the target; 100 nats for each nat outside."""
+        return distortion + rate + 100 * max(0.0, abs(rate - self.target) - 0.05 * self.target)
+
+    def _error(self, smooth_kl: Float[Array, ""]) -> Float[Array, ""]:
+        return smooth_kl / self.target - 1
