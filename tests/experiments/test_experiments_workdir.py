@@ -45,6 +45,14 @@ def test_a_claimed_folder_is_its_owners(tmp_path):
     check(workdir, digits.get_config())
 
 
+def test_a_setting_that_came_after_the_run_is_no_difference(tmp_path):
+    claim(tmp_path, digits.get_config())
+    stored = read_config(tmp_path / "config.json")
+    del stored["rate"]["mmd_weight"]
+    (tmp_path / "config.json").write_text(json.dumps(stored))
+    check(tmp_path, digits.get_config())
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [("data__downsample", 2), ("model__dropout", 0.2), ("diffusion__gamma_max", 6.0), ("rate__mode", "none"),
