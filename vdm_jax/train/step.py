@@ -1,6 +1,7 @@
 """One training step: gradients of the mean loss, a guarded update, the average of the weights, the loss's memory."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -133,6 +134,21 @@ def train_steps(
     return state, jax.tree.map(partial(jnp.mean, where=finite), metrics)
 
 
+@dataclass(frozen=True)
+class CompiledStep:
+    """`step(state, data) -> (state, metrics)` with its key bound; donates the state."""
+
+    jitted: Any
+    key: Key[Array, ""]
+
+    def __call__(self, state: TrainState, data: PyTree) -> tuple[TrainState, Metrics]:
+        return self.jitted(state, data, self.key)
+
+    def lower(self, state: TrainState, data: PyTree) -> Any:
+        """The program before compilation, to count its work."""
+        return self.jitted.lower(state, data, self.key)
+
+
 def make_train_step(
     loss_fn: LossFn,
     optimizer: optax.GradientTransformation,
@@ -144,7 +160,7 @@ def make_train_step(
     ema_decay: float = 0.9999,
     accumulate: int = 1,
     steps_per_call: int = 1,
-) -> Callable[[TrainState, PyTree], tuple[TrainState, Metrics]]:
+) -> CompiledStep:
     """-> `step(state, data) -> (state, metrics)`, compiled, the state donated and replicated over the mesh.
 
     `batch_fn(data, step)` gathers a batch whose leaves lead with the example axis; it is split over the mesh.
@@ -165,4 +181,4 @@ def make_train_step(
         in_shardings=(whole, None, whole),
         out_shardings=whole,
     )
-    return lambda state, data: compiled(state, data, key)
+    return CompiledStep(compiled, key)

@@ -1,0 +1,129 @@
+"""What the benchmarks of a step share: their flags, the cases of a machine, and the record they write."""
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import jax
+
+from vdm_jax.base.errors import UserError, choose
+from vdm_jax.base.files import write_json
+from vdm_jax.base.provenance import provenance
+from vdm_jax.benchmarks import peers
+from vdm_jax.benchmarks.measure import Timing, ratio, side_by_side
+from vdm_jax.benchmarks.networks import Case
+from vdm_jax.benchmarks.roofline import Machine, measure_machine, roofline
+from vdm_jax.benchmarks.subject import Subject
+from vdm_jax.models.sizes import ENCODER_SIZES, UNET_SIZES
+
+DTYPES = {"float32": "float32", "bfloat16": "bfloat16"}
+# Full size where there is an accelerator; on a CPU what ends within ten minutes.
+DEFAULTS = {
+    "cpu": {"sizes": "m,t", "side": 28, "batch_size": 32, "dtypes": "float32"},
+    "gpu": {"sizes": "s,t,m", "side": 28, "batch_size": 128, "dtypes": "float32,bfloat16"},
+}
+
+
+def parse(name: str, description: str, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The flags of `python -m vdm_jax.benchmarks.NAME`."""
+    parser = argparse.ArgumentParser(prog=f"python -m vdm_jax.benchmarks.{name}", description=description)
+    defaults = DEFAULTS.get(jax.default_backend(), DEFAULTS["gpu"])
+    parser.add_argument("--sizes", default=defaults["sizes"], help=f"of {', '.join(UNET_SIZES)} (%(default)s)")
+    parser.add_argument("--encoder", default="te", help=f"of {', '.join(ENCODER_SIZES)} (%(default)s)")
+    parser.add_argument("--side", type=int, default=defaults["side"], help="of the images (%(default)s)")
+    parser.add_argument("--batch_size", type=int, default=defaults["batch_size"], help="(%(default)s)")
+    parser.add_argument("--dtypes", default=defaults["dtypes"], help="of float32, bfloat16 (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="in which all are timed in turn (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=5.0, help="for each contender of a case (%(default)s)")
+    parser.add_argument("--patience", type=float, default=120.0, help="s for finding PyTorch's best way (%(default)s)")
+    parser.add_argument("--no_peer", action="store_true", help="leave PyTorch out")
+    parser.add_argument("--out", type=Path, default=Path("results/benchmarks"), help="folder (%(default)s)")
+    return parser.parse_args(arguments)
+
+
+def cases(options: argparse.Namespace) -> list[Case]:
+    """A case for each size and dtype. Raises `UserError` for a name that is none."""
+    for what in ("side", "batch_size", "rounds"):
+        if getattr(options, what) < 1:
+            raise UserError(f"--{what}={getattr(options, what)}; expected at least 1")
+    choose("--encoder", options.encoder, ENCODER_SIZES)
+    sizes, dtypes = options.sizes.split(","), options.dtypes.split(",")
+    for size in sizes:
+        choose("--sizes", size, UNET_SIZES)
+    for dtype in dtypes:
+        choose("--dtypes", dtype, DTYPES)
+    return [Case(size, options.encoder, options.side, options.batch_size, dtype) for size in sizes for dtype in dtypes]
+
+
+def write_record(name: str, options: argparse.Namespace, record: dict) -> Path:
+    """`NAME-DEVICE.json` in `--out`, with the settings and where the numbers come from."""
+    device = re.sub(r"[^a-z0-9]+", "-", jax.devices()[0].device_kind.lower()).strip("-")
+    settings = {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
+    path = options.out / f"{name}-{device}.json"
+    write_json(path, record | {"settings": settings, "provenance": provenance()})
+    return path
+
+
+def run_cases(
+    name: str,
+    description: str,
+    make_subject: Callable[[Case], Subject],
+    make_peer: Callable[..., Callable[[int], None]],
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """The whole benchmark `name`: every case, ours beside the peer; a line each, one record; the exit code."""
+    options = parse(name, description, arguments)
+    try:
+        todo = cases(options)
+    except UserError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
+    machine = measure_machine(tuple(dict.fromkeys(case.dtype for case in todo)))
+    record = {"machine": {"peak_flops_per_second": machine.peak, "bytes_per_second": machine.bandwidth}, "cases": {}}
+    for case in todo:
+        record["cases"][case.name] = found = measure(case, machine, options, make_subject, make_peer)
+        path = write_record(name, options, record)  # after every case: a kill loses one
+        print(line(case, found), flush=True)
+    print(path)
+    return 0
+
+
+def measure(case: Case, machine: Machine, options: argparse.Namespace, make_subject, make_peer) -> dict:
+    """One case: ours and the fastest way of the peer in turn."""
+    subject = make_subject(case)
+    contenders, peer = [subject.contender], {"ways": None, "reason": "left out (--no_peer)"}
+    if not options.no_peer and not peers.torch_version():
+        peer["reason"] = "PyTorch is not installed: pip install vdm_jax[peers]"
+    elif not options.no_peer:
+        best, ways = peers.fastest(make_peer, case, options.patience)
+        peer = {"torch": peers.torch_version(), "ways": ways}
+        contenders += [best] if best else []
+    calls = side_by_side(contenders, rounds=options.rounds, seconds=options.seconds)
+    steps = {name: Timing([s / subject.steps_per_call for s in timing.rounds]) for name, timing in calls.items()}
+    ours = steps["vdm_jax"]
+    speed = ours.record() | {"images_per_second": case.batch_size / ours.seconds}
+    found = {
+        "vdm_jax": speed | subject.about | roofline(subject.work, machine, case.dtype, ours.seconds),
+        "torch": peer,
+    }
+    if len(contenders) > 1:
+        fastest = contenders[1].name
+        timing = steps[fastest]
+        found["torch"] = peer | timing.record() | {"fastest": fastest, "memory_bytes": peers.peak_memory()}
+        found["torch"]["images_per_second"] = case.batch_size / timing.seconds
+        found["times_as_fast_as_torch"] = ratio(timing, ours)
+    return found
+
+
+def line(case: Case, found: dict) -> str:
+    """One case in a line."""
+    ours = found["vdm_jax"]
+    told = f"{case.name}: {ours['images_per_second']:.4g} images/s, {ours['flops_per_second'] / 1e9:.4g} GFLOP/s"
+    told += f", {ours['share_of_roofline']:.0%} of the roofline ({ours['limited_by']})"
+    if "times_as_fast_as_torch" in found:
+        times = found["times_as_fast_as_torch"]
+        low, high = times["range"]
+        told += f"; {times['median']:.2f} ({low:.2f} … {high:.2f}) times as fast as {found['torch']['fastest']}"
+    return told

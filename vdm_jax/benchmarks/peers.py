@@ -1,0 +1,61 @@
+"""PyTorch's ways of running the same step: eager or compiled, contiguous or channels last; the fastest one counts."""
+
+import itertools
+import sys
+import time
+from collections.abc import Callable
+
+from vdm_jax.benchmarks.measure import Contender
+from vdm_jax.benchmarks.networks import Case
+
+WAYS = {
+    f"{'compile' if compiled else 'eager'}, {'channels last' if last else 'contiguous'}": (compiled, last)
+    for compiled, last in itertools.product((False, True), (False, True))
+}
+
+
+def torch_version() -> str | None:
+    """PyTorch's version, or None where it is not installed."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    return torch.__version__
+
+
+def fastest(make: Callable[..., Callable[[int], None]], case: Case, patience: float) -> tuple[Contender | None, dict]:
+    """The fastest of `WAYS` by one step each after two to warm up, and what each took, in seconds, or why it did not.
+
+    After `patience` seconds in all no further way is begun.
+    """
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    tried: dict[str, float | str] = {}
+    best: tuple[float, Contender] | None = None
+    began = time.perf_counter()
+    for way, (compiled, last) in WAYS.items():
+        if time.perf_counter() - began > patience:
+            tried[way] = f"not tried: the ways before took more than {patience:.0f} s"
+            continue
+        try:
+            run = make(case, device, compiled=compiled, channels_last=last)
+            run(2)
+            start = time.perf_counter()
+            run(1)
+            seconds = time.perf_counter() - start
+        except Exception as error:  # a compiler that is missing or gives up leaves the other ways
+            tried[way] = f"{type(error).__name__}: {str(error).splitlines()[0][:120] if str(error) else ''}"
+            continue
+        tried[way] = seconds
+        print(f"{case.name}: PyTorch {torch.__version__} {way}: {seconds:.3g} s", file=sys.stderr, flush=True)
+        if best is None or seconds < best[0]:
+            best = (seconds, Contender(f"torch, {way}", run))
+    return (best[1] if best else None), tried
+
+
+def peak_memory() -> int | None:
+    """Bytes that PyTorch has held on the GPU at most; None on a CPU, where it does not count."""
+    import torch
+
+    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
