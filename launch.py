@@ -13,9 +13,12 @@ HELP = f"""{__doc__}
   --config.KEY=VALUE           any setting of configs/base.py, such as --config.train.num_steps=1000
   --workdir=DIR                default results/runs/NAME
   --jobs=A,B                   any of train, evaluate, sample, report; default all four
+  --sweep[=PATTERN]            every run that the config file's get_sweep() lists, or those whose name matches,
+                               one after the other in DIR/NAME; what is done is left as it is
+  --dry_run                    with --sweep: print a command for each, and what is left of it, and run nothing
 
-Exit code 0: done, or stopped by SIGTERM with a checkpoint; 1: the training failed, or a file could not be
-written; 2: a mistake in what was asked. Both are told in one sentence."""
+Exit code 0: done, or stopped by SIGTERM with a checkpoint; 1: the training, or a run of the sweep, failed, or a file
+could not be written; 2: a mistake in what was asked. Both are told in one sentence."""
 
 
 def main(argv: list[str]) -> int:
@@ -24,19 +27,23 @@ def main(argv: list[str]) -> int:
         return 0
     # Imported late: a missing package or a mistyped flag should not wait for, or drown in, the start of a device.
     from vdm_jax.base.errors import UserError
-    from vdm_jax.experiments import flags, jobs
+    from vdm_jax.experiments import flags, jobs, sweep
     from vdm_jax.train.checkpoint import SaveFailed
     from vdm_jax.train.loop import TrainingFailed
 
     for name in ("absl", "asyncio"):  # orbax's voices: what ends a run is told below, in one sentence
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    default_config = str(ROOT / "configs" / "digits.py")
     try:
-        arguments = flags.parse(argv, str(ROOT / "configs" / "digits.py"), jobs.JOBS)
-        jobs.run(arguments.config, arguments.workdir, arguments.jobs)
+        arguments = flags.parse(argv, default_config, jobs.JOBS)
+        if arguments.sweep:
+            sweep.run(arguments, default_config, [sys.executable, argv[0]])
+        else:
+            jobs.run(arguments.config, arguments.workdir, arguments.jobs)
     except UserError as error:
         print(f"launch.py: {error}", file=sys.stderr)
         return 2
-    except (TrainingFailed, SaveFailed, OSError) as error:
+    except (TrainingFailed, SaveFailed, sweep.SweepFailed, OSError) as error:
         print(f"launch.py: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -1,4 +1,7 @@
-"""A VAE-VDM on scikit-learn's 8x8 digits: minutes on two CPU cores. Variants: the rate modes, and no code at all."""
+"""A VAE-VDM on scikit-learn's 8x8 digits: minutes on two CPU cores. Variants: the rate modes, and no code at all.
+
+The sweep: every variant with three seeds.
+"""
 
 from configs.base import get_config as get_base_config
 from vdm_jax.base.errors import choose
@@ -51,3 +54,8 @@ def get_config(variant: str = ""):
     config.name = f"digits-{variant or 'target'}"
     config.update_from_flattened_dict(DIGITS | choose("variant", variant or "target", VARIANTS))
     return config
+
+
+def get_sweep():
+    """Each variant with the seeds 0, 1 and 2."""
+    return [{"variant": variant, "train.seed": seed} for variant in VARIANTS for seed in range(3)]

@@ -2,6 +2,8 @@
 
 Two settings are not the blog's: `rate.beta=1e4` and `model.unet.zero_init=True` would be. Its `none` columns have
 another time MLP; `model.equal_capacity=True` with `model.w_dim=128` is the baseline of the same network.
+
+The sweep: all 18 columns.
 """
 
 from configs.base import get_config as get_base_config
@@ -32,3 +34,8 @@ def get_config(variant: str = ""):
     config.name = f"mnist-{variant or 'mvdm-te'}"
     config.update_from_flattened_dict(choose("variant", variant or "mvdm-te", VARIANTS))
     return config
+
+
+def get_sweep():
+    """The blog's 18 columns."""
+    return [{"variant": variant} for variant in VARIANTS]

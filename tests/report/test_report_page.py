@@ -104,7 +104,7 @@ def test_numbers_have_standard_errors_and_units(bare, images):
 
 
 def test_samples_say_how_they_were_drawn(workdir):
-    about = {"checkpoint_step": 2400, "weights": "ema", "settings": {"num_steps": 100, "sampler": "ddim"}}
+    about = {"checkpoint_step": 2400, "weights": "ema", "settings": {"sample": {"num_steps": 100, "sampler": "ddim"}}}
     (workdir / "samples" / "about.json").write_text(json.dumps(about))
     assert "of step 2,400 (ema weights) by 100 steps of ddim" in report(workdir).sections["samples"]
 

@@ -34,10 +34,13 @@ class Experiment:
     model: VaeVdm
 
 
-def build(config: ConfigDict) -> Experiment:
-    """Looks at every setting, loads the data, binds the networks; nothing is compiled yet. Raises `UserError`."""
+def build(config: ConfigDict, data: ImageData | None = None) -> Experiment:
+    """Looks at every setting, loads the data, binds the networks; nothing is compiled yet. Raises `UserError`.
+
+    data: those of `config.data`, where they were loaded before.
+    """
     check_settings(config)
-    data = load(config.data)
+    data = load(config.data) if data is None else data
     model = make_vae_vdm(config, data)
     check_batch(config.train, len(data.train), jax.device_count())
     if model.fixed_schedule:  # raises where a table has no such grid to sample over

@@ -11,6 +11,7 @@ from vdm_jax.base.keys import named_key
 from vdm_jax.base.provenance import provenance
 from vdm_jax.evals.representations import why_unread
 from vdm_jax.experiments import codes
+from vdm_jax.experiments import workdir as workdirs
 from vdm_jax.experiments.bound import FOREIGN_KEYS, measure_bound, measure_curves, with_codes
 from vdm_jax.experiments.build import Experiment
 from vdm_jax.experiments.checkpoints import initial_params, load_weights
@@ -48,7 +49,7 @@ def evaluate(experiment: Experiment, workdir: pathlib.Path) -> str:
         "checkpoint_step": weights.step,
         "weights": weights.kind,
         "objective": model.objective(),
-        "settings": {"evaluate": config.evaluate.to_dict(), "sample": config.sample.to_dict()},
+        "settings": workdirs.plain(config),
         "provenance": provenance() | {"config": config.name, "seed": config.train.seed, "data": data.fingerprint()},
         "reasons": reasons,
     }

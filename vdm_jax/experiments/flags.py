@@ -14,30 +14,65 @@ from vdm_jax.experiments import workdir as workdirs
 FAULTS = (flags.Error, AttributeError, ImportError, KeyError, SyntaxError, TypeError, ValueError)
 
 
+class Sweep(NamedTuple):
+    """What was said of a sweep: which members, and whether they are listed instead of run."""
+
+    pattern: str
+    dry_run: bool
+
+
 class Arguments(NamedTuple):
     """What the user asked for: a locked config, a folder, the jobs in their order."""
 
     config: ConfigDict
     workdir: pathlib.Path
     jobs: list[str]
+    file: str  # FILE.py[:VARIANT], as it can be opened from here
+    overrides: dict[str, Any]  # the settings that were typed
+    sweep: Sweep | None
 
 
 def parse(argv: Sequence[str], default_config: str, jobs: Iterable[str]) -> Arguments:
-    """Reads `--config=FILE.py[:VARIANT] --config.KEY=VALUE --workdir=DIR --jobs=A,B`.
+    """Reads `--config=FILE.py[:VARIANT] --config.KEY=VALUE --workdir=DIR --jobs=A,B --sweep[=PATTERN] --dry_run`.
 
     A FILE is looked for from here, then from the folder above that of `default_config`. Without `--config`, a workdir
-    that holds a `config.json` brings its own. Raises `UserError` for any mistake.
+    that holds a `config.json` brings its own; the workdir of a sweep does not. Raises `UserError` for any mistake.
     """
     argv = _config_file_first(argv, pathlib.Path(default_config).parents[1])
+    argv = ["--sweep=*" if argument in ("-sweep", "--sweep") else argument for argument in argv]
     _check_settings_exist(argv, default_config)
+    values = _parse_values(argv, default_config, list(jobs))
+    config, workdir = values.config, values.workdir
+    overrides = config_flags.get_override_values(values["config"])
+    if values.sweep is not None:
+        folder = workdir or f"results/runs/{pathlib.Path(_file(argv, default_config).partition(':')[0]).stem}-sweep"
+        sweep = Sweep(values.sweep, values.dry_run)
+    else:
+        folder, sweep = workdir or f"results/runs/{config.name}", None
+        stored = pathlib.Path(workdir, "config.json")
+        if workdir and not values["config"].present and stored.is_file():
+            _lay_over(config, workdirs.read_config(stored), stored)
+            config.update_from_flattened_dict(overrides)
+            folder = workdir
+    return Arguments(config, pathlib.Path(folder), values.jobs, _file(argv, default_config), overrides, sweep)
+
+
+def _parse_values(argv: Sequence[str], default_config: str, jobs: list[str]) -> flags.FlagValues:
+    """The flags' values, each of them possible."""
     values = flags.FlagValues()
     try:
         _define_config(values, argv, default_config)
-        flags.DEFINE_string("workdir", "", "Folder of the run; default results/runs/NAME.", flag_values=values)
-        flags.DEFINE_list("jobs", list(jobs), f"Any of {','.join(jobs)}, run in the order given.", flag_values=values)
+        for define, name, default, meaning in (
+            (flags.DEFINE_string, "workdir", "", "Folder of the run; default results/runs/NAME."),
+            (flags.DEFINE_list, "jobs", jobs, f"Any of {','.join(jobs)}, run in the order given."),
+            (flags.DEFINE_string, "sweep", None, "Run the config file's get_sweep(), or members that match."),
+            (flags.DEFINE_bool, "dry_run", False, "With --sweep: list the members' commands."),
+        ):
+            define(name, default, meaning, flag_values=values)
         rest = values(argv)
     except flags.UnrecognizedFlagError as error:
-        names = ["config", "workdir", "jobs", *(f"config.{name}" for name in _names(argv, default_config))]
+        own = ("config", "workdir", "jobs", "sweep", "dry_run")
+        names = [*own, *(f"config.{name}" for name in _names(argv, default_config))]
         raise UserError(f"unknown flag {error.flagname!r}{suggestion(error.flagname, names)}") from error
     except FAULTS as error:
         raise UserError(_sentence(error)) from error
@@ -47,13 +82,16 @@ def parse(argv: Sequence[str], default_config: str, jobs: Iterable[str]) -> Argu
         raise UserError(f"no job; expected --jobs with any of {sorted(jobs)}")
     for job in values.jobs:
         choose("job", job, {name: name for name in jobs})
-    config, workdir = values.config, values.workdir
-    stored = pathlib.Path(workdir, "config.json")
-    if workdir and not values["config"].present and stored.is_file():
-        overrides = config_flags.get_override_values(values["config"])
-        _lay_over(config, workdirs.read_config(stored), stored)
-        config.update_from_flattened_dict(overrides)
-    return Arguments(config, pathlib.Path(workdir or f"results/runs/{config.name}"), values.jobs)
+    if values.dry_run and values.sweep is None:
+        raise UserError("--dry_run lists what a sweep would run; add --sweep")
+    return values
+
+
+def _file(argv: Sequence[str], default_config: str) -> str:
+    """FILE.py[:VARIANT] of `argv`, after `_config_file_first`, or the default, as short as it can be written here."""
+    chosen = [argument.removeprefix("--config=") for argument in argv[1:2] if argument.startswith("--config=")]
+    path, here = pathlib.Path(chosen[0] if chosen else default_config), pathlib.Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _define_config(values: flags.FlagValues, argv: Sequence[str], default_config: str) -> None:
@@ -104,7 +142,7 @@ def _names(argv: Sequence[str], default_config: str) -> list[str]:
         return list(_flat(values.config))
     except FAULTS as error:
         if "'get_config'" in str(error):
-            file = (chosen or [default_config])[0].removeprefix("--config=").partition(":")[0]
+            file = _file([argv[0], *chosen], default_config).partition(":")[0]
             raise UserError(f"{file} has no get_config(variant)") from error
         raise UserError(_sentence(error)) from error
 

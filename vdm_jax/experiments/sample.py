@@ -5,13 +5,14 @@ import pathlib
 import jax
 import matplotlib.pyplot as plt
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import PyTree, UInt8
 
 from vdm_jax.base.files import write_file, write_json, write_npz
 from vdm_jax.base.images import image_grid, to_unit
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.provenance import provenance
 from vdm_jax.data.dataset import Split
+from vdm_jax.experiments import workdir as workdirs
 from vdm_jax.experiments.build import Experiment
 from vdm_jax.experiments.checkpoints import load_weights
 from vdm_jax.experiments.codes import encode_all, prior_codes, sample_codes
@@ -26,27 +27,37 @@ Bytes = UInt8[np.ndarray, "..."]
 
 
 def sample(experiment: Experiment, workdir: pathlib.Path) -> str:
-    """Writes `samples/NAME.npz` and a picture of each; returns "done".
+    """Writes `samples/NAME.npz` and a picture of each, and at last `samples/about.json`; returns "done".
 
     `real` and `prior` (w ~ p(w)); with an encoder also `aggregate` (w ~ q(w | x) of test images), `guided` (test
     images, and several generations from the code of each) and `chain` (z_t on the way to one of these).
     """
-    config, data, model = experiment.config.sample, experiment.data, experiment.model
-    weights = load_weights(workdir, model, experiment.config)
+    config = experiment.config.sample
+    weights = load_weights(workdir, experiment.model, experiment.config)
     print(
         f"sample: step {weights.step}, {weights.kind} weights, {config.num_steps} steps of {config.sampler}", flush=True
     )
+    about = workdir / "samples" / "about.json"
+    about.unlink(missing_ok=True)  # it would speak of what is about to be replaced
+    draw(experiment, weights.params, about.parent)
+    settings = workdirs.plain(experiment.config)
+    origin = provenance() | {"data": experiment.data.fingerprint()}
+    told = {"checkpoint_step": weights.step, "weights": weights.kind, "settings": settings, "provenance": origin}
+    write_json(about, told)
+    return "done"
+
+
+def draw(experiment: Experiment, params: PyTree, folder: pathlib.Path) -> None:
+    """Draws and saves each of the sets of images there are."""
+    config, data, model = experiment.config.sample, experiment.data, experiment.model
     key = jax.random.key(config.seed)
-    folder = workdir / "samples"
-    about = {"checkpoint_step": weights.step, "weights": weights.kind, "settings": config.to_dict()}
-    write_json(folder / "about.json", about | {"provenance": provenance()})
 
     def make(name: str, w: np.ndarray, keep: tuple[int, ...] | None = None):
         bar_of_it = bar(f"sample: {name}")
-        return generate(model, weights.params, named_key(key, name), w, config, keep=keep, progress=bar_of_it)
+        return generate(model, params, named_key(key, name), w, config, keep=keep, progress=bar_of_it)
 
     def codes_of(name: str, levels: np.ndarray) -> np.ndarray:
-        moments = encode_all(model, weights.params, levels, experiment.config.evaluate.batch_size)
+        moments = encode_all(model, params, levels, experiment.config.evaluate.batch_size)
         return sample_codes(named_key(key, f"{name}_codes"), *moments)
 
     def save_grid(name: str, levels: np.ndarray) -> None:
@@ -58,7 +69,7 @@ def sample(experiment: Experiment, workdir: pathlib.Path) -> str:
     from_prior = prior_codes(model, weights.params, named_key(key, "prior_codes"), config.num_images)
     save_grid("prior", make("prior", from_prior))
     if model.encoder is None:
-        return "done"
+        return
     save_grid("aggregate", make("aggregate", codes_of("aggregate", shown)))
 
     levels = data.test.levels[one_of_each(data.test, config.guided_sources)]
@@ -73,7 +84,6 @@ def sample(experiment: Experiment, workdir: pathlib.Path) -> str:
     chain = to_bytes((chain[:: config.guided_per_source] - low) / (high - low))
     rows = np.concatenate([source[:, None], chain], axis=1)
     save(folder, "chain", rows, rows.shape[1], source=source, chain=chain, times=times)
-    return "done"
 
 
 def one_of_each(split: Split, num_images: int) -> np.ndarray:

@@ -13,6 +13,11 @@ from vdm_jax.train.checkpoint import saved_checkpoints
 IDENTITY = ("data", "model", "diffusion", "rate", "train")
 
 
+def plain(config: ConfigDict) -> dict:
+    """The config as JSON has it."""
+    return json.loads(config.to_json())
+
+
 def check(workdir: pathlib.Path, config: ConfigDict, data: str) -> None:
     """Raises `UserError` where the folder holds a run of another config, or of other data under the same name.
 
@@ -21,7 +26,7 @@ def check(workdir: pathlib.Path, config: ConfigDict, data: str) -> None:
     """
     if not saved_checkpoints(workdir / "checkpoints"):
         return
-    stored, wanted = read_config(workdir / "config.json"), json.loads(config.to_json())
+    stored, wanted = read_config(workdir / "config.json"), plain(config)
     differences = [line for name in IDENTITY for line in _differences(stored.get(name), wanted[name], name)]
     if wanted["train"]["learning_rate_schedule"] == "constant":
         differences = [line for line in differences if not line.startswith("train.num_steps ")]
@@ -36,7 +41,7 @@ def check(workdir: pathlib.Path, config: ConfigDict, data: str) -> None:
 def claim(workdir: pathlib.Path, config: ConfigDict, data: str) -> None:
     """Writes `config.json` and `data.json`; `UserError` where that cannot be done."""
     try:
-        write_json(workdir / "config.json", json.loads(config.to_json()))
+        write_json(workdir / "config.json", plain(config))
         write_json(workdir / "data.json", {"fingerprint": data})
     except OSError as error:
         raise UserError(f"workdir {workdir} cannot be written: {error}") from error

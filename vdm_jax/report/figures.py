@@ -101,14 +101,14 @@ def rate_distortion(
         return figure
     axes.set_xlim(across)
     axes.set_ylim(up)
-    _iso_lines(axes, across, up)
+    iso_lines(axes, across, up)
     last = np.flatnonzero(np.isfinite(rate) & np.isfinite(distortion))[-1:]
     star = dict(marker="*", markersize=15, color=VERMILLION, markeredgecolor="white", linestyle="")
     axes.plot(rate[last], distortion[last], **star, zorder=4, label="last")
     return figure
 
 
-def _iso_lines(axes: Axes, across: tuple[float, float], up: tuple[float, float]) -> None:
+def iso_lines(axes: Axes, across: tuple[float, float], up: tuple[float, float]) -> None:
     """Lines of equal D + R through the frame, each with its level outside it, at the right or at the top."""
     text = dict(textcoords="offset points", fontsize=8, color=QUIET, annotation_clip=False)
     for level in MaxNLocator(8).tick_values(across[0] + up[0], across[1] + up[1]):

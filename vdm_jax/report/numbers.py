@@ -31,7 +31,8 @@ PROBED = {
 }
 IMAGE_METRICS = {"psnr": "PSNR, dB", "rmse": "RMSE", "ssim": "SSIM", "frechet": "Fréchet distance"}
 ERROR_SUFFIXES = ("_standard_error", "_se")
-ELSEWHERE = ("provenance", "reasons", "bpd", "encoder_kl_nats", "encoder_kl_bpd", "objective", *TERMS, *CODE)
+OF_THE_BOUND = ("bpd", "encoder_kl_nats", "encoder_kl_bpd", "objective", *TERMS)
+ELSEWHERE = ("provenance", "reasons", "settings", *OF_THE_BOUND, *CODE)
 
 
 def measured(value: object, error: object = None) -> str:
@@ -177,10 +178,13 @@ def _name(workdir: Workdir, key: str, value: object) -> str:
 
 
 def config_section(workdir: Workdir) -> str:
-    """The whole configuration, folded."""
+    """The whole configuration, folded; so the one behind the numbers, which may have other settings of the jobs."""
     if not workdir.config:
         return missing("There is no readable config.json yet", "train")
-    return details(f"config.json: {workdir.config.get('name', 'unnamed')}", json.dumps(workdir.config, indent=2))
+    html = details(f"config.json: {workdir.config.get('name', 'unnamed')}", json.dumps(workdir.config, indent=2))
+    if settings := workdir.evaluate.get("settings"):
+        html += details("evaluate.json: the settings behind the numbers", json.dumps(settings, indent=2))
+    return html
 
 
 def provenance_section(workdir: Workdir) -> str:

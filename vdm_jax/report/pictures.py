@@ -5,7 +5,7 @@ import numpy as np
 from vdm_jax.report import figures, image_figures
 from vdm_jax.report.markup import Gallery, figure, missing, not_applicable, panel
 from vdm_jax.report.numbers import PROBES, code_table, image_table, probe_accuracies, standard_error
-from vdm_jax.report.workdir import Workdir, is_number
+from vdm_jax.report.workdir import Workdir, flatten, is_number
 
 QUANTITIES = {"bound": "Bound, D + R", "distortion": "Distortion D", "rate": "Rate R"}
 CURVES = {"own": "own w", "shuffled": "w of other images", "from_prior": "w from the prior"}
@@ -105,10 +105,10 @@ def samples_section(workdir: Workdir, gallery: Gallery) -> str:
 
 def _how_sampled(workdir: Workdir) -> str:
     """ " of step 2,400 (ema weights) by 100 steps of ancestral", where that is recorded."""
-    about, settings = workdir.samples, workdir.samples.get("settings")
-    if not is_number(about.get("checkpoint_step")) or not isinstance(settings, dict):
+    about, settings = workdir.samples, flatten(workdir.samples.get("settings"))
+    if not is_number(about.get("checkpoint_step")) or "sample.sampler" not in settings:
         return ""
-    sampler = f"{settings.get('num_steps')} steps of {settings.get('sampler')}"
+    sampler = f"{settings.get('sample.num_steps')} steps of {settings['sample.sampler']}"
     return f" of step {about['checkpoint_step']:,} ({about.get('weights')} weights) by {sampler}"
 
 

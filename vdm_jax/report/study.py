@@ -1,15 +1,22 @@
 """Several runs side by side: `python -m vdm_jax.report.study WORKDIR …` prints one Markdown table.
 
-Runs of the same config name are seeds of one setting: mean ± standard error over seeds; a single run has none.
+Runs whose configs differ in their seeds alone are one setting: mean ± standard error over seeds. A single run has the
+standard error over test images in brackets, which knows nothing of how another seed would have trained.
 """
 
+import json
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from vdm_jax.base.errors import UserError
+from vdm_jax.base.names import describe, short_names
+from vdm_jax.report.numbers import ERROR_SUFFIXES, standard_error
 from vdm_jax.report.workdir import Workdir, flatten, is_number
 
 COLUMNS = {
@@ -26,40 +33,132 @@ COLUMNS = {
     "Fréchet, w of test images": "frechet_aggregate.distance",
     "real against real": "frechet.real_vs_real_floor",
 }
+SEEDS = ("train.seed", "evaluate.seed", "sample.seed")
+NO_SETTINGS = ("name", "data.dir")
+ABOUT = ("settings.", "provenance.", "reasons.", "frechet.network.", "frechet_aggregate.network.")
 
 
-def study_table(workdirs: Sequence[str | Path]) -> str:
-    """The table of the evaluated runs in `workdirs`, a row a config name; a column that no run has is left out.
+class Measured(NamedTuple):
+    """A number with its standard error, nan where it is not known, and what that was taken over."""
 
-    Raises `UserError` where a workdir was not evaluated.
+    mean: float
+    error: float
+    over: Literal["seeds", "images"]
+
+    def __str__(self) -> str:
+        """`mean ± error` to two digits of the error, `mean (± error)` over images; the mean alone without one."""
+        if not (math.isfinite(self.error) and self.error > 0):
+            return f"{self.mean:.4g}"
+        digits = max(0, 1 - math.floor(math.log10(self.error)))
+        text = f"{self.mean:.{digits}f} ± {self.error:.{digits}f}"
+        return text if self.over == "seeds" else text.replace("± ", "(± ") + ")"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Evaluated runs that differ in their seeds alone."""
+
+    name: str
+    runs: tuple[Workdir, ...]
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seed of each training."""
+        return [_settings(run).get(SEEDS[0]) for run in self.runs]
+
+    def measured(self, key: str) -> Measured | None:
+        """One number of evaluate.json, dotted where nested; None where a run has none."""
+        values = [flatten(run.evaluate) for run in self.runs]
+        numbers = np.array([run[key] for run in values if is_number(run.get(key))], np.float64)
+        if len(numbers) < len(values):
+            return None
+        if len(numbers) == 1:
+            error = standard_error(values[0], key)
+            return Measured(float(numbers[0]), math.nan if error is None else error, "images")
+        return Measured(float(numbers.mean()), float(numbers.std(ddof=1) / np.sqrt(len(numbers))), "seeds")
+
+    def numbers(self) -> dict[str, Measured]:
+        """Every number that all of its runs have."""
+        keys = [key for key, value in flatten(self.runs[0].evaluate).items() if is_number(value)]
+        keys = [key for key in keys if not key.startswith(ABOUT) and not key.endswith(ERROR_SUFFIXES)]
+        found = {key: self.measured(key) for key in keys}
+        return {key: number for key, number in found.items() if number is not None}
+
+
+def read_settings(workdirs: Iterable[str | Path]) -> list[Setting]:
+    """The evaluated runs in `workdirs` by setting, in their order.
+
+    A setting is called what its config is, with what tells it from others of that name. Seeds of evaluation and
+    sampling are settings where the seed of the training does not tell the runs apart. Raises `UserError` where a
+    workdir was not evaluated, and for two of one training.
     """
-    settings: dict[str, list[dict]] = {}
-    for path in workdirs:
-        run = Workdir(Path(path))
+    runs = [Workdir(Path(path)) for path in workdirs]
+    for run in runs:
         if not run.evaluate:
-            raise UserError(f"no readable evaluate.json in {path}: run --jobs=evaluate first")
-        settings.setdefault(str(run.config.get("name", path)), []).append(flatten(run.evaluate))
-    columns = {
-        title: key
-        for title, key in COLUMNS.items()
-        if any(is_number(values.get(key)) for runs in settings.values() for values in runs)
-    }
-    rows = [["setting", "seeds", *columns], ["---"] * (2 + len(columns))]
-    for name, runs in settings.items():
-        rows.append([name, str(len(runs)), *(over_seeds([run.get(key) for run in runs]) for key in columns.values())])
+            raise UserError(f"no readable evaluate.json in {run.path}: run --jobs=evaluate first")
+    groups: list[tuple[list[Workdir], tuple[str, ...]]] = []  # with the seeds that its runs differ in
+    for group in _grouped(runs, SEEDS).values():
+        if len({_settings(run).get(SEEDS[0]) for run in group}) == len(group):
+            groups.append((group, SEEDS))
+        else:
+            groups += [(part, SEEDS[:1]) for part in _grouped(group, SEEDS[:1]).values()]
+    for group, _ in groups:
+        seen: dict[Any, Workdir] = {}
+        for run in group:
+            first = seen.setdefault(_settings(run).get(SEEDS[0]), run)
+            if first is not run:
+                raise UserError(f"{first.path} and {run.path} are runs of the same settings and seed")
+    return _named(groups)
+
+
+def _named(groups: Sequence[tuple[list[Workdir], tuple[str, ...]]]) -> list[Setting]:
+    names = [str(group[0].config.get("name", group[0].path)) for group, _ in groups]
+    configs = [_without(group[0], seeds) for group, seeds in groups]
+    settings = []
+    for name, config, (group, _) in zip(names, configs, groups, strict=True):
+        others = [other for its_name, other in zip(names, configs, strict=True) if its_name == name]
+        different = {key: config[key] for key in config if any(other.get(key) != config[key] for other in others)}
+        told = describe(different, short_names(key for other in others for key in other))
+        settings.append(Setting(f"{name},{told}" if told else name, tuple(group)))
+    return settings
+
+
+def _grouped(runs: Sequence[Workdir], but: Sequence[str]) -> dict[str, list[Workdir]]:
+    """Runs of the same name and config, `but` some settings."""
+    groups: dict[str, list[Workdir]] = {}
+    for run in runs:
+        key = json.dumps([run.config.get("name", str(run.path)), _without(run, but)], sort_keys=True)
+        groups.setdefault(key, []).append(run)
+    return groups
+
+
+def _settings(run: Workdir) -> dict[str, Any]:
+    """The config, as it was when the run was evaluated where evaluate.json says so, under dotted keys."""
+    settings = run.evaluate.get("settings")
+    return flatten(run.config | (settings if isinstance(settings, dict) else {}))
+
+
+def _without(run: Workdir, but: Sequence[str]) -> dict[str, Any]:
+    return {key: value for key, value in _settings(run).items() if key not in (*but, *NO_SETTINGS)}
+
+
+def study_table(workdirs: Iterable[str | Path]) -> str:
+    """The table of the evaluated runs in `workdirs`, a row a setting; a column that no run has is left out.
+
+    Raises `UserError` as `read_settings` does.
+    """
+    return table_of(read_settings(workdirs))
+
+
+def table_of(settings: Sequence[Setting]) -> str:
+    """The Markdown table, a row a setting."""
+    numbers = [{title: setting.measured(key) for title, key in COLUMNS.items()} for setting in settings]
+    titles = [title for title in COLUMNS if any(row[title] is not None for row in numbers)]
+    rows = [["setting", "seeds", *titles], ["---"] * (2 + len(titles))]
+    for setting, row in zip(settings, numbers, strict=True):
+        cells = ["—" if row[title] is None else str(row[title]) for title in titles]
+        rows.append([setting.name, str(len(setting.runs)), *cells])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-
-def over_seeds(values: list) -> str:
-    """`mean ± standard error`, to two digits of the error; the mean alone of one value or of equal ones; else —."""
-    numbers = np.array([value for value in values if is_number(value)], np.float64)
-    if len(numbers) == 0 or len(numbers) < len(values):
-        return "—"
-    error = numbers.std(ddof=1) / np.sqrt(len(numbers)) if len(numbers) > 1 else 0.0
-    if error == 0:
-        return f"{numbers.mean():.4g}"
-    digits = max(0, 1 - int(np.floor(np.log10(error))))
-    return f"{numbers.mean():.{digits}f} ± {error:.{digits}f}"
 
 
 if __name__ == "__main__":

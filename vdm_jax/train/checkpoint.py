@@ -131,6 +131,11 @@ def saved_checkpoints(folder: str | Path) -> list[Saved]:
     return read_patiently(folder, lambda: _with_reader(folder, _saved))
 
 
+def find_checkpoint(folder: str | Path, which: str | int) -> Saved:
+    """The finished checkpoint that "latest", "best" or a step number names; `UserError` where there is none."""
+    return _choose(saved_checkpoints(folder), Path(folder).absolute(), which)
+
+
 def _finished(folder: Path) -> list[Saved]:
     """`saved_checkpoints`, [] also where the folder cannot be read."""
     try:

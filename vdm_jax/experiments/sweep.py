@@ -1,0 +1,68 @@
+"""The sweep of a config file: its members are checked, run or listed, and put into one table."""
+
+import shlex
+from collections.abc import Sequence
+from functools import partial
+
+import jax
+
+from vdm_jax.base.errors import UserError
+from vdm_jax.experiments import flags
+from vdm_jax.experiments.finished import is_evaluated, outstanding
+from vdm_jax.experiments.jobs import JOBS
+from vdm_jax.experiments.members import Member, check, make_members, select
+from vdm_jax.experiments.runner import LOG, Outcome, run_members, say
+from vdm_jax.report.sweep import write_sweep
+from vdm_jax.train.signals import catch_sigterm
+
+MISSING = {"failed": "failed", "stopped": "stopped", "elsewhere": "in progress elsewhere"}
+
+
+class SweepFailed(RuntimeError):
+    """Some members failed; the sentence names them, and where they tell why."""
+
+
+def run(arguments: flags.Arguments, default_config: str, launcher: Sequence[str]) -> None:
+    """Runs the members that match, or lists what would be run; writes the table of all. `launcher` is launch.py.
+
+    Raises `UserError` for a mistake, before anything has started, and `SweepFailed` at the end.
+    """
+    jax.config.update("jax_platforms", "cpu")  # accelerators belong to the members, which read the environment anew
+    members = make_members(arguments, default_config)
+    chosen = select(members, arguments.sweep.pattern)
+    check(chosen, arguments.workdir)
+    jobs = [job for job in JOBS if job in arguments.jobs]
+
+    def left(member: Member) -> list[str]:
+        return outstanding(member.config, member.workdir, jobs)
+
+    if arguments.sweep.dry_run:
+        for member in chosen:
+            print(f"{shlex.join(member.command(launcher, jobs))}  # {','.join(left(member)) or 'done'}")
+        return
+    with catch_sigterm() as stop_requested:
+        table = partial(write_table, members, arguments)
+        outcomes = run_members(chosen, left=left, launcher=launcher, stop_requested=stop_requested, ended=table)
+        if stop_requested():
+            return
+    print(table(outcomes))
+    say(f"table, figure and numbers in {arguments.workdir}/sweep.md, sweep.png, sweep.json")
+    if failed := [member for member in chosen if member.name in outcomes and outcomes[member.name].status == "failed"]:
+        told = ", ".join(f"{member.name} ({member.workdir / LOG})" for member in failed)
+        raise SweepFailed(f"{len(failed)} of {len(chosen)} members failed: {told}; the same command tries them again")
+
+
+def write_table(members: Sequence[Member], arguments: flags.Arguments, outcomes: dict[str, Outcome]) -> str:
+    """Writes the files of `vdm_jax.report.sweep`: every member that is evaluated, the others with a reason."""
+    runs, missing = {}, {}
+    for member in members:
+        reason = "not evaluated yet"
+        try:
+            if is_evaluated(member.config, member.workdir):
+                runs[member.name] = member.workdir
+                continue
+        except UserError as error:
+            reason = str(error)
+        status = outcomes[member.name].status if member.name in outcomes else "done"
+        missing[member.name] = MISSING.get(status, reason)
+    return write_sweep(arguments.workdir, runs, missing)
