@@ -100,8 +100,8 @@ def select(members: list[Member], pattern: str) -> list[Member]:
     """The members whose name matches, as file names do in a shell; `UserError` where none does."""
     chosen = [member for member in members if fnmatch.fnmatchcase(member.name, pattern)]
     if not chosen:
-        names = [member.name for member in members]
-        raise UserError(f"--sweep={pattern}: no member matches; there are {names}{suggestion(pattern, names)}")
+        near = suggestion(pattern, [member.name for member in members])
+        raise UserError(f"--sweep={pattern} matches no member; --sweep --dry_run lists them{near}")
     return chosen
 
 

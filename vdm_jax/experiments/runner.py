@@ -27,7 +27,7 @@ class Outcome(NamedTuple):
 STORIES = {
     "done": "is done",
     "failed": "failed",
-    "stopped": "was stopped; the same command goes on from there",
+    "stopped": "was stopped",
     "elsewhere": "is passed over",
 }
 

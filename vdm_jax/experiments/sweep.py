@@ -37,13 +37,18 @@ def run(arguments: flags.Arguments, default_config: str, launcher: Sequence[str]
         return outstanding(member.config, member.workdir, jobs)
 
     if arguments.sweep.dry_run:
-        for member in chosen:
-            print(f"{shlex.join(member.command(launcher, jobs))}  # {','.join(left(member)) or 'done'}")
+        commands = (f"{shlex.join(m.command(launcher, jobs))}  # {','.join(left(m)) or 'done'}" for m in chosen)
+        print("\n".join(commands))  # at once, for a reader that stops after a few
         return
+    try:
+        arguments.workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"workdir {arguments.workdir} cannot be written: {error}") from error
     with catch_sigterm() as stop_requested:
         table = partial(write_table, members, arguments)
         outcomes = run_members(chosen, left=left, launcher=launcher, stop_requested=stop_requested, ended=table)
         if stop_requested():
+            say("stopped; the same command goes on from there")
             return
     print(table(outcomes))
     say(f"table, figure and numbers in {arguments.workdir}/sweep.md, sweep.png, sweep.json")

@@ -118,7 +118,7 @@ def _named(groups: Sequence[tuple[list[Workdir], tuple[str, ...]]]) -> list[Sett
     for name, config, (group, _) in zip(names, configs, groups, strict=True):
         others = [other for its_name, other in zip(names, configs, strict=True) if its_name == name]
         different = {key: config[key] for key in config if any(other.get(key) != config[key] for other in others)}
-        told = describe(different, short_names(key for other in others for key in other))
+        told = describe(different, short_names([*SEEDS, *(key for other in others for key in other)]))
         settings.append(Setting(f"{name},{told}" if told else name, tuple(group)))
     return settings
 

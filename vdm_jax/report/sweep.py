@@ -48,8 +48,8 @@ def markdown(settings: Sequence[Setting], missing: Mapping[str, str]) -> str:
             for name, key in ORIGINS.items()
         )
         lines += [f"{'; '.join(told)}. Lower is better for D + R and Fréchet distances. {'; '.join(where)}.", ""]
-    if missing:
-        lines += [f"Missing: {', '.join(f'{name} ({reason})' for name, reason in missing.items())}.", ""]
+    for reason in dict.fromkeys(missing.values()):
+        lines += [f"Missing, {reason}: {' '.join(name for name in missing if missing[name] == reason)}", ""]
     return "\n".join(lines)
 
 
