@@ -8,8 +8,10 @@ import launching
 import pytest
 
 from configs import digits
+from vdm_jax.experiments.build import build
 from vdm_jax.experiments.finished import is_evaluated, is_trained, outstanding
 from vdm_jax.experiments.jobs import JOBS
+from vdm_jax.experiments.sample import sample
 
 ALL = list(JOBS)
 
@@ -98,3 +100,13 @@ def test_a_training_that_has_not_come_to_its_end(copy):
 def test_other_data_of_the_same_name(copy):
     (copy / "data.json").write_text('{"fingerprint": "another"}')
     assert outstanding(config(), copy, ALL) == ["evaluate", "sample", "report"]
+
+
+def test_a_sampling_that_breaks_off_is_to_be_done_again(copy, monkeypatch):
+    def breaks_off(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vdm_jax.experiments.sample.draw", breaks_off)
+    with pytest.raises(KeyboardInterrupt):
+        sample(build(config()), copy)
+    assert outstanding(config(), copy, ALL) == ["sample", "report"]

@@ -26,7 +26,7 @@ def test_a_second_training_is_refused_until_the_first_has_ended(tmp_path):
     with alone_in(folder):
         with pytest.raises(UserError, match=f"^another process is training in {folder}$"), alone_in(folder):
             pass
-        with alone_in(tmp_path / "other"):
+        with alone_in(tmp_path / "other"), alone_in(folder, ".other"):
             pass
     with alone_in(folder):
         pass
