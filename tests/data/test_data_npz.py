@@ -61,7 +61,7 @@ def test_own_validation_set(tmp_path):
     content |= {"x_validation": content["x_test"][:7], "y_validation": content["y_test"][:7]}
     data = load(tmp_path, content)
     assert (len(data.train), len(data.validation)) == (60, 7)
-    with pytest.raises(UserError, match="brings its own x_validation"):
+    with pytest.raises(UserError, match="brings its own validation images"):
         load(tmp_path, content, validation_size=5)
 
 
@@ -88,16 +88,16 @@ def test_unlabelled_and_named_labels(tmp_path):
     "change, sentence",
     [
         ({"x_test": None}, "has no 'x_test', only .*'x_train'"),
-        ({"y_test": None}, r"labels for some splits only: no \['y_test'\]"),
+        ({"y_test": None}, r"labels for some splits only: none for \['test'\]"),
         ({"x_train": np.zeros((60, 6, 5))}, r"x_train is float64\[60, 6, 5\]; expected whole numbers"),
         ({"x_test": np.zeros((20, 6, 4), np.uint8)}, "images of different shapes"),
         ({"x_test": np.zeros((20, 6), np.uint8)}, r"x_test is uint8\[20, 6\]; expected whole numbers"),
         ({"y_train": np.zeros(59, int)}, "expected 60 classes"),
-        ({"num_levels": np.array(4)}, "holds 0 … 255; expected 0 … 3"),
+        ({"num_levels": np.array(4)}, "train images hold levels 0 … 255; expected 0 … 3"),
         ({"label_names": np.array(["one"])}, "1 label_names for labels up to 2"),
-        ({"y_train": np.full(60, 2**33)}, "y_train holds 8589934592 … 8589934592; expected 0 … 9999"),
-        ({"y_test": np.full(20, 2 * 10**8)}, "y_test holds 200000000 … 200000000; expected 0 … 9999"),
-        ({"y_test": np.arange(20) - 1}, "y_test holds -1 … 18; expected 0 … 9999"),
+        ({"y_train": np.full(60, 2**33)}, "train labels are 8589934592 … 8589934592; expected 0 … 9999"),
+        ({"y_test": np.full(20, 2 * 10**8)}, "test labels are 200000000 … 200000000; expected 0 … 9999"),
+        ({"y_test": np.arange(20) - 1}, "test labels are -1 … 18; expected 0 … 9999"),
         ({"num_levels": np.array([4, 4])}, r"num_levels is int64\[2\]; expected one whole number"),
         ({"num_levels": np.array(4.5)}, r"num_levels is float64\[\]; expected one whole number"),
         ({"num_levels": np.array("four")}, r"num_levels is <U4\[\]; expected one whole number"),

@@ -1,0 +1,109 @@
+"""From a source's own splits to a data set: the checks, the fixed order and the validation set that all of them share."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vdm_jax.base.errors import UserError
+from vdm_jax.base.images import even_pixel_values
+from vdm_jax.data.dataset import ImageData, Split, smallest_dtype, stratified_parts
+
+SPLIT_SEED = 0  # the order and the carved set are part of the data set: no run's seed moves them
+MAX_VALIDATION = 5000
+MAX_CLASSES = 10_000
+
+
+def make_image_data(
+    path: Path,
+    name: str,
+    arrays: Mapping[str, tuple[np.ndarray, np.ndarray | None]],
+    *,
+    num_levels: int,
+    validation_size: int | None,
+    label_names: Sequence[str] | None = None,
+) -> ImageData:
+    """The data set called `name` from images [N, H, W] or [N, H, W, C] and labels [N], or None, of each split.
+
+    arrays: of `train`, `test` and perhaps `validation`; without the latter a stratified part of train, the same in
+    every run, is the validation set: `validation_size` images (None: a tenth, at most 5,000). Each split is put in a
+    random order, the same in every run: its first N images stand for the whole, however the source sorts them.
+    path: what a `UserError` is about. label_names: None for the numbers themselves.
+    """
+    if not 2 <= num_levels <= 65536:
+        raise UserError(f"num_levels={num_levels} for {path}; expected 2 … 65536")
+    splits = {split: shuffled(make_split(path, split, *pair, num_levels)) for split, pair in arrays.items()}
+    check_agreement(path, splits)
+    if "validation" not in splits:
+        splits["train"], splits["validation"] = carve_validation(path, splits["train"], validation_size)
+    elif validation_size is not None:
+        raise UserError(f"{path} brings its own validation images: leave validation_size unset")
+    return ImageData(
+        name, **splits, pixel_values=even_pixel_values(num_levels), label_names=names(path, label_names, splits)
+    )
+
+
+def make_split(path: Path, split: str, images: np.ndarray, labels: np.ndarray | None, num_levels: int) -> Split:
+    """One split, checked, with a channel axis and the smallest dtype."""
+    if images.min() < 0 or images.max() >= num_levels:
+        levels = f"{images.min()} … {images.max()}; expected 0 … {num_levels - 1}"
+        raise UserError(f"{path}: the {split} images hold levels {levels}")
+    if images.ndim == 3:
+        images = images[..., None]
+    labels = None if labels is None else check_labels(path, split, labels, len(images))
+    return Split(images.astype(smallest_dtype(num_levels), copy=False), labels)
+
+
+def check_labels(path: Path, split: str, labels: np.ndarray, num_images: int) -> np.ndarray:
+    """Labels as int32: one an image, each below 10,000."""
+    if labels.shape != (num_images,) or labels.dtype.kind not in "bui":
+        told = f"{path}: the {split} labels are {labels.dtype}{list(labels.shape)}"
+        raise UserError(f"{told}; expected {num_images} classes >= 0")
+    if labels.min() < 0 or labels.max() >= MAX_CLASSES:
+        classes = f"{labels.min()} … {labels.max()}; expected 0 … {MAX_CLASSES - 1}"
+        raise UserError(f"{path}: the {split} labels are {classes}")
+    return labels.astype(np.int32)
+
+
+def shuffled(split: Split) -> Split:
+    """The same images in an order that depends on their number alone."""
+    order = np.random.RandomState(SPLIT_SEED).permutation(len(split))
+    return Split(split.levels[order], None if split.labels is None else split.labels[order])
+
+
+def check_agreement(path: Path, splits: Mapping[str, Split]) -> None:
+    """One image shape in all splits; all of them labelled or none."""
+    shapes = {name: split.levels.shape[1:] for name, split in splits.items()}
+    if len(set(shapes.values())) > 1:
+        raise UserError(f"{path}: the splits hold images of different shapes: {shapes}")
+    unlabelled = [name for name, split in splits.items() if split.labels is None]
+    if unlabelled and len(unlabelled) < len(splits):
+        raise UserError(f"{path} has labels for some splits only: none for {unlabelled}")
+
+
+def carve_validation(path: Path, train: Split, validation_size: int | None) -> tuple[Split, Split]:
+    """Train without, and the validation set with, `validation_size` images (a tenth, at most 5,000, when None)."""
+    size = min(len(train) // 10, MAX_VALIDATION) if validation_size is None else validation_size
+    if not 1 <= size < len(train):
+        raise UserError(
+            f"validation_size={size} of the {len(train)} training images in {path}; expected at least 1 left"
+        )
+    strata = np.zeros(len(train), np.int32) if train.labels is None else train.labels
+    rest, chosen = stratified_parts(strata, (len(train) - size, size), SPLIT_SEED)
+
+    def part(indices: np.ndarray) -> Split:
+        return Split(train.levels[indices], None if train.labels is None else train.labels[indices])
+
+    return part(rest), part(chosen)
+
+
+def names(path: Path, given: Sequence[str] | None, splits: Mapping[str, Split]) -> tuple[str, ...]:
+    """The names given, or the numbers themselves; () when unlabelled."""
+    if splits["train"].labels is None:
+        return ()
+    num_classes = 1 + max(int(split.labels.max()) for split in splits.values())
+    if given is None:
+        return tuple(str(label) for label in range(num_classes))
+    if len(given) < num_classes:
+        raise UserError(f"{path}: {len(given)} label_names for labels up to {num_classes - 1}")
+    return tuple(given)
