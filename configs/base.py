@@ -22,12 +22,15 @@ def get_config(variant: str = "") -> ConfigDict:
 def _data() -> ConfigDict:
     return ConfigDict(
         dict(
-            source="npz",  # "digits" (always there) or "npz" (NAME.npz in a folder)
-            name="mnist",
-            dir="",  # folder of the npz file; empty: the environment variable VDM_DATA_DIR
-            # Carved from train, stratified, where the file brings no x_validation; none: a tenth, at most 5,000.
+            source="npz",  # "digits" (always there), "npz" (NAME.npz in a folder), "tfds" (a prepared TFDS build)
+            name="mnist",  # of tfds also with a config and a version: "cifar10:3.0.2", "emnist/balanced"
+            # Folder of the file or of the builds; empty: the environment variable VDM_DATA_DIR for npz, TFDS_DATA_DIR
+            # for tfds, and where that is unset ~/tensorflow_datasets.
+            dir="",
+            # Carved from train, stratified, where there is no validation split; none: a tenth, at most 5,000.
             validation_size=config_dict.placeholder(int),
             num_levels=config_dict.placeholder(int),  # none: what the file states, or 256 for uint8
+            max_gib=config_dict.placeholder(float),  # of tfds: read up to so many GiB of images; none: 8
             downsample=1,  # 2 averages 2x2 pixels and rounds to a level
         )
     )

@@ -22,6 +22,8 @@ LATE = {
     "ml_collections",
     "absl",
     "tensorflow_datasets",
+    "tensorflow",
+    "array_record",
     "grain",
     "torch",
 }

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from configs import base, digits, mnist
+from configs import base, cifar10, digits, mnist
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.images import even_pixel_values
 from vdm_jax.base.pytrees import num_parameters
@@ -23,12 +23,12 @@ ENCODER_COUNTS = {"oe++": 716_481, "oe": 515_521, "ue": 515_521, "se": 261_793, 
 WIDER_CODE = {"svdm": 128 * 64 * 35, "tvdm": 128 * 32 * 19, "mvdm": 128 * 16 * 11}
 
 
-def blank_images(side: int, num_levels: int) -> ImageData:
-    split = Split(np.zeros((4, side, side, 1), np.uint8), np.arange(4, dtype=np.int32) % 2)
+def blank_images(side: int, num_levels: int, channels: int = 1) -> ImageData:
+    split = Split(np.zeros((4, side, side, channels), np.uint8), np.arange(4, dtype=np.int32) % 2)
     return ImageData("blank", split, split, split, even_pixel_values(num_levels), ("0", "1"))
 
 
-MNIST, DIGITS = blank_images(28, 256), blank_images(8, 17)
+MNIST, DIGITS, CIFAR10 = blank_images(28, 256), blank_images(8, 17), blank_images(32, 256, channels=3)
 
 
 def counts(config, data: ImageData) -> dict[str, int]:
@@ -129,9 +129,43 @@ def test_configs_are_locked_and_name_the_nearest_key(file):
         config.update_from_flattened_dict({"model.encodr": "te"})
 
 
+CHANNELS = {"svdm": 64, "tvdm": 32, "mvdm": 16}
+ENCODER_CHANNELS = {"oe++": 64, "oe": 64, "ue": 64, "se": 32, "te": 16}
+
+
+@pytest.mark.parametrize("variant", ["mvdm-oe++", "mvdm-te", "mvdm-none", "tvdm-ue", "svdm-none"])
+def test_cifar10_variants_are_those_of_mnist_with_more_positions_colours_and_fourier_features(variant):
+    unet, encoder = variant.split("-")
+    # 3 colours and a sine and a cosine of each for n = 7, 8 in place of one grey value; 3 outputs with their biases
+    more = 9 * CHANNELS[unet] * (3 + 3 * 4 - 1) + 2 * (9 * CHANNELS[unet] + 1)
+    if encoder == "none":
+        expected = {"unet": WITHOUT[unet] + more}
+    else:
+        wider, w_dim = (WIDER_CODE[unet], 256) if encoder == "oe++" else (0, 128)
+        positions = 2 * 9 * ENCODER_CHANNELS[encoder] + (32**2 - 28**2) * 2 * w_dim
+        expected = {"unet": WITH_CODE[unet] + wider + more, "encoder": ENCODER_COUNTS[encoder] + positions}
+    assert counts(cifar10.get_config(variant), CIFAR10) == expected
+
+
+def test_cifar10_of_vdms_size_and_settings():
+    assert len(cifar10.VARIANTS) == 24
+    config = cifar10.get_config("vdm-none")
+    config.update_from_flattened_dict({"diffusion.schedule": "monotone", "model.unet.zero_init": True})
+    model = make_vae_vdm(config, CIFAR10)
+    assert model.image_shape == (32, 32, 3) and model.gamma_range == (-13.3, 5.0) and model.minimise_variance
+    assert (config.data.source, config.data.name, config.name) == ("tfds", "cifar10", "cifar10-vdm-none")
+    unet, train = config.model.unet, config.train
+    assert (unet.size, unet.fourier_min, unet.fourier_max, unet.num_heads) == ("original", 7, 8, 1)
+    assert (train.batch_size, train.learning_rate, train.b1, train.b2) == (128, 2e-4, 0.9, 0.99)
+    assert (train.weight_decay, train.ema_decay, config.model.dropout) == (0.01, 0.9999, 0.1)
+    assert cifar10.get_config().name == "cifar10-mvdm-te"
+
+
 def test_unknown_variants():
     with pytest.raises(UserError, match=r"variant='mvdm-ooe'; expected one of .*did you mean 'mvdm-oe'\?"):
         mnist.get_config("mvdm-ooe")
+    with pytest.raises(UserError, match=r"did you mean 'vdm-none'\?"):
+        cifar10.get_config("vdm-nome")
     with pytest.raises(UserError, match=r"did you mean 'free_bits'\?"):
         digits.get_config("freebits")
     with pytest.raises(ValueError, match="variant='target'"):

@@ -3,6 +3,8 @@
 import pytest
 
 from configs.base import get_config as base_config
+from configs.cifar10 import VARIANTS as CIFAR10
+from configs.cifar10 import get_config as cifar10_config
 from configs.digits import VARIANTS as DIGITS
 from configs.digits import get_config as digits_config
 from configs.mnist import VARIANTS as MNIST
@@ -35,7 +37,12 @@ def test_every_number_of_the_base_config_is_looked_at():
 
 
 def test_the_configs_themselves_pass():
-    for config in [base_config(), *map(digits_config, DIGITS), *map(mnist_config, MNIST)]:
+    for config in [
+        base_config(),
+        *map(digits_config, DIGITS),
+        *map(mnist_config, MNIST),
+        *map(cifar10_config, CIFAR10),
+    ]:
         check_settings(config)
 
 
@@ -48,6 +55,7 @@ def test_the_configs_themselves_pass():
         ("train.seed", -1, "expected a seed"),
         ("train.learning_rate", float("nan"), "config.train.learning_rate=nan; expected a number above 0"),
         ("rate.beta", float("inf"), "expected a number not below 0"),
+        ("data.max_gib", 0.0, "config.data.max_gib=0.0; expected a number above 0"),
         ("model.dropout", 1.0, "expected a number from 0 to below 1"),
         ("diffusion.gamma_max", float("inf"), "expected a finite number"),
         ("sample.sampler", "dim", "did you mean 'ddim'"),

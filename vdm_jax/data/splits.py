@@ -1,4 +1,4 @@
-"""From a source's own splits to a data set: the checks, the fixed order and the validation set that all of them share."""
+"""From the splits of a file or folder to a data set: checks, a fixed order, and a validation set where it has none."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -50,14 +50,13 @@ def build(config: ConfigDict, data: ImageData | None = None) -> Experiment:
 
 def load(config: ConfigDict) -> ImageData:
     """The data set of `config.data`."""
-    if config.source != "npz":
-        return load_data(config.source, downsample=config.downsample)
+    place = {} if config.source == "digits" else {"name": config.name, "data_dir": config.dir or None}
     return load_data(
         config.source,
-        name=config.name,
-        data_dir=config.dir or None,
+        **place,
         validation_size=config.validation_size,
         num_levels=config.num_levels,
+        max_gib=config.max_gib,
         downsample=config.downsample,
     )
 

@@ -42,7 +42,7 @@ NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
     (
         "a number above 0",
         lambda value: 0 < value < math.inf,
-        "rate.target_nats rate.high_noise_weight train.learning_rate train.clip",
+        "data.max_gib rate.target_nats rate.high_noise_weight train.learning_rate train.clip",
     ),
     (
         "a number not below 0",

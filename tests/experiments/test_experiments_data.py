@@ -1,0 +1,40 @@
+"""`config.data` reaches the data source, every setting of it, and a setting without effect is refused."""
+
+import numpy as np
+import pytest
+
+from configs.base import get_config
+from vdm_jax.base.errors import UserError
+from vdm_jax.experiments.build import load
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Of an npz file of 60 images with 16 grey levels."""
+    images = np.random.default_rng(0).integers(0, 16, (80, 4, 4), np.uint8)
+    np.savez(tmp_path / "mine.npz", x_train=images[:60], x_test=images[60:])
+    config = get_config().data
+    config.update({"name": "mine", "dir": str(tmp_path)})
+    return config
+
+
+def test_npz(config):
+    config.update({"validation_size": 7, "num_levels": 16, "downsample": 2})
+    data = load(config)
+    assert (len(data.train), len(data.validation), len(data.test)) == (53, 7, 20)
+    assert data.num_levels == 16 and data.image_shape == (2, 2, 1)
+
+
+@pytest.mark.parametrize(
+    "settings, sentence",
+    [
+        ({"source": "npz", "max_gib": 2.0}, "max_gib=2.0: the data source 'npz' has no such choice"),
+        ({"source": "digits", "validation_size": 7}, "validation_size=7: the data source 'digits' has no such choice"),
+        ({"source": "tfd"}, "data source='tfd'; expected one of .*did you mean 'tfds'"),
+        ({"source": "tfds", "max_gib": 2.0}, "no TFDS build of 'mine' in the folder '.*' .*: it holds no builds"),
+    ],
+)
+def test_mistakes(config, tmp_path, settings, sentence):
+    config.update(settings)
+    with pytest.raises(UserError, match=sentence):
+        load(config)
