@@ -66,7 +66,7 @@ def draw(experiment: Experiment, params: PyTree, folder: pathlib.Path) -> None:
 
     shown = data.test.levels[: config.num_images]
     save_grid("real", shown)
-    from_prior = prior_codes(model, weights.params, named_key(key, "prior_codes"), config.num_images)
+    from_prior = prior_codes(model, params, named_key(key, "prior_codes"), config.num_images)
     save_grid("prior", make("prior", from_prior))
     if model.encoder is None:
         return
