@@ -86,6 +86,9 @@ def run_member(
                 command, log, lock=lock, stop_requested=stop_requested, show=lambda line: show_line(f"{place}: {line}")
             )
             jobs = left(member)
+    except KeyboardInterrupt:
+        show_line("")
+        raise
     except Busy as error:
         return Outcome("elsewhere", str(error))
     except UserError as error:
