@@ -156,6 +156,7 @@ def test_settings_newer_than_a_workdirs_config_keep_their_default(tmp_path):
     assert parse(f"--workdir={workdir}", "--config.evaluate.passes=2").config.evaluate.passes == 2
 
 
+NUM_STEPS = digits.get_config().train.num_steps
 FOREIGN = r"config\.json is no config of this program: "
 
 
@@ -163,7 +164,7 @@ FOREIGN = r"config\.json is no config of this program: "
     ("change", "sentence"),
     [
         ({"data": 3}, FOREIGN + "data is 3; expected a section"),
-        ({"train": {"num_steps": "x"}}, FOREIGN + "train.num_steps is 'x'; expected a value like 2400"),
+        ({"train": {"num_steps": "x"}}, FOREIGN + rf"train.num_steps is 'x'; expected a value like {NUM_STEPS}"),
         ({"train": {"num_steps": True}}, FOREIGN + "train.num_steps is True"),
         ({"train": {"num_steps": {"a": 1}}}, FOREIGN + "train.num_steps is "),
         ({"model": {"w_dim": "x"}}, FOREIGN + "model.w_dim is 'x'"),
