@@ -70,7 +70,8 @@ def import_tfds() -> ModuleType:
         import tensorflow_datasets
         from array_record.python import array_record_data_source  # noqa: F401
     except ImportError as error:
-        raise UserError(f"the data source 'tfds' needs {error.name}: python -m pip install 'vdm-jax[tfds]'") from error
+        missing = f"the data source 'tfds' needs packages that are not here ({error.name})"
+        raise UserError(f"{missing}: python -m pip install 'vdm-jax[tfds]'") from error
     return tensorflow_datasets
 
 
@@ -160,7 +161,7 @@ def check_memory(path: Path, num_bytes: int, max_gib: float) -> None:
     """No more bytes than were agreed to."""
     if num_bytes > max_gib * 2**30:
         raise UserError(
-            f"{path} takes {num_bytes / 2**30:.1f} GiB as uint8, more than max_gib={max_gib:g}: data sets are held "
+            f"{path} takes {num_bytes / 2**30:.3g} GiB as uint8, more than max_gib={max_gib:g}: data sets are held "
             "whole in memory and on the device, not streamed; set data.max_gib higher if yours have the room"
         )
 
