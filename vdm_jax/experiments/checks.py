@@ -24,7 +24,7 @@ NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
         "at least 1",
         lambda value: value >= 1,
         "data.validation_size data.downsample model.unet.channels model.unet.num_blocks model.unet.num_heads "
-        "diffusion.num_steps rate.warmup_steps rate.cycle_steps rate.prior_blocks rate.prior_steps "
+        "diffusion.num_steps rate.warmup_steps rate.cycle_steps rate.prior_width rate.prior_blocks rate.prior_steps "
         "train.num_steps train.batch_size train.accumulate train.steps_per_call "
         "train.log_every train.eval_every train.checkpoint_every train.keep_latest train.eval_passes "
         "train.max_skipped_in_a_row evaluate.passes evaluate.batch_size evaluate.curve_images evaluate.curve_passes "
