@@ -1,0 +1,78 @@
+"""The correlation with all templates is the posterior over all images, written out."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vdm_jax.data.sprite_posterior import make_sprite_posterior
+from vdm_jax.data.sprites import SpriteGrid, orientation_vectors
+from vdm_jax.diffusion.gaussian import noised
+from vdm_jax.diffusion.optimal import matrix_posterior, score
+
+GRID = SpriteGrid("tiny", 16, 4, (0.7, 1.0), (0.0, 0.5), (0, 3, 6), ("square", "heart"))
+POSTERIOR = make_sprite_posterior(GRID)
+IMAGES = GRID.render(jnp.arange(len(GRID)))
+FACTORS = GRID.factors(np.arange(len(GRID)))
+
+
+def queries(key, gamma, num=6):
+    index = jax.random.randint(jax.random.fold_in(key, 0), (num,), 0, len(GRID))
+    x = IMAGES[index]
+    return index, noised(x, jax.random.normal(jax.random.fold_in(key, 1), x.shape), jnp.float32(gamma))
+
+
+def one_hot(classes):
+    return jnp.eye(classes.max() + 1)[classes]
+
+
+@pytest.mark.parametrize("gamma", [-5.0, 1.0, 3.0])
+def test_classes_mean_and_draws_are_those_of_the_matrix_of_all_images(key, gamma):
+    _, z = queries(key, gamma)
+    flat, rows = z.reshape(len(z), -1), IMAGES.reshape(len(GRID), -1)
+
+    def expected(values):
+        return matrix_posterior(rows, flat, jnp.float32(gamma), values, chunk=20)
+
+    found = POSTERIOR.classes(z, jnp.float32(gamma))
+    classes = FACTORS | {"orientation": FACTORS["shape"] * 2 + FACTORS["orientation"]}
+    for name, p in found.items():
+        np.testing.assert_allclose(p, expected(one_hot(classes[name])), atol=2e-5, err_msg=name)
+    mean = POSTERIOR.mean(z, jnp.float32(gamma))
+    np.testing.assert_allclose(mean.reshape(len(z), -1), expected(rows), atol=1e-4)
+    draws = jax.vmap(lambda key: POSTERIOR.draw(key, z, jnp.float32(gamma)))(jax.random.split(key, 2000))
+    np.testing.assert_allclose(draws.mean(0), mean, atol=0.1)
+
+
+def test_without_noise_all_is_known_and_with_nothing_else_nothing(key):
+    index, z = queries(key, -12.0)
+    for name, p in POSTERIOR.classes(z, jnp.float32(-12.0)).items():
+        scores = score(POSTERIOR.features[name], p)
+        np.testing.assert_allclose(scores.accuracy, 1, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(scores.mmse, 0, atol=1e-6)
+    truth = GRID.factors(index)["x"]
+    np.testing.assert_array_equal(POSTERIOR.classes(z, jnp.float32(-12.0))["x"].argmax(1), truth)
+    _, noise = queries(key, 20.0)
+    for name, p in POSTERIOR.classes(noise, jnp.float32(20.0)).items():
+        feature = POSTERIOR.features[name]
+        np.testing.assert_allclose(p, np.broadcast_to(feature.prior, p.shape), atol=5e-3)
+        if feature.values is not None:
+            np.testing.assert_allclose(score(feature, p).mmse, feature.variance, rtol=2e-2)
+
+
+def test_the_accuracy_is_what_the_best_guess_gets_right(key):
+    """The mean of max p and the share of right guesses agree: p is a probability, not only a ranking."""
+    index, z = queries(key, 2.0, 4000)
+    p = POSTERIOR.classes(z, jnp.float32(2.0))["shape"]
+    right = np.asarray(p.argmax(1)) == GRID.factors(index)["shape"]
+    expected = score(POSTERIOR.features["shape"], p).accuracy
+    assert 0.6 < right.mean() < 0.95
+    np.testing.assert_allclose(right.mean(), expected.mean(), atol=4 * 0.5 / np.sqrt(4000))
+
+
+def test_angles_that_look_the_same_are_the_same():
+    vectors = orientation_vectors(
+        SpriteGrid("turns", 16, 4, (1.0,), (0.1, 0.1 + np.pi / 2), (0,), ("square", "ellipse"))
+    )
+    np.testing.assert_allclose(vectors[0, 0], vectors[0, 1], atol=1e-6)
+    assert abs(vectors[1, 0] - vectors[1, 1]).max() > 0.5

@@ -1,0 +1,83 @@
+"""The exact posterior: the two-Gaussian table, transforms against loops, and the exact model's own consistency."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vdm_jax.diffusion.gaussian import alpha_sigma, noised
+from vdm_jax.diffusion.optimal import Feature, matrix_posterior, sample_exactly, score
+from vdm_jax.diffusion.schedules import make_schedule
+
+# r, accuracy, retention, information in nats (two deltas ±m, r = SNR m²)
+TABLE = [
+    (0.1, 0.624085, 0.545670, 0.047649),
+    (0.5, 0.760250, 0.675057, 0.201345),
+    (1.0, 0.841345, 0.775200, 0.336831),
+    (2.0, 0.921350, 0.884491, 0.500072),
+    (4.0, 0.977250, 0.965701, 0.632720),
+]
+TWO = Feature(np.array([0.5, 0.5]), np.array([[-1.0], [1.0]]))
+
+
+@pytest.mark.parametrize(("r", "accuracy", "retention", "information"), TABLE)
+def test_two_deltas(r, accuracy, retention, information):
+    """E over z by a fine trapezoid; ±m, m = 1, at the gamma where SNR = r."""
+    gamma = -jnp.log(jnp.float32(r))
+    alpha, sigma = (float(a) for a in alpha_sigma(gamma))
+    z = np.linspace(-alpha - 9 * sigma, alpha + 9 * sigma, 4001)
+    density = sum(np.exp(-((z - s * alpha) ** 2) / (2 * sigma**2)) for s in (-1, 1)) / (2 * np.sqrt(2 * np.pi) * sigma)
+    x = jnp.array([[-1.0], [1.0]])
+    p = matrix_posterior(x, jnp.asarray(z, jnp.float32)[:, None], gamma, jnp.eye(2), chunk=1)
+    scores = [float(np.trapezoid(np.asarray(values, np.float64) * density, z)) for values in score(TWO, p)]
+    found = [scores[0], scores[1], np.log(2) - scores[2]]
+    np.testing.assert_allclose(found, [accuracy, retention, information], atol=1e-5)
+    np.testing.assert_allclose(scores[1], 1 - scores[3] / 2, atol=1e-5)  # R = 1 - mmse_c/2
+    assert TWO.entropy == pytest.approx(np.log(2)) and TWO.variance == pytest.approx(1)
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 7, 50])
+@pytest.mark.parametrize("gamma", [-9.0, 0.5, 6.0])
+def test_streaming_is_the_softmax_over_all(key, chunk, gamma):
+    x, z, values = (
+        jax.random.normal(jax.random.fold_in(key, i), shape) for i, shape in enumerate([(7, 5), (4, 5), (7, 2)])
+    )
+    alpha, sigma = alpha_sigma(jnp.float32(gamma))
+    distances = jnp.sum((z[:, None] - alpha * x[None]) ** 2, axis=2)
+    expected = jax.nn.softmax(-distances / (2 * sigma**2), axis=1) @ values
+    found = matrix_posterior(x, z, jnp.float32(gamma), values, chunk)
+    np.testing.assert_allclose(found, expected, rtol=2e-4, atol=1e-5)
+
+
+def test_scores_by_hand():
+    feature = Feature(np.array([0.25, 0.25, 0.5]), np.array([[0.0], [1.0], [3.0]]))
+    found = score(feature, jnp.array([[0.2, 0.3, 0.5], [0.0, 1.0, 0.0]]))
+    np.testing.assert_allclose(found.accuracy, [0.5, 1.0])
+    np.testing.assert_allclose(found.retention, [0.04 + 0.09 + 0.25, 1.0], rtol=1e-6)
+    np.testing.assert_allclose(found.entropy, [-(np.log([0.2, 0.3, 0.5]) @ [0.2, 0.3, 0.5]), 0.0], rtol=1e-6)
+    np.testing.assert_allclose(found.mmse, [0.3 + 4.5 - 1.8**2, 0.0], rtol=1e-5)
+    assert feature.entropy == pytest.approx(1.5 * np.log(2)) and feature.variance == pytest.approx(0.25 + 4.5 - 1.75**2)
+
+
+def test_the_exact_model_draws_the_noising_process_backwards_on_a_coarse_grid(key):
+    """Three steps from noise: x has the data's weights and each z_t the marginal of q."""
+    schedule = make_schedule("linear", gamma_min=-6.0, gamma_max=4.0)
+    points = jnp.array([[-1.5], [0.2], [0.2], [1.0]])
+
+    def draw(key, z, gamma):
+        alpha, sigma = alpha_sigma(gamma)
+        logits = -((z - alpha * points[:, 0][None]) ** 2) / (2 * sigma**2)
+        return points[jax.random.categorical(key, logits, axis=1)]
+
+    times = jnp.array([1.0, 0.6, 0.3, 0.0])
+    x = points[jax.random.randint(jax.random.fold_in(key, 1), (20_000,), 0, 4)]
+    gamma_1 = schedule.gamma(jnp.float32(1))
+    z_1 = noised(x, jax.random.normal(jax.random.fold_in(key, 2), x.shape), gamma_1)
+    last, path = sample_exactly(key, draw, schedule, z_1, times)
+    np.testing.assert_array_equal(path[-1], last)
+    for z_t, gamma_t in zip(path, schedule.gamma(times), strict=True):
+        fresh = noised(x, jax.random.normal(jax.random.fold_in(key, 3), x.shape), gamma_t)
+        found, expected = ([(z < at).mean() for at in np.linspace(-2, 2, 12)] for z in (z_t, fresh))
+        np.testing.assert_allclose(found, expected, atol=0.015)
+    found = [(abs(last - p) < 0.3).mean() for p in (-1.5, 0.2, 1.0)]
+    np.testing.assert_allclose(found, [0.25, 0.5, 0.25], atol=0.015)

@@ -1,0 +1,87 @@
+"""p(sprite | z_t) over a whole grid of sprites: one correlation of z_t with every template at every place.
+
+Pixels are ±1, so all images have the same norm and -||z - alpha x||²/(2 sigma²) is alpha (x·z)/sigma² up to a constant;
+x·z is twice the sum of z under the sprite, less the sum of all of z. The windows of z at all places times all templates
+are one matrix product: exact for all images of the grid at the cost of some of them.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from vdm_jax.base.keys import named_key
+from vdm_jax.data.sprites import SpriteGrid, feature_values, orientation_vectors
+from vdm_jax.diffusion.gaussian import alpha_sigma
+from vdm_jax.diffusion.optimal import Feature, inverse_variance
+
+Images = Float[Array, "q h w 1"]
+
+
+class SpritePosterior(NamedTuple):
+    """`features`: what there is to know, every image as likely as every other. `classes(z, gamma)`: p(c | z_t) of each,
+    [Q, C]; `draw(key, z, gamma)`: x ~ p(x | z_t); `mean(z, gamma)`: E[x | z_t], the optimal denoiser."""
+
+    features: dict[str, Feature]
+    classes: Callable[[Images, Float[Array, ""]], dict[str, Float[Array, "q c"]]]
+    draw: Callable[[Key[Array, ""], Images, Float[Array, ""]], Images]
+    mean: Callable[[Images, Float[Array, ""]], Images]
+
+
+def sprite_features(grid: SpriteGrid) -> dict[str, Feature]:
+    """Shape to tell apart; scale, x and y to regress; the angle, whose class is shape and orientation together."""
+    scalars = {
+        name: Feature(_even(len(feature_values(grid, name))), feature_values(grid, name)[:, None])
+        for name in ("scale", "x", "y")
+    }
+    angles = orientation_vectors(grid).reshape(-1, 2)
+    return {"shape": Feature(_even(len(grid.shapes))), "orientation": Feature(_even(len(angles)), angles)} | scalars
+
+
+def _even(num: int) -> np.ndarray:
+    return np.full(num, 1 / num)
+
+
+def make_sprite_posterior(grid: SpriteGrid) -> SpritePosterior:
+    """The exact posterior of every image of `grid`, prior uniform; q queries take 4 q P² T bytes, P places a side."""
+    masks = jnp.asarray(grid.templates.reshape(grid.num_templates, -1), jnp.float32)
+    places = np.asarray(grid.offsets)
+    shapes, scales, turns, num_places = (*grid.sizes[:3], len(places))
+    ticks = places[:, None] + np.arange(grid.window)  # [P, w]: the pixels under a window
+
+    def log_weights(z: Images, gamma: Float[Array, ""]) -> Float[Array, "q t x y"]:
+        windows = z[..., 0][:, ticks[:, None, :, None], ticks[None, :, None, :]]  # [Q, y, x, w, w]
+        under = jnp.einsum("qyxp,tp->qtxy", windows.reshape(*windows.shape[:3], -1), masks)
+        return 2 * alpha_sigma(gamma)[0] * inverse_variance(gamma) * under
+
+    def weights(z, gamma):
+        logits = log_weights(z, gamma).reshape(z.shape[0], -1)
+        return jax.nn.softmax(logits, axis=1).reshape(z.shape[0], shapes, scales, turns, num_places, num_places)
+
+    def classes(z: Images, gamma: Float[Array, ""]) -> dict[str, Float[Array, "q c"]]:
+        p = weights(z, gamma)
+        kinds = p.sum((4, 5))
+        places = p.sum((1, 2, 3))
+        return {
+            "shape": kinds.sum((2, 3)),
+            "orientation": kinds.sum(2).reshape(z.shape[0], -1),
+            "scale": kinds.sum((1, 3)),
+            "x": places.sum(2),
+            "y": places.sum(1),
+        }
+
+    def draw(key: Key[Array, ""], z: Images, gamma: Float[Array, ""]) -> Images:
+        logits = log_weights(z, gamma).reshape(z.shape[0], -1)
+        return grid.render(jax.random.categorical(named_key(key, "sprite"), logits, axis=1))
+
+    def mean(z: Images, gamma: Float[Array, ""]) -> Images:
+        p = weights(z, gamma).reshape(z.shape[0], -1, num_places, num_places)
+        under = jnp.einsum("qtxy,tp->qyxp", p, masks)
+        under = under.reshape(z.shape[0], num_places, num_places, grid.window, grid.window)
+        covered = jnp.zeros(z.shape[:3]).at[:, ticks[:, None, :, None], ticks[None, :, None, :]].add(under)
+        return 2 * covered[..., None] - 1
+
+    return SpritePosterior(sprite_features(grid), classes, draw, mean)

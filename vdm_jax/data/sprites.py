@@ -1,0 +1,175 @@
+"""Sprites: the generative factors of dSprites (Matthey et al. 2017), rendered on the device from factor indices.
+
+Every image is one of a few hundred templates (shape, scale, orientation) in a window, shifted by whole pixels: the data
+set is a table of templates and a table of shifts, and never in memory as images.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Integer
+
+from vdm_jax.base.errors import UserError, choose
+
+FACTORS = ("shape", "scale", "orientation", "x", "y")
+SAMPLES = 8  # a side of a pixel, of which half must be covered
+HEART_CENTRE, HEART_RADIUS = 0.25, 1.25  # the circle around (u² + v² - 1)³ <= u² v³
+
+Points = Float[np.ndarray, "*shape"]
+
+
+def in_square(u: Points, v: Points) -> Bool[np.ndarray, "*shape"]:
+    """Corners on the unit circle."""
+    return np.maximum(abs(u), abs(v)) <= math.sqrt(0.5)
+
+
+def in_ellipse(u: Points, v: Points) -> Bool[np.ndarray, "*shape"]:
+    """Half axes 1 and ½."""
+    return u**2 + (2 * v) ** 2 <= 1
+
+
+def in_heart(u: Points, v: Points) -> Bool[np.ndarray, "*shape"]:
+    """(u² + v² - 1)³ <= u² v³, its smallest enclosing circle made the unit circle."""
+    u, v = HEART_RADIUS * u, HEART_RADIUS * v + HEART_CENTRE
+    return (u**2 + v**2 - 1) ** 3 <= u**2 * v**3
+
+
+SHAPES = {"square": in_square, "ellipse": in_ellipse, "heart": in_heart}
+SYMMETRY = {"square": 4, "ellipse": 2, "heart": 1}  # turns by 2π/k leave the shape as it is
+
+
+@dataclass(frozen=True)
+class SpriteGrid:
+    """All combinations of the factors' values; an image's index counts them as digits, shape first and y last.
+
+    scales: radius of the circle around the shape, a part of `radius` pixels. orientations: radians, counterclockwise.
+    offsets: left and top edge of the window, pixels; the same for x and y.
+    """
+
+    name: str
+    side: int  # of the image
+    radius: int  # pixels, of scale 1; the window's side is 2 radius + 1
+    scales: tuple[float, ...]
+    orientations: tuple[float, ...]
+    offsets: tuple[int, ...]
+    shapes: tuple[str, ...] = tuple(SHAPES)
+
+    @property
+    def window(self) -> int:
+        """Side of the window that a template fills."""
+        return 2 * self.radius + 1
+
+    @property
+    def sizes(self) -> tuple[int, int, int, int, int]:
+        """How many values each factor has."""
+        return (len(self.shapes), len(self.scales), len(self.orientations), len(self.offsets), len(self.offsets))
+
+    def __len__(self) -> int:
+        return math.prod(self.sizes)
+
+    @property
+    def num_templates(self) -> int:
+        return math.prod(self.sizes[:3])
+
+    @cached_property
+    def templates(self) -> Bool[np.ndarray, "t w w"]:
+        """One window for each shape, scale and orientation, in that order."""
+        combinations = [(s, r, o) for s in self.shapes for r in self.scales for o in self.orientations]
+        return np.stack(
+            [template(shape, scale * self.radius, turn, self.radius) for shape, scale, turn in combinations]
+        )
+
+    def factors(self, index: Integer[Array | np.ndarray, "*n"]) -> dict[str, Int[np.ndarray, "*n"]]:
+        """The index of each factor's value, by name."""
+        return dict(zip(FACTORS, np.unravel_index(np.asarray(index), self.sizes), strict=True))
+
+    def index(self, factors: dict[str, Integer[np.ndarray, "*n"]]) -> Int[np.ndarray, "*n"]:
+        """The image with these factor indices."""
+        return np.ravel_multi_index(tuple(factors[name] for name in FACTORS), self.sizes)
+
+    def render(self, index: Integer[Array, " b"]) -> Float[Array, "b height width 1"]:
+        """Images of ±1, rendered where `index` is; compiled with what calls it."""
+        return _render(jnp.asarray(self.templates), jnp.asarray(self.offsets), index, side=self.side, sizes=self.sizes)
+
+    def splits(self, seed: int = 0) -> dict[str, Int[np.ndarray, " n"]]:
+        """Indices of train, validation and test, 80/10/10, shuffled the same way in every run."""
+        order = np.random.RandomState(seed).permutation(len(self)).astype(np.int32)
+        train, validation = int(0.8 * len(order)), int(0.9 * len(order))
+        return {"train": order[:train], "validation": order[train:validation], "test": order[validation:]}
+
+
+def template(shape: str, radius: float, orientation: float, half_side: int) -> Bool[np.ndarray, "w w"]:
+    """The pixels of which the shape covers half at least: its centre in the middle of the window, y upwards."""
+    inside = choose("shape", shape, SHAPES)
+    ticks = (np.arange((2 * half_side + 1) * SAMPLES) + 0.5) / SAMPLES - half_side - 0.5
+    x, y = np.meshgrid(ticks, -ticks)
+    cos, sin = math.cos(orientation), math.sin(orientation)
+    covered = inside((cos * x + sin * y) / radius, (cos * y - sin * x) / radius)
+    return covered.reshape(2 * half_side + 1, SAMPLES, -1, SAMPLES).mean((1, 3)) >= 0.5
+
+
+@partial(jax.jit, static_argnames=("side", "sizes"))
+def _render(
+    templates: Bool[Array, "t w w"],
+    offsets: Int[Array, " p"],
+    index: Integer[Array, " b"],
+    *,
+    side: int,
+    sizes: tuple[int, ...],
+) -> Float[Array, "b height width 1"]:
+    kind, x, y = jnp.unravel_index(index, (math.prod(sizes[:3]), *sizes[3:]))
+    window = templates.shape[-1]
+
+    def within(offset):  # where each row or column of the image lies in the window
+        place = jnp.arange(side)[None, :] - offsets[offset][:, None]
+        return jnp.clip(place, 0, window - 1), (place >= 0) & (place < window)
+
+    (rows, in_rows), (columns, in_columns) = within(y), within(x)
+    on = templates[kind[:, None, None], rows[:, :, None], columns[:, None, :]]
+    on = on & in_rows[:, :, None] & in_columns[:, None, :]
+    return jnp.where(on, 1.0, -1.0)[..., None]
+
+
+def _turns(num: int) -> tuple[float, ...]:
+    """dSprites' orientations: 0 and 2π are both there."""
+    return tuple(np.linspace(0, 2 * np.pi, num).tolist())
+
+
+def _distinct_turns(num: int) -> tuple[float, ...]:
+    """Evenly spaced in [0, π/2), so that no symmetry makes two of them the same."""
+    return tuple((np.arange(num) * np.pi / 2 / num).tolist())
+
+
+# Only "full" has equal images: an angle of 2π is one of 0, and small shapes turn by less than a pixel.
+GRIDS = {
+    grid.name: grid
+    for grid in (
+        SpriteGrid("full", 64, 15, tuple(np.linspace(0.5, 1, 6).tolist()), _turns(40), tuple(range(1, 33))),
+        SpriteGrid("distinct", 64, 15, (0.6, 0.8, 1.0), _distinct_turns(8), tuple(range(1, 33))),
+        SpriteGrid("small", 32, 7, (0.6, 0.8, 1.0), _distinct_turns(4), tuple(range(1, 17))),
+    )
+}
+
+
+def load_sprites(name: str) -> SpriteGrid:
+    """The grid called `name`, one of `GRIDS`."""
+    return choose("sprite grid", name, GRIDS)
+
+
+def feature_values(grid: SpriteGrid, factor: str) -> Float[np.ndarray, " c"]:
+    """What a probe regresses: scale as it is, x and y as 0 … 1. Raises UserError for a factor that is no scalar."""
+    if factor == "scale":
+        return np.asarray(grid.scales, np.float32)
+    if factor in ("x", "y"):
+        return np.linspace(0, 1, len(grid.offsets), dtype=np.float32)
+    raise UserError(f"factor={factor!r} is no scalar; expected scale, x or y")
+
+
+def orientation_vectors(grid: SpriteGrid) -> Float[np.ndarray, "s o 2"]:
+    """(cos kθ, sin kθ) for each shape and orientation, k the shape's symmetry: equal for turns that look the same."""
+    turns = np.array([SYMMETRY[shape] for shape in grid.shapes])[:, None] * np.asarray(grid.orientations)[None, :]
+    return np.stack([np.cos(turns), np.sin(turns)], axis=-1).astype(np.float32)

@@ -1,0 +1,133 @@
+"""The exact posterior over a finite data set, and what follows from it: best probes, retention, denoiser, sampler.
+
+p(x_i | z_t) is a softmax over the data of -||z_t - alpha_t x_i||²/(2 sigma_t²). Nothing here is trained: a class's
+exact posterior gives the accuracy that no probe can exceed, the chance that noising and sampling back keeps the class,
+and the information that is left. The owner of the data gives the posterior; `matrix_posterior` does it for any array.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from vdm_jax.base.keys import named_key
+from vdm_jax.diffusion.gaussian import alpha_sigma, posterior_mean, posterior_variance
+from vdm_jax.diffusion.schedules import Schedule
+
+Queries = Float[Array, "q ..."]
+Probabilities = Float[Array, "q c"]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """What a probe is asked for: one of C classes, each with its share of the data and perhaps with a value.
+
+    prior: [C], sums to 1. values: [C, K], what is regressed: K = 1 for a scalar, (cos kθ, sin kθ) for an angle; None
+    for a class that is only told apart.
+    """
+
+    prior: Float[np.ndarray, " c"]
+    values: Float[np.ndarray, "c k"] | None = None
+
+    @property
+    def entropy(self) -> float:
+        """Of the class, nats: what is there to know."""
+        p = self.prior[self.prior > 0]
+        return float(-(p * np.log(p)).sum())
+
+    @property
+    def variance(self) -> float:
+        """Of the value, summed over its components: the error of who knows nothing."""
+        mean = self.prior @ self.values
+        return float(self.prior @ (self.values**2).sum(1) - (mean**2).sum())
+
+
+class Scores(NamedTuple):
+    """Of each query, [Q]; their means are the exact curves. Without values `mmse` is zero."""
+
+    accuracy: Float[Array, " q"]  # max_c p(c|z): of the best probe
+    retention: Float[Array, " q"]  # Σ_c p(c|z)²: noised to t and sampled back, the class is the same
+    entropy: Float[Array, " q"]  # H(c|z), nats; the information is the feature's entropy less its mean
+    mmse: Float[Array, " q"]  # E||v - E[v|z]||² given z, summed over components
+
+
+def score(feature: Feature, probabilities: Probabilities) -> Scores:
+    """What the exact class posterior p(c | z_t) of each query says of the best probe there (SCIENCE: A, R, MMSE, I)."""
+    p = probabilities
+    entropy = -jnp.sum(jnp.where(p > 0, p * jnp.log(jnp.where(p > 0, p, 1.0)), 0.0), axis=1)
+    mmse = jnp.zeros(p.shape[0])
+    if feature.values is not None:
+        values = jnp.asarray(feature.values)
+        mean = p @ values
+        mmse = jnp.maximum(p @ jnp.sum(values**2, axis=1) - jnp.sum(mean**2, axis=1), 0.0)
+    return Scores(p.max(axis=1), jnp.sum(p**2, axis=1), entropy, mmse)
+
+
+def matrix_posterior(
+    x: Float[Array, "n d"], z: Float[Array, "q d"], gamma: Float[Array, ""], values: Float[Array, "n k"], chunk: int
+) -> Float[Array, "q k"]:
+    """E[values_i | z_t] over the rows x_i, streamed in chunks of rows with a running log-sum-exp: [N, Q] is never held.
+
+    One-hot values give class probabilities, the rows themselves the optimal denoiser E[x | z_t].
+    """
+    num_chunks = -(-x.shape[0] // chunk)
+    pad = num_chunks * chunk - x.shape[0]
+    alpha, _ = alpha_sigma(gamma)
+    rows = jnp.pad(x, ((0, pad), (0, 0))).reshape(num_chunks, chunk, -1)
+    held = jnp.pad(values, ((0, pad), (0, 0))).reshape(num_chunks, chunk, -1)
+    real = (jnp.arange(num_chunks * chunk) < x.shape[0]).reshape(num_chunks, chunk)
+
+    def add(carry, part):
+        top, total, sums = carry
+        rows, held, real = part
+        logits = (alpha * z @ rows.T - 0.5 * alpha**2 * jnp.sum(rows**2, axis=1)[None]) * inverse_variance(gamma)
+        logits = jnp.where(real[None], logits, -jnp.inf)
+        new_top = jnp.maximum(top, logits.max(axis=1))
+        weights = jnp.exp(logits - new_top[:, None])
+        shrink = jnp.exp(top - new_top)
+        return (new_top, shrink * total + weights.sum(axis=1), shrink[:, None] * sums + weights @ held), None
+
+    start = (jnp.full(z.shape[0], -jnp.inf), jnp.zeros(z.shape[0]), jnp.zeros((z.shape[0], values.shape[1])))
+    (_, total, sums), _ = jax.lax.scan(add, start, (rows, held, real))
+    return sums / total[:, None]
+
+
+def inverse_variance(gamma: Float[Array, ""]) -> Float[Array, ""]:
+    """1/sigma_t² = 1 + exp(-gamma)."""
+    return 1 + jnp.exp(-gamma)
+
+
+Draw = Callable[[Key[Array, ""], Queries, Float[Array, ""]], Queries]
+"""`draw(key, z_t, gamma_t) -> x ~ p(x | z_t)`"""
+
+
+def sample_exactly(
+    key: Key[Array, ""],
+    draw: Draw,
+    schedule: Schedule,
+    z: Queries,
+    times: Float[Array, " n"],
+) -> tuple[Queries, Float[Array, "n q ..."]]:
+    """The exact diffusion model on any grid of times: x_i ~ p(· | z_t), then z_s ~ q(z_s | z_t, x_i), over and over.
+
+    The z of a run have the joint distribution of the noising process however coarse the grid is (SCIENCE 4), unlike
+    ancestral sampling with E[x | z_t], which needs small steps. -> z at times[-1] and the z at every time.
+    """
+    gammas = schedule.gamma(times)
+    key = named_key(key, "exact")
+
+    def step(z_t, inputs):
+        i, gamma_t, gamma_s = inputs
+        at = jax.random.fold_in(key, i)
+        x = draw(named_key(at, "x"), z_t, gamma_t)
+        deviation = jnp.sqrt(posterior_variance(gamma_s, gamma_t))
+        z_s = posterior_mean(z_t, x, gamma_s, gamma_t)
+        z_s = z_s + deviation * jax.random.normal(named_key(at, "noise"), z_t.shape)
+        return z_s, z_s
+
+    last, path = jax.lax.scan(step, z, (jnp.arange(times.size - 1), gammas[:-1], gammas[1:]))
+    return last, jnp.concatenate([z[None], path])
