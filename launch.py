@@ -13,6 +13,8 @@ HELP = f"""{__doc__}
   --config.KEY=VALUE           any setting of configs/base.py, such as --config.train.num_steps=1000
   --workdir=DIR                default results/runs/NAME
   --jobs=A,B                   any of train, evaluate, sample, report; default all four
+  --stop_after=SECONDS         of training: it is saved and stops, and the same command goes on
+  --archive=DIR                bring the run from files of limited size in DIR, and pack it there after its training
   --sweep[=PATTERN]            every run that the config file's get_sweep() lists, or those whose name matches,
                                one after the other in DIR/NAME; what is done is left as it is
   --dry_run                    with --sweep: print a command for each, and what is left of it, and run nothing
@@ -39,7 +41,7 @@ def main(argv: list[str]) -> int:
         if arguments.sweep:
             sweep.run(arguments, default_config, [sys.executable, argv[0]])
         else:
-            jobs.run(arguments.config, arguments.workdir, arguments.jobs)
+            jobs.run(arguments.config, arguments.workdir, arguments.jobs, arguments.stop_after, arguments.archive)
     except UserError as error:
         print(f"launch.py: {error}", file=sys.stderr)
         return 2

@@ -189,3 +189,12 @@ def test_a_workdirs_config_that_is_none(tmp_path, text, sentence):
     with pytest.raises(UserError, match=sentence) as caught:
         parse(f"--workdir={tmp_path}")
     assert str(tmp_path / "config.json") in str(caught.value)
+
+
+def test_pieces_of_a_run():
+    found = parse("--stop_after=480", "--archive=kept")
+    assert (found.stop_after, found.archive) == (480.0, pathlib.Path("kept"))
+    assert (parse().stop_after, parse().archive) == (None, None)
+    for mistake, told in ((("--stop_after=0",), "above 0"), (("--sweep", "--archive=kept"), "not for a sweep")):
+        with pytest.raises(UserError, match=told):
+            parse(*mistake)

@@ -236,3 +236,19 @@ def test_mnist(tmp_path):
     assert 0 < values["reconstruction_bpd"] < 0.02  # 0.01 at interior pixel values, whatever the network
     assert 0 < values["linear_probe_accuracy_raw_pixels"] <= 1
     assert values["active_units"] <= 128
+
+
+# ---- pieces ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_in_pieces_on_two_machines_ends_as_if_on_one(whole, tmp_path):
+    """Only the archive is carried; the first piece ends when its time is up, at once."""
+    archive = f"--archive={tmp_path / 'archive'}"
+    one, two = (tmp_path / name for name in ("one", "two"))
+    assert launch.main(["launch.py", *arguments(one, jobs="train"), archive, "--stop_after=0.001"]) == 0
+    (saved,) = saved_checkpoints(one / "checkpoints")
+    assert saved.step < NUM_STEPS
+    assert launch.main(["launch.py", *arguments(two, jobs="train"), archive]) == 0
+    jax.tree.map(np.testing.assert_array_equal, final_state(two), final_state(whole[0]))
+    steps = [[row["step"] for row in read_metrics(run / "metrics.jsonl")] for run in (two, whole[0])]
+    assert steps[0] == steps[1] and json.loads((tmp_path / "archive" / "archive.json").read_text())["step"] == NUM_STEPS

@@ -27,13 +27,16 @@ class Arguments(NamedTuple):
     config: ConfigDict
     workdir: pathlib.Path
     jobs: list[str]
+    stop_after: float | None  # seconds of training
+    archive: pathlib.Path | None
     file: str  # FILE.py[:VARIANT], as it can be opened from here
     overrides: dict[str, Any]  # the settings that were typed
     sweep: Sweep | None
 
 
 def parse(argv: Sequence[str], default_config: str, jobs: Iterable[str]) -> Arguments:
-    """Reads `--config=FILE.py[:VARIANT] --config.KEY=VALUE --workdir=DIR --jobs=A,B --sweep[=PATTERN] --dry_run`.
+    """Reads `--config=FILE.py[:VARIANT] --config.KEY=VALUE --workdir=DIR --jobs=A,B --stop_after=SECONDS --archive=DIR
+    --sweep[=PATTERN] --dry_run`.
 
     A FILE is looked for from here, then from the folder above that of `default_config`. Without `--config`, a workdir
     that holds a `config.json` brings its own; the workdir of a sweep does not. Raises `UserError` for any mistake.
@@ -54,7 +57,9 @@ def parse(argv: Sequence[str], default_config: str, jobs: Iterable[str]) -> Argu
             _lay_over(config, workdirs.read_config(stored), stored)
             config.update_from_flattened_dict(overrides)
             folder = workdir
-    return Arguments(config, pathlib.Path(folder), values.jobs, _file(argv, default_config), overrides, sweep)
+    archive = pathlib.Path(values.archive) if values.archive else None
+    file = _file(argv, default_config)
+    return Arguments(config, pathlib.Path(folder), values.jobs, values.stop_after, archive, file, overrides, sweep)
 
 
 def _parse_values(argv: Sequence[str], default_config: str, jobs: list[str]) -> flags.FlagValues:
@@ -65,13 +70,15 @@ def _parse_values(argv: Sequence[str], default_config: str, jobs: list[str]) -> 
         for define, name, default, meaning in (
             (flags.DEFINE_string, "workdir", "", "Folder of the run; default results/runs/NAME."),
             (flags.DEFINE_list, "jobs", jobs, f"Any of {','.join(jobs)}, run in the order given."),
+            (flags.DEFINE_float, "stop_after", None, "Seconds of training, then save and stop as at SIGTERM."),
+            (flags.DEFINE_string, "archive", "", "Folder that brings the run and takes it along, in parts."),
             (flags.DEFINE_string, "sweep", None, "Run the config file's get_sweep(), or members that match."),
             (flags.DEFINE_bool, "dry_run", False, "With --sweep: list the members' commands."),
         ):
             define(name, default, meaning, flag_values=values)
         rest = values(argv)
     except flags.UnrecognizedFlagError as error:
-        own = ("config", "workdir", "jobs", "sweep", "dry_run")
+        own = ("config", "workdir", "jobs", "stop_after", "archive", "sweep", "dry_run")
         names = [*own, *(f"config.{name}" for name in _names(argv, default_config))]
         raise UserError(f"unknown flag {error.flagname!r}{suggestion(error.flagname, names)}") from error
     except FAULTS as error:
@@ -82,6 +89,10 @@ def _parse_values(argv: Sequence[str], default_config: str, jobs: list[str]) -> 
         raise UserError(f"no job; expected --jobs with any of {sorted(jobs)}")
     for job in values.jobs:
         choose("job", job, {name: name for name in jobs})
+    if values.stop_after is not None and not values.stop_after > 0:
+        raise UserError(f"--stop_after={values.stop_after}; expected seconds, a number above 0")
+    if values.sweep is not None and (values.archive or values.stop_after):
+        raise UserError("--archive and --stop_after are for one run, not for a sweep")
     if values.dry_run and values.sweep is None:
         raise UserError("--dry_run lists what a sweep would run; add --sweep")
     return values

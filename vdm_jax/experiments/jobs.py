@@ -3,6 +3,7 @@
 import json
 import pathlib
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 from ml_collections import ConfigDict
 
@@ -13,6 +14,8 @@ from vdm_jax.experiments.sample import sample
 from vdm_jax.experiments.summary import summary
 from vdm_jax.experiments.train import train
 from vdm_jax.report.page import write_report
+from vdm_jax.train.archive import MANIFEST, pack, unpack
+from vdm_jax.train.signals import sigterm_after
 
 
 def report(_: Experiment | None, workdir: pathlib.Path) -> str:
@@ -24,22 +27,35 @@ def report(_: Experiment | None, workdir: pathlib.Path) -> str:
 JOBS: dict[str, Callable[..., str]] = {"train": train, "evaluate": evaluate, "sample": sample, "report": report}
 
 
-def run(config: ConfigDict, workdir: pathlib.Path, jobs: Sequence[str]) -> None:
+def run(
+    config: ConfigDict,
+    workdir: pathlib.Path,
+    jobs: Sequence[str],
+    stop_after: float | None = None,
+    archive: pathlib.Path | None = None,
+) -> None:
     """Runs `jobs`, always in the order of `JOBS`, and prints the numbers that matter at the end. Raises `UserError`.
 
     Settings, data and model are looked at before the workdir is touched, and only the training claims it: a mistake
-    leaves no trace.
+    leaves no trace. A training of more than `stop_after` seconds is stopped and saved, to be gone on with. A run in
+    `archive` is put into the workdir first; it is packed into it after its training.
     """
     jobs = [job for job in JOBS if job in jobs]
     experiment = None
     if jobs != ["report"]:
         experiment = build(config)
         fingerprint = experiment.data.fingerprint()
+        if archive and (archive / MANIFEST).exists():
+            print(f"archive: step {unpack(archive, workdir)}", flush=True)
         workdirs.check(workdir, config, fingerprint)
         if "train" in jobs:
             workdirs.claim(workdir, config, fingerprint)
     for job in jobs:
-        if JOBS[job](experiment, workdir) == "stopped":
+        with sigterm_after(stop_after) if job == "train" else nullcontext():
+            status = JOBS[job](experiment, workdir)
+        if job == "train" and archive:
+            print("\n".join(f"archive: {path}" for path in pack(workdir, archive)), flush=True)
+        if status == "stopped":
             return
     if "evaluate" in jobs:
         print(summary(json.loads((workdir / "evaluate.json").read_text(encoding="utf-8"))))

@@ -1,5 +1,6 @@
 """SIGTERM as a wish to stop, not as death."""
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -33,3 +34,17 @@ def catch_sigterm() -> Iterator[Callable[[], bool]]:
         yield came.is_set
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def sigterm_after(seconds: float | None) -> Iterator[None]:
+    """Within it the process sends itself SIGTERM after `seconds` (never for None), and survives one that comes late."""
+    with catch_sigterm():
+        timer = threading.Timer(seconds or 0, os.kill, (os.getpid(), signal.SIGTERM))
+        timer.daemon = True
+        if seconds is not None:
+            timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
