@@ -15,6 +15,12 @@ jax.config.update("jax_debug_key_reuse", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+def pytest_collection_modifyitems(items):
+    """Where several processes share the tests, those of a file stay together, and those that look at the same run."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("whole" if "whole" in item.fixturenames else item.path.name))
+
+
 @pytest.fixture
 def key():
     return jax.random.key(0)

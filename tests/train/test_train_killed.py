@@ -126,7 +126,7 @@ def test_sigterm_saves_and_exits_with_zero(tmp_path, start, uninterrupted):
 
 def test_another_process_reads_while_training_runs(tmp_path, start):
     folder, like = tmp_path / "checkpoints", {"ema_params": toy.initial_state().params}
-    training = start(tmp_path, 0.02)
+    training = start(tmp_path, 0.15)
     training.wait_for(lambda: saved_checkpoints(folder))
     latest = []
     while training.process.poll() is None:
