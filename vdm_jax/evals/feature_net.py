@@ -14,6 +14,7 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.base.images import to_pixels
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.pytrees import fingerprint
+from vdm_jax.evals.batches import map_batches
 from vdm_jax.evals.frechet import FeatureNetwork
 
 NUM_STEPS = 500
@@ -71,12 +72,12 @@ def train_feature_net(
 
 def compute_features(net: FeatureNet, levels: Levels, batch_size: int = 500) -> Float[np.ndarray, "n f"]:
     """The network's features of images given as levels, batch by batch."""
-    return _in_batches(net, levels, batch_size)[1]
+    return map_batches(_forward_of(net), levels, batch_size)[1]
 
 
 def predict_labels(net: FeatureNet, levels: Levels, batch_size: int = 500) -> Integer[np.ndarray, " n"]:
     """The most likely class of each image."""
-    return _in_batches(net, levels, batch_size)[0].argmax(1)
+    return map_batches(_forward_of(net), levels, batch_size)[0].argmax(1)
 
 
 def _step(
@@ -107,12 +108,5 @@ def _forward(
     return apply(params, to_pixels(levels, pixel_values))
 
 
-def _in_batches(net: FeatureNet, levels: Levels, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Logits [N, K] and features [N, F]; the last batch is filled up with copies, so one program serves all."""
-    batch_size = min(batch_size, len(levels))
-    parts = []
-    for start in range(0, len(levels), batch_size):
-        indices = np.minimum(np.arange(start, start + batch_size), len(levels) - 1)
-        parts.append(jax.device_get(_forward(net.apply, net.params, levels[indices], net.pixel_values)))
-    logits, features = (np.concatenate(arrays)[: len(levels)] for arrays in zip(*parts, strict=True))
-    return logits, features
+def _forward_of(net: FeatureNet) -> Callable[[Levels], tuple[Float[Array, "b k"], Float[Array, "b f"]]]:
+    return lambda levels: _forward(net.apply, net.params, levels, net.pixel_values)

@@ -26,22 +26,40 @@ def moments(features: Float[np.ndarray, "n f"]) -> tuple[Float[np.ndarray, " f"]
     return mean, centred.T @ centred / (len(features) - 1)
 
 
+class Target(NamedTuple):
+    """A Gaussian that others are measured against: its root is taken once."""
+
+    mean: Float[np.ndarray, " f"]
+    root: Float[np.ndarray, "f f"]  # S^½
+    trace: float  # of S
+
+
+def make_target(mean: Float[np.ndarray, " f"], covariance: Float[np.ndarray, "f f"]) -> Target:
+    """The symmetric root of the covariance, eigenvalues clipped at 0."""
+    eigenvalues, vectors = np.linalg.eigh(covariance)
+    root = (vectors * np.sqrt(np.clip(eigenvalues, 0, None))) @ vectors.T
+    return Target(mean, root, float(np.trace(covariance)))
+
+
+def distance_to(target: Target, mean: Float[np.ndarray, " f"], covariance: Float[np.ndarray, "f f"]) -> float:
+    """`||m1 - m2||² + tr S1 + tr S2 - 2 Σ √eig(S1^½ S2 S1^½)`, float64, eigenvalues clipped at 0.
+
+    The squared 2-Wasserstein distance of N(m1, S1), the target, and N(m2, S2). The product in the middle is symmetric,
+    so `eigvalsh` applies and singular covariances (fewer images than features) are no special case; S1 S2 is not.
+    """
+    middle = np.linalg.eigvalsh(target.root @ covariance @ target.root)
+    traces = target.trace + np.trace(covariance) - 2 * np.sqrt(np.clip(middle, 0, None)).sum()
+    return max(0.0, float(np.sum((target.mean - mean) ** 2) + traces))  # below 0 is rounding
+
+
 def gaussian_distance(
     mean_1: Float[np.ndarray, " f"],
     covariance_1: Float[np.ndarray, "f f"],
     mean_2: Float[np.ndarray, " f"],
     covariance_2: Float[np.ndarray, "f f"],
 ) -> float:
-    """`||m1 - m2||² + tr S1 + tr S2 - 2 Σ √eig(S1^½ S2 S1^½)`, float64, eigenvalues clipped at 0.
-
-    The squared 2-Wasserstein distance of N(m1, S1) and N(m2, S2). The product in the middle is symmetric, so `eigvalsh`
-    applies and singular covariances (fewer images than features) are no special case; S1 S2 is not symmetric.
-    """
-    eigenvalues, vectors = np.linalg.eigh(covariance_1)
-    root = (vectors * np.sqrt(np.clip(eigenvalues, 0, None))) @ vectors.T
-    middle = np.linalg.eigvalsh(root @ covariance_2 @ root)
-    traces = np.trace(covariance_1) + np.trace(covariance_2) - 2 * np.sqrt(np.clip(middle, 0, None)).sum()
-    return max(0.0, float(np.sum((mean_1 - mean_2) ** 2) + traces))  # below 0 is rounding
+    """`distance_to` of two Gaussians, symmetric in them."""
+    return distance_to(make_target(mean_1, covariance_1), mean_2, covariance_2)
 
 
 def frechet_distance(features_1: Float[np.ndarray, "n f"], features_2: Float[np.ndarray, "m f"]) -> float:
@@ -62,10 +80,10 @@ def frechet_report(
     `held_out`. -> `distance`, `real_vs_real_floor`, `num_images` N, `num_reference`, `num_features`, `network`.
     """
     num_images = min(len(generated), len(held_out))
-    target = moments(reference)
+    target = make_target(*moments(reference))
     return {
-        "distance": gaussian_distance(*moments(generated[:num_images]), *target),
-        "real_vs_real_floor": gaussian_distance(*moments(held_out[:num_images]), *target),
+        "distance": distance_to(target, *moments(generated[:num_images])),
+        "real_vs_real_floor": distance_to(target, *moments(held_out[:num_images])),
         "num_images": num_images,
         "num_reference": len(reference),
         "num_features": reference.shape[1],

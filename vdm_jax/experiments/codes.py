@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from vdm_jax.base.images import to_pixels
 from vdm_jax.data.dataset import ImageData, Split
+from vdm_jax.evals.batches import map_batches
 from vdm_jax.evals.embedding import pca_2d, tsne_2d
 from vdm_jax.evals.information import active_units, aggregate_prior_rate, mutual_information_bounds
 from vdm_jax.evals.representations import (
@@ -37,14 +38,8 @@ PROBE_KEYS = ("linear_probe_accuracy", "linear_probe_accuracy_raw_pixels", "line
 def encode_all(
     model: VaeVdm, params: PyTree, levels: Integer[np.ndarray, "n h w c"], batch_size: int
 ) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n d"]]:
-    """mu, logvar of every image; the last batch is filled up with copies, so that one program serves all."""
-    batch_size = min(batch_size, len(levels))
-    parts = []
-    for start in range(0, len(levels), batch_size):
-        indices = np.minimum(np.arange(start, start + batch_size), len(levels) - 1)
-        parts.append(jax.device_get(_encode(model, params, across_devices(levels[indices]))))
-    mu, logvar = (np.concatenate(arrays)[: len(levels)] for arrays in zip(*parts, strict=True))
-    return mu, logvar
+    """mu, logvar of every image."""
+    return map_batches(lambda batch: _encode(model, params, batch), levels, batch_size, place=across_devices)
 
 
 @partial(jax.jit, static_argnums=0)

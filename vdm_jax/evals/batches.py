@@ -1,0 +1,29 @@
+"""A compiled function over more images than fit into one call."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import PyTree, Shaped
+
+
+def map_batches(
+    apply: Callable[[Any], PyTree],
+    images: Shaped[np.ndarray, "n ..."],
+    batch_size: int,
+    *,
+    progress: Callable[[range], Iterable[int]] = iter,
+    place: Callable[[Any], Any] = lambda batch: batch,
+) -> PyTree:
+    """`apply(batch) -> arrays [B, ...]` over all N images: the same arrays with N in front, on the host.
+
+    The last batch is filled up with copies, which are dropped again, so that one program serves all. `progress` wraps
+    the range of batches (tqdm); `place` puts a batch where it is to be worked on, say split over devices.
+    """
+    batch_size = min(batch_size, len(images))
+    parts = []
+    for start in progress(range(0, len(images), batch_size)):
+        indices = np.minimum(np.arange(start, start + batch_size), len(images) - 1)
+        parts.append(jax.device_get(apply(place(images[indices]))))
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays)[: len(images)], *parts)
