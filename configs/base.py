@@ -144,6 +144,8 @@ def _evaluate() -> ConfigDict:
             curve_images=1_000,
             curve_passes=2,
             frechet_images=2_000,  # generated from the prior, and from the aggregate posterior; 0: none
+            inception="",  # npz file of InceptionV3 weights (README, FID); empty: no FID
+            fid_reference_images=0,  # training images that the FID is taken against; 0: all
             probe_images=10_000,  # training images that the probes are fitted on
             seed=0,
         )

@@ -58,6 +58,15 @@ def test_fewer_images_than_features(random):
     np.testing.assert_allclose(shifted, 64.0, rtol=1e-6)
 
 
+@pytest.mark.parametrize("n, m", [(10, 9), (9, 10), (10, 40), (40, 10), (30, 29), (40, 50)])
+def test_fewer_images_than_features_are_no_other_distance(random, n, m):
+    """30 features of different size: the small problem's eigenvalues are the large one's."""
+    scales = np.linspace(0.1, 3, 30)
+    one, other = scales * random.standard_normal((n, 30)), scales * random.standard_normal((m, 30)) + 0.5
+    expected = gaussian_distance(*moments(one), *moments(other))
+    np.testing.assert_allclose(frechet_distance(one, other), expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("n, bias, tolerance", [(100, 21.7, 1.5), (1000, 2.20, 0.12), (5000, 0.45, 0.03)])
 def test_finite_sample_bias(random, n, bias, tolerance):
     distances = [frechet_distance(random.standard_normal((n, 64)), random.standard_normal((n, 64))) for _ in range(4)]

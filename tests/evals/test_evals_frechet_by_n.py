@@ -24,7 +24,7 @@ def test_fit_weighs_sizes_by_n():
     n = np.array([100, 200, 400, 800])
     design, weights = np.stack([n**0.0, 1.0 / n, 1.0 / n**2], 1), np.diag(n.astype(float))
     by_hand = np.linalg.solve(design.T @ weights @ design, design.T @ weights @ [1.0, 0, 0, 0])
-    np.testing.assert_allclose(fit_by_n(n.tolist(), [1, 0, 0, 0]), by_hand, rtol=1e-7)
+    np.testing.assert_allclose(fit_by_n(n.tolist(), [1.0, 0.0, 0.0, 0.0]), by_hand, rtol=1e-7)
 
 
 @pytest.mark.parametrize("n, bias, tolerance", [(1000, 2.20, 0.3), (5000, 0.45, 0.06)])
@@ -41,8 +41,13 @@ def test_the_known_bias_of_equal_gaussians_is_removed(random, n, bias, tolerance
 def test_a_hundred_images_of_64_features_say_nothing_about_more(random):
     found = frechet_by_n({"real": random.standard_normal((100, 64))}, random.standard_normal((100, 64)))
     assert abs(found["curves"]["real"]["distance"][-1] - 21.7) < 2
-    assert found["fitted"] == [False, False, False, True] and found["curves"]["real"]["extrapolated"] is None
-    assert found["why"] == "64 features need 260 images, at least"
+    assert found["fitted"] == [False] * 4 and found["curves"]["real"]["extrapolated"] is None
+    assert found["why"] == "64 features need 260 images of either kind, at least"
+
+
+def test_a_small_reference_is_no_better(random):
+    found = frechet_by_n({"real": random.standard_normal((800, 64))}, random.standard_normal((120, 64)))
+    assert found["fitted"] == [False] * 4 and found["why"]
 
 
 def test_the_extrapolation_finds_a_distance_that_is_there(random):

@@ -16,6 +16,7 @@ import launch
 from configs import digits
 from vdm_jax.experiments.build import build
 from vdm_jax.experiments.checkpoints import load_weights
+from vdm_jax.experiments.fid import FID_KEYS
 from vdm_jax.experiments.train import all_but_gamma
 from vdm_jax.train.checkpoint import restore_state, saved_checkpoints
 from vdm_jax.train.metrics import read_metrics
@@ -27,7 +28,7 @@ OF_THE_CODE = PROBES | {"encoder_kl_nats", "encoder_kl_bpd", "active_units", "mi
 # what evaluate.json always has
 PROMISED = OF_THE_CODE | {
     "bpd", "bpd_standard_error", "reconstruction_bpd", "prior_bpd", "diffusion_bpd", "num_images", "passes",
-    "checkpoint_step", "weights", "frechet", "provenance",
+    "checkpoint_step", "weights", "frechet", "frechet_by_n", "provenance",
 }  # fmt: skip
 
 
@@ -85,7 +86,11 @@ def test_the_log_has_a_row_a_step_and_the_bound_of_validation_images(whole):
 def test_evaluate_json_keeps_its_promise(whole):
     values = evaluation(whole[0])
     assert set(values) >= PROMISED
-    assert nulls(values) == {"ssim", "ssim_standard_error"}  # 8x8 is smaller than its window
+    # 8x8 is smaller than the window of SSIM, and nobody named a file of Inception weights.
+    assert nulls(values) == {"ssim", "ssim_standard_error", *FID_KEYS}
+    by_n = values["frechet_by_n"]["frechet"]
+    assert by_n["num_images"] == [2, 5, 10, 20] and set(by_n["curves"]) == {"prior", "aggregate", "real"}
+    assert by_n["curves"]["prior"]["distance"][-1] == pytest.approx(values["frechet"]["distance"], rel=1e-6)
     terms = [values[f"{name}_bpd"] for name in ("reconstruction", "prior", "diffusion", "encoder_kl")]
     np.testing.assert_allclose(values["bpd"], sum(terms), rtol=1e-5)
     np.testing.assert_allclose(values["encoder_kl_nats"], values["encoder_kl_bpd"] * 64 * np.log(2), rtol=1e-6)
@@ -192,7 +197,7 @@ QUICK = {"train__num_steps": 2, "evaluate__weights": "raw", "evaluate__checkpoin
 def test_without_a_code_what_does_not_apply_is_null_with_its_reason(tmp_path):
     quick = QUICK | {"evaluate__frechet_images": 0}
     values = run_here(*arguments(tmp_path, "configs/digits.py:unconditional", **quick))
-    assert set(values) >= PROMISED and OF_THE_CODE | {"frechet"} <= nulls(values)
+    assert set(values) >= PROMISED and OF_THE_CODE | {"frechet", "frechet_by_n"} <= nulls(values)
     assert "unconditional" in values["reasons"]["mi_lower_nats"]
     assert (values["checkpoint_step"], values["weights"]) == (2, "raw")
     parts = sum(values[f"{name}_bpd"] for name in ("reconstruction", "prior", "diffusion"))
@@ -210,9 +215,9 @@ def test_a_users_own_images(tmp_path):
     data = {"data__source": "npz", "data__name": "mine", "data__dir": tmp_path, "data__validation_size": 10}
     workdir = tmp_path / "run"
     values = run_here(*arguments(workdir, **data, **QUICK))
-    unlabelled = PROBES | {"frechet"}
+    unlabelled = PROBES | {"frechet", "frechet_by_n"}
     assert set(values) >= PROMISED and nulls(values) & PROMISED == unlabelled
-    assert all("no labels" in values["reasons"][name] for name in unlabelled)
+    assert all("labels" in values["reasons"][name] for name in unlabelled)
     assert values["num_images"] == 20 and values["num_dims"] == 210 and values["psnr"] > 0
     assert np.load(workdir / "samples" / "prior.npz")["images"].shape == (20, 7, 10, 3)
     assert set(np.unique(np.load(workdir / "samples" / "prior.npz")["images"])) <= {0, 64, 128, 191, 255}
@@ -232,7 +237,7 @@ def test_mnist(tmp_path):
     config = "configs/mnist.py:mvdm-te"
     values = run_here(*arguments(tmp_path / "run", config, jobs="train,evaluate", **data, **quick))
     assert (values["num_images"], values["num_dims"]) == (60, 196)
-    assert nulls(values) & PROMISED == {"frechet"}
+    assert nulls(values) & PROMISED == {"frechet", "frechet_by_n"}
     assert 0 < values["reconstruction_bpd"] < 0.02  # 0.01 at interior pixel values, whatever the network
     assert 0 < values["linear_probe_accuracy_raw_pixels"] <= 1
     assert values["active_units"] <= 128

@@ -44,11 +44,37 @@ EVALUATE = {
         "num_images": 300,
         "network": {"name": "digits classifier", "hash": "0a1b2c3d4e5f"},
     },
+    "fid": 41.27,
+    "fid_aggregate": None,
+    "fid_real": 12.06,
+    "fid_num_images": 300,
+    "fid_network": {"name": "InceptionV3 of 2015-12-05", "hash": "beef00112233", "source_sha256": "6726825d0af5"},
     "rmse": 0.2718,
     "rmse_standard_error": 0.0031,
     "ssim": None,
-    "reasons": {"ssim": "8x8 images are smaller than the 11x11 window"},
+    "reasons": {"ssim": "8x8 images are smaller than the 11x11 window", "fid_aggregate": "there is no code"},
     "provenance": {"commit": "922d38a0f5b1", "device": "2 x cpu (cpu, x86_64)", "versions": {"jax": "0.10.2"}},
+}
+
+SIZES = {"num_images": [37, 75, 150, 300], "num_reference": [162, 324, 648, 1297], "num_sets": [8, 4, 2, 1]}
+PRIOR = {"distance": [20.1, 14.2, 10.1, 7.91], "standard_error": [0.9, 0.6, 0.5, None], "fit": [5.72, 653.0, -750.0]}
+REAL = {"distance": [9.7, 4.85, 2.43, 1.21], "standard_error": [0.4, 0.2, 0.1, None], "fit": [0.0, 363.0, 0.0]}
+FRECHET_BY_N = {
+    "frechet": SIZES
+    | {
+        "fitted": [False, True, True, True],
+        "curves": {
+            "prior": PRIOR | {"extrapolated": 5.72, "extrapolated_standard_error": 0.6},
+            "real": REAL | {"extrapolated": 0.0, "extrapolated_standard_error": 0.2},
+        },
+        "why": None,
+    },
+    "fid": SIZES
+    | {
+        "fitted": [False] * 4,
+        "curves": {"prior": PRIOR | {"fit": None, "extrapolated": None, "extrapolated_standard_error": None}},
+        "why": "2048 features need 8196 images of either kind, at least",
+    },
 }
 
 
@@ -119,9 +145,15 @@ def workdir(tmp_path, images):
     path = tmp_path / "run"
     path.mkdir()
     (path / "config.json").write_text(json.dumps(CONFIG))
-    (path / "evaluate.json").write_text(json.dumps(EVALUATE))
+    (path / "evaluate.json").write_text(json.dumps(EVALUATE | {"frechet_by_n": FRECHET_BY_N}))
     (path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in metric_rows()))
     write_curves(path)
     write_samples(path, images)
     write_embeddings(path)
     return path
+
+
+@pytest.fixture
+def frechet_by_n():
+    """What evaluate.json says of distances against N."""
+    return FRECHET_BY_N

@@ -8,6 +8,7 @@ from matplotlib.colors import to_hex
 from matplotlib.image import imread
 
 from vdm_jax.report import figures, image_figures
+from vdm_jax.report.frechet import distance_by_n
 from vdm_jax.report.style import BLUE, CLASS_COLOURS, GREY, to_png
 
 
@@ -116,6 +117,37 @@ def test_bars_have_the_accuracies_and_say_what_was_not_measured():
     assert [bar.get_width() for bar in bars] == [0.9, 0, 0.5]
     assert [to_hex(bar.get_facecolor()) for bar in bars] == [BLUE.lower(), GREY, GREY]
     assert texts(figure.axes[0]) == ["0.900", "not measured", "0.500"]
+
+
+@pytest.mark.parametrize("value", [7.0, np.nan])
+def test_distances_lie_over_one_in_n_with_the_fit_down_to_zero(value):
+    curve = {
+        "distance": [20.0, 12.0, 9.0, value],
+        "standard_error": [1.0, 0.5, 0.25, None],
+        "fit": [6.0, 480.0, 0.0],
+        "extrapolated": 6.0,
+        "extrapolated_standard_error": 0.5,
+    }
+    axes = distance_by_n([40, 80, 160, 320], {"prior": curve}, [False, True, True, True], title="FID").axes[0]
+    assert to_png(axes.figure).startswith(b"\x89PNG")
+    filled, hollow, star = (container.lines[0] for container in axes.containers)
+    np.testing.assert_array_equal(filled.get_data(), ([1 / 80, 1 / 160, 1 / 320], [12, 9, value]))
+    np.testing.assert_array_equal(hollow.get_data(), ([1 / 40], [20]))
+    assert to_hex(hollow.get_markerfacecolor()) == "#ffffff" != to_hex(filled.get_markerfacecolor())
+    np.testing.assert_array_equal(star.get_data(), ([0], [6]))
+    ends = [(line.get_xdata(), line.get_ydata()) for line in axes.get_lines() if len(line.get_xdata()) == 50]
+    (fit,) = ends
+    assert (fit[0][0], fit[1][0], fit[0][-1], fit[1][-1]) == (0, 6, 1 / 80, 12)
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["∞", "40", "80", "160", "320"]
+    bars = axes.containers[0].lines[2][0].get_segments()
+    np.testing.assert_allclose([np.ptp(bar[:, 1]) for bar in bars[:2]], [4 * 0.5, 4 * 0.25])
+
+
+def test_distances_that_were_not_fitted_are_hollow_and_named():
+    curve = {"distance": [np.nan] * 2, "standard_error": [None] * 2, "fit": None}
+    figure = distance_by_n([10, 20], {"real": curve}, [False, False], title="FID")
+    assert "no finite value" in texts(figure.axes[0])
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["real, held out"]
 
 
 def pixels(figure):

@@ -64,6 +64,7 @@ def bare(workdir):
         (workdir / name).unlink()
     for path in (workdir / "samples").iterdir():
         path.unlink()
+    rewrite(workdir / "evaluate.json", frechet_by_n=None)
     return workdir
 
 
@@ -79,7 +80,7 @@ def test_whole_page_is_self_contained_with_every_figure_beside_it(workdir):
         "training_bound.png", "training_distortion.png", "training_rate.png", "rate_distortion.png",
         "bound_by_logsnr.png", "code_gain.png", "samples_real.png", "samples_prior.png", "samples_aggregate.png",
         "guided.png", "chain.png", "pca_untrained.png", "pca_trained.png", "tsne_untrained.png", "tsne_trained.png",
-        "probes.png",
+        "probes.png", "frechet_by_n.png", "fid_by_n.png",
     }  # fmt: skip
     assert len(page.images) == len(saved) and all(image["alt"] for image in page.images)
     assert not any("makes it" in text for text in page.sections.values())
@@ -109,6 +110,25 @@ def test_samples_say_how_they_were_drawn(workdir):
     assert "of step 2,400 (ema weights) by 100 steps of ddim" in report(workdir).sections["samples"]
 
 
+def test_distances_stand_beside_their_floor_and_what_n_adds_to_them(bare, frechet_by_n):
+    rewrite(bare / "evaluate.json", frechet_by_n=frechet_by_n)
+    page = report(bare)
+    assert "41.27" in page.sections["numbers"] and "real against real: 12.06, N = 300" in page.sections["numbers"]
+    table = page.sections["samples"]
+    assert "FID network: source sha256" in table and "6726825d0af5" in table and "there is no code" in table
+    assert "fitted" not in table and "fitted" not in page.sections["other"], "curves are drawn, not listed"
+    caption = page.sections["frechet"]
+    assert "5.72 ± 0.60 (generated, w from the prior)" in caption and "0.00 ± 0.20 (real, held out)" in caption
+    assert "FID: not extrapolated, 2048 features need 8196 images" in caption
+
+
+def test_no_distance_has_its_reason(bare):
+    rewrite(bare / "evaluate.json", frechet_by_n=None, fid=None, reasons={"frechet_by_n": "nothing was generated"})
+    page = report(bare)
+    assert "There is none: nothing was generated." in page.sections["frechet"]
+    assert "real against real: 12.06" not in page.sections["numbers"]
+
+
 def test_captions_say_the_areas(bare):
     logsnr = np.linspace(8, -2, 11)
     np.savez(bare / "evaluate_curves.npz", logsnr=logsnr, own=np.full(11, 2.0), shuffled=np.full(11, 2.5))
@@ -125,7 +145,7 @@ def test_what_was_minimised_is_labelled_where_it_is_no_bound(bare):
 
 def test_empty_workdir_says_which_job_makes_each_section(tmp_path):
     page = report(tmp_path)
-    jobs = dict.fromkeys(("numbers", "logsnr", "code", "probes", "other", "provenance"), "evaluate")
+    jobs = dict.fromkeys(("numbers", "logsnr", "frechet", "code", "probes", "other", "provenance"), "evaluate")
     jobs |= dict.fromkeys(("training", "rate-distortion", "config"), "train")
     jobs |= dict.fromkeys(("samples", "guided", "chain"), "sample")
     assert {name for name in page.sections if name} == set(jobs)

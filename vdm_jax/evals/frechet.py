@@ -1,5 +1,7 @@
 """The Fréchet distance between two sets of features, never without N, the network and the real-vs-real floor."""
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,12 +20,17 @@ class FeatureNetwork(NamedTuple):
 
 def moments(features: Float[np.ndarray, "n f"]) -> tuple[Float[np.ndarray, " f"], Float[np.ndarray, "f f"]]:
     """Mean and covariance (divided by n - 1), float64."""
+    mean, centred = _centred(features)
+    return mean, centred.T @ centred
+
+
+def _centred(features: Float[np.ndarray, "n f"]) -> tuple[Float[np.ndarray, " f"], Float[np.ndarray, "n f"]]:
+    """Mean, and X with covariance XᵀX, float64."""
     if len(features) < 2:
         raise UserError(f"{len(features)} image(s) for a Fréchet distance; a covariance needs at least 2")
     features = np.asarray(features, np.float64)
     mean = features.mean(0)
-    centred = features - mean
-    return mean, centred.T @ centred / (len(features) - 1)
+    return mean, (features - mean) / np.sqrt(len(features) - 1)
 
 
 class Target(NamedTuple):
@@ -64,7 +71,33 @@ def gaussian_distance(
 
 def frechet_distance(features_1: Float[np.ndarray, "n f"], features_2: Float[np.ndarray, "m f"]) -> float:
     """`gaussian_distance` of the sets' moments. Its bias is positive and about proportional to 1/n + 1/m."""
-    return gaussian_distance(*moments(features_1), *moments(features_2))
+    return distance_from(features_2)(features_1)
+
+
+def distance_from(reference: Float[np.ndarray, "m f"]) -> Callable[[Float[np.ndarray, "n f"]], float]:
+    """`features -> frechet_distance(features, reference)`; the reference's part of the work is done once.
+
+    With X and Y the centred features over √(n - 1) and √(m - 1), S1 = XᵀX and S2 = YᵀY. Beside zeros the eigenvalues
+    of S1^½ S2 S1^½, [F, F], are those of X S2 Xᵀ, [n, n]: with fewer images than features, a smaller problem.
+    """
+    mean, y = _centred(reference)
+    covariance = cache(lambda: y.T @ y)
+    target = cache(lambda: make_target(mean, covariance()))
+
+    def distance(features: Float[np.ndarray, "n f"]) -> float:
+        own_mean, x = _centred(features)
+        num_features = x.shape[1]
+        if min(len(x), len(y)) >= num_features:
+            return distance_to(target(), own_mean, x.T @ x)
+        if max(len(x), len(y)) < num_features:
+            product = x @ y.T if len(x) < len(y) else y @ x.T
+            middle = product @ product.T
+        else:
+            middle = x @ covariance() @ x.T if len(x) < num_features else y @ (x.T @ x) @ y.T
+        traces = np.sum(x**2) + np.sum(y**2) - 2 * np.sqrt(np.clip(np.linalg.eigvalsh(middle), 0, None)).sum()
+        return max(0.0, float(np.sum((mean - own_mean) ** 2) + traces))
+
+    return distance
 
 
 def frechet_report(
@@ -80,10 +113,10 @@ def frechet_report(
     `held_out`. -> `distance`, `real_vs_real_floor`, `num_images` N, `num_reference`, `num_features`, `network`.
     """
     num_images = min(len(generated), len(held_out))
-    target = make_target(*moments(reference))
+    distance = distance_from(reference)
     return {
-        "distance": distance_to(target, *moments(generated[:num_images])),
-        "real_vs_real_floor": distance_to(target, *moments(held_out[:num_images])),
+        "distance": distance(generated[:num_images]),
+        "real_vs_real_floor": distance(held_out[:num_images]),
         "num_images": num_images,
         "num_reference": len(reference),
         "num_features": reference.shape[1],

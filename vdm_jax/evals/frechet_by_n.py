@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from vdm_jax.evals.frechet import distance_to, make_target, moments
+from vdm_jax.evals.frechet import distance_from
 
 DIVISORS = (8, 4, 2, 1)  # of N
 FITTED_SIZES = 3  # at least, for three coefficients
@@ -27,10 +27,10 @@ def frechet_by_n(
 
     `extrapolated` is the first coefficient of `fit`, (a, b, c) of a + b/n + c/n² with weights n: after Chong & Forsyth
     2020, arXiv:1911.07023, who draw random subsets against a whole reference and fit a line. Where n is but a few times
-    the number F of features a line would miss by a tenth or two of the distance at N; below F neither holds, so only
-    sizes n > F enter, and with fewer than three of them there is no extrapolation and `why` says so. Its error is the
-    one of the smallest size that entered, over that size's disjoint sets: on Gaussians about right for three sizes, an
-    upper estimate for four.
+    the number F of features a line would miss by a tenth or two of the distance at N; below F a parabola does too, so
+    only sizes n, m > F enter, and with fewer than three of them there is no extrapolation and `why` says so. Its error
+    is that of the smallest size that entered, over that size's disjoint sets: on Gaussians about right for three sizes
+    and too large for four.
 
     -> `num_images`, `num_reference`, `num_sets` and `fitted` by size; `curves`: name -> `distance`, `standard_error`
     (None for a single set) by size, `fit`, `extrapolated`, `extrapolated_standard_error`; `why`. Ready for JSON.
@@ -41,20 +41,22 @@ def frechet_by_n(
     found: dict[str, dict[int, list[float]]] = {name: {d: [] for d in divisors} for name in sets}
     for k in progress(range(len(parts))):
         d, i = parts[k]
-        target = make_target(*moments(_part(reference, len(reference), d, i)))
+        distance = distance_from(_part(reference, len(reference), d, i))
         for name, features in sets.items():
-            found[name][d].append(distance_to(target, *moments(_part(features, num_images, d, i))))
-    sizes = [num_images // d for d in divisors]
-    fitted = [n > num_features for n in sizes]
+            found[name][d].append(distance(_part(features, num_images, d, i)))
+    sizes, reference_sizes = ([total // d for d in divisors] for total in (num_images, len(reference)))
+    fitted = [min(pair) > num_features for pair in zip(sizes, reference_sizes, strict=True)]
+    fitted = fitted if sum(fitted) >= FITTED_SIZES else [False] * len(sizes)
     curves = {name: _curve(list(distances.values()), sizes, fitted) for name, distances in found.items()}
     enough = DIVISORS[-FITTED_SIZES] * (num_features + 1)
+    why = f"{num_features} features need {enough} images of either kind, at least"
     return {
         "num_images": sizes,
-        "num_reference": [len(reference) // d for d in divisors],
+        "num_reference": reference_sizes,
         "num_sets": divisors,
         "fitted": fitted,
         "curves": curves,
-        "why": None if sum(fitted) >= FITTED_SIZES else f"{num_features} features need {enough} images, at least",
+        "why": None if any(fitted) else why,
     }
 
 
@@ -74,7 +76,7 @@ def _curve(distances: Sequence[Sequence[float]], sizes: Sequence[int], fitted: S
     means = [float(np.mean(values)) for values in distances]
     errors = [_standard_error(values) for values in distances]
     curve = {"distance": means, "standard_error": errors}
-    if sum(fitted) < FITTED_SIZES:
+    if not any(fitted):
         return curve | dict.fromkeys(("fit", "extrapolated", "extrapolated_standard_error"))
     first = fitted.index(True)
     fit = fit_by_n(sizes[first:], means[first:])

@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError, choose, suggestion
 from vdm_jax.diffusion.samplers import SAMPLERS, SPACINGS
+from vdm_jax.evals.inception_weights import read_weights
 from vdm_jax.experiments.checkpoints import WEIGHTS
 from vdm_jax.train.loop import check_intervals
 from vdm_jax.train.optimizer import SCHEDULES
@@ -34,7 +35,7 @@ NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
     (
         "at least 0",
         lambda value: value >= 0,
-        "train.warmup_steps train.keep_best train.eval_images evaluate.frechet_images",
+        "train.warmup_steps train.keep_best train.eval_images evaluate.frechet_images evaluate.fid_reference_images",
     ),
     ("0 for all, or at least 10", lambda value: value == 0 or value >= 10, "evaluate.num_images"),
     ("at least 10", lambda value: value >= 10, "evaluate.probe_images"),
@@ -59,7 +60,8 @@ NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
 
 
 def check_settings(config: ConfigDict) -> None:
-    """Raises `UserError` for a number out of range or an unknown name, whichever job it is for."""
+    """Raises `UserError` for a number out of range, an unknown name or a file that cannot be used, whichever job it is
+    for."""
     for setting, choices in NAMES.items():
         choose(f"config.{setting}", _value(config, setting), choices)
     for expected, holds, settings in NUMBERS:
@@ -71,6 +73,11 @@ def check_settings(config: ConfigDict) -> None:
     if checkpoint not in ("best", "latest") and not str(checkpoint).isdecimal():
         near = suggestion(str(checkpoint), ["best", "latest"])
         raise UserError(f"config.evaluate.checkpoint={checkpoint!r}; expected 'best', 'latest' or a step{near}")
+    if config.evaluate.inception:
+        try:
+            read_weights(config.evaluate.inception)
+        except UserError as error:
+            raise UserError(f"config.evaluate.inception: {error}") from error
     train = config.train
     intervals = ("num_steps", "log_every", "eval_every", "checkpoint_every")
     check_intervals(train.steps_per_call, {name: train[name] for name in intervals}, start=0)

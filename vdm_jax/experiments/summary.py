@@ -11,8 +11,8 @@ def summary(values: dict[str, Any]) -> str:
     def measured(name: str, digits: int) -> str:
         return f"{values[name]:.{digits}f} ± {values[f'{name}_standard_error']:.{digits}f}"
 
-    nats, number = measured("bound_nats", 2), values["num_images"]
-    lines = [f"bound       {measured('bpd', 4)} bits/dim = {nats} nats an image, {number:,} test images"]
+    nats = measured("bound_nats", 2)
+    lines = [f"bound       {measured('bpd', 4)} bits/dim = {nats} nats an image, {values['num_images']:,} test images"]
     if "not a bound" in values["objective"]:
         lines.append(f"trained on  {values['objective']}")
     if values["encoder_kl_nats"] is not None:
@@ -23,7 +23,13 @@ def summary(values: dict[str, Any]) -> str:
         lines.append(f"probe on w  {measured('linear_probe_accuracy', 3)} ({others})")
     if values["frechet"] is not None:
         frechet = values["frechet"]
-        floor, network = frechet["real_vs_real_floor"], frechet["network"]["name"]
-        number = frechet["num_images"]
-        lines.append(f"Fréchet     {frechet['distance']:.2f}, real against real {floor:.2f}, N = {number} ({network})")
+        distances, number = (frechet["distance"], frechet["real_vs_real_floor"]), frechet["num_images"]
+        lines.append(f"Fréchet     {beside_floor(*distances, number)} ({frechet['network']['name']})")
+    if values["fid"] is not None:
+        lines.append(f"FID         {beside_floor(values['fid'], values['fid_real'], values['fid_num_images'])}")
     return "\n".join(lines)
+
+
+def beside_floor(distance: float, floor: float, num_images: int) -> str:
+    """A Fréchet distance with what must stand beside it."""
+    return f"{distance:.2f}, real against real {floor:.2f}, N = {num_images}"

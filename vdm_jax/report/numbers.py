@@ -29,24 +29,31 @@ PROBED = {
     "_pca": "principal components",
     "_random_projection": "random projection",
 }
-IMAGE_METRICS = {"psnr": "PSNR, dB", "rmse": "RMSE", "ssim": "SSIM", "frechet": "Fréchet distance"}
+IMAGE_METRICS = {"psnr": "PSNR, dB", "rmse": "RMSE", "ssim": "SSIM", "frechet": "Fréchet distance", "fid": "FID"}
+CURVES = ("frechet_by_n",)  # drawn, and no row of a table
 ERROR_SUFFIXES = ("_standard_error", "_se")
 OF_THE_BOUND = ("bpd", "encoder_kl_nats", "encoder_kl_bpd", "objective", *TERMS)
 ELSEWHERE = ("provenance", "reasons", "settings", *OF_THE_BOUND, *CODE)
 
 
 def measured(value: object, error: object = None) -> str:
-    """Markup of `value ± error`, to two digits of the error (without one, to four of the value); text is escaped."""
+    """Markup of `measured_text`."""
+    text, plus_minus, error_text = measured_text(value, error).partition(" ± ")
+    return escape(text) + (f' <span class="error">± {escape(error_text)}</span>' if plus_minus else "")
+
+
+def measured_text(value: object, error: object = None) -> str:
+    """`value ± error`, to two digits of the error (without one, to four of the value)."""
     if value is None:
         return "—"
     if not is_number(value):
-        return escape(value if isinstance(value, str) else json.dumps(value))
+        return value if isinstance(value, str) else json.dumps(value)
     if not math.isfinite(value):
         return "not finite"
     if not is_number(error) or not math.isfinite(error) or error <= 0:
         return _plain(value)
     decimals = max(0, 1 - math.floor(math.log10(error)))
-    return f'{value:.{decimals}f} <span class="error">± {error:.{decimals}f}</span>'
+    return f"{value:.{decimals}f} ± {error:.{decimals}f}"
 
 
 def _plain(value: int | float) -> str:
@@ -95,7 +102,7 @@ def headline(workdir: Workdir) -> str:
     ):
         if is_number(values.get(key)):
             cards.append(card(title, measured(values[key], standard_error(values, key)), unit))
-    cards += _frechet_card(values)
+    cards += _frechet_card(values) + _fid_card(values)
     number = f" {_plain(values['num_images'])}" if is_number(values.get("num_images")) else ""
     passes = f", {_plain(values['passes'])} noise passes each" if is_number(values.get("passes")) else ""
     text = (
@@ -112,6 +119,13 @@ def _frechet_card(values: dict[str, Any]) -> list[str]:
     floor = next((v for k, v in entry.items() if k.endswith("floor")), None)
     unit = "of features" if floor is None else f"real against real: {_plain(floor)}"
     return [] if distance is None else [card("Fréchet distance", measured(distance), unit)]
+
+
+def _fid_card(values: dict[str, Any]) -> list[str]:
+    if not is_number(values.get("fid")):
+        return []
+    unit = f"real against real: {measured(values.get('fid_real'))}, N = {measured(values.get('fid_num_images'))}"
+    return [card("FID", measured(values["fid"]), unit)]
 
 
 def _bound_table(workdir: Workdir) -> str:
@@ -145,7 +159,7 @@ def code_table(workdir: Workdir) -> str:
 
 def image_table(workdir: Workdir) -> str:
     """Fréchet distance and per-image errors, whatever of them evaluate.json has, nested entries under dotted names."""
-    mine = {k: v for k, v in workdir.evaluate.items() if k.startswith(tuple(IMAGE_METRICS))}
+    mine = {k: v for k, v in workdir.evaluate.items() if k.startswith(tuple(IMAGE_METRICS)) and k not in CURVES}
     if not mine:
         return missing("There are no image metrics yet", "evaluate")
     return table(["", ""], _flat_rows(workdir, mine), numbers=(1,))
@@ -172,7 +186,8 @@ def _name(workdir: Workdir, key: str, value: object) -> str:
     """The entry's name in words, and the reason under it where it has no value."""
     why = workdir.reason(key) if value is None else None
     name = escape(
-        (CODE | IMAGE_METRICS).get(key) or key.replace("frechet", "Fréchet").replace(".", ": ").replace("_", " ")
+        (CODE | IMAGE_METRICS).get(key)
+        or key.replace("frechet", "Fréchet").replace("fid_", "FID_").replace(".", ": ").replace("_", " ")
     )
     return f'{name}<br><span class="reason">{escape(why)}</span>' if why else name
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_text
 from vdm_jax.report import numbers, pictures
+from vdm_jax.report.frechet import frechet_section
 from vdm_jax.report.markup import Gallery, facts, section
 from vdm_jax.report.stylesheet import STYLE
 from vdm_jax.report.workdir import Workdir, is_number
@@ -23,6 +24,7 @@ PICTURE_SECTIONS: dict[str, tuple[str, Callable[[Workdir, Gallery], str]]] = {
     "samples": ("Samples", pictures.samples_section),
     "guided": ("Guided generation", pictures.guided_section),
     "chain": ("Reconstruction along the chain", pictures.chain_section),
+    "frechet": ("Fréchet distance against N", frechet_section),
     "code": ("The code", pictures.embedding_section),
     "probes": ("Probes of the code", pictures.probe_section),
 }

@@ -32,6 +32,9 @@ COLUMNS = {
     "Fréchet, w from prior": "frechet.distance",
     "Fréchet, w of test images": "frechet_aggregate.distance",
     "real against real": "frechet.real_vs_real_floor",
+    "FID": "fid",
+    "FID, w of test images": "fid_aggregate",
+    "FID, real against real": "fid_real",
 }
 SEEDS = ("train.seed", "evaluate.seed", "sample.seed")
 NO_SETTINGS = ("name", "data.dir")
