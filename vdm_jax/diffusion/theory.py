@@ -1,0 +1,70 @@
+"""Closed forms that curves are held against: two Gaussians, speciation, and the time at which something happens."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from vdm_jax.base.errors import UserError
+from vdm_jax.diffusion.schedules import Schedule, times_of_gamma
+
+QUADRATURE_POINTS = 4001
+QUADRATURE_REACH = 9.0  # deviations
+
+# Two equal deltas ±m: abar above which …
+TWO_DELTAS_SDE = float(np.sqrt(2) - 1)  # the drift of the reverse SDE pushes away from 0 (Raya & Ambrogioni 2023)
+TWO_DELTAS_DENSITY = 0.5  # the density of z_t has two peaks
+
+
+class TwoGaussians(NamedTuple):
+    """What is known of the side c = ±1 of x ~ ½ N(m, s²) + ½ N(-m, s²) from z_t."""
+
+    accuracy: float  # of the best guess
+    retention: float  # chance that noising and sampling back keeps c
+    information: float  # I(c; z_t), nats
+    mmse: float  # of c
+
+
+def two_gaussians(r: float) -> TwoGaussians:
+    """`r` = alpha² m²/(alpha² s² + sigma²): z_t/its deviation is N(±√r, 1).
+
+    A = Φ(√r); with p the probability of the true side, R = E[p² + (1 - p)²] = 1 - mmse/2, and dI/dr = mmse/2. By a
+    trapezoid in float64, to 1e-9.
+    """
+    if not 0 <= r < np.inf:
+        raise UserError(f"r={r}; expected a number not below 0")
+    u = np.linspace(np.sqrt(r) - QUADRATURE_REACH, np.sqrt(r) + QUADRATURE_REACH, QUADRATURE_POINTS)
+    density = np.exp(-0.5 * (u - np.sqrt(r)) ** 2) / np.sqrt(2 * np.pi)
+    log_p = -np.logaddexp(0, -2 * np.sqrt(r) * u)  # of the true side, +
+    p, q = np.exp(log_p), -np.expm1(log_p)
+    retention = np.trapezoid((p**2 + q**2) * density, u)
+    information = np.log(2) + np.trapezoid(log_p * density, u)
+    accuracy = float(jax.scipy.stats.norm.cdf(np.float32(np.sqrt(r))))
+    return TwoGaussians(accuracy, float(retention), float(information), float(2 * (1 - retention)))
+
+
+def abar(schedule: Schedule, t: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """alpha_t² = sigmoid(-gamma_t)."""
+    return jax.nn.sigmoid(-schedule.gamma(t))
+
+
+def time_of_abar(schedule: Schedule, level: float) -> float:
+    """The time at which alpha_t² has fallen to `level`; of a table the nearest entry's."""
+    if not 0 < level < 1:
+        raise UserError(f"abar={level}; expected a number between 0 and 1")
+    return float(times_of_gamma(schedule, jnp.array([np.log((1 - level) / level)], jnp.float32))[0])
+
+
+def speciation_abar(x: Float[np.ndarray, "n d"]) -> float:
+    """1/Λ, Λ the leading eigenvalue of the data's covariance: classes separate where abar is above it.
+
+    Where abar Λ > 1 the leading direction's signal exceeds the noise's unit variance (Biroli et al. 2024, in the limit
+    of many dimensions). Raises UserError where the data have no variance.
+    """
+    centred = x - x.mean(axis=0)
+    leading = float(np.linalg.svd(centred, compute_uv=False)[0] ** 2 / len(x))
+    if leading == 0:
+        raise UserError("all data points are equal: there is nothing to separate")
+    return 1 / leading
