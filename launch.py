@@ -12,7 +12,7 @@ HELP = f"""{__doc__}
   --config=FILE.py[:VARIANT]   default configs/digits.py; without it, a workdir brings its own
   --config.KEY=VALUE           any setting of configs/base.py, such as --config.train.num_steps=1000
   --workdir=DIR                default results/runs/NAME
-  --jobs=A,B                   any of train, evaluate, sample, report; default all four
+  --jobs=A,B                   any of train, evaluate, sample, report; of configs/probes.py exact, report; default all
   --stop_after=SECONDS         of training: it is saved and stops, and the same command goes on
   --archive=DIR                bring the run from files of limited size in DIR, and pack it there after its training
   --sweep[=PATTERN]            every run that the config file's get_sweep() lists, or those whose name matches,
@@ -29,7 +29,7 @@ def main(argv: list[str]) -> int:
         return 0
     # Imported late: a missing package or a mistyped flag should not wait for, or drown in, the start of a device.
     from vdm_jax.base.errors import UserError
-    from vdm_jax.experiments import flags, jobs, sweep
+    from vdm_jax.experiments import flags, jobs, kinds, sweep
     from vdm_jax.train.checkpoint import SaveFailed
     from vdm_jax.train.loop import TrainingFailed
 
@@ -37,7 +37,7 @@ def main(argv: list[str]) -> int:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     default_config = str(ROOT / "configs" / "digits.py")
     try:
-        arguments = flags.parse(argv, default_config, jobs.JOBS)
+        arguments = flags.parse(argv, default_config, kinds.jobs_of)
         if arguments.sweep:
             sweep.run(arguments, default_config, [sys.executable, argv[0]])
         else:

@@ -8,6 +8,7 @@ def get_config(variant: str = "") -> ConfigDict:
     if variant:
         raise ValueError(f"variant={variant!r}; configs/base.py has no variants")
     config = ConfigDict()
+    config.kind = "vae_vdm"
     config.name = "base"
     config.data = _data()
     config.model = _model()

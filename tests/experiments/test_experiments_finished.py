@@ -10,10 +10,10 @@ import pytest
 from configs import digits
 from vdm_jax.experiments.build import build
 from vdm_jax.experiments.finished import is_evaluated, is_trained, outstanding
-from vdm_jax.experiments.jobs import JOBS
+from vdm_jax.experiments.kinds import KINDS
 from vdm_jax.experiments.sample import sample
 
-ALL = list(JOBS)
+ALL = list(KINDS["vae_vdm"].jobs)
 
 
 def config(**deltas):

@@ -9,7 +9,7 @@ import pytest
 from configs import digits, mnist
 from vdm_jax.base.errors import UserError
 from vdm_jax.experiments import flags
-from vdm_jax.experiments.jobs import JOBS
+from vdm_jax.experiments.kinds import jobs_of
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -20,7 +20,7 @@ def in_the_checkout(monkeypatch):
 
 
 def parse(*arguments) -> flags.Arguments:
-    return flags.parse(["launch.py", *map(str, arguments)], str(ROOT / "configs" / "digits.py"), JOBS)
+    return flags.parse(["launch.py", *map(str, arguments)], str(ROOT / "configs" / "digits.py"), jobs_of)
 
 
 def stored(workdir: pathlib.Path, **overrides) -> pathlib.Path:
@@ -119,7 +119,7 @@ def test_settings_may_stand_before_the_file_they_change():
 def test_one_parse_leaves_nothing_to_the_next():
     parse("--config.train.num_steps=3", "--jobs=report")
     assert parse().config.train.num_steps == digits.get_config().train.num_steps
-    assert parse().jobs == list(JOBS)
+    assert parse().jobs == ["train", "evaluate", "sample", "report"]
 
 
 def test_a_workdir_brings_its_own_config(tmp_path):

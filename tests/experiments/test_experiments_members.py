@@ -9,7 +9,7 @@ import pytest
 from configs import digits, mnist
 from vdm_jax.base.errors import UserError
 from vdm_jax.experiments import flags, workdir
-from vdm_jax.experiments.jobs import JOBS
+from vdm_jax.experiments.kinds import jobs_of
 from vdm_jax.experiments.members import check, load_sweep, make_members, names_of, select
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -22,7 +22,7 @@ def in_the_checkout(monkeypatch):
 
 
 def parse(*arguments) -> flags.Arguments:
-    return flags.parse(["launch.py", *map(str, arguments)], DEFAULT, JOBS)
+    return flags.parse(["launch.py", *map(str, arguments)], DEFAULT, jobs_of)
 
 
 def members(*arguments):

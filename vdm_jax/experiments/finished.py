@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.experiments import workdir as workdirs
-from vdm_jax.experiments.jobs import JOBS
+from vdm_jax.experiments.kinds import jobs_of
 from vdm_jax.report.workdir import Workdir
 from vdm_jax.train.checkpoint import find_checkpoint, saved_checkpoints
 
@@ -16,13 +16,13 @@ REPORTED = ("metrics.jsonl", "evaluate.json", "samples/about.json")
 
 
 def outstanding(config: ConfigDict, workdir: pathlib.Path, jobs: Sequence[str]) -> list[str]:
-    """Those of `jobs`, in the order of `JOBS`, that have not been completed for exactly this config.
+    """Those of `jobs`, in their order, that have not been completed for exactly this config.
 
     A training is complete with a checkpoint at its last step; an evaluation or sampling where the file it writes last
     states these settings, these data and the checkpoint they name now; a report where it is younger than what it shows.
     What follows a job that is outstanding is so too. The folder holds no run of another config: see `workdirs.check`.
     """
-    run, jobs = Workdir(workdir), [job for job in JOBS if job in jobs]
+    run, jobs = Workdir(workdir), [job for job in jobs_of(config) if job in jobs]
     if "train" in jobs and not is_trained(config, workdir):
         return jobs
     sections = {"evaluate": ("evaluate", "sample"), "sample": ("sample",)}

@@ -2,7 +2,7 @@
 
 import difflib
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from absl import flags
@@ -34,17 +34,19 @@ class Arguments(NamedTuple):
     sweep: Sweep | None
 
 
-def parse(argv: Sequence[str], default_config: str, jobs: Iterable[str]) -> Arguments:
+def parse(argv: Sequence[str], default_config: str, jobs_of: Callable[[ConfigDict], list[str]]) -> Arguments:
     """Reads `--config=FILE.py[:VARIANT] --config.KEY=VALUE --workdir=DIR --jobs=A,B --stop_after=SECONDS --archive=DIR
     --sweep[=PATTERN] --dry_run`.
 
     A FILE is looked for from here, then from the folder above that of `default_config`. Without `--config`, a workdir
-    that holds a `config.json` brings its own; the workdir of a sweep does not. Raises `UserError` for any mistake.
+    that holds a `config.json` brings its own; the workdir of a sweep does not. `jobs_of` tells the jobs of a config.
+    Raises `UserError` for any mistake.
     """
     argv = _config_file_first(argv, pathlib.Path(default_config).parents[1])
+    default_config = _default_for(argv, default_config)
     argv = ["--sweep=*" if argument in ("-sweep", "--sweep") else argument for argument in argv]
     _check_settings_exist(argv, default_config)
-    values = _parse_values(argv, default_config, list(jobs))
+    values = _parse_values(argv, default_config)
     config, workdir = values.config, values.workdir
     overrides = config_flags.get_override_values(values["config"])
     if values.sweep is not None:
@@ -59,17 +61,18 @@ def parse(argv: Sequence[str], default_config: str, jobs: Iterable[str]) -> Argu
             folder = workdir
     archive = pathlib.Path(values.archive) if values.archive else None
     file = _file(argv, default_config)
-    return Arguments(config, pathlib.Path(folder), values.jobs, values.stop_after, archive, file, overrides, sweep)
+    jobs = _chosen_jobs(values.jobs, jobs_of(config))
+    return Arguments(config, pathlib.Path(folder), jobs, values.stop_after, archive, file, overrides, sweep)
 
 
-def _parse_values(argv: Sequence[str], default_config: str, jobs: list[str]) -> flags.FlagValues:
+def _parse_values(argv: Sequence[str], default_config: str) -> flags.FlagValues:
     """The flags' values, each of them possible."""
     values = flags.FlagValues()
     try:
         _define_config(values, argv, default_config)
         for define, name, default, meaning in (
             (flags.DEFINE_string, "workdir", "", "Folder of the run; default results/runs/NAME."),
-            (flags.DEFINE_list, "jobs", jobs, f"Any of {','.join(jobs)}, run in the order given."),
+            (flags.DEFINE_list, "jobs", None, "Jobs of this kind of config; default all."),
             (flags.DEFINE_float, "stop_after", None, "Seconds of training, then save and stop as at SIGTERM."),
             (flags.DEFINE_string, "archive", "", "Folder that brings the run and takes it along, in parts."),
             (flags.DEFINE_string, "sweep", None, "Run the config file's get_sweep(), or members that match."),
@@ -85,10 +88,6 @@ def _parse_values(argv: Sequence[str], default_config: str, jobs: list[str]) -> 
         raise UserError(_sentence(error)) from error
     if rest[1:]:
         raise UserError(f"unexpected argument {rest[1]!r}; settings are written --config.KEY=VALUE")
-    if not values.jobs:
-        raise UserError(f"no job; expected --jobs with any of {sorted(jobs)}")
-    for job in values.jobs:
-        choose("job", job, {name: name for name in jobs})
     if values.stop_after is not None and not values.stop_after > 0:
         raise UserError(f"--stop_after={values.stop_after}; expected seconds, a number above 0")
     if values.sweep is not None and (values.archive or values.stop_after):
@@ -96,6 +95,17 @@ def _parse_values(argv: Sequence[str], default_config: str, jobs: list[str]) -> 
     if values.dry_run and values.sweep is None:
         raise UserError("--dry_run lists what a sweep would run; add --sweep")
     return values
+
+
+def _chosen_jobs(typed: list[str] | None, there_are: list[str]) -> list[str]:
+    """Those typed, or all."""
+    if typed is None:
+        return there_are
+    if not typed:
+        raise UserError(f"no job; expected --jobs with any of {sorted(there_are)}")
+    for job in typed:
+        choose("job", job, dict.fromkeys(there_are))
+    return typed
 
 
 def _file(argv: Sequence[str], default_config: str) -> str:
@@ -131,6 +141,16 @@ def _config_file_first(argv: Sequence[str], root: pathlib.Path) -> list[str]:
             raise UserError("--config needs a file, such as --config=configs/digits.py")
         chosen = [f"--config={_find(value, root)}"]
     return [program, *chosen, *others]
+
+
+def _default_for(argv: Sequence[str], default_config: str) -> str:
+    """The config file that knows the settings of a workdir's own config, or `default_config`."""
+    workdir = [argument.partition("=")[2] for argument in argv if argument.lstrip("-").startswith("workdir=")]
+    stored = pathlib.Path(workdir[-1], "config.json") if workdir else None
+    if stored is None or not stored.is_file():
+        return default_config
+    own = pathlib.Path(default_config).with_name(f"{workdirs.read_config(stored).get('kind')}.py")
+    return str(own) if own.is_file() else default_config
 
 
 def _find(value: str, root: pathlib.Path) -> str:
@@ -180,7 +200,7 @@ def _last(name: str) -> str:
 def _lay_over(config: ConfigDict, stored: dict[str, Any], path: pathlib.Path, prefix: str = "") -> None:
     """Sets what a `config.json` holds; settings that are newer than the file keep their default."""
     foreign = f"{path} is no config of this program: "
-    if missing := [name for name in workdirs.IDENTITY if not prefix and name not in stored]:
+    if missing := [name for name in workdirs.IDENTITY if not prefix and name in config and name not in stored]:
         raise UserError(f"{foreign}no section {missing[0]!r}; give --config")
     for key, value in stored.items():
         name = f"{prefix}{key}"

@@ -2,29 +2,17 @@
 
 import json
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 
 from ml_collections import ConfigDict
 
 from vdm_jax.experiments import workdir as workdirs
-from vdm_jax.experiments.build import Experiment, build
-from vdm_jax.experiments.evaluate import evaluate
-from vdm_jax.experiments.sample import sample
+from vdm_jax.experiments.build import Experiment
+from vdm_jax.experiments.kinds import kind_of
 from vdm_jax.experiments.summary import summary
-from vdm_jax.experiments.train import train
-from vdm_jax.report.page import write_report
 from vdm_jax.train.archive import MANIFEST, pack, unpack
 from vdm_jax.train.signals import sigterm_after
-
-
-def report(_: Experiment | None, workdir: pathlib.Path) -> str:
-    """Writes `report/index.html` from the files of the workdir alone; returns "done"."""
-    print(f"report: {write_report(workdir)}", flush=True)
-    return "done"
-
-
-JOBS: dict[str, Callable[..., str]] = {"train": train, "evaluate": evaluate, "sample": sample, "report": report}
 
 
 def run(
@@ -34,16 +22,16 @@ def run(
     stop_after: float | None = None,
     archive: pathlib.Path | None = None,
 ) -> None:
-    """Runs `jobs`, always in the order of `JOBS`, and prints the numbers that matter at the end. Raises `UserError`.
+    """Runs `jobs`, always in the order of the config's kind, and prints the numbers that matter at the end.
 
     Settings, data and model are looked at before the workdir is touched, and only the training claims it: a mistake
-    leaves no trace. A training of more than `stop_after` seconds is stopped and saved, to be gone on with. A run in
-    `archive` is put into the workdir first; it is packed into it after its training.
+    leaves no trace (`UserError`). A training of more than `stop_after` seconds is stopped and saved, to be gone on
+    with. A run in `archive` is put into the workdir first; it is packed into it after its training.
     """
-    jobs = [job for job in JOBS if job in jobs]
-    experiment = None
-    if jobs != ["report"]:
-        experiment = build(config)
+    kind = kind_of(config)
+    jobs = [job for job in kind.jobs if job in jobs]
+    experiment = kind.build(config) if jobs != ["report"] else None
+    if isinstance(experiment, Experiment):
         fingerprint = experiment.data.fingerprint()
         if archive and (archive / MANIFEST).exists():
             print(f"archive: step {unpack(archive, workdir)}", flush=True)
@@ -52,7 +40,7 @@ def run(
             workdirs.claim(workdir, config, fingerprint)
     for job in jobs:
         with sigterm_after(stop_after) if job == "train" else nullcontext():
-            status = JOBS[job](experiment, workdir)
+            status = kind.jobs[job](experiment, workdir)
         if job == "train" and archive:
             print("\n".join(f"archive: {path}" for path in pack(workdir, archive)), flush=True)
         if status == "stopped":

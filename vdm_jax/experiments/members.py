@@ -16,7 +16,7 @@ from vdm_jax.data.dataset import ImageData
 from vdm_jax.experiments import flags
 from vdm_jax.experiments import workdir as workdirs
 from vdm_jax.experiments.build import build
-from vdm_jax.experiments.jobs import JOBS
+from vdm_jax.experiments.kinds import jobs_of
 from vdm_jax.train.checkpoint import saved_checkpoints
 
 UNSAFE = re.compile(r"[^A-Za-z0-9._+=,-]")  # in the name of a folder, or for a shell
@@ -47,7 +47,7 @@ def make_members(arguments: flags.Arguments, default_config: str) -> list[Member
         words = [f"--config={file}:{chosen}" if chosen else f"--config={file}", f"--workdir={arguments.workdir / name}"]
         words += [f"--config.{key}={value}" for key, value in settings.items()]
         try:
-            config = flags.parse(["launch.py", *words], default_config, JOBS).config
+            config = flags.parse(["launch.py", *words], default_config, jobs_of).config
         except UserError as error:
             raise UserError(f"sweep member {name!r}: {error}") from error
         members.append(Member(name, config, arguments.workdir / name, words))

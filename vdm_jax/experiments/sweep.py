@@ -9,7 +9,7 @@ import jax
 from vdm_jax.base.errors import UserError
 from vdm_jax.experiments import flags
 from vdm_jax.experiments.finished import is_evaluated, outstanding
-from vdm_jax.experiments.jobs import JOBS
+from vdm_jax.experiments.kinds import jobs_of
 from vdm_jax.experiments.members import Member, check, make_members, select
 from vdm_jax.experiments.runner import LOG, Outcome, run_members, say
 from vdm_jax.report.sweep import write_sweep
@@ -31,7 +31,9 @@ def run(arguments: flags.Arguments, default_config: str, launcher: Sequence[str]
     members = make_members(arguments, default_config)
     chosen = select(members, arguments.sweep.pattern)
     check(chosen, arguments.workdir)
-    jobs = [job for job in JOBS if job in arguments.jobs]
+    if arguments.config.kind != "vae_vdm":
+        raise UserError(f"--sweep is for configs of kind 'vae_vdm', not {arguments.config.kind!r}")
+    jobs = [job for job in jobs_of(arguments.config) if job in arguments.jobs]
 
     def left(member: Member) -> list[str]:
         return outstanding(member.config, member.workdir, jobs)

@@ -204,6 +204,6 @@ def config_section(workdir: Workdir) -> str:
 
 def provenance_section(workdir: Workdir) -> str:
     """Where the numbers come from: commit, device, versions, time."""
-    pairs = flatten(workdir.evaluate.get("provenance") or {})
+    pairs = flatten(workdir.provenance)
     rows = [[_name(workdir, key, value), measured(value)] for key, value in pairs.items()]
     return table(["", ""], rows) if rows else missing("No provenance is recorded yet", "evaluate")

@@ -9,6 +9,7 @@ from vdm_jax.base.files import write_text
 from vdm_jax.report import numbers, pictures
 from vdm_jax.report.frechet import frechet_section
 from vdm_jax.report.markup import Gallery, facts, section
+from vdm_jax.report.probing import exact_section
 from vdm_jax.report.stylesheet import STYLE
 from vdm_jax.report.workdir import Workdir, is_number
 
@@ -28,22 +29,29 @@ PICTURE_SECTIONS: dict[str, tuple[str, Callable[[Workdir, Gallery], str]]] = {
     "code": ("The code", pictures.embedding_section),
     "probes": ("Probes of the code", pictures.probe_section),
 }
+PROBE_SECTIONS: dict[str, tuple[str, Callable[[Workdir, Gallery], str]]] = {
+    "exact": ("When features are destroyed", exact_section),
+}
 
 
 def write_report(workdir: str | Path) -> Path:
     """Writes WORKDIR/report/index.html, and its figures as PNG beside it; returns the page's path.
 
-    Reads config.json, metrics.jsonl, evaluate.json, evaluate_curves.npz, embeddings.npz and samples/*.npz; a section
-    whose file is missing says which job makes it. Everything is inlined: the page can be sent as one file. Raises
-    `UserError` where there is no such folder.
+    Reads config.json, metrics.jsonl, evaluate.json, evaluate_curves.npz, embeddings.npz and samples/*.npz, of a run of
+    probes exact.json; a section whose file is missing says which job makes it. Everything is inlined: the page can be
+    sent as one file. Raises `UserError` where there is no such folder.
     """
     path = Path(workdir)
     if not path.is_dir():
         raise UserError(f"workdir={str(path)!r} is not a folder; --jobs=train makes it")
     run, gallery = Workdir(path), Gallery(path / "report")
-    parts = {"numbers": ("The numbers", numbers.headline(run))}
-    parts |= {name: (title, draw(run, gallery)) for name, (title, draw) in PICTURE_SECTIONS.items()}
-    parts |= {name: (title, write(run)) for name, (title, write) in NUMBER_SECTIONS.items()}
+    if run.config.get("kind") == "probes":
+        parts = {name: (title, draw(run, gallery)) for name, (title, draw) in PROBE_SECTIONS.items()}
+        parts |= {name: (title, write(run)) for name, (title, write) in NUMBER_SECTIONS.items() if name != "other"}
+    else:
+        parts = {"numbers": ("The numbers", numbers.headline(run))}
+        parts |= {name: (title, draw(run, gallery)) for name, (title, draw) in PICTURE_SECTIONS.items()}
+        parts |= {name: (title, write(run)) for name, (title, write) in NUMBER_SECTIONS.items()}
     gallery.drop_stale()
     index = path / "report" / "index.html"
     write_text(index, _page(run, parts))
@@ -74,8 +82,7 @@ def _page(run: Workdir, parts: dict[str, tuple[str, str]]) -> str:
 
 def _header_facts(run: Workdir) -> list[tuple[str, str]]:
     """What the page is about: step and weights evaluated, commit, device; what nobody recorded is said to be so."""
-    origin = run.evaluate.get("provenance")
-    origin = origin if isinstance(origin, dict) else {}
+    origin = run.provenance
     step = run.evaluate.get("checkpoint_step")
     if is_number(step):
         evaluated = f"{step:,} ({run.evaluate.get('weights', 'unknown')} weights)"
@@ -83,10 +90,11 @@ def _header_facts(run: Workdir) -> list[tuple[str, str]]:
         evaluated = "not evaluated yet"
     data = run.config.get("data")
     name = data.get("name") if isinstance(data, dict) else None
-    pairs = [
-        ("data", str(name or "not recorded")),
-        ("evaluated at step", evaluated),
-        ("trained", f"{run.metrics[-1]['step']:,.0f} steps" if run.metrics else "not yet"),
+    pairs = [("data", str(name or "not recorded"))]
+    if run.config.get("kind") != "probes":
+        trained = f"{run.metrics[-1]['step']:,.0f} steps" if run.metrics else "not yet"
+        pairs += [("evaluated at step", evaluated), ("trained", trained)]
+    pairs += [
         ("commit", str(origin.get("commit", "not recorded"))),
         ("device", str(origin.get("device", "not recorded"))),
     ]

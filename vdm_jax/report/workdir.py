@@ -29,6 +29,17 @@ class Workdir:
         return _read_json(self.path / "evaluate.json") or {}
 
     @cached_property
+    def exact(self) -> dict[str, Any]:
+        """exact.json, empty where there is none."""
+        return _read_json(self.path / "exact.json") or {}
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Of evaluate.json, or of exact.json: commit, device, versions; empty where nobody recorded it."""
+        origin = self.evaluate.get("provenance") or self.exact.get("provenance")
+        return origin if isinstance(origin, dict) else {}
+
+    @cached_property
     def samples(self) -> dict[str, Any]:
         """samples/about.json: checkpoint, weights and sampler of what was drawn; empty where there is none."""
         return _read_json(self.path / "samples" / "about.json") or {}

@@ -1,0 +1,58 @@
+"""When is a feature destroyed along the diffusion chain? Exact curves on sprites; no training.
+
+Variants: GRID-SCHEDULE, such as `small-linear` (32x32, under a minute or two on two CPU cores) or `full-cosine` (all
+737,280 images of 64x64).
+"""
+
+from ml_collections import ConfigDict, config_dict
+
+from vdm_jax.base.errors import choose
+
+GRIDS = {
+    "small": {"data.name": "small", "exact.batch_size": 100},
+    "distinct": {"data.name": "distinct", "exact.batch_size": 20},
+    "full": {"data.name": "full", "exact.batch_size": 10, "exact.num_timesteps": 51},
+}
+SCHEDULES = {
+    "linear": {"diffusion.schedule": "ddpm_linear"},
+    "cosine": {"diffusion.schedule": "cosine"},
+    "dirac": {"diffusion.schedule": "dirac"},
+}
+VARIANTS = {
+    f"{grid}-{schedule}": of_grid | of_schedule
+    for grid, of_grid in GRIDS.items()
+    for schedule, of_schedule in SCHEDULES.items()
+}
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    """`variant`: one of `VARIANTS`; nothing for `small-linear`."""
+    config = ConfigDict()
+    config.kind = "probes"
+    config.name = f"probes-{variant or 'small-linear'}"
+    config.data = ConfigDict(dict(source="sprites", name="small"))
+    config.diffusion = ConfigDict(
+        dict(
+            schedule="ddpm_linear",  # any table of SCHEDULES in vdm_jax/diffusion/schedules.py
+            num_steps=1000,
+            beta=config_dict.placeholder(float),  # of constant
+            beta_1=config_dict.placeholder(float),  # of ddpm_linear
+            beta_T=config_dict.placeholder(float),
+            s=config_dict.placeholder(float),  # of cosine
+            t1=config_dict.placeholder(float),  # of dirac
+            t2=config_dict.placeholder(float),
+            total=config_dict.placeholder(float),
+        )
+    )
+    config.exact = ConfigDict(
+        dict(
+            num_timesteps=21,  # evenly spaced from 0 to num_steps
+            batch_size=100,  # queries at a time
+            max_queries=4_000,  # of each timestep
+            tolerance=0.005,  # standard error of every curve at which a timestep is done
+            seed=0,
+        )
+    )
+    config.lock()
+    config.update_from_flattened_dict(choose("variant", variant or "small-linear", VARIANTS))
+    return config

@@ -1,0 +1,110 @@
+"""The exact job end to end: its record, its report, a kill, other settings, and mistakes."""
+
+import json
+
+import numpy as np
+import pytest
+from launching import ROOT
+
+import launch
+from configs import probes
+from vdm_jax.base.errors import UserError
+from vdm_jax.experiments.exact import LEVELS, describe, read_levels
+from vdm_jax.experiments.probes import LEAST_NOISE, build_probes, gammas_at, timesteps
+
+FEW = ["--config.exact.num_timesteps=5", "--config.exact.max_queries=200", "--config.exact.batch_size=50"]
+
+
+def launched(workdir, *arguments) -> int:
+    return launch.main(["launch.py", f"--config={ROOT}/configs/probes.py", f"--workdir={workdir}", *FEW, *arguments])
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    path = tmp_path_factory.mktemp("exact")
+    assert launched(path) == 0
+    return path
+
+
+def test_the_record_has_a_curve_a_feature(workdir):
+    record = json.loads((workdir / "exact.json").read_text())
+    assert record["timesteps"] == [0, 250, 500, 750, 1000] and record["provenance"]["commit"]
+    np.testing.assert_allclose(record["abar"][-1], 4.036e-5, rtol=1e-3)
+    assert set(record["features"]) == {"shape", "orientation", "scale", "x", "y"}
+    for name, feature in record["features"].items():
+        curves = feature["exact"]
+        assert all(len(values) == 5 for values in curves.values())
+        assert curves["accuracy"][0] == pytest.approx(1, abs=1e-4), name
+        assert sorted(curves["accuracy"], reverse=True) == pytest.approx(curves["accuracy"], abs=0.02)
+        assert curves["retention"][2] < curves["accuracy"][2]
+        assert curves["information_nats"][0] == pytest.approx(feature["entropy_nats"], abs=1e-3)
+        assert curves["information_nats"][-1] == pytest.approx(0, abs=0.02)
+    assert record["features"]["shape"]["exact"]["accuracy"][-1] == pytest.approx(1 / 3, abs=0.02)
+    assert record["features"]["x"]["windows"]["50%"] > record["features"]["shape"]["windows"]["50%"]
+
+
+def test_the_report_draws_it(workdir):
+    page = (workdir / "report" / "index.html").read_text()
+    assert "When features are destroyed" in page and page.count("<img") == 5
+    assert "--jobs=" not in page, "nothing is missing"
+    assert launch.main(["launch.py", f"--workdir={workdir}", "--jobs=report"]) == 0  # by its own config.json
+
+
+def test_what_was_measured_is_not_measured_again_and_a_kill_loses_one_timestep(workdir, capfd):
+    whole = json.loads((workdir / "exact.json").read_text())
+    lines = (workdir / LEVELS).read_text().splitlines()
+    (workdir / LEVELS).write_text("\n".join(lines[:-2]) + "\n" + lines[-1][:40])
+    capfd.readouterr()
+    assert launched(workdir, "--jobs=exact") == 0
+    told = [line for line in capfd.readouterr().out.splitlines() if "queries" in line]
+    assert len(told) == 2 and "timestep 750" in told[0]
+    again = json.loads((workdir / "exact.json").read_text())
+    assert again["features"] == whole["features"]
+
+
+def test_other_settings_begin_anew(tmp_path):
+    path = tmp_path / LEVELS
+    assert read_levels(path, {"a": 1}) == {}
+    with open(path, "a") as file:
+        file.write(json.dumps({"index": 3, "level": {"gamma": 0.0}}) + "\n")
+    assert read_levels(path, {"a": 1}) == {3: {"gamma": 0.0}}
+    assert read_levels(path, {"a": 2}) == {} == read_levels(path, {"a": 2})
+
+
+@pytest.mark.parametrize(
+    ("flag", "told"),
+    [
+        ("--config.data.name=smal", "did you mean 'small'?"),
+        ("--config.diffusion.schedule=cosin", "did you mean 'cosine'?"),
+        ("--config.exact.num_timesteps=1002", "there are 1001"),
+        ("--config.exact.tolerance=0", "above 0"),
+        ("--config.exact.tolerence=1", "did you mean 'exact.tolerance'?"),
+        ("--jobs=train", "expected one of ['exact', 'report']"),
+    ],
+)
+def test_mistakes_are_told_and_leave_nothing(tmp_path, capfd, flag, told):
+    assert launched(tmp_path / "run", flag) == 2
+    assert told in capfd.readouterr().err and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("variant", probes.VARIANTS)
+def test_every_variant_is_built(variant):
+    experiment = build_probes(probes.get_config(variant))
+    steps = timesteps(experiment.config.exact.num_timesteps, 1000)
+    gammas = gammas_at(experiment.schedule, steps)
+    assert np.all(np.diff(gammas) >= 0) and gammas[0] == LEAST_NOISE and np.isfinite(gammas).all()
+    assert set(experiment.posterior.features) == {"shape", "orientation", "scale", "x", "y"}
+
+
+def test_a_continuous_schedule_is_refused():
+    config = probes.get_config()
+    config.diffusion.schedule = "ddpm_linear_continuous"
+    with pytest.raises(UserError, match="is no table"):
+        build_probes(config)
+
+
+def test_windows_are_of_what_there_is_to_know():
+    experiment = build_probes(probes.get_config())
+    shape = experiment.posterior.features["shape"]
+    levels = [{"information_nats": shape.entropy * share} for share in (1.0, 0.75, 0.25, 0.0)]
+    assert describe(shape, np.array([0, 10, 20, 30]), levels)["windows"]["50%"] == pytest.approx(15)

@@ -1,0 +1,98 @@
+"""The exact job: what the best probe of every feature knows at every timestep, without any training."""
+
+import json
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+
+from vdm_jax.base.files import write_json, write_text
+from vdm_jax.base.keys import named_key
+from vdm_jax.base.provenance import provenance
+from vdm_jax.diffusion.optimal import Feature
+from vdm_jax.experiments import workdir as workdirs
+from vdm_jax.experiments.probes import ProbeExperiment, gammas_at, timesteps
+from vdm_jax.experiments.progress import bar
+from vdm_jax.probing.exact import make_point, measure_curve
+from vdm_jax.probing.windows import crossing_times
+
+LEVELS = "exact.jsonl"  # a line a timestep, as they are measured
+
+
+def exact(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
+    """Writes `exact.json`; returns "done". A kill loses the timestep that was being measured; the same command goes on.
+
+    {"timesteps", "abar", "num_queries", "features": {name: {"exact": {"accuracy": […], "accuracy_standard_error": […],
+    …}, "entropy_nats", "variance", "windows": {"95%": t, "50%": t, "5%": t}}}, "settings", "provenance"}.
+    """
+    config, grid = experiment.config.exact, experiment.grid
+    steps = timesteps(config.num_timesteps, experiment.schedule.num_steps)
+    gammas = gammas_at(experiment.schedule, steps)
+    settings = workdirs.plain(experiment.config)
+    workdirs.claim(workdir, experiment.config, f"sprites {grid.name}")
+    say(f"{len(grid):,} images, {len(steps)} timesteps, standard errors below {config.tolerance}")
+
+    def draw(key):
+        return grid.render(jax.random.randint(key, (config.batch_size,), 0, len(grid)))
+
+    features = experiment.posterior.features
+    done = read_levels(workdir / LEVELS, settings)
+    with open(workdir / LEVELS, "a", encoding="utf-8") as file:
+
+        def keep(index: int, level: dict[str, Any]) -> None:
+            file.write(json.dumps({"index": index, "level": level}) + "\n")
+            file.flush()
+            say(f"timestep {steps[index]}: {level['num_queries']} queries")
+
+        levels = measure_curve(
+            make_point(draw, experiment.posterior.classes, features),
+            features,
+            gammas,
+            key=named_key(jax.random.key(config.seed), "exact"),
+            max_queries=config.max_queries,
+            tolerance=config.tolerance,
+            done=done,
+            keep=keep,
+            progress=bar("exact"),
+        )
+    abar = 1 / (1 + np.exp(gammas))
+    found = {name: describe(features[name], steps, [level["features"][name] for level in levels]) for name in features}
+    about = {"settings": settings, "provenance": provenance() | {"config": experiment.config.name, "seed": config.seed}}
+    record = {"timesteps": steps.tolist(), "abar": abar.tolist(), "num_queries": [v["num_queries"] for v in levels]}
+    write_json(workdir / "exact.json", record | {"features": found} | about)
+    return "done"
+
+
+def read_levels(path: pathlib.Path, settings: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    """What was measured before with these settings, by index; a file of other settings is begun anew."""
+    header = json.dumps({"settings": settings}, sort_keys=True)
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    if not lines or lines[0] != header:
+        write_text(path, header + "\n")
+        return {}
+    done = {}
+    for line in lines[1:]:
+        try:
+            row = json.loads(line)
+            done[row["index"]] = row["level"]
+        except (ValueError, KeyError, TypeError):
+            continue  # a line that a kill cut short
+    write_text(path, "\n".join([header, *(json.dumps({"index": i, "level": v}) for i, v in done.items())]) + "\n")
+    return done
+
+
+def describe(feature: Feature, steps: np.ndarray, levels: list[dict[str, float]]) -> dict[str, Any]:
+    """Curves as lists over the timesteps, and when 95%, 50% and 5% of what there is to know is still there.
+
+    What is there: R² of a feature with values, I/H of the others.
+    """
+    curves = {name: [level[name] for level in levels] for name in levels[0]}
+    known = np.array(curves["information_nats"]) / feature.entropy if feature.values is None else np.array(curves["r2"])
+    windows = {f"{level:.0%}": time for level, time in crossing_times(steps.astype(float), known).items()}
+    variance = None if feature.values is None else feature.variance
+    return {"exact": curves, "entropy_nats": feature.entropy, "variance": variance, "windows": windows}
+
+
+def say(what: str) -> None:
+    print(f"exact: {what}", flush=True)

@@ -1,0 +1,45 @@
+"""What a config file can describe: kinds of experiment, each with its parts, its jobs in their order, its identity."""
+
+import pathlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ml_collections import ConfigDict
+
+from vdm_jax.base.errors import choose
+from vdm_jax.experiments.build import build
+from vdm_jax.experiments.evaluate import evaluate
+from vdm_jax.experiments.exact import exact
+from vdm_jax.experiments.probes import build_probes
+from vdm_jax.experiments.sample import sample
+from vdm_jax.experiments.train import train
+from vdm_jax.report.page import write_report
+
+
+def report(_: Any, workdir: pathlib.Path) -> str:
+    """Writes `report/index.html` from the files of the workdir alone; returns "done"."""
+    print(f"report: {write_report(workdir)}", flush=True)
+    return "done"
+
+
+class Kind(NamedTuple):
+    """`build(config)`: every setting looked at, the parts put together. `jobs`: (what was built, workdir) -> status."""
+
+    build: Callable[[ConfigDict], Any]
+    jobs: dict[str, Callable[[Any, pathlib.Path], str]]
+
+
+KINDS = {
+    "vae_vdm": Kind(build, {"train": train, "evaluate": evaluate, "sample": sample, "report": report}),
+    "probes": Kind(build_probes, {"exact": exact, "report": report}),
+}
+
+
+def kind_of(config: ConfigDict) -> Kind:
+    """The kind that `config.kind` names."""
+    return choose("config.kind", config.kind, KINDS)
+
+
+def jobs_of(config: ConfigDict) -> list[str]:
+    """The names of its jobs, in their order."""
+    return list(kind_of(config).jobs)

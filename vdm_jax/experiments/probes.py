@@ -1,0 +1,60 @@
+"""From a config of timestep probes to plain objects: the data, the schedule and the exact posterior."""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+from ml_collections import ConfigDict
+
+from vdm_jax.base.errors import UserError, choose
+from vdm_jax.data.sprite_posterior import SpritePosterior, make_sprite_posterior
+from vdm_jax.data.sprites import SpriteGrid, load_sprites
+from vdm_jax.diffusion.schedules import Schedule, make_schedule
+
+LEAST_NOISE = -20.0  # gamma that stands for no noise at all: a deviation of 5e-5
+
+
+@dataclass(frozen=True)
+class ProbeExperiment:
+    """What every job of the probes starts from."""
+
+    config: ConfigDict
+    grid: SpriteGrid
+    schedule: Schedule
+    posterior: SpritePosterior
+
+
+def build_probes(config: ConfigDict) -> ProbeExperiment:
+    """Looks at every setting; nothing is compiled yet. Raises `UserError`."""
+    choose("config.data.source", config.data.source, {"sprites": None})
+    check_exact(config.exact, config.diffusion.num_steps)
+    grid = load_sprites(config.data.name)
+    diffusion = config.diffusion
+    given = {key: value for key, value in diffusion.items() if key != "schedule" and value is not None}
+    schedule = make_schedule(diffusion.schedule, **given)
+    if schedule.num_steps is None:
+        raise UserError(f"diffusion.schedule={diffusion.schedule!r} is no table; probes are asked at its entries")
+    return ProbeExperiment(config, grid, schedule, make_sprite_posterior(grid))
+
+
+def check_exact(exact: ConfigDict, num_steps: int) -> None:
+    """Raises `UserError` for a number out of range."""
+    for name, least in (("num_timesteps", 2), ("batch_size", 1), ("max_queries", 2)):
+        if exact[name] < least:
+            raise UserError(f"config.exact.{name}={exact[name]}; expected at least {least}")
+    if exact.num_timesteps > num_steps + 1:
+        raise UserError(f"config.exact.num_timesteps={exact.num_timesteps}; there are {num_steps + 1}, 0 … {num_steps}")
+    if not exact.tolerance > 0:
+        raise UserError(f"config.exact.tolerance={exact.tolerance}; expected a number above 0")
+
+
+def timesteps(num_timesteps: int, num_steps: int) -> np.ndarray:
+    """So many of 0 … T, evenly spaced, both ends included."""
+    return np.unique(np.linspace(0, num_steps, num_timesteps).round().astype(int))
+
+
+def gammas_at(schedule: Schedule, steps: np.ndarray) -> Float[np.ndarray, " m"]:
+    """gamma of each timestep; `LEAST_NOISE` where there is none."""
+    gammas = np.asarray(schedule.gamma(jnp.asarray(steps) / schedule.num_steps), np.float64)
+    return np.maximum(gammas, LEAST_NOISE)
