@@ -76,17 +76,17 @@ def test_a_small_run_leaves_its_record(benchmark, tmp_path, capsys, monkeypatch)
     monkeypatch.setattr("vdm_jax.benchmarks.command.measure_machine", lambda dtypes: Machine({"float32": 1e12}, 1e11))
     name = benchmark.__name__.rpartition(".")[2]
     arguments = [*SMALL, f"--out={tmp_path}"]
-    assert run_cases(name, "", benchmark.make_subject, benchmark.make_peer, arguments) == 0
+    assert run_cases(name, "", benchmark.make_subject, benchmark.make_peer, arguments, "things") == 0
     record = json.loads(next(tmp_path.glob(f"{name}-*.json")).read_text())
     case = record["cases"]["m-te-8x8-batch4-float32"]["vdm_jax"]
-    assert case["images_per_second"] == pytest.approx(4 / case["seconds_per_step"])
+    assert case["things_per_second"] == pytest.approx(4 / case["seconds_per_step"])
     assert case["flops_per_second"] == pytest.approx(case["flops_per_step"] / case["seconds_per_step"])
     parameters = 131_265
     forward = 2 * 4 * 64 * parameters  # every weight of the U-Net at every pixel of four images, about
     passes = {"train_step": 3, "sample_step": 1}[name]
     assert 0.3 * passes * forward < case["flops_per_step"] < 3 * passes * forward
     assert record["provenance"]["commit"] and record["settings"]["batch_size"] == 4
-    assert "images/s" in capsys.readouterr().out
+    assert "things/s" in capsys.readouterr().out
 
 
 def test_mistakes_are_told(tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 import json
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from launching import ROOT
@@ -11,6 +12,9 @@ from configs import probes
 from vdm_jax.base.errors import UserError
 from vdm_jax.experiments.exact import LEVELS, describe, read_levels
 from vdm_jax.experiments.probes import LEAST_NOISE, build_probes, gammas_at, timesteps
+from vdm_jax.train.checkpoint import Checkpointer
+from vdm_jax.train.optimizer import make_optimizer
+from vdm_jax.train.state import init_state
 
 FEW = ["--config.exact.num_timesteps=5", "--config.exact.max_queries=200", "--config.exact.batch_size=50"]
 
@@ -62,13 +66,23 @@ def test_what_was_measured_is_not_measured_again_and_a_kill_loses_one_timestep(w
     assert again["features"] == whole["features"]
 
 
-def test_other_settings_begin_anew(tmp_path):
+def test_a_file_of_other_settings_is_not_read(tmp_path):
     path = tmp_path / LEVELS
     assert read_levels(path, {"a": 1}) == {}
     with open(path, "a") as file:
         file.write(json.dumps({"index": 3, "level": {"gamma": 0.0}}) + "\n")
     assert read_levels(path, {"a": 1}) == {3: {"gamma": 0.0}}
     assert read_levels(path, {"a": 2}) == {} == read_levels(path, {"a": 2})
+
+
+def test_other_measurements_and_trainings_are_left_alone(workdir, tmp_path, capfd):
+    before = (workdir / LEVELS).read_bytes()
+    assert launched(workdir, "--config.exact.seed=1") == 2
+    assert "exact.seed is 0 there and 1 here" in capfd.readouterr().err and (workdir / LEVELS).read_bytes() == before
+    with Checkpointer(tmp_path / "checkpoints") as checkpointer:
+        checkpointer.save(init_state({"a": jnp.zeros(1)}, make_optimizer(1.0, num_steps=1)))
+    assert launched(tmp_path) == 2
+    assert "holds a training" in capfd.readouterr().err and not (tmp_path / "config.json").exists()
 
 
 @pytest.mark.parametrize(

@@ -195,6 +195,11 @@ def test_pieces_of_a_run():
     found = parse("--stop_after=480", "--archive=kept")
     assert (found.stop_after, found.archive) == (480.0, pathlib.Path("kept"))
     assert (parse().stop_after, parse().archive) == (None, None)
-    for mistake, told in ((("--stop_after=0",), "above 0"), (("--sweep", "--archive=kept"), "not for a sweep")):
+    mistakes = {
+        ("--stop_after=0",): "above 0",
+        ("--sweep", "--archive=kept"): "not for a sweep",
+        ("--jobs=evaluate", "--archive=kept"): "--jobs has none",
+    }
+    for mistake, told in mistakes.items():
         with pytest.raises(UserError, match=told):
             parse(*mistake)

@@ -72,8 +72,12 @@ def run_cases(
     make_subject: Callable[[Case], Subject],
     make_peer: Callable[..., Callable[[int], None]],
     arguments: Sequence[str] | None = None,
+    unit: str = "images",
 ) -> int:
-    """The whole benchmark `name`: every case, ours beside the peer; a line each, one record; the exit code."""
+    """The whole benchmark `name`: every case, ours beside the peer; a line each, one record; the exit code.
+
+    unit: what a step does as many of as the batch has images, in the plural.
+    """
     options = parse(name, description, arguments)
     try:
         todo = cases(options)
@@ -83,27 +87,27 @@ def run_cases(
     machine = measure_machine(tuple(dict.fromkeys(case.dtype for case in todo)))
     record = {"machine": {"peak_flops_per_second": machine.peak, "bytes_per_second": machine.bandwidth}, "cases": {}}
     for case in todo:
-        record["cases"][case.name] = found = measure(case, machine, options, make_subject, make_peer)
+        record["cases"][case.name] = found = measure(case, machine, options, make_subject, make_peer, unit)
         path = write_record(name, options, record)  # after every case: a kill loses one
-        print(line(case, found), flush=True)
+        print(line(case, found, unit), flush=True)
     print(path)
     return 0
 
 
-def measure(case: Case, machine: Machine, options: argparse.Namespace, make_subject, make_peer) -> dict:
+def measure(case: Case, machine: Machine, options: argparse.Namespace, make_subject, make_peer, unit: str) -> dict:
     """One case: ours and the fastest way of the peer in turn."""
     subject = make_subject(case)
     contenders, peer = [subject.contender], {"ways": None, "reason": "left out (--no_peer)"}
     if not options.no_peer and not peers.torch_version():
         peer["reason"] = "PyTorch is not installed: pip install vdm_jax[peers]"
     elif not options.no_peer:
-        best, ways = peers.fastest(make_peer, case, options.patience)
+        best, ways = peers.fastest(make_peer, case, options.patience, subject.steps_per_call)
         peer = {"torch": peers.torch_version(), "ways": ways}
         contenders += [best] if best else []
     calls = side_by_side(contenders, rounds=options.rounds, seconds=options.seconds)
     steps = {name: Timing([s / subject.steps_per_call for s in timing.rounds]) for name, timing in calls.items()}
     ours = steps["vdm_jax"]
-    speed = ours.record() | {"images_per_second": case.batch_size / ours.seconds}
+    speed = ours.record() | {f"{unit}_per_second": case.batch_size / ours.seconds}
     found = {
         "vdm_jax": speed | subject.about | roofline(subject.work, machine, case.dtype, ours.seconds),
         "torch": peer,
@@ -111,16 +115,17 @@ def measure(case: Case, machine: Machine, options: argparse.Namespace, make_subj
     if len(contenders) > 1:
         fastest = contenders[1].name
         timing = steps[fastest]
-        found["torch"] = peer | timing.record() | {"fastest": fastest, "memory_bytes": peers.peak_memory()}
-        found["torch"]["images_per_second"] = case.batch_size / timing.seconds
+        found["torch"] = peer | timing.record() | {"fastest": fastest, "memory_bytes": peers.peak_memory(contenders[1])}
+        found["torch"][f"{unit}_per_second"] = case.batch_size / timing.seconds
         found["times_as_fast_as_torch"] = ratio(timing, ours)
     return found
 
 
-def line(case: Case, found: dict) -> str:
+def line(case: Case, found: dict, unit: str) -> str:
     """One case in a line."""
     ours = found["vdm_jax"]
-    told = f"{case.name}: {ours['images_per_second']:.4g} images/s, {ours['flops_per_second'] / 1e9:.4g} GFLOP/s"
+    told = f"{case.name}: {ours[f'{unit}_per_second']:.4g} {unit.replace('_', ' ')}/s"
+    told += f", {ours['flops_per_second'] / 1e9:.4g} GFLOP/s"
     told += f", {ours['share_of_roofline']:.0%} of the roofline ({ours['limited_by']})"
     if "times_as_fast_as_torch" in found:
         times = found["times_as_fast_as_torch"]

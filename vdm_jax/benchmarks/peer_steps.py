@@ -59,6 +59,7 @@ def arithmetic(case: Case, device: str) -> AbstractContextManager:
 def make_peer(case: Case, device: str, *, channels_last: bool) -> tuple[Vae, torch.Tensor]:
     """The model and its data on the device; TF32 is allowed, as XLA allows it."""
     torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.benchmark = True  # tries its algorithms, as XLA does
     layout = torch.channels_last if channels_last else torch.contiguous_format
     levels = torch.tensor(random_images(case).transpose(0, 3, 1, 2).astype("int64"), device=device)
     return Vae(case).to(device).to(memory_format=layout), levels

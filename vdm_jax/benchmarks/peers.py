@@ -1,5 +1,6 @@
 """PyTorch's ways of running the same step: eager or compiled, contiguous or channels last; the fastest one counts."""
 
+import gc
 import itertools
 import sys
 import time
@@ -23,8 +24,10 @@ def torch_version() -> str | None:
     return torch.__version__
 
 
-def fastest(make: Callable[..., Callable[[int], None]], case: Case, patience: float) -> tuple[Contender | None, dict]:
-    """The fastest of `WAYS` by one step each after two to warm up, and what each took, in seconds, or why it did not.
+def fastest(
+    make: Callable[..., Callable[[int], None]], case: Case, patience: float, steps_per_call: int
+) -> tuple[Contender | None, dict]:
+    """The fastest of `WAYS` by one call each after two to warm up, and seconds a step of each, or why there are none.
 
     After `patience` seconds in all no further way is begun.
     """
@@ -43,7 +46,7 @@ def fastest(make: Callable[..., Callable[[int], None]], case: Case, patience: fl
             run(2)
             start = time.perf_counter()
             run(1)
-            seconds = time.perf_counter() - start
+            seconds = (time.perf_counter() - start) / steps_per_call
         except Exception as error:  # a compiler that is missing or gives up leaves the other ways
             tried[way] = f"{type(error).__name__}: {str(error).splitlines()[0][:120] if str(error) else ''}"
             continue
@@ -54,8 +57,17 @@ def fastest(make: Callable[..., Callable[[int], None]], case: Case, patience: fl
     return (best[1] if best else None), tried
 
 
-def peak_memory() -> int | None:
-    """Bytes that PyTorch has held on the GPU at most; None on a CPU, where it does not count."""
+def peak_memory(contender: Contender) -> int | None:
+    """Bytes that PyTorch holds on the GPU at most in a call of this contender; None on a CPU, where it does not count.
+
+    What other ways left behind is given back first; what JAX holds is not in it.
+    """
     import torch
 
-    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
+    if not torch.cuda.is_available():
+        return None
+    gc.collect()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    contender.run(1)
+    return torch.cuda.max_memory_allocated()

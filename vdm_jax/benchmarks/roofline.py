@@ -54,7 +54,8 @@ class Work(NamedTuple):
 
 def count_work(lowered: Any, compiled: Any) -> Work:
     """`lowered` and `compiled` of the same program. The FLOPs are those of the program before any rewriting, so that
-    library calls and fusions hide none; the bytes are those of the fused program."""
+    library calls and fusions hide none; the bytes are those of the fused program, as far as XLA knows what a library
+    call reads and writes."""
     flops = float(lowered.cost_analysis()["flops"])
     analysis = compiled.cost_analysis()
     analysis = analysis[0] if isinstance(analysis, list) else analysis

@@ -1,7 +1,7 @@
 """How fast is a denoising step, and how far from what the machine could do? `python -m vdm_jax.benchmarks.sample_step`
 
-The library's compiled sampling loop, ancestral steps under a code: images/s of one step, FLOP/s, bytes/s, the share of
-the roofline; beside it the same network and loop in PyTorch (extra `peers`), the fastest of its ways.
+The library's compiled sampling loop, ancestral steps under a code: steps of an image a second, FLOP/s, bytes/s, the
+share of the roofline; beside it the same network and loop in PyTorch (extra `peers`), the fastest of its ways.
 """
 
 import sys
@@ -52,4 +52,4 @@ def make_peer(case: Case, device: str, *, channels_last: bool, compiled: bool):
 
 
 if __name__ == "__main__":
-    sys.exit(run_cases("sample_step", __doc__.splitlines()[0], make_subject, make_peer))
+    sys.exit(run_cases("sample_step", __doc__.splitlines()[0], make_subject, make_peer, unit="image_steps"))

@@ -46,7 +46,9 @@ def _even(num: int) -> np.ndarray:
 
 
 def make_sprite_posterior(grid: SpriteGrid) -> SpritePosterior:
-    """The exact posterior of every image of `grid`, prior uniform; q queries take 4 q P² T bytes, P places a side."""
+    """The exact posterior of every image of `grid`, prior uniform.
+
+    Q queries hold 4 Q P² (T + w²) bytes: P places a side, T templates, windows of w² pixels."""
     masks = jnp.asarray(grid.templates.reshape(grid.num_templates, -1), jnp.float32)
     places = np.asarray(grid.offsets)
     shapes, scales, turns, num_places = (*grid.sizes[:3], len(places))

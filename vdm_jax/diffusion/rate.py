@@ -77,7 +77,7 @@ class FixedRate(RateMode):
 
     @property
     def objective(self) -> str:
-        return "D + R" if self.beta == 1 else f"D + {self.beta:g} R"
+        return "D + R" if self.beta == 1 else f"D + {self.beta:g} R{', not a bound' if self.beta < 1 else ''}"
 
     def multiplier(self, carry: Carry, step: Step) -> Float[Array, ""]:
         return jnp.float32(self.beta)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from vdm_jax.base.errors import UserError
 from vdm_jax.diffusion.rate import Carry, Code, FixedRate, Step
 
 
@@ -17,6 +18,8 @@ def mmd_to_standard_normal(w: Float[Array, "b d"]) -> Float[Array, " b"]:
     both arguments. Between 0 and 2 in the mean.
     """
     batch, d = w.shape
+    if batch < 2:
+        raise UserError(f"rate.mode='mmd' compares codes, and a micro-batch has {batch}; expected at least 2")
     h = float(d)
     squares = jnp.sum(w**2, axis=1)
     distances = jnp.maximum(squares[:, None] + squares[None, :] - 2 * w @ w.T, 0.0)

@@ -1,5 +1,6 @@
 """Closed forms that curves are held against: two Gaussians, speciation, and the time at which something happens."""
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -13,7 +14,7 @@ from vdm_jax.diffusion.schedules import Schedule, times_of_gamma
 QUADRATURE_POINTS = 4001
 QUADRATURE_REACH = 9.0  # deviations
 
-# Two equal deltas ±m: abar above which …
+# Two equal deltas ±1: abar above which …
 TWO_DELTAS_SDE = float(np.sqrt(2) - 1)  # the drift of the reverse SDE pushes away from 0 (Raya & Ambrogioni 2023)
 TWO_DELTAS_DENSITY = 0.5  # the density of z_t has two peaks
 
@@ -41,7 +42,7 @@ def two_gaussians(r: float) -> TwoGaussians:
     p, q = np.exp(log_p), -np.expm1(log_p)
     retention = np.trapezoid((p**2 + q**2) * density, u)
     information = np.log(2) + np.trapezoid(log_p * density, u)
-    accuracy = float(jax.scipy.stats.norm.cdf(np.float32(np.sqrt(r))))
+    accuracy = 0.5 * (1 + math.erf(math.sqrt(r / 2)))
     return TwoGaussians(accuracy, float(retention), float(information), float(2 * (1 - retention)))
 
 

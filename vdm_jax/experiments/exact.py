@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json, write_text
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.provenance import provenance
@@ -16,6 +17,7 @@ from vdm_jax.experiments.probes import ProbeExperiment, gammas_at, timesteps
 from vdm_jax.experiments.progress import bar
 from vdm_jax.probing.exact import make_point, measure_curve
 from vdm_jax.probing.windows import crossing_times
+from vdm_jax.train.checkpoint import saved_checkpoints
 
 LEVELS = "exact.jsonl"  # a line a timestep, as they are measured
 
@@ -30,6 +32,7 @@ def exact(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     steps = timesteps(config.num_timesteps, experiment.schedule.num_steps)
     gammas = gammas_at(experiment.schedule, steps)
     settings = workdirs.plain(experiment.config)
+    check_folder(workdir, settings)
     workdirs.claim(workdir, experiment.config, f"sprites {grid.name}")
     say(f"{len(grid):,} images, {len(steps)} timesteps, standard errors below {config.tolerance}")
 
@@ -64,8 +67,20 @@ def exact(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     return "done"
 
 
+def check_folder(workdir: pathlib.Path, settings: dict[str, Any]) -> None:
+    """Raises `UserError` where the folder holds a training, or measurements with other settings."""
+    if saved_checkpoints(workdir / "checkpoints"):
+        raise UserError(f"workdir {workdir} holds a training; choose another --workdir")
+    if (workdir / LEVELS).exists():
+        stored = workdirs.read_config(workdir / "config.json")
+        told = [line for key in settings for line in workdirs.differences_of(stored.get(key), settings[key], key)]
+        if told:
+            differ = "; ".join(told[:3])
+            raise UserError(f"workdir {workdir} holds other measurements: {differ}; choose another --workdir")
+
+
 def read_levels(path: pathlib.Path, settings: dict[str, Any]) -> dict[int, dict[str, Any]]:
-    """What was measured before with these settings, by index; a file of other settings is begun anew."""
+    """What was measured before with these settings, by index."""
     header = json.dumps({"settings": settings}, sort_keys=True)
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
     if not lines or lines[0] != header:

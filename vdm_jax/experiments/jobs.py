@@ -33,16 +33,17 @@ def run(
     experiment = kind.build(config) if jobs != ["report"] else None
     if isinstance(experiment, Experiment):
         fingerprint = experiment.data.fingerprint()
-        if archive and (archive / MANIFEST).exists():
-            print(f"archive: step {unpack(archive, workdir)}", flush=True)
         workdirs.check(workdir, config, fingerprint)
+        owner = workdirs.owner(config, fingerprint)
+        if archive and (archive / MANIFEST).exists():
+            print(f"archive: step {unpack(archive, workdir, owner)}", flush=True)
         if "train" in jobs:
             workdirs.claim(workdir, config, fingerprint)
     for job in jobs:
         with sigterm_after(stop_after) if job == "train" else nullcontext():
             status = kind.jobs[job](experiment, workdir)
         if job == "train" and archive:
-            print("\n".join(f"archive: {path}" for path in pack(workdir, archive)), flush=True)
+            print("\n".join(f"archive: {path}" for path in pack(workdir, archive, owner)), flush=True)
         if status == "stopped":
             return
     if "evaluate" in jobs:

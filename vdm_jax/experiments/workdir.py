@@ -1,7 +1,9 @@
 """A run's folder: it belongs to one config, and says so."""
 
+import hashlib
 import json
 import pathlib
+from collections.abc import Iterator
 
 from ml_collections import ConfigDict
 
@@ -27,7 +29,7 @@ def check(workdir: pathlib.Path, config: ConfigDict, data: str) -> None:
     if not saved_checkpoints(workdir / "checkpoints"):
         return
     stored, wanted = read_config(workdir / "config.json"), plain(config)
-    differences = [line for name in IDENTITY for line in _differences(stored.get(name), wanted[name], name)]
+    differences = [line for name in IDENTITY for line in differences_of(stored.get(name), wanted[name], name)]
     if wanted["train"]["learning_rate_schedule"] == "constant":
         differences = [line for line in differences if not line.startswith("train.num_steps ")]
     if differences:
@@ -36,6 +38,15 @@ def check(workdir: pathlib.Path, config: ConfigDict, data: str) -> None:
     there = read_config(workdir / "data.json").get("fingerprint")
     if there != data:
         raise UserError(f"workdir {workdir} was trained on other data of that name: {there} there, {data} here")
+
+
+def owner(config: ConfigDict, data: str) -> str:
+    """A digest of what a checkpoint depends on, as `check` compares it."""
+    stated = plain(config)
+    identity = {name: stated[name] for name in IDENTITY}
+    if identity["train"]["learning_rate_schedule"] == "constant":
+        identity["train"] = identity["train"] | {"num_steps": None}
+    return hashlib.sha256(json.dumps([identity, data], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def claim(workdir: pathlib.Path, config: ConfigDict, data: str) -> None:
@@ -58,9 +69,10 @@ def read_config(path: pathlib.Path) -> dict:
     return stored
 
 
-def _differences(stored, wanted, name: str):
+def differences_of(stored, wanted, name: str) -> Iterator[str]:
+    """What a stored config says otherwise, a clause each."""
     if isinstance(stored, dict) and isinstance(wanted, dict):
         for key in sorted(stored.keys()):  # a setting that came after the run says nothing about it
-            yield from _differences(stored[key], wanted.get(key), f"{name}.{key}")
+            yield from differences_of(stored[key], wanted.get(key), f"{name}.{key}")
     elif stored != wanted:
         yield f"{name} is {stored!r} there and {wanted!r} here"

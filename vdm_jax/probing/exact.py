@@ -38,9 +38,12 @@ def measure_level(
 ) -> dict[str, Any]:
     """Means and standard errors at one noise level, from batches until every standard error is below `tolerance`.
 
-    Errors of accuracy, retention, R² = 1 - MMSE/variance and information/entropy are all judged by `tolerance`; no more
-    than `max_queries` are made. -> {"gamma", "num_queries", "features": {name: {"accuracy", "accuracy_standard_error",
-    "retention", …, "information_nats", …, "mmse", …, "r2", …}}}, r2 and mmse for features with values alone.
+    Errors of accuracy, retention, R² = 1 - MMSE/variance and information/entropy are all judged by `tolerance`; after
+    `max_queries`, and the rest of the batch, no more are made. Stopping looks at the sample's own errors: where what
+    matters is rare they come out a little small, so at least two batches are made.
+
+    -> {"gamma", "num_queries", "features": {name: {"accuracy", "accuracy_standard_error", "retention", …,
+    "information_nats", …, "mmse", …, "r2", …}}}, r2 and mmse for features with values alone.
     """
     batches: list[dict[str, Scores]] = []
     while True:

@@ -97,7 +97,7 @@ def headline(workdir: Workdir) -> str:
     warning = "trained on what is no bound" if "not a bound" in objective else ""
     cards = [card("bound on −log p(x), D + R", bound, "bits per dimension", warning)]
     for key, title, unit in (
-        ("encoder_kl_nats", "rate R, the encoder's KL", "nats per image"),
+        ("encoder_kl_nats", "rate R of the code", "nats per image"),
         ("linear_probe_accuracy", "linear probe on w", "accuracy on test images"),
     ):
         if is_number(values.get(key)):
@@ -140,7 +140,7 @@ def _bound_table(workdir: Workdir) -> str:
     parts = [values.get(key) for key in TERMS]
     if all(map(is_number, parts)):
         rows.append(row("distortion D, the sum of these", sum(parts), standard_error(values, "distortion_bpd")))
-    rate = row("rate R, the encoder's KL", values.get("encoder_kl_bpd"), standard_error(values, "encoder_kl_bpd"))
+    rate = row("rate R of the code", values.get("encoder_kl_bpd"), standard_error(values, "encoder_kl_bpd"))
     if is_number(values.get("encoder_kl_nats")):
         rate[2] = measured(values["encoder_kl_nats"], standard_error(values, "encoder_kl_nats"))
     elif (why := workdir.reason("encoder_kl_nats")) is not None:

@@ -1,108 +1,112 @@
-"""A run in a few files of limited size, to be carried from machine to machine and gone on with there.
-
-`python -m vdm_jax.train.archive pack WORKDIR FOLDER` takes the latest checkpoint (weights, averages, optimizer), the
-log and the descriptions of the run; `… unpack FOLDER WORKDIR` puts them back, and the training goes on where it was.
-"""
+"""A run in a few files of limited size, to be carried from machine to machine and gone on with there."""
 
 import hashlib
 import io
 import json
 import shutil
-import sys
 import tarfile
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_file, write_json
 from vdm_jax.train.checkpoint import saved_checkpoints
 
 PART_BYTES = 15 * 2**20
+MOST_PARTS_WITH_BEST = 8
 MANIFEST = "archive.json"
 DESCRIPTIONS = ("config.json", "data.json", "metrics.jsonl")
 
 
-def pack(workdir: Path, folder: Path, part_bytes: int = PART_BYTES) -> list[Path]:
-    """Writes the latest checkpoint of `workdir` and its descriptions into `folder`, in parts; returns the files.
+def pack(workdir: Path, folder: Path, owner: str, part_bytes: int = PART_BYTES) -> list[Path]:
+    """Writes the latest checkpoint of `workdir` (weights, averages, optimizer), the log and the descriptions of the run
+    into `folder`, in parts; returns the files. The best checkpoint comes along where all of it fits in eight parts.
 
-    The manifest `archive.json` is written last: it names the parts with their lengths and SHA-256 digests, so that an
-    archive without it, or with a part that is missing or damaged, is refused. Raises `UserError` where there is no
-    checkpoint.
+    `owner` says whose run it is: a folder with an archive of another owner, or of a later step, is left as it is and
+    refused. The manifest `archive.json` is written last; it names the parts with their digests, and until then the
+    archive before is whole. Raises `UserError`.
     """
     saved = saved_checkpoints(workdir / "checkpoints")
     if not saved:
         raise UserError(f"no checkpoint in {workdir / 'checkpoints'}: train first")
-    step = saved[-1].step
-    whole = io.BytesIO()
-    with tarfile.open(fileobj=whole, mode="w") as tar:
-        for name in (*DESCRIPTIONS, f"checkpoints/{step}"):
-            if (workdir / name).exists():
-                tar.add(workdir / name, name)
-    content = whole.getvalue()
+    latest = saved[-1].step
+    if (folder / MANIFEST).exists():
+        there = read_manifest(folder, owner)
+        if there["step"] > latest:
+            raise UserError(f"{folder} holds step {there['step']}, further on than step {latest} of {workdir}")
+        if there["step"] == latest:
+            return [folder / name for name in (*there["parts"], MANIFEST)]
+    scored = [checkpoint for checkpoint in saved if checkpoint.score is not None]
+    best = min(scored, key=lambda checkpoint: (checkpoint.score, -checkpoint.step)).step if scored else latest
+    content = _tar(workdir, sorted({best, latest}))
+    if len(content) > MOST_PARTS_WITH_BEST * part_bytes:
+        content = _tar(workdir, [latest])
+    digest = hashlib.sha256(content).hexdigest()[:8]
     parts = {}
     for start in range(0, len(content), part_bytes):
         piece = content[start : start + part_bytes]
-        name = f"run-{step}.tar.{start // part_bytes:03d}"
+        name = f"run-{latest}-{digest}.tar.{start // part_bytes:03d}"
         write_file(folder / name, lambda file, piece=piece: file.write(piece))
-        parts[name] = {"bytes": len(piece), "sha256": hashlib.sha256(piece).hexdigest()}
-    write_json(folder / MANIFEST, {"step": step, "parts": parts})
+        parts[name] = hashlib.sha256(piece).hexdigest()
+    write_json(folder / MANIFEST, {"owner": owner, "step": latest, "parts": parts})
     for old in folder.glob("run-*.tar.*"):
         if old.name not in parts:
             old.unlink()
     return [folder / name for name in (*parts, MANIFEST)]
 
 
-def unpack(folder: Path, workdir: Path) -> int:
-    """Puts the archive's run into `workdir` and returns its step.
+def unpack(folder: Path, workdir: Path, owner: str) -> int:
+    """Puts the archive's run into `workdir` and returns the step that is there then.
 
-    A `workdir` that already has a checkpoint at that step or a later one is left as it is. Raises `UserError` for an
-    archive that is incomplete or damaged.
+    A `workdir` that is as far on already is left as it is. Raises `UserError`, before anything is written, for an
+    archive of another owner, or one that is incomplete or damaged.
     """
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        step, parts = int(manifest["step"]), dict(manifest["parts"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{folder} holds no readable archive ({type(error).__name__}: {error})") from error
-    content = b"".join(_read_part(folder / name, about) for name, about in parts.items())
+    manifest = read_manifest(folder, owner)
     saved = saved_checkpoints(workdir / "checkpoints")
-    if saved and saved[-1].step >= step:
+    if saved and saved[-1].step >= manifest["step"]:
         return saved[-1].step
+    content = b"".join(_read_part(folder / name, digest) for name, digest in manifest["parts"].items())
     workdir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=workdir, prefix=".unpacking-") as draft:
         with tarfile.open(fileobj=io.BytesIO(content)) as tar:
             tar.extractall(draft, filter="data")
-        (workdir / "checkpoints").mkdir(exist_ok=True)
         for name in DESCRIPTIONS:
             if (Path(draft) / name).exists():
                 (Path(draft) / name).replace(workdir / name)
-        shutil.move(Path(draft) / "checkpoints" / str(step), workdir / "checkpoints" / str(step))
-    return step
+        (workdir / "checkpoints").mkdir(exist_ok=True)
+        for checkpoint in sorted((Path(draft) / "checkpoints").iterdir(), key=lambda path: int(path.name)):
+            if not (workdir / "checkpoints" / checkpoint.name).exists():  # the latest comes last
+                shutil.move(checkpoint, workdir / "checkpoints" / checkpoint.name)
+    return manifest["step"]
 
 
-def _read_part(path: Path, about: dict) -> bytes:
+def read_manifest(folder: Path, owner: str) -> dict[str, Any]:
+    """{"owner", "step", "parts": {name: digest}}; `UserError` where it cannot be read or is another owner's."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        found = {"owner": manifest["owner"], "step": int(manifest["step"]), "parts": dict(manifest["parts"])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder} holds no readable archive ({type(error).__name__}: {error})") from error
+    if found["owner"] != owner:
+        raise UserError(f"archive {folder} is of another config or of other data; choose another --archive")
+    return found
+
+
+def _tar(workdir: Path, steps: list[int]) -> bytes:
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w") as tar:
+        for name in (*DESCRIPTIONS, *(f"checkpoints/{step}" for step in steps)):
+            if (workdir / name).exists():
+                tar.add(workdir / name, name)
+    return whole.getvalue()
+
+
+def _read_part(path: Path, digest: str) -> bytes:
     try:
         piece = path.read_bytes()
     except OSError as error:
         raise UserError(f"a part of the archive cannot be read: {error}") from error
-    if hashlib.sha256(piece).hexdigest() != about.get("sha256"):
+    if hashlib.sha256(piece).hexdigest() != digest:
         raise UserError(f"{path} is damaged: {len(piece)} bytes of another digest than {MANIFEST} has")
     return piece
-
-
-def main(arguments: list[str]) -> int:
-    """`pack WORKDIR FOLDER` or `unpack FOLDER WORKDIR`; exit code 2 and a sentence for a mistake."""
-    commands = {"pack": pack, "unpack": unpack}
-    if len(arguments) != 3 or arguments[0] not in commands:
-        print("archive: expected `pack WORKDIR FOLDER` or `unpack FOLDER WORKDIR`", file=sys.stderr)
-        return 2
-    try:
-        done = commands[arguments[0]](Path(arguments[1]), Path(arguments[2]))
-    except UserError as error:
-        print(f"archive: {error}", file=sys.stderr)
-        return 2
-    print(f"step {done}" if isinstance(done, int) else "\n".join(map(str, done)))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
