@@ -60,7 +60,7 @@ def cases(options: argparse.Namespace) -> list[Case]:
 def write_record(name: str, options: argparse.Namespace, record: dict) -> Path:
     """`NAME-DEVICE.json` in `--out`, with the settings and where the numbers come from."""
     device = re.sub(r"[^a-z0-9]+", "-", jax.devices()[0].device_kind.lower()).strip("-")
-    settings = {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
+    settings = {name: value for name, value in vars(options).items() if name != "out"}
     path = options.out / f"{name}-{device}.json"
     write_json(path, record | {"settings": settings, "provenance": provenance()})
     return path
