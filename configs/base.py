@@ -61,19 +61,26 @@ def _model() -> ConfigDict:
     )
 
 
+def table_settings() -> dict:
+    """What tables of noise take; none: each table's own value."""
+    return dict(
+        beta=config_dict.placeholder(float),  # of constant
+        beta_1=config_dict.placeholder(float),  # of ddpm_linear
+        beta_T=config_dict.placeholder(float),
+        s=config_dict.placeholder(float),  # of cosine
+        t1=config_dict.placeholder(float),  # of dirac
+        t2=config_dict.placeholder(float),
+        total=config_dict.placeholder(float),
+    )
+
+
 def _diffusion() -> ConfigDict:
     return ConfigDict(
         dict(
             schedule="linear",  # any of SCHEDULES in vdm_jax/diffusion/schedules.py, or learned: "monotone", "scalar"
             gamma_min=-13.3,  # of linear, monotone, scalar
             gamma_max=5.0,
-            beta=config_dict.placeholder(float),  # of constant
-            beta_1=config_dict.placeholder(float),  # of ddpm_linear
-            beta_T=config_dict.placeholder(float),
-            s=config_dict.placeholder(float),  # of cosine
-            t1=config_dict.placeholder(float),  # of dirac
-            t2=config_dict.placeholder(float),
-            total=config_dict.placeholder(float),
+            **table_settings(),
             num_steps=config_dict.placeholder(
                 int
             ),  # T of a table and of the bound; none: the table's own, or T = infinity

@@ -1,11 +1,12 @@
 """When is a feature destroyed along the diffusion chain? Exact curves on sprites; no training.
 
-Variants: GRID-SCHEDULE, such as `small-linear` (32x32, under a minute or two on two CPU cores) or `full-cosine` (all
+Variants: GRID-SCHEDULE, such as `small-linear` (32x32, a minute on two CPU cores) or `full-cosine` (all
 737,280 images of 64x64).
 """
 
-from ml_collections import ConfigDict, config_dict
+from ml_collections import ConfigDict
 
+from configs.base import table_settings
 from vdm_jax.base.errors import choose
 
 GRIDS = {
@@ -35,13 +36,7 @@ def get_config(variant: str = "") -> ConfigDict:
         dict(
             schedule="ddpm_linear",  # any table of SCHEDULES in vdm_jax/diffusion/schedules.py
             num_steps=1000,
-            beta=config_dict.placeholder(float),  # of constant
-            beta_1=config_dict.placeholder(float),  # of ddpm_linear
-            beta_T=config_dict.placeholder(float),
-            s=config_dict.placeholder(float),  # of cosine
-            t1=config_dict.placeholder(float),  # of dirac
-            t2=config_dict.placeholder(float),
-            total=config_dict.placeholder(float),
+            **table_settings(),
         )
     )
     config.exact = ConfigDict(

@@ -10,7 +10,7 @@ from launching import ROOT
 import launch
 from configs import probes
 from vdm_jax.base.errors import UserError
-from vdm_jax.experiments.exact import LEVELS, describe, read_levels
+from vdm_jax.experiments.exact import LEVELS, describe
 from vdm_jax.experiments.probes import LEAST_NOISE, build_probes, gammas_at, timesteps
 from vdm_jax.train.checkpoint import Checkpointer
 from vdm_jax.train.optimizer import make_optimizer
@@ -64,15 +64,6 @@ def test_what_was_measured_is_not_measured_again_and_a_kill_loses_one_timestep(w
     assert len(told) == 2 and "timestep 750" in told[0]
     again = json.loads((workdir / "exact.json").read_text())
     assert again["features"] == whole["features"]
-
-
-def test_a_file_of_other_settings_is_not_read(tmp_path):
-    path = tmp_path / LEVELS
-    assert read_levels(path, {"a": 1}) == {}
-    with open(path, "a") as file:
-        file.write(json.dumps({"index": 3, "level": {"gamma": 0.0}}) + "\n")
-    assert read_levels(path, {"a": 1}) == {3: {"gamma": 0.0}}
-    assert read_levels(path, {"a": 2}) == {} == read_levels(path, {"a": 2})
 
 
 def test_other_measurements_and_trainings_are_left_alone(workdir, tmp_path, capfd):

@@ -98,16 +98,7 @@ def read_weights(path: str | Path) -> InceptionWeights:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         sha256 = str(arrays.pop(SOURCE)[()])
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        KeyError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
+    except UNREADABLE as error:
         raise UserError(f"{path} is no npz file of InceptionV3 weights; `{COMMAND}` makes one") from error
     _check(path, arrays, _shapes())
     return InceptionWeights(_nested(arrays), sha256)

@@ -1,6 +1,5 @@
 """The exact job: what the best probe of every feature knows at every timestep, without any training."""
 
-import json
 import pathlib
 from typing import Any
 
@@ -8,7 +7,7 @@ import jax
 import numpy as np
 
 from vdm_jax.base.errors import UserError
-from vdm_jax.base.files import write_json, write_text
+from vdm_jax.base.files import write_json
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.provenance import provenance
 from vdm_jax.diffusion.optimal import Feature
@@ -18,6 +17,7 @@ from vdm_jax.experiments.progress import bar
 from vdm_jax.probing.exact import make_point, measure_curve
 from vdm_jax.probing.windows import crossing_times
 from vdm_jax.train.checkpoint import saved_checkpoints
+from vdm_jax.train.metrics import MetricsLog
 
 LEVELS = "exact.jsonl"  # a line a timestep, as they are measured
 
@@ -39,26 +39,23 @@ def exact(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     def draw(key):
         return grid.render(jax.random.randint(key, (config.batch_size,), 0, len(grid)))
 
-    features = experiment.posterior.features
-    done = read_levels(workdir / LEVELS, settings)
-    with open(workdir / LEVELS, "a", encoding="utf-8") as file:
+    def keep(index: int, level: dict[str, Any]) -> None:
+        log.write({"step": index, **level})
+        say(f"timestep {steps[index]}: {level['num_queries']} queries")
 
-        def keep(index: int, level: dict[str, Any]) -> None:
-            file.write(json.dumps({"index": index, "level": level}) + "\n")
-            file.flush()
-            say(f"timestep {steps[index]}: {level['num_queries']} queries")
-
-        levels = measure_curve(
-            make_point(draw, experiment.posterior.classes, features),
-            features,
-            gammas,
-            key=named_key(jax.random.key(config.seed), "exact"),
-            max_queries=config.max_queries,
-            tolerance=config.tolerance,
-            done=done,
-            keep=keep,
-            progress=bar("exact"),
-        )
+    features, log = experiment.posterior.features, MetricsLog(workdir / LEVELS)
+    log.truncate_after(len(steps))  # a line that a kill tore goes
+    levels = measure_curve(
+        make_point(draw, experiment.posterior.classes, features),
+        features,
+        gammas,
+        key=named_key(jax.random.key(config.seed), "exact"),
+        max_queries=config.max_queries,
+        tolerance=config.tolerance,
+        done={row.pop("step"): row for row in log.rows()},
+        keep=keep,
+        progress=bar("exact"),
+    )
     abar = 1 / (1 + np.exp(gammas))
     found = {name: describe(features[name], steps, [level["features"][name] for level in levels]) for name in features}
     about = {"settings": settings, "provenance": provenance() | {"config": experiment.config.name, "seed": config.seed}}
@@ -77,24 +74,6 @@ def check_folder(workdir: pathlib.Path, settings: dict[str, Any]) -> None:
         if told:
             differ = "; ".join(told[:3])
             raise UserError(f"workdir {workdir} holds other measurements: {differ}; choose another --workdir")
-
-
-def read_levels(path: pathlib.Path, settings: dict[str, Any]) -> dict[int, dict[str, Any]]:
-    """What was measured before with these settings, by index."""
-    header = json.dumps({"settings": settings}, sort_keys=True)
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
-    if not lines or lines[0] != header:
-        write_text(path, header + "\n")
-        return {}
-    done = {}
-    for line in lines[1:]:
-        try:
-            row = json.loads(line)
-            done[row["index"]] = row["level"]
-        except (ValueError, KeyError, TypeError):
-            continue  # a line that a kill cut short
-    write_text(path, "\n".join([header, *(json.dumps({"index": i, "level": v}) for i, v in done.items())]) + "\n")
-    return done
 
 
 def describe(feature: Feature, steps: np.ndarray, levels: list[dict[str, float]]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ that curves are smooth, and a level gets more of them until its standard errors 
 
 import math
 from collections.abc import Callable, Iterable
+from itertools import count
 from typing import Any
 
 import jax
@@ -45,15 +46,13 @@ def measure_level(
     -> {"gamma", "num_queries", "features": {name: {"accuracy", "accuracy_standard_error", "retention", …,
     "information_nats", …, "mmse", …, "r2", …}}}, r2 and mmse for features with values alone.
     """
-    batches: list[dict[str, Scores]] = []
-    while True:
-        batches.append(jax.device_get(point(jax.random.fold_in(key, len(batches)), jnp.float32(gamma))))
-        found = {
-            name: summarise(feature, Scores(*map(np.concatenate, zip(*(b[name] for b in batches), strict=True))))
-            for name, feature in features.items()
-        }
-        num_queries = sum(len(next(iter(b.values())).accuracy) for b in batches)
-        enough = len(batches) >= FEWEST_BATCHES and worst_error(features, found) < tolerance
+    scores: dict[str, Scores] | None = None
+    for batch in count():
+        fresh = jax.device_get(point(jax.random.fold_in(key, batch), jnp.float32(gamma)))
+        scores = fresh if scores is None else jax.tree.map(lambda *both: np.concatenate(both), scores, fresh)
+        found = {name: summarise(feature, scores[name]) for name, feature in features.items()}
+        num_queries = len(next(iter(scores.values())).accuracy)
+        enough = batch + 1 >= FEWEST_BATCHES and worst_error(features, found) < tolerance
         if enough or num_queries >= max_queries:
             return {"gamma": float(gamma), "num_queries": num_queries, "features": found}
 
