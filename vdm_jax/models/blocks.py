@@ -124,27 +124,3 @@ class ResBlock(nn.Module):
         if h.shape[-1] != self.channels:
             h = nn.Conv(self.channels, (1, 1), dtype=self.dtype, name="skip")(h)
         return h + out
-
-
-class Attention(nn.Module):
-    """Self-attention over all pixels, added to its input: softmax(q kᵀ / sqrt(C/heads)) v, all maps with a bias.
-
-    The softmax divides after mixing, [N, C] and not [N, N] numbers: a third faster over 784 pixels on the CPU.
-    """
-
-    groups: int
-    num_heads: int = 1
-    dtype: DTypeLike = jnp.float32
-
-    @nn.compact
-    def __call__(self, h: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-        batch, height, width, channels = h.shape
-        qkv = nn.Dense(3 * channels, dtype=self.dtype, name="qkv")(GroupNorm(self.groups, self.dtype, name="norm")(h))
-        qkv = qkv.reshape(batch, height * width, 3, self.num_heads, -1)
-        q, k, v = jnp.transpose(qkv, (2, 0, 3, 1, 4)).reshape(3, batch * self.num_heads, height * width, -1)
-        q = q / math.sqrt(q.shape[-1])
-        logits = jnp.einsum("bqd,bkd->bqk", q, k, preferred_element_type=jnp.float32)
-        weights = jnp.exp(logits - jax.lax.stop_gradient(logits.max(-1, keepdims=True)))
-        mixed = jnp.einsum("bqk,bkd->bqd", weights.astype(self.dtype), v) / weights.sum(-1)[..., None]
-        mixed = jnp.moveaxis(mixed.reshape(batch, self.num_heads, height * width, -1), 1, 2).reshape(h.shape)
-        return h + nn.Dense(channels, dtype=self.dtype, name="out")(mixed)

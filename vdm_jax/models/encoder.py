@@ -5,7 +5,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key, PyTree
 
-from vdm_jax.models.blocks import Attention, GroupNorm, ResBlock, check_divides, init_params
+from vdm_jax.models.attention import Attention
+from vdm_jax.models.blocks import GroupNorm, ResBlock, check_divides, init_params
 from vdm_jax.models.model import Model
 
 

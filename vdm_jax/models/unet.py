@@ -6,8 +6,8 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key, PyTree
 
 from vdm_jax.base.errors import UserError, choose
+from vdm_jax.models.attention import Attention
 from vdm_jax.models.blocks import (
-    Attention,
     GroupNorm,
     ResBlock,
     check_divides,
