@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from configs import base, cifar10, digits, mnist
+from configs import base, cifar10, collapse, digits, mnist
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.images import even_pixel_values
 from vdm_jax.base.pytrees import num_parameters
@@ -116,7 +116,7 @@ def test_digits_variants_differ_in_the_rate_alone(variant):
 
 
 def test_names_and_so_default_workdirs_are_distinct():
-    configs = [(file, variant) for file in (digits, mnist) for variant in file.VARIANTS]
+    configs = [(file, variant) for file in (digits, mnist, collapse) for variant in file.VARIANTS]
     assert len({file.get_config(variant).name for file, variant in configs}) == len(configs)
 
 
@@ -225,3 +225,22 @@ def test_settings_reach_what_they_are_for():
     fourier.update_from_flattened_dict({"model.unet.fourier_min": 6, "model.unet.fourier_max": 7})
     more = 9 * 16 * 4  # a sine and a cosine for n = 6, 7 into the first 3x3 convolution
     assert counts(fourier, MNIST)["unet"] == WITH_CODE["mvdm"] + more
+
+
+@pytest.mark.parametrize("side", ["14", "28"])
+def test_collapse_variants_differ_in_the_rate_alone(side):
+    conditional = counts(collapse.get_config(f"{side}-target"), MNIST)
+    for mode in digits.VARIANTS:
+        config = collapse.get_config(f"{side}-{mode}")
+        assert config.data.downsample == (2 if side == "14" else 1)
+        assert make_vae_vdm(config, MNIST).rate == RATES[mode]
+        assert config.train == collapse.get_config(f"{side}-target").train
+    without = collapse.get_config(f"{side}-unconditional")
+    assert counts(without, MNIST) == {"unet": conditional["unet"]}
+
+
+def test_the_collapse_sweep():
+    names = [member["variant"] for member in collapse.get_sweep()]
+    assert len(names) == 3 * len(digits.VARIANTS) + 4
+    assert set(names) <= set(collapse.VARIANTS)
+    assert {name for name in names if name.startswith("28")} == {f"28-{mode}" for mode in collapse.THAT_MATTER}

@@ -2,10 +2,11 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from vdm_jax.base.errors import UserError
-from vdm_jax.report.study import read_settings, study_table
+from vdm_jax.report.study import Measured, read_settings, study_table
 
 
 def workdir(folder, name, seed=0, settings=None, config=None, **values):
@@ -88,3 +89,9 @@ def test_one_training_twice_is_refused(tmp_path):
 def test_a_run_that_was_not_evaluated_is_told(tmp_path):
     with pytest.raises(UserError, match="evaluate"):
         study_table([tmp_path])
+
+
+def test_rounding_is_no_error():
+    values = np.array([0.97, 0.97 + 1e-16, 0.97])
+    assert str(Measured(float(values.mean()), 8e-17, "seeds")) == "0.97"
+    assert str(Measured(0.0, 0.1, "seeds")) == "0.00 ± 0.10"

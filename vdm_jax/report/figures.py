@@ -130,7 +130,7 @@ def bound_by_logsnr(logsnr: Real[np.ndarray, " m"], curves: Mapping[str, MeanAnd
     order = np.argsort(logsnr)
     for name, (mean, error) in curves.items():
         colour, dashes = CODE_STYLES.get(name, (ORANGE, "-"))
-        _band(axes, logsnr[order], mean[order], error[order], colour, dashes, name)
+        band(axes, logsnr[order], mean[order], error[order], colour, dashes, name)
     if finite_limits(*(mean for mean, _ in curves.values())) is None:
         say_empty(axes)
     legend(axes, loc="best")
@@ -147,14 +147,15 @@ def code_gain(logsnr: Real[np.ndarray, " m"], costs: Mapping[str, MeanAndError])
     axes.axhline(0, color=GREY, linewidth=1.0)
     for name, (mean, error) in costs.items():
         colour, dashes = CODE_STYLES.get(name, (ORANGE, "-"))
-        _band(axes, logsnr[order], mean[order], error[order], colour, dashes, f"{name} − own w")
+        band(axes, logsnr[order], mean[order], error[order], colour, dashes, f"{name} − own w")
     if finite_limits(*(mean for mean, _ in costs.values())) is None:
         say_empty(axes)
     legend(axes, loc="best")
     return figure
 
 
-def _band(axes: Axes, x: np.ndarray, mean: np.ndarray, error: np.ndarray, colour: str, dashes: str, name: str) -> None:
+def band(axes: Axes, x: np.ndarray, mean: np.ndarray, error: np.ndarray, colour: str, dashes: str, name: str) -> None:
+    """A line with ± 2 errors around it."""
     axes.fill_between(x, mean - 2 * error, mean + 2 * error, color=colour, alpha=0.18, linewidth=0)
     axes.plot(x, mean, color=colour, linestyle=dashes, linewidth=1.8, label=name)
 

@@ -24,9 +24,13 @@ COLUMNS = {
     "bits/dim": "bpd",
     "D, nats": "distortion_nats",
     "R, nats": "encoder_kl_nats",
+    "I(x; w) at least, nats": "mi_lower_nats",
+    "I(x; w) at most, nats": "mi_upper_nats",
     "active units": "active_units",
     "linear probe on w": "linear_probe_accuracy",
     "random projection": "linear_probe_accuracy_random_projection",
+    "untrained encoder": "linear_probe_accuracy_untrained",
+    "PCA": "linear_probe_accuracy_pca",
     "raw pixels": "linear_probe_accuracy_raw_pixels",
     "label kept": "guided_label_kept",
     "Fréchet, w from prior": "frechet.distance",
@@ -50,7 +54,7 @@ class Measured(NamedTuple):
 
     def __str__(self) -> str:
         """`mean ± error` to two digits of the error, `mean (± error)` over images; the mean alone without one."""
-        if not (math.isfinite(self.error) and self.error > 0):
+        if not (math.isfinite(self.error) and self.error > 1e-9 * abs(self.mean)):  # rounding is no error
             return f"{self.mean:.4g}"
         digits = max(0, 1 - math.floor(math.log10(self.error)))
         text = f"{self.mean:.{digits}f} ± {self.error:.{digits}f}"

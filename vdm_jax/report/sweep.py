@@ -1,4 +1,4 @@
-"""What a sweep ends with: a table, a figure and every number, from the files of its workdirs alone."""
+"""What a sweep ends with: tables, figures and every number, from the files of its workdirs alone."""
 
 import datetime
 import math
@@ -10,6 +10,7 @@ import numpy as np
 
 from vdm_jax.base.files import write_file, write_json, write_text
 from vdm_jax.base.provenance import commit
+from vdm_jax.report.code_worth import Worth, worth_figure, worth_table, worths
 from vdm_jax.report.plane import rate_distortion_plane
 from vdm_jax.report.study import Measured, Setting, read_settings, table_of
 from vdm_jax.report.style import to_png
@@ -26,18 +27,25 @@ ORIGINS = {"commit": "commit", "device": "device", "jax": "versions.jax"}
 def write_sweep(folder: str | Path, runs: Mapping[str, Path], missing: Mapping[str, str]) -> str:
     """Writes sweep.md, sweep.json and sweep.png into `folder`; returns the text of the first.
 
+    Where runs without a code stand beside others of their data and U-Net: what a code is worth, and sweep_code.png.
+
     runs: name -> workdir of each evaluated member. missing: name -> why there is none, of the others.
     """
     folder, settings = Path(folder), read_settings(runs.values())
-    text = markdown(settings, missing)
+    found = worths(settings)
+    text = markdown(settings, found, missing)
     write_json(folder / "sweep.json", numbers(settings, runs, missing))
     write_file(folder / "sweep.png", lambda file: file.write(to_png(figure(settings))))
-    write_text(folder / "sweep.md", f"{text}\n![rate and distortion](sweep.png)\n")
+    pictures = "![rate and distortion](sweep.png)\n"
+    if found:
+        write_file(folder / "sweep_code.png", lambda file: file.write(to_png(worth_figure(found))))
+        pictures += "![what a code is worth](sweep_code.png)\n"
+    write_text(folder / "sweep.md", f"{text}\n{pictures}")
     return text
 
 
-def markdown(settings: Sequence[Setting], missing: Mapping[str, str]) -> str:
-    """The table, what its errors are, where the numbers come from, and what is missing."""
+def markdown(settings: Sequence[Setting], found: Sequence[Worth], missing: Mapping[str, str]) -> str:
+    """The tables, what its errors are, where the numbers come from, and what is missing."""
     lines = [table_of(settings), ""] if settings else ["No member is evaluated yet.", ""]
     if settings:
         sizes = {len(setting.runs) > 1 for setting in settings}
@@ -47,6 +55,7 @@ def markdown(settings: Sequence[Setting], missing: Mapping[str, str]) -> str:
             f"{name} {', '.join(sorted({str(origin.get(key, 'not recorded')) for origin in origins}))}"
             for name, key in ORIGINS.items()
         )
+        lines += [worth_table(found), ""] if found else []
         lines += [f"{'; '.join(told)}. Lower is better for D + R and Fréchet distances. {'; '.join(where)}.", ""]
     for reason in dict.fromkeys(missing.values()):
         lines += [f"Missing, {reason}: {' '.join(name for name in missing if missing[name] == reason)}", ""]

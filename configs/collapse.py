@@ -1,0 +1,63 @@
+"""Which setting keeps a code alive? MNIST under every rate mode of `configs/digits.py`, and without a code.
+
+Variants: SIDE-MODE. `14-target` is MNIST reduced to 14x14, minutes on two CPU cores; `28-target` is the blog's MVDM on
+28x28. The sweep: every mode at 14x14 with three seeds, and the four that matter at 28x28 with one.
+"""
+
+from configs.base import get_config as get_base_config
+from configs.digits import VARIANTS as MODES
+from vdm_jax.base.errors import choose
+
+SIDES = {
+    "14": {
+        "data.downsample": 2,
+        "model.encoder": "digits",
+        "train.num_steps": 2_000,
+        "train.learning_rate": 4e-3,
+        "train.warmup_steps": 50,
+        "evaluate.num_images": 2_000,
+        "evaluate.frechet_images": 500,
+    },
+    "28": {
+        "model.encoder": "te",
+        "train.num_steps": 5_000,
+        "train.learning_rate": 2e-3,
+        "train.warmup_steps": 100,
+        "evaluate.num_images": 1_000,
+        "evaluate.passes": 2,
+        "evaluate.frechet_images": 250,
+    },
+}
+ALL = {
+    "model.w_dim": 16,
+    "model.unet.size": "m",
+    "model.unet.conditioning": "adagn",
+    "model.unet.fourier_min": 7,  # n near log2 of the 256 levels tells neighbours apart
+    "model.unet.fourier_max": 8,
+    "train.learning_rate_schedule": "cosine",
+    "train.batch_size": 32,
+    "train.ema_decay": 0.995,
+    "train.eval_every": 500,
+    "train.checkpoint_every": 500,
+    "evaluate.curve_images": 250,
+    "evaluate.probe_images": 5_000,
+    "sample.num_steps": 50,
+}
+VARIANTS = {
+    f"{side}-{mode}": ALL | of_side | of_mode for side, of_side in SIDES.items() for mode, of_mode in MODES.items()
+}
+THAT_MATTER = ("target", "beta1", "mmd", "unconditional")
+
+
+def get_config(variant: str = ""):
+    """`variant`: one of `VARIANTS`; nothing for `14-target`."""
+    config = get_base_config()
+    config.name = f"collapse-{variant or '14-target'}"
+    config.update_from_flattened_dict(choose("variant", variant or "14-target", VARIANTS))
+    return config
+
+
+def get_sweep():
+    """Every mode at 14x14 with the seeds 0, 1 and 2; four modes at 28x28."""
+    small = [{"variant": f"14-{mode}", "train.seed": seed} for mode in MODES for seed in range(3)]
+    return small + [{"variant": f"28-{mode}", "train.seed": 0} for mode in THAT_MATTER]

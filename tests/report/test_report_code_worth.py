@@ -1,0 +1,78 @@
+"""What a code is worth beside the same network without one."""
+
+import json
+
+import numpy as np
+import pytest
+
+from vdm_jax.report.code_worth import baseline_of, worth_figure, worth_table, worths
+from vdm_jax.report.study import read_settings
+
+LOGSNR = np.linspace(4.0, -4.0, 9)
+UNET = {"size": "m"}
+
+
+def write_run(folder, name, seed, own, bound, *, encoder="te", unet=None):
+    run = folder / f"{name}-{seed}"
+    run.mkdir()
+    model = {"encoder": encoder, "unet": UNET if unet is None else unet}
+    config = {"name": name, "data": {"name": "mnist"}, "model": model, "train": {"seed": seed}}
+    (run / "config.json").write_text(json.dumps(config))
+    evaluate = {"bound_nats": bound, "bound_nats_standard_error": 0.3, "num_dims": 4}
+    (run / "evaluate.json").write_text(json.dumps(evaluate))
+    np.savez(run / "evaluate_curves.npz", logsnr=LOGSNR, own=own, own_se=np.full(9, 0.1))
+    return run
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """A code that saves 1 (seed 0) or 2 (seed 1) nats per log SNR below log SNR 0; the seeds' own levels cancel."""
+    below = (LOGSNR < 0).astype(float)
+    runs = []
+    for seed, level in ((0, 5.0), (1, 9.0)):
+        runs.append(write_run(tmp_path, "target", seed, level - (1 + seed) * below, 80.0 + 4 * seed))
+        runs.append(write_run(tmp_path, "unconditional", seed, np.full(9, level), 79.0 + 2 * seed, encoder="none"))
+    return runs
+
+
+def test_differences_are_taken_seed_by_seed(folders):
+    (worth,) = worths(read_settings(folders))
+    assert worth.name == "target"
+    np.testing.assert_allclose(worth.curve, 1.5 * (LOGSNR < 0))
+    np.testing.assert_allclose(worth.error, 0.5 * (LOGSNR < 0), atol=1e-12)
+    assert (worth.saved.mean, worth.saved.over) == (pytest.approx(1.5 * 3.5), "seeds")
+    assert worth.saved.error == pytest.approx(3.5 / 2)
+    assert (worth.excess.mean, worth.excess.error) == (pytest.approx(2.0), pytest.approx(1.0))
+
+
+def test_other_seeds_are_taken_apart(tmp_path):
+    runs = [write_run(tmp_path, "target", 0, np.full(9, 4.0), 80.0)]
+    runs += [write_run(tmp_path, "unconditional", seed, np.full(9, 5.0), 79.0, encoder="none") for seed in (1, 2)]
+    (worth,) = worths(read_settings(runs))
+    assert (worth.excess.mean, worth.excess.over) == (pytest.approx(1.0), "images")
+    assert worth.saved.mean == pytest.approx(8.0)
+    np.testing.assert_allclose(worth.error, np.hypot(0.1, np.hypot(0.1, 0.1) / 2))
+    assert worth.saved.error == pytest.approx(worth.error[0] * np.sqrt(9))  # points one log SNR apart
+    assert worth.excess.error == pytest.approx(0.3)  # two seeds of one bound have none
+
+
+def test_a_baseline_has_the_same_network_and_data(folders, tmp_path):
+    other = write_run(tmp_path, "wide", 0, np.full(9, 5.0), 70.0, encoder="none", unet={"size": "s"})
+    settings = {setting.name: setting for setting in read_settings([*folders, other])}
+    assert baseline_of(settings["target"], list(settings.values())) is settings["unconditional"]
+    assert baseline_of(settings["unconditional"], list(settings.values())) is None
+    assert baseline_of(settings["target"], [settings["target"], settings["wide"]]) is None
+
+
+def test_the_table_says_where_half_of_it_lies(folders):
+    settings = read_settings(folders)
+    table = worth_table(worths(settings))
+    # 1.5 from -4 to -1 and a slope to 0: the lower half of 5.25 ends 1.75 above -4
+    assert table.splitlines()[2] == "| target | 2.0 ± 1.0 | 5.2 ± 1.7 | -2.2 |"
+    nothing = [run for run in folders if "unconditional" in run.name]
+    assert worths(read_settings(nothing)) == []
+
+
+def test_a_curve_a_setting(folders):
+    (axes,) = worth_figure(worths(read_settings(folders))).axes
+    assert [line.get_label() for line in axes.lines if not line.get_label().startswith("_")] == ["target"]

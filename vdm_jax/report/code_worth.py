@@ -1,0 +1,117 @@
+"""What a code is worth beside the same network without one: bounds, and where along the chain w helps.
+
+½ [E||eps - eps_hat(z)||² - E||eps - eps_hat(z, w)||²] against log SNR, for optimal denoisers: its area is
+I(w; z_0) - I(w; z_1) (SCIENCE 4). The first network is the unconditional run of the same data and U-Net.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.figure import Figure
+
+from vdm_jax.report.figures import area, band
+from vdm_jax.report.study import Measured, Setting
+from vdm_jax.report.style import CLASS_COLOURS, GREY, INK, panel
+
+CURVES = "evaluate_curves.npz"
+DASHES = ("-", "--", "-.", ":")
+
+
+@dataclass(frozen=True)
+class Worth:
+    """A setting against the one without a code. Curves are means over seeds, nats per unit of log SNR."""
+
+    name: str
+    excess: Measured  # D + R above the other's, nats: below zero is better
+    saved: Measured  # the area under the curve, nats
+    logsnr: Float[np.ndarray, " m"]
+    curve: Float[np.ndarray, " m"]
+    error: Float[np.ndarray, " m"]
+
+
+def baseline_of(setting: Setting, settings: Sequence[Setting]) -> Setting | None:
+    """The one setting without a code that has its data and its U-Net; None where there is none, or several."""
+
+    def place(one: Setting) -> list:
+        config = one.runs[0].config
+        return [config.get("data"), (config.get("model") or {}).get("unet"), one.runs[0].num_dims]
+
+    others = [other for other in settings if other.runs[0].is_unconditional and place(other) == place(setting)]
+    return others[0] if len(others) == 1 and not setting.runs[0].is_unconditional else None
+
+
+def worth_of(setting: Setting, baseline: Setting) -> Worth | None:
+    """Differences by seed where both have the same seeds, of means otherwise; None without the files it takes."""
+    ours, theirs = setting.measured("bound_nats"), baseline.measured("bound_nats")
+    curves = [[run.arrays(CURVES, "logsnr", "own", "own_se") for run in one.runs] for one in (setting, baseline)]
+    if ours is None or theirs is None or any(run is None for runs in curves for run in runs):
+        return None
+    logsnr = curves[0][0]["logsnr"]
+    if any(not np.array_equal(run["logsnr"], logsnr) for runs in curves for run in runs):
+        return None
+    with_code, without = (np.stack([run["own"] for run in runs]) for runs in curves)
+    areas = [np.array([area(logsnr, own) for own in runs]) for runs in (with_code, without)]
+    paired = setting.seeds == baseline.seeds and len(setting.seeds) > 1
+    if paired:
+        curve, error = mean_and_error(without - with_code)
+        saved = Measured(*map(float, mean_and_error(areas[1] - areas[0])), "seeds")
+        bounds = [np.array([run.evaluate["bound_nats"] for run in one.runs]) for one in (setting, baseline)]
+        excess = Measured(*map(float, mean_and_error(bounds[0] - bounds[1])), "seeds")
+    else:
+        curve = without.mean(0) - with_code.mean(0)
+        error = np.hypot(*(_own_error(runs) for runs in curves))
+        spread = float(np.ptp(logsnr) / (len(logsnr) - 1) * np.sqrt((error**2).sum()))
+        saved = Measured(float(areas[1].mean() - areas[0].mean()), spread, "images")
+        excess = Measured(ours.mean - theirs.mean, math.hypot(ours.error, theirs.error), "images")
+    return Worth(setting.name, excess, saved, logsnr, curve, error)
+
+
+def mean_and_error(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Over seeds, the first axis."""
+    return np.asarray(values.mean(0)), np.asarray(values.std(0, ddof=1) / math.sqrt(len(values)))
+
+
+def _own_error(runs: Sequence[dict[str, np.ndarray]]) -> Float[np.ndarray, " m"]:
+    return np.sqrt(sum(run["own_se"] ** 2 for run in runs)) / len(runs)
+
+
+def worths(settings: Sequence[Setting]) -> list[Worth]:
+    """Of every setting that has a baseline, in their order."""
+    pairs = [(setting, baseline_of(setting, settings)) for setting in settings]
+    found = [worth_of(setting, baseline) for setting, baseline in pairs if baseline is not None]
+    return [worth for worth in found if worth is not None]
+
+
+def worth_table(found: Sequence[Worth]) -> str:
+    """Markdown, a row a setting."""
+    titles = ("setting", "D + R above unconditional, nats", "saved by w, nats", "half of it above log SNR")
+    lines = [f"| {' | '.join(titles)} |", "| --- | --- | --- | --- |"]
+    lines += [f"| {one.name} | {one.excess} | {one.saved} | {_middle(one)} |" for one in found]
+    return "\n".join(lines)
+
+
+def _middle(one: Worth) -> str:
+    """The log SNR above which half of the area lies; a dash where the area is within two errors of none."""
+    if not one.saved.mean > 2 * one.saved.error:
+        return "—"
+    order = np.argsort(one.logsnr)
+    x, y = one.logsnr[order].astype(float), one.curve[order].astype(float)
+    below = np.concatenate([[0.0], np.cumsum((y[1:] + y[:-1]) / 2 * np.diff(x))])
+    return f"{np.interp(below[-1] / 2, np.maximum.accumulate(below), x):.1f}"
+
+
+def worth_figure(found: Sequence[Worth]) -> Figure:
+    """A curve a setting with ± 2 standard errors."""
+    size = (7.4, max(4.1, 1.2 + 0.17 * len(found)))
+    label = "without w − with own w,  nats / log SNR"
+    figure, axes = panel(title="What a code is worth", xlabel="log SNR", ylabel=label, size=size)
+    axes.axhline(0, color=GREY, linewidth=1.0)
+    for i, one in enumerate(found):
+        order = np.argsort(one.logsnr)
+        colour, dashes = CLASS_COLOURS[i % len(CLASS_COLOURS)], DASHES[i // len(CLASS_COLOURS) % len(DASHES)]
+        band(axes, one.logsnr[order], one.curve[order], one.error[order], colour, dashes, one.name)
+    figure.legend(loc="outside right upper", frameon=False, fontsize=8, labelcolor=INK)
+    return figure
