@@ -1,0 +1,226 @@
+"""The real dSprites (Matthey et al. 2017) as a grid of sprites: its npz or hdf5 file, or the TFDS build.
+
+The images are read once, a few thousand at a time, and kept as bits (360 MiB for all). Every one is then checked to be
+its template shifted by whole pixels; from there on the data set is a `SpriteGrid` like the rendered ones.
+"""
+
+import math
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Int, UInt8
+
+from vdm_jax.base.errors import UserError
+from vdm_jax.data.sprites import FACTORS, SHAPES, SpriteGrid
+from vdm_jax.data.tfds import find_build, import_tfds, in_one_line
+
+BATCH = 4_096  # images at a time
+TFDS_LABELS = {"shape": "shape", "scale": "scale", "orientation": "orientation", "x": "x_position", "y": "y_position"}
+HOW_TO_GET = (
+    "it is dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz or .hdf5 of github.com/google-deepmind/dsprites-dataset"
+)
+
+Images = UInt8[np.ndarray, "n height width"]
+
+
+class Recorded(NamedTuple):
+    """What a file holds: batches of images in the file's order, and of every image the factors."""
+
+    batches: Iterator[Images]
+    classes: Int[np.ndarray, "n 5"]  # index of each factor's value, in the order of `FACTORS`
+    values: np.ndarray  # [N, 5], the values themselves
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedGrid(SpriteGrid):
+    """A grid whose templates were cut out of recorded images."""
+
+    cut_out: Bool[np.ndarray, "t w w"] = field(compare=False, repr=False)
+
+    @property
+    def window(self) -> int:
+        return self.cut_out.shape[-1]
+
+    @cached_property
+    def templates(self) -> Bool[np.ndarray, "t w w"]:
+        return self.cut_out
+
+
+def load_dsprites(name: str, data_dir: str | None) -> RecordedGrid:
+    """dSprites from the file `name` (.npz, .hdf5, .h5) in `data_dir`, or from the TFDS build of that name.
+
+    Raises `UserError` where nothing is there, where factors are missing or doubled, and for images that are no shifts
+    by whole pixels.
+    """
+    if not name.endswith((".npz", ".hdf5", ".h5")):
+        path = find_build(name, data_dir)
+        return make_grid(str(path), read_tfds(path))
+    path = Path(data_dir or ".") / name
+    if not path.is_file():
+        raise UserError(f"no file {str(path)!r} (data.dir, data.name); {HOW_TO_GET}")
+    return make_grid(str(path), (read_npz if name.endswith(".npz") else read_hdf5)(path))
+
+
+def read_npz(path: Path) -> Recorded:
+    """`imgs`, `latents_classes`, `latents_values`; images are unpacked as they are asked for."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            classes, values = file["latents_classes"], file["latents_values"]
+    except (OSError, KeyError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path} is no readable dSprites file: {in_one_line(error)}; {HOW_TO_GET}") from error
+
+    def batches() -> Iterator[Images]:
+        with zipfile.ZipFile(path) as archive, archive.open("imgs.npy") as file:
+            header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
+            shape, fortran, dtype = header[np.lib.format.read_magic(file)[0]](file)
+            if fortran or dtype.itemsize != 1 or len(shape) != 3:
+                raise ValueError(f"imgs is {dtype}{list(shape)}, expected uint8 [N, H, W]")
+            for start in range(0, shape[0], BATCH):
+                n = min(BATCH, shape[0] - start)
+                yield np.frombuffer(file.read(n * math.prod(shape[1:])), np.uint8).reshape(n, *shape[1:])
+
+    return Recorded(batches(), classes[:, 1:], values[:, 1:])
+
+
+def read_hdf5(path: Path) -> Recorded:
+    """`imgs`, `latents/classes`, `latents/values`. Needs h5py, the extra `dsprites`."""
+    try:
+        import h5py
+    except ImportError as error:
+        raise UserError(f"{path} needs h5py: python -m pip install 'vdm-jax[dsprites]'") from error
+    try:
+        with h5py.File(path) as file:
+            classes, values = file["latents/classes"][:], file["latents/values"][:]
+    except (OSError, KeyError) as error:
+        raise UserError(f"{path} is no readable dSprites file: {in_one_line(error)}; {HOW_TO_GET}") from error
+
+    def batches() -> Iterator[Images]:
+        with h5py.File(path) as file:
+            for start in range(0, len(classes), BATCH):
+                yield file["imgs"][start : start + BATCH]
+
+    return Recorded(batches(), classes[:, 1:], values[:, 1:])
+
+
+def read_tfds(path: Path) -> Recorded:
+    """The split `train` of the builder `dsprites`: images, `label_…` and `value_…`."""
+    tfds = import_tfds()
+    keys = [f"{kind}_{label}" for kind in ("label", "value") for label in TFDS_LABELS.values()]
+    try:
+        builder = tfds.builder_from_directory(path)
+        features = builder.info.features
+        factors = tfds.features.FeaturesDict({key: features[key] for key in keys})
+        image = tfds.features.FeaturesDict({"image": features["image"]})
+        source = builder.as_data_source("train", deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
+        n = len(source)
+        table = np.empty((n, 2 * len(FACTORS)))
+        for start in range(0, n, BATCH):
+            rows = list(range(start, min(start + BATCH, n)))
+            for row, record in zip(rows, source.__getitems__(rows), strict=True):
+                example = factors.deserialize_example_np(record)
+                table[row] = [example[key] for key in keys]
+    except Exception as error:  # tfds, array_record, protobuf and the file system all have errors of their own
+        raise UserError(f"{path} is no readable TFDS build of dSprites: {in_one_line(error)}") from error
+
+    def batches() -> Iterator[Images]:
+        for start in range(0, n, BATCH):
+            records = source.__getitems__(list(range(start, min(start + BATCH, n))))
+            yield np.stack([image.deserialize_example_np(record)["image"][..., 0] for record in records])
+
+    return Recorded(batches(), table[:, : len(FACTORS)].astype(np.int64), table[:, len(FACTORS) :])
+
+
+def make_grid(what: str, recorded: Recorded) -> RecordedGrid:
+    """The grid that the recorded images are; `what` names them in errors."""
+    classes, sizes = recorded.classes, tuple(int(n) for n in recorded.classes.max(0) + 1)
+    index = np.ravel_multi_index(tuple(classes.T), sizes)
+    if len(classes) != math.prod(sizes) or len(np.unique(index)) != len(classes):
+        raise UserError(f"{what} holds {len(classes):,} images; expected each of {sizes} {', '.join(FACTORS)} once")
+    bits, side = pack(what, recorded.batches, index)
+    corner = slice(None, None, sizes[3] * sizes[4])  # x = y = 0 of each template
+    first = unpack(bits[corner], side)
+    low, high = extent(first)
+    offsets = [low + shifts(unpack(bits[along], side)) for along in along_x_and_y(sizes)]
+    if not np.array_equal(*offsets):
+        raise UserError(
+            f"{what}: x lies at {offsets[0].tolist()}, y at {offsets[1].tolist()}; expected the same pixels"
+        )
+    of_factor = {name: values_by_class(classes[:, i], recorded.values[:, i]) for i, name in enumerate(FACTORS)}
+    grid = RecordedGrid(
+        name="dsprites",
+        side=side,
+        radius=(high - low) // 2,
+        scales=of_factor["scale"],
+        orientations=of_factor["orientation"],
+        offsets=tuple(int(offset) for offset in offsets[0]),
+        shapes=tuple(SHAPES)[: sizes[0]],
+        cut_out=first[:, low:high, low:high],
+    )
+    check_images(what, grid, bits)
+    return grid
+
+
+def pack(what: str, batches: Iterator[Images], index: Int[np.ndarray, " n"]) -> tuple[UInt8[np.ndarray, "n b"], int]:
+    """Every image as bits, at its place in the grid; the side of the images."""
+    from tqdm import tqdm
+
+    bits, side, start = np.empty((0, 0), np.uint8), 0, 0
+    with tqdm(total=len(index), desc="read", unit="image", disable=None, delay=1, leave=False) as bar:
+        try:
+            for batch in batches:
+                if not start:
+                    side = batch.shape[1]
+                    bits = np.empty((len(index), -(-(side**2) // 8)), np.uint8)
+                bits[index[start : start + len(batch)]] = np.packbits(batch.reshape(len(batch), -1) > 0, axis=1)
+                start += len(batch)
+                bar.update(len(batch))
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+            raise UserError(f"{what}: the images cannot be read: {in_one_line(error)}") from error
+    if start != len(index):
+        raise UserError(f"{what} holds factors of {len(index):,} images and {start:,} images")
+    return bits, side
+
+
+def unpack(bits: UInt8[np.ndarray, "n b"], side: int) -> Bool[np.ndarray, "n s s"]:
+    return np.unpackbits(bits, axis=1, count=side**2).reshape(-1, side, side).astype(bool)
+
+
+def extent(images: Bool[np.ndarray, "n s s"]) -> tuple[int, int]:
+    """First and last but one of the rows and columns, taken together, in which any image has a pixel."""
+    used = np.flatnonzero(images.any((0, 1)) | images.any((0, 2)))
+    return int(used[0]), int(used[-1]) + 1
+
+
+def along_x_and_y(sizes: tuple[int, ...]) -> tuple[Int[np.ndarray, " p"], Int[np.ndarray, " q"]]:
+    """Images of the first template: all x at y = 0, and all y at x = 0."""
+    return np.arange(sizes[3]) * sizes[4], np.arange(sizes[4])
+
+
+def shifts(images: Bool[np.ndarray, "p s s"]) -> Int[np.ndarray, " p"]:
+    """Pixels by which each image lies right of or below the first, whichever moves."""
+    edges = np.stack([images.any(1).argmax(1), images.any(2).argmax(1)])
+    moved = edges - edges[:, :1]
+    return moved[np.abs(moved).sum(1).argmax()]
+
+
+def values_by_class(classes: Int[np.ndarray, " n"], values: np.ndarray) -> tuple[float, ...]:
+    """The value of each class of a factor."""
+    return tuple(float(values[classes == one][0]) for one in range(classes.max() + 1))
+
+
+def check_images(what: str, grid: RecordedGrid, bits: UInt8[np.ndarray, "n b"]) -> None:
+    """Raises `UserError` where an image is not what the grid renders."""
+    for start in range(0, len(grid), BATCH):
+        rendered = np.asarray(grid.render(jnp.arange(start, min(start + BATCH, len(grid)))))[..., 0] > 0
+        same = (np.packbits(rendered.reshape(len(rendered), -1), axis=1) == bits[start : start + BATCH]).all(1)
+        if not same.all():
+            found = grid.factors(start + np.flatnonzero(~same)[:1])
+            told = ", ".join(f"{name} {value[0]}" for name, value in found.items())
+            raise UserError(f"{what}: the image of {told} is no shift of its template by whole pixels")
