@@ -48,6 +48,18 @@ def get_config(variant: str = "") -> ConfigDict:
             seed=0,
         )
     )
+    config.chains = ConfigDict(
+        dict(
+            samplers="exact",  # any of exact, ancestral, ancestral_beta, ddim, dpmpp_2m, as NAME or NAME:STEPS
+            num_steps=20,  # of a chain where no STEPS are named; the asked timesteps come on top
+            every=1,  # asked at each so many-th timestep of the exact curves
+            num_queries=400,  # chains from noise, and round trips from each asked timestep
+            batch_size=100,
+            reader="exact",  # of the features of what a chain ends in
+            far=0.1,  # root mean square distance a pixel from which on the end of a chain is no image of the data
+            seed=0,
+        )
+    )
     config.lock()
     config.update_from_flattened_dict(choose("variant", variant or "small-linear", VARIANTS))
     return config

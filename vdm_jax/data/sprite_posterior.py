@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Integer, Key
 
 from vdm_jax.base.keys import named_key
 from vdm_jax.data.sprites import SpriteGrid, feature_values, orientation_vectors
@@ -39,6 +39,12 @@ def sprite_features(grid: SpriteGrid) -> dict[str, Feature]:
     }
     angles = orientation_vectors(grid).reshape(-1, 2)
     return {"shape": Feature(_even(len(grid.shapes))), "orientation": Feature(_even(len(angles)), angles)} | scalars
+
+
+def sprite_labels(grid: SpriteGrid, index: Integer[Array, " q"]) -> dict[str, Integer[Array, " q"]]:
+    """The class of each image by feature, as `sprite_features` and `SpritePosterior.classes` count them."""
+    shape, scale, turn, x, y = jnp.unravel_index(index, grid.sizes)
+    return {"shape": shape, "orientation": shape * grid.sizes[2] + turn, "scale": scale, "x": x, "y": y}
 
 
 def _even(num: int) -> np.ndarray:
@@ -81,9 +87,15 @@ def make_sprite_posterior(grid: SpriteGrid) -> SpritePosterior:
 
     def mean(z: Images, gamma: Float[Array, ""]) -> Images:
         p = weights(z, gamma).reshape(z.shape[0], -1, num_places, num_places)
-        under = jnp.einsum("qtxy,tp->qyxp", p, masks)
-        under = under.reshape(z.shape[0], num_places, num_places, grid.window, grid.window)
-        covered = jnp.zeros(z.shape[:3]).at[:, ticks[:, None, :, None], ticks[None, :, None, :]].add(under)
+        under = p.transpose(2, 3, 0, 1).reshape(-1, grid.num_templates) @ masks  # [P P Q, w w]
+        under = under.reshape(num_places, num_places, z.shape[0], grid.window, grid.window)
+        # Windows overlap: added one column, then one row of places at a time, for a scatter runs on one core of a CPU.
+        strips = jnp.zeros((num_places, z.shape[0], grid.window, z.shape[2]))
+        for column, left in enumerate(places):
+            strips = strips.at[..., left : left + grid.window].add(under[column])
+        covered = jnp.zeros(z.shape[:3])
+        for row, top in enumerate(places):
+            covered = covered.at[:, top : top + grid.window].add(strips[row])
         return 2 * covered[..., None] - 1
 
     return SpritePosterior(sprite_features(grid), classes, draw, mean)

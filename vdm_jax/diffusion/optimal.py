@@ -12,10 +12,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Integer, Key
 
 from vdm_jax.base.keys import named_key
-from vdm_jax.diffusion.gaussian import alpha_sigma, posterior_mean, posterior_variance
+from vdm_jax.diffusion.gaussian import alpha_sigma
+from vdm_jax.diffusion.samplers import sample_by_x
 from vdm_jax.diffusion.schedules import Schedule
 
 Queries = Float[Array, "q ..."]
@@ -111,23 +112,18 @@ def sample_exactly(
     schedule: Schedule,
     z: Queries,
     times: Float[Array, " n"],
-) -> tuple[Queries, Float[Array, "n q ..."]]:
+    keep: tuple[int, ...] | None = None,
+    first: Integer[Array, ""] | None = None,
+) -> tuple[Queries, Float[Array, "k q ..."]]:
     """The exact diffusion model on any grid of times: x_i ~ p(· | z_t), then z_s ~ q(z_s | z_t, x_i), over and over.
 
     The z of a run have the joint distribution of the noising process however coarse the grid is (SCIENCE 4), unlike
-    ancestral sampling with E[x | z_t], which needs small steps. -> z at times[-1] and the z at every time.
+    ancestral sampling with E[x | z_t], which needs small steps. -> z at times[-1] and at times[k] for each k of `keep`,
+    all of them where it is None. `first`: as in `sample`.
     """
-    gammas = schedule.gamma(times)
-    key = named_key(key, "exact")
 
-    def step(z_t, inputs):
-        i, gamma_t, gamma_s = inputs
-        at = jax.random.fold_in(key, i)
-        x = draw(named_key(at, "x"), z_t, gamma_t)
-        deviation = jnp.sqrt(posterior_variance(gamma_s, gamma_t))
-        z_s = posterior_mean(z_t, x, gamma_s, gamma_t)
-        z_s = z_s + deviation * jax.random.normal(named_key(at, "noise"), z_t.shape)
-        return z_s, z_s
+    def x_fn(key, z_t, t):
+        return draw(key, z_t, schedule.gamma(t))
 
-    last, path = jax.lax.scan(step, z, (jnp.arange(times.size - 1), gammas[:-1], gammas[1:]))
-    return last, jnp.concatenate([z[None], path])
+    keep = tuple(range(times.size)) if keep is None else keep
+    return sample_by_x(named_key(key, "exact"), x_fn, schedule, z, times, "ancestral", keep, first)

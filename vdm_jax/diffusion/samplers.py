@@ -1,16 +1,19 @@
 """THE SAMPLER: one loop over a grid of times, from z_1 to z_0, with a small step function for each method."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Integer, Key
 
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.keys import named_key
 from vdm_jax.diffusion.gaussian import EpsFn, alpha_sigma, posterior_mean, posterior_variance, step_variance, x_of_eps
 from vdm_jax.diffusion.schedules import Schedule, times_of_gamma
+
+XFn = Callable[[Key[Array, ""], Float[Array, "b ..."], Float[Array, ""]], Float[Array, "b ..."]]  # (key, z_t, t) -> x
 
 
 def sample(
@@ -22,33 +25,59 @@ def sample(
     sampler: str = "ancestral",
     keep: tuple[int, ...] | None = None,
     x_range: tuple[float, float] | None = None,
+    first: Integer[Array, ""] | None = None,
 ) -> Float[Array, "b ..."] | tuple[Float[Array, "b ..."], Float[Array, "k b ..."]]:
     """z at times[-1], from z at times[0], by `sampler`, one of `SAMPLERS`. `times` descend (see `make_times`).
 
     `z` is drawn from N(0, I) for times[0] = 1, or is a noised image to start from. Where `keep` is given, also the z at
     times[k] for every k of it, [K, B, ...]. On a table times[-1] may be 0, no noise: there z is x_hat.
 
+    `first`: z is at times[first], and no step is made before it; one compiled program then serves every start.
+
     `x_range`: x_hat is clipped to it at every step (DDPM's "clip denoised"). Where alpha_1 is tiny, as under a cosine
     schedule, an error of eps_hat is 1/alpha_t times as large in x_hat, and DDIM and DPM-Solver++ never forget it.
     """
+
+    def x_fn(_: Key[Array, ""], z_t: Float[Array, "b ..."], t: Float[Array, ""]) -> Float[Array, "b ..."]:
+        x_hat = x_of_eps(eps_fn(z_t, jnp.full(z_t.shape[0], t)), z_t, schedule.gamma(t))
+        return x_hat if x_range is None else jnp.clip(x_hat, *x_range)
+
+    return sample_by_x(key, x_fn, schedule, z, times, sampler, keep, first)
+
+
+def sample_by_x(
+    key: Key[Array, ""],
+    x_fn: XFn,
+    schedule: Schedule,
+    z: Float[Array, "b ..."],
+    times: Float[Array, " n"],
+    sampler: str = "ancestral",
+    keep: tuple[int, ...] | None = None,
+    first: Integer[Array, ""] | None = None,
+) -> Float[Array, "b ..."] | tuple[Float[Array, "b ..."], Float[Array, "k b ..."]]:
+    """`sample` by what stands for x at each step: E[x | z_t] itself, or under "ancestral" a draw from p(x | z_t)."""
     step = choose("sampler", sampler, SAMPLERS)
     gammas = schedule.gamma(times)
     key = named_key(key, "sampler")
     slots = _slots(keep or (), times.size)
+    start = 0 if first is None else first
 
     def body(carry, inputs):
         z_t, x_hat_before, kept = carry
         i, slot, t, gamma_before, gamma_t, gamma_s = inputs
-        x_hat = x_of_eps(eps_fn(z_t, jnp.full(z_t.shape[0], t)), z_t, gamma_t)
-        x_hat = x_hat if x_range is None else jnp.clip(x_hat, *x_range)
-        here = Here(z_t, x_hat, jnp.where(i == 0, x_hat, x_hat_before), gamma_s, gamma_t, gamma_before)
-        z_s = step(jax.random.fold_in(key, i), here)
+        at = jax.random.fold_in(key, i)
+        x_hat = x_fn(named_key(at, "x"), z_t, t)
+        here = Here(z_t, x_hat, jnp.where(i == start, x_hat, x_hat_before), gamma_s, gamma_t, gamma_before)
+        z_s = step(at, here)
         return (z_s, x_hat, kept.at[slot].set(z_s)), None
+
+    def body_from_first(carry, inputs):
+        return jax.lax.cond(inputs[0] < start, lambda carry, _: (carry, None), body, carry, inputs)
 
     kept = jnp.zeros((len(keep or ()) + 1, *z.shape), z.dtype).at[slots[0]].set(z)
     before = jnp.concatenate([gammas[:1], gammas[:-2]])
     inputs = jnp.arange(times.size - 1), slots[1:], times[:-1], before, gammas[:-1], gammas[1:]
-    (z_0, _, kept), _ = jax.lax.scan(body, (z, jnp.zeros_like(z), kept), inputs)
+    (z_0, _, kept), _ = jax.lax.scan(body if first is None else body_from_first, (z, jnp.zeros_like(z), kept), inputs)
     return z_0 if keep is None else (z_0, kept[:-1])
 
 

@@ -1,6 +1,7 @@
 """The exact job: what the best probe of every feature knows at every timestep, without any training."""
 
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -20,6 +21,7 @@ from vdm_jax.train.checkpoint import saved_checkpoints
 from vdm_jax.train.metrics import MetricsLog
 
 LEVELS = "exact.jsonl"  # a line a timestep, as they are measured
+DEPENDS_ON = ("data", "diffusion", "exact")  # sections of the config
 
 
 def exact(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
@@ -69,11 +71,16 @@ def check_folder(workdir: pathlib.Path, settings: dict[str, Any]) -> None:
     if saved_checkpoints(workdir / "checkpoints"):
         raise UserError(f"workdir {workdir} holds a training; choose another --workdir")
     if (workdir / LEVELS).exists():
-        stored = workdirs.read_config(workdir / "config.json")
-        told = [line for key in settings for line in workdirs.differences_of(stored.get(key), settings[key], key)]
-        if told:
-            differ = "; ".join(told[:3])
-            raise UserError(f"workdir {workdir} holds other measurements: {differ}; choose another --workdir")
+        refuse_differences(workdir, workdirs.read_config(workdir / "config.json"), settings, DEPENDS_ON)
+
+
+def refuse_differences(
+    workdir: pathlib.Path, stored: dict[str, Any], wanted: dict[str, Any], sections: Sequence[str]
+) -> None:
+    """Raises `UserError` where what is measured there depends on other settings than those wanted."""
+    told = [line for key in sections for line in workdirs.differences_of(stored.get(key), wanted[key], key)]
+    if told:
+        raise UserError(f"workdir {workdir} holds other measurements: {'; '.join(told[:3])}; choose another --workdir")
 
 
 def describe(feature: Feature, steps: np.ndarray, levels: list[dict[str, float]]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import choose
 from vdm_jax.experiments.build import build
+from vdm_jax.experiments.chains import chains
 from vdm_jax.experiments.evaluate import evaluate
 from vdm_jax.experiments.exact import exact
 from vdm_jax.experiments.probes import build_probes
@@ -31,7 +32,7 @@ class Kind(NamedTuple):
 
 KINDS = {
     "vae_vdm": Kind(build, {"train": train, "evaluate": evaluate, "sample": sample, "report": report}),
-    "probes": Kind(build_probes, {"exact": exact, "report": report}),
+    "probes": Kind(build_probes, {"exact": exact, "chains": chains, "report": report}),
 }
 
 

@@ -1,6 +1,7 @@
 """From a config of timestep probes to plain objects: the data, the schedule and the exact posterior."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,9 +11,12 @@ from ml_collections import ConfigDict
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.data.sprite_posterior import SpritePosterior, make_sprite_posterior
 from vdm_jax.data.sprites import SpriteGrid, load_sprites
+from vdm_jax.diffusion.samplers import SAMPLERS
 from vdm_jax.diffusion.schedules import Schedule, make_schedule
 
 LEAST_NOISE = -20.0  # gamma that stands for no noise at all: a deviation of 5e-5
+EXACT = "exact"  # the sampler by posterior draws, and the reader by the exact posterior
+READERS = {EXACT: "the class that is the most probable one where there is next to no noise"}
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ def build_probes(config: ConfigDict) -> ProbeExperiment:
     """Looks at every setting; nothing is compiled yet. Raises `UserError`."""
     choose("config.data.source", config.data.source, {"sprites": None})
     check_exact(config.exact, config.diffusion.num_steps)
+    check_chains(config.chains, config.diffusion.num_steps)
     grid = load_sprites(config.data.name)
     diffusion = config.diffusion
     given = {key: value for key, value in diffusion.items() if key != "schedule" and value is not None}
@@ -47,6 +52,38 @@ def check_exact(exact: ConfigDict, num_steps: int) -> None:
         raise UserError(f"config.exact.num_timesteps={exact.num_timesteps}; there are {num_steps + 1}, 0 … {num_steps}")
     if not exact.tolerance > 0:
         raise UserError(f"config.exact.tolerance={exact.tolerance}; expected a number above 0")
+
+
+def check_chains(chains: ConfigDict, num_steps: int) -> None:
+    """Raises `UserError` for a number out of range or a name that is not known."""
+    for name, least in (("batch_size", 1), ("num_queries", 2), ("every", 1)):
+        if chains[name] < least:
+            raise UserError(f"config.chains.{name}={chains[name]}; expected at least {least}")
+    if not chains.far > 0:
+        raise UserError(f"config.chains.far={chains.far}; expected a number above 0")
+    choose("config.chains.reader", chains.reader, READERS)
+    for text, chosen in chosen_samplers(chains).items():
+        if not 1 <= chosen.num_steps <= num_steps:
+            raise UserError(f"config.chains.samplers: {text!r} has {chosen.num_steps} steps; expected 1 to {num_steps}")
+
+
+class ChosenSampler(NamedTuple):
+    """How a chain is run."""
+
+    name: str
+    num_steps: int
+
+
+def chosen_samplers(chains: ConfigDict) -> dict[str, ChosenSampler]:
+    """ "exact,ddim:50": each NAME or NAME:STEPS of `chains.samplers` by what was typed; without STEPS `num_steps`."""
+    found = {}
+    for text in chains.samplers.split(","):
+        name, colon, steps = text.strip().partition(":")
+        choose("sampler of config.chains.samplers", name, dict.fromkeys((EXACT, *SAMPLERS)))
+        if colon and not steps.isdecimal():
+            raise UserError(f"config.chains.samplers: {text.strip()!r}; expected NAME or NAME:STEPS")
+        found[text.strip()] = ChosenSampler(name, int(steps) if colon else chains.num_steps)
+    return found
 
 
 def timesteps(num_timesteps: int, num_steps: int) -> np.ndarray:

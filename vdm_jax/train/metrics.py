@@ -52,9 +52,11 @@ def read_metrics(path: str | Path) -> list[dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """A string, an int, a finite float, or None; in a mapping, each of its values."""
+    """A string, an int, a finite float, or None; in a mapping or a list, each of its values."""
     if isinstance(value, Mapping):
         return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
     if isinstance(value, str | int | None):
         return value
     value = float(value)

@@ -1,0 +1,180 @@
+"""The chains job: when a sampler decides each feature, what a round trip keeps, what tells its z_t from noised data."""
+
+import pathlib
+import time
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vdm_jax.base.errors import UserError
+from vdm_jax.base.files import write_json
+from vdm_jax.base.keys import named_key
+from vdm_jax.base.provenance import provenance
+from vdm_jax.data.sprite_posterior import sprite_labels
+from vdm_jax.experiments import workdir as workdirs
+from vdm_jax.experiments.exact import check_folder, refuse_differences
+from vdm_jax.experiments.probes import EXACT, LEAST_NOISE, ChosenSampler, ProbeExperiment, chosen_samplers, gammas_at
+from vdm_jax.experiments.progress import bar
+from vdm_jax.probing.chain_curves import describe_sampler, gather, summarise_backward, summarise_round_trip
+from vdm_jax.probing.chains import Grid, Subject, Walk, exact_walk, make_backward, make_grid, make_round_trip, x_walk
+from vdm_jax.report.workdir import Workdir
+from vdm_jax.train.metrics import MetricsLog
+
+LINES = "chains.jsonl"  # the settings, then a line for each sampler's chains from noise and each of its round trips
+DEPENDS_ON = ("data", "diffusion", "chains")  # sections of the config
+SETTINGS_LINE = -1
+
+
+class Part(NamedTuple):
+    """What is measured in one go: chains from noise where `start` is None, else the round trip from that timestep."""
+
+    sampler: str
+    start: int | None
+
+
+def chains(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
+    """Writes `chains.json` beside `exact.json`, which must be there; returns "done".
+
+    {"timesteps", "abar", "num_queries", "features": {name: {"exact": curves, "windows"}}, "samplers": {as typed:
+    {"num_steps", "seconds", "features": {name: {"backward", "round_trip", "generated", "plateau", "windows",
+    "distances"}}, "real_or_generated": {"accuracy", "standard_error"}, "far_from_data", "far_after_round_trip"}},
+    "settings", "provenance"}. A kill loses the part that was being measured; the same command goes on.
+    """
+    config, settings = experiment.config.chains, workdirs.plain(experiment.config)
+    check_folder(workdir, settings)
+    exact = _exact_record(workdir, settings)
+    asked = _asked(exact["timesteps"], config.every)
+    log = _open_log(workdir, settings | {"timesteps": asked.tolist()})
+    workdirs.claim(workdir, experiment.config, f"sprites {experiment.grid.name}")
+    samplers = chosen_samplers(config)
+    parts = [Part(name, start) for name in samplers for start in (None, *asked.tolist())]
+    rows = {row["step"]: row for row in log.rows()}
+    measures = {name: _Measure(experiment, chosen, asked) for name, chosen in samplers.items()}
+    for index in bar("chains")(range(len(parts))):
+        if index not in rows:
+            began = time.monotonic()
+            row = measures[parts[index].sampler](parts[index].start)
+            rows[index] = {"step": index, **row, "seconds": time.monotonic() - began}
+            log.write(rows[index])
+            say(f"{_name(parts[index])}: {rows[index]['seconds']:.1f} s")
+    exact, found = _only(exact, asked), {}
+    curves = {name: feature["exact"] for name, feature in exact["features"].items()}
+    for name in samplers:
+        mine = {part.start: rows[index] for index, part in enumerate(parts) if part.sampler == name}
+        found[name] = {
+            "num_steps": len(measures[name].grid.steps) - 1,
+            "seconds": sum(row["seconds"] for row in mine.values()),
+            **describe_sampler(
+                experiment.posterior.features, curves, mine[None], {t: mine[t] for t in asked.tolist()}, _size(config)
+            ),
+        }
+    record = {"timesteps": asked.tolist(), "abar": exact["abar"], "num_queries": _size(config)}
+    about = {"settings": settings, "provenance": provenance() | {"config": experiment.config.name, "seed": config.seed}}
+    write_json(workdir / "chains.json", record | {"features": exact["features"], "samplers": found} | about)
+    return "done"
+
+
+class _Measure:
+    """One sampler's measurements, compiled when the first of them is made."""
+
+    def __init__(self, experiment: ProbeExperiment, chosen: ChosenSampler, asked: np.ndarray):
+        self._config, self._features = experiment.config.chains, experiment.posterior.features
+        self.grid = make_grid(asked, chosen.num_steps, experiment.schedule.num_steps)
+        subject, walk = make_subject(experiment), make_walk(experiment, chosen.name, self.grid)
+        gammas = gammas_at(experiment.schedule, asked)
+        self._backward = make_backward(subject, walk, experiment.schedule, self.grid, gammas)
+        self._round_trip = make_round_trip(subject, walk, experiment.schedule, self.grid)
+
+    def __call__(self, start: int | None) -> dict[str, Any]:
+        """Chains from noise where `start` is None, else round trips from that timestep."""
+        config = self._config
+        collect = partial(gather, num_queries=config.num_queries, batch_size=config.batch_size)
+        key = jax.random.key(config.seed)  # the same noise for all samplers, the same data for all timesteps
+        if start is None:
+            found = collect(self._backward, named_key(key, "backward"))
+            return summarise_backward(self._features, found, config.far)
+        found = collect(lambda key, n: self._round_trip(key, n, start), named_key(key, "round trip"))
+        return summarise_round_trip(self._features, found, config.far)
+
+
+def make_subject(experiment: ProbeExperiment) -> Subject:
+    """The sprites of the grid, read by their own posterior at `LEAST_NOISE`: what is no sprite by the nearest one."""
+    grid, posterior = experiment.grid, experiment.posterior
+
+    def draw(key, n):
+        index = jax.random.randint(key, (n,), 0, len(grid))
+        return grid.render(index), sprite_labels(grid, index)
+
+    def read(x):
+        return {name: p.argmax(axis=1) for name, p in posterior.classes(x, jnp.float32(LEAST_NOISE)).items()}
+
+    def distance(x):
+        nearest = posterior.draw(jax.random.key(0), x, jnp.float32(LEAST_NOISE))
+        return jnp.sqrt(jnp.mean((x - nearest) ** 2, axis=(1, 2, 3)))
+
+    return Subject(draw, posterior.features, posterior.classes, read, distance)
+
+
+def make_walk(experiment: ProbeExperiment, sampler: str, grid: Grid) -> Walk:
+    """Posterior draws for "exact"; else the sampler of that name with the optimal denoiser E[x | z_t]."""
+    posterior, schedule = experiment.posterior, experiment.schedule
+
+    def draw(key, z, gamma):
+        return posterior.draw(key, z, jnp.maximum(gamma, LEAST_NOISE))
+
+    def mean(_, z, t):
+        return posterior.mean(z, jnp.maximum(schedule.gamma(t), LEAST_NOISE))
+
+    return exact_walk(draw, schedule, grid) if sampler == EXACT else x_walk(mean, schedule, grid, sampler)
+
+
+def _exact_record(workdir: pathlib.Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """`exact.json`; raises `UserError` where there is none of these data and this diffusion."""
+    record = Workdir(workdir).exact
+    if not record:
+        raise UserError(f"no exact curves in {workdir} to be compared with; --jobs=exact,chains measures them first")
+    refuse_differences(workdir, record["settings"], settings, ("data", "diffusion"))
+    return record
+
+
+def _open_log(workdir: pathlib.Path, settings: dict[str, Any]) -> MetricsLog:
+    """The lines so far, of these settings; raises `UserError` where they are of others."""
+    log = MetricsLog(workdir / LINES)
+    there = [row for row in log.rows() if row["step"] == SETTINGS_LINE]
+    if there:
+        refuse_differences(workdir, there[0]["settings"], settings, (*DEPENDS_ON, "timesteps"))
+        log.truncate_after(max(row["step"] for row in log.rows()))  # a line that a kill tore goes
+    else:
+        stated = {key: settings[key] for key in (*DEPENDS_ON, "timesteps")}
+        log.write({"step": SETTINGS_LINE, "settings": stated})
+    return log
+
+
+def _asked(timesteps: list[int], every: int) -> np.ndarray:
+    """Every so many-th, and the last."""
+    return np.unique([*timesteps[::every], timesteps[-1]])
+
+
+def _only(exact: dict[str, Any], asked: np.ndarray) -> dict[str, Any]:
+    """The exact curves at the asked timesteps alone."""
+    where = [exact["timesteps"].index(step) for step in asked]
+    features = {}
+    for name, feature in exact["features"].items():
+        curves = {key: [values[i] for i in where] for key, values in feature["exact"].items()}
+        features[name] = feature | {"exact": curves}
+    return {"abar": [exact["abar"][i] for i in where], "features": features}
+
+
+def _size(config) -> int:
+    return -(-config.num_queries // config.batch_size) * config.batch_size
+
+
+def _name(part: Part) -> str:
+    return f"{part.sampler} from noise" if part.start is None else f"{part.sampler} there and back from {part.start}"
+
+
+def say(what: str) -> None:
+    print(f"chains: {what}", flush=True)

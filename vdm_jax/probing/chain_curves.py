@@ -1,0 +1,195 @@
+"""From batches of chains to curves with their standard errors, and how far they are from the exact ones."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+from jaxtyping import Array, Bool, Float, Integer, Key
+
+from vdm_jax.diffusion.optimal import Feature
+from vdm_jax.probing.chains import Backward, Guess, RoundTrip
+from vdm_jax.probing.two_samples import tell_apart
+from vdm_jax.probing.windows import crossing_times
+
+ROUNDING = 1e-5  # two curves that differ by less are the same but for float32
+T = TypeVar("T")
+Curves = dict[str, Any]
+Found = dict[str, Any]
+
+
+def gather(measure: Callable[[Key[Array, ""], int], T], key: Key[Array, ""], num_queries: int, batch_size: int) -> T:
+    """`measure(key, n)` of as many batches as hold `num_queries`, joined along the axis of the queries.
+
+    That axis is the first one of an array of one axis, else the second.
+    """
+    parts = []
+    for batch in count():
+        parts.append(jax.device_get(measure(jax.random.fold_in(key, batch), batch_size)))
+        if (batch + 1) * batch_size >= num_queries:
+            return jax.tree.map(lambda *arrays: np.concatenate(arrays, axis=min(arrays[0].ndim - 1, 1)), *parts)
+
+
+def mean_and_error(values: Float[np.ndarray, "*m q"] | Bool[np.ndarray, "*m q"]) -> tuple[Any, Any]:
+    """Over the last axis: means and their standard errors, as JSON has them."""
+    values = np.asarray(values, np.float64)
+    error = values.std(axis=-1, ddof=1) / math.sqrt(values.shape[-1])
+    return values.mean(axis=-1).tolist(), error.tolist()
+
+
+def curves_of(**values: np.ndarray) -> Curves:
+    """{name, name_standard_error} of each."""
+    found: Curves = {}
+    for name, per_query in values.items():
+        found[name], found[f"{name}_standard_error"] = mean_and_error(per_query)
+    return found
+
+
+def shares(labels: Integer[np.ndarray, " q"], num_classes: int) -> Curves:
+    """The share of each class."""
+    return curves_of(share=labels[None] == np.arange(num_classes)[:, None])
+
+
+def summarise_backward(features: Mapping[str, Feature], found: Backward, far: float) -> Found:
+    """{"features": {name: {"backward": curves over timesteps, "generated": share of each class}},
+    "real_or_generated": {"accuracy", "standard_error"}, "far_from_data"}: the last is the share of the chains' ends
+    whose distance from the data is above `far`."""
+    told = [tell_apart(real, generated) for real, generated in zip(found.real, found.generated, strict=True)]
+    return {
+        "features": {
+            name: {
+                "backward": _backward_curves(features[name], guess),
+                "generated": shares(found.labels[name], len(features[name].prior)),
+            }
+            for name, guess in found.guesses.items()
+        },
+        "real_or_generated": {
+            "accuracy": [each.accuracy for each in told],
+            "standard_error": [each.standard_error for each in told],
+        },
+        "far_from_data": float((found.distance > far).mean()),
+    }
+
+
+def _backward_curves(feature: Feature, guess: Guess) -> Curves:
+    curves = curves_of(accuracy=guess.right, cross_entropy_nats=guess.cross_entropy)
+    if feature.values is not None:
+        error = np.asarray(guess.squared_error, np.float64)
+        curves |= curves_of(squared_error=error, r2=1 - error / feature.variance)
+    return curves
+
+
+def summarise_round_trip(features: Mapping[str, Feature], found: RoundTrip, far: float) -> Found:
+    """At one timestep: {"features": {name: {"kept", "kept_standard_error", "squared_error", …}}, "far_from_data"}.
+
+    squared_error: between the values before and after. Where a feature is only told apart, also "kept_by_class" and its
+    standard error, over the starts of each class alone; null for a class that was never drawn.
+    """
+    return {
+        "features": {
+            name: _round_trip_point(feature, found.before[name], found.after[name])
+            for name, feature in features.items()
+        },
+        "far_from_data": float((found.distance > far).mean()),
+    }
+
+
+def _round_trip_point(feature: Feature, before: np.ndarray, after: np.ndarray) -> Curves:
+    kept = before == after
+    point = curves_of(kept=kept)
+    if feature.values is not None:
+        return point | curves_of(squared_error=((feature.values[before] - feature.values[after]) ** 2).sum(axis=1))
+    by_class = [
+        mean_and_error(kept[before == c]) if (before == c).sum() > 1 else (None, None)
+        for c in range(len(feature.prior))
+    ]
+    point["kept_by_class"], point["kept_by_class_standard_error"] = map(list, zip(*by_class, strict=True))
+    return point
+
+
+def describe_sampler(
+    features: Mapping[str, Feature],
+    exact: Mapping[str, Curves],
+    backward: Found,
+    round_trips: Mapping[int, Found],
+    num_queries: int,
+) -> Found:
+    """One sampler's curves beside the exact ones, from `summarise_backward` and a `summarise_round_trip` a timestep.
+
+    exact: by feature, curves over the timesteps of `round_trips`. -> {"features": {name: {"backward", "round_trip",
+    "generated", "plateau", "windows", "distances"}}, "real_or_generated", "far_from_data", "far_after_round_trip"}.
+    """
+    found = {}
+    for name, feature in features.items():
+        mine = backward["features"][name]
+        points = [trip["features"][name] for trip in round_trips.values()]
+        round_trip = {key: [point[key] for point in points] for key in points[0]}
+        found[name] = mine | {
+            "round_trip": round_trip,
+            "plateau": plateau(feature, mine["generated"]["share"]),
+            "windows": backward_windows(feature, mine["backward"], list(round_trips)),
+            "distances": distances(feature, exact[name], mine["backward"], round_trip, num_queries),
+        }
+    far = [trip["far_from_data"] for trip in round_trips.values()]
+    return backward | {"features": found, "far_after_round_trip": far}
+
+
+def plateau(feature: Feature, generated: Sequence[float]) -> dict[str, float]:
+    """What a round trip keeps where nothing is left of the start: its class by the data, the end's as generated."""
+    q = np.asarray(generated, np.float64)
+    found = {"kept": float(feature.prior @ q)}
+    if feature.values is not None:
+        square = ((feature.values[:, None] - feature.values[None]) ** 2).sum(axis=2)
+        found["squared_error"] = float(feature.prior @ square @ q)
+    return found
+
+
+def backward_windows(feature: Feature, curves: Curves, timesteps: Sequence[int]) -> dict[str, float | None]:
+    """When 95%, 50% and 5% of what there is to know is known on the way from noise: R², or 1 - cross-entropy/H."""
+    known = 1 - np.array(curves["cross_entropy_nats"]) / feature.entropy if feature.values is None else curves["r2"]
+    crossed = crossing_times(np.asarray(timesteps, np.float64), np.asarray(known))
+    return {f"{level:.0%}": time for level, time in crossed.items()}
+
+
+def distances(feature: Feature, exact: Curves, backward: Curves, round_trip: Curves, num_queries: int) -> Found:
+    """Of each curve from what it is for an exact model: A(t), MMSE(t), R(t), 2 MMSE(t).
+
+    -> {name: {"largest", "standard_errors"}}: the largest difference, and the largest in units of its standard error,
+    which are at other timesteps as a rule.
+    """
+    found = {}
+    for name, curve, exact_name in (
+        ("backward_accuracy", backward["accuracy"], "accuracy"),
+        ("round_trip_kept", round_trip["kept"], "retention"),
+    ):
+        share = np.array(exact[exact_name])
+        own = np.sqrt(np.maximum(share * (1 - share), 0) / num_queries)
+        found[name] = _distance(curve, share, np.hypot(own, exact[f"{exact_name}_standard_error"]))
+    if feature.values is not None:
+        mmse, error = np.array(exact["mmse"]), np.array(exact["mmse_standard_error"])
+        for name, curves, factor in (
+            ("backward_squared_error", backward, 1),
+            ("round_trip_squared_error", round_trip, 2),
+        ):
+            rare = np.sqrt(smallest_square(feature) * factor * mmse / num_queries)
+            own = np.maximum(curves["squared_error_standard_error"], rare)
+            found[name] = _distance(curves["squared_error"], factor * mmse, np.hypot(own, factor * error))
+    return found
+
+
+def smallest_square(feature: Feature) -> float:
+    """The least squared distance between two values.
+
+    Errors come in lumps of that size or more: where a mean error m is so rare that none was seen among n, its standard
+    error is not 0 but at least sqrt(lump m/n).
+    """
+    square = ((feature.values[:, None] - feature.values[None]) ** 2).sum(axis=2)
+    return float(square[square > 1e-9].min())
+
+
+def _distance(curve: Sequence[float], exact: np.ndarray, error: np.ndarray) -> dict[str, float]:
+    difference = np.abs(np.array(curve) - exact)
+    in_errors = difference / np.maximum(error, ROUNDING)
+    return {"largest": float(difference.max()), "standard_errors": float(in_errors.max())}
