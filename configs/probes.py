@@ -1,4 +1,4 @@
-"""When is a feature destroyed along the diffusion chain? Exact curves on sprites; no training.
+"""When is a feature destroyed along the diffusion chain, when decided? Exact curves and chains on sprites; no training.
 
 Variants: GRID-SCHEDULE, such as `small-linear` (32x32, a minute on two CPU cores) or `full-cosine` (all
 737,280 images of 64x64).
@@ -11,8 +11,22 @@ from vdm_jax.base.errors import choose
 
 GRIDS = {
     "small": {"data.name": "small", "exact.batch_size": 100},
-    "distinct": {"data.name": "distinct", "exact.batch_size": 20},
-    "full": {"data.name": "full", "exact.batch_size": 10, "exact.num_timesteps": 51},
+    "distinct": {
+        "data.name": "distinct",
+        "exact.batch_size": 20,
+        "chains.every": 2,
+        "chains.batch_size": 20,
+        "chains.num_queries": 200,
+    },
+    "full": {
+        "data.name": "full",
+        "exact.batch_size": 10,
+        "exact.num_timesteps": 51,
+        "chains.every": 5,
+        "chains.num_steps": 10,
+        "chains.batch_size": 10,
+        "chains.num_queries": 100,
+    },
 }
 SCHEDULES = {
     "linear": {"diffusion.schedule": "ddpm_linear"},

@@ -33,6 +33,11 @@ class Workdir:
         """exact.json, empty where there is none."""
         return _read_json(self.path / "exact.json") or {}
 
+    @cached_property
+    def chains(self) -> dict[str, Any]:
+        """chains.json, empty where there is none."""
+        return _read_json(self.path / "chains.json") or {}
+
     @property
     def provenance(self) -> dict[str, Any]:
         """Of evaluate.json, or of exact.json: commit, device, versions; empty where nobody recorded it."""

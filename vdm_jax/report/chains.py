@@ -1,0 +1,152 @@
+"""The section of chains: decided on the way from noise, kept on a round trip, told apart, beside the exact curves."""
+
+from html import escape
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from vdm_jax.report import style
+from vdm_jax.report.markup import Gallery, figure, missing, panel, table
+from vdm_jax.report.workdir import Workdir
+
+COLOURS = (style.BLUE, style.VERMILLION, style.GREEN, style.ORANGE, style.PURPLE, style.GREY)
+BACKWARD = (
+    "Decided on the way from noise: z_t of the chain shown to the probe that is best for noised data, the answer read "
+    "off the chain's end. Black: the same of noised data, where a perfect model with a stochastic sampler must be; "
+    "under a deterministic one z_t holds the whole answer. Bands: ± 2 standard errors."
+)
+ROUND_TRIP = (
+    "Noised to t and sampled back: the share of a class that is kept, or the mean square between the value before and "
+    "after. Black: of the exact model, R(t) and 2 MMSE(t). Dotted: where nothing is left of the start."
+)
+BY_CLASS = "The same by the class of the start, each with the share of that class among what comes from noise (dotted)."
+TOLD_APART = (
+    "Noised data told from z_t of the chain, by a linear classifier of a few statistics on what it was not fitted to: "
+    "one half where the two are distributed alike. A better classifier may see more."
+)
+
+
+def chains_section(workdir: Workdir, gallery: Gallery) -> str:
+    """Two panels a feature, one for each sampler and class, one for real or generated; a table of windows."""
+    record = workdir.chains
+    try:
+        timesteps = np.array(record["timesteps"], np.float64)
+        names, samplers = list(record["features"]), dict(record["samplers"])
+        parts = {
+            "backward": [backward_figure(name, record, timesteps) for name in names],
+            "round_trip": [round_trip_figure(name, record, timesteps) for name in names],
+            "by_class": [
+                by_class_figure(name, sampler, found["features"][name], timesteps)
+                for sampler, found in samplers.items()
+                for name in names
+                if "kept_by_class" in found["features"][name]["round_trip"]
+            ],
+            "told_apart": [told_apart_figure(samplers, timesteps)],
+        }
+        rows = _rows(record)
+    except (KeyError, TypeError, ValueError):
+        return missing("There is no readable chains.json yet", "exact,chains")
+    captions = {"backward": BACKWARD, "round_trip": ROUND_TRIP, "by_class": BY_CLASS, "told_apart": TOLD_APART}
+    html = ""
+    for part, figures in parts.items():
+        pictures = [gallery.save(f"chains_{part}_{i}", drawn) for i, drawn in enumerate(figures)]
+        panels = [panel(picture, alt=f"{part.replace('_', ' ')}, panel {i + 1}") for i, picture in enumerate(pictures)]
+        html += figure(panels, captions[part]) if panels else ""
+    head = ("sampler", "steps", "feature", "95% known", "50%", "5%", "backward: furthest", "round trip: furthest")
+    return html + table(head, rows, numbers=(1, 3, 4, 5, 6, 7))
+
+
+def backward_figure(name: str, record: dict[str, Any], timesteps: np.ndarray) -> Figure:
+    """R² of a feature with values, else accuracy: of noised data, and along each sampler's chain."""
+    exact = record["features"][name]["exact"]
+    key = "r2" if "r2" in exact else "accuracy"
+    label = "R²" if key == "r2" else "accuracy"
+    drawn, axes = style.panel(title=f"{name}: when it is decided", xlabel="timestep", ylabel=label)
+    _curve(axes, timesteps, exact, key, style.INK, "noised data")
+    for (sampler, found), colour in zip(record["samplers"].items(), cycle(COLOURS), strict=False):
+        _curve(axes, timesteps, found["features"][name]["backward"], key, colour, sampler)
+    low = min(0.0, *(min(found["features"][name]["backward"][key]) for found in record["samplers"].values()))
+    axes.set_ylim(max(low, -1.0) - 0.03, 1.03)
+    style.legend(axes, loc="lower left")
+    return drawn
+
+
+def round_trip_figure(name: str, record: dict[str, Any], timesteps: np.ndarray) -> Figure:
+    """What a round trip from t changes: the squared error of a value, else the share kept."""
+    exact = record["features"][name]["exact"]
+    if "mmse" in exact:
+        key, label, factor, known = "squared_error", "mean square difference", 2, "mmse"
+    else:
+        key, label, factor, known = "kept", "share kept", 1, "retention"
+    expected = {
+        key: factor * np.array(exact[known]),
+        f"{key}_standard_error": factor * np.array(exact[f"{known}_standard_error"]),
+    }
+    drawn, axes = style.panel(title=f"{name}: there and back", xlabel="timestep", ylabel=label)
+    _curve(axes, timesteps, expected, key, style.INK, "2 MMSE(t)" if factor == 2 else "R(t)")
+    for (sampler, found), colour in zip(record["samplers"].items(), cycle(COLOURS), strict=False):
+        feature = found["features"][name]
+        _curve(axes, timesteps, feature["round_trip"], key, colour, sampler)
+        axes.axhline(feature["plateau"][key], color=colour, linewidth=1.0, linestyle=":")
+    style.legend(axes, loc="best")
+    return drawn
+
+
+def by_class_figure(name: str, sampler: str, feature: dict[str, Any], timesteps: np.ndarray) -> Figure:
+    """The share kept of each class's own starts, and the share of the class among what the sampler generates."""
+    drawn, axes = style.panel(title=f"{name}, {sampler}", xlabel="timestep", ylabel="share kept")
+    trip = feature["round_trip"]
+    for c, made in enumerate(feature["generated"]["share"]):
+        one = {
+            key: np.array([point[c] for point in trip[key]], np.float64)
+            for key in ("kept_by_class", "kept_by_class_standard_error")
+        }
+        colour = style.CLASS_COLOURS[c % len(style.CLASS_COLOURS)]
+        _curve(axes, timesteps, one, "kept_by_class", colour, f"class {c}")
+        axes.axhline(made, color=colour, linewidth=1.0, linestyle=":")
+    axes.set_ylim(-0.03, 1.03)
+    style.legend(axes, loc="lower left")
+    return drawn
+
+
+def told_apart_figure(samplers: dict[str, Any], timesteps: np.ndarray) -> Figure:
+    """Accuracy of real or generated at each timestep, a line a sampler."""
+    drawn, axes = style.panel(title="real or generated", xlabel="timestep", ylabel="accuracy")
+    axes.axhline(0.5, color=style.INK, linewidth=1.2)
+    for (sampler, found), colour in zip(samplers.items(), cycle(COLOURS), strict=False):
+        told = found["real_or_generated"]
+        curve = {"accuracy": told["accuracy"], "accuracy_standard_error": told["standard_error"]}
+        _curve(axes, timesteps, curve, "accuracy", colour, sampler)
+    axes.set_ylim(0.38, 1.03)
+    style.legend(axes, loc="upper right")
+    return drawn
+
+
+def _curve(axes: Axes, timesteps: np.ndarray, curves: dict[str, Any], key: str, colour: str, label: str) -> None:
+    mean, error = (np.array(curves[name], np.float64) for name in (key, f"{key}_standard_error"))
+    axes.plot(timesteps, mean, color=colour, label=label)
+    axes.fill_between(timesteps, mean - 2 * error, mean + 2 * error, color=colour, alpha=0.15, linewidth=0)
+
+
+def _rows(record: dict[str, Any]) -> list[list[str]]:
+    """Windows, of noised data first, and each sampler's largest distances from the exact model."""
+    rows = []
+    for name, feature in record["features"].items():
+        rows.append(["noised data", "", escape(name), *_times(feature["windows"]), "", ""])
+        for sampler, found in record["samplers"].items():
+            mine = found["features"][name]
+            furthest = [_furthest(mine["distances"], start) for start in ("backward", "round_trip")]
+            rows.append([escape(sampler), f"{found['num_steps']}", escape(name), *_times(mine["windows"]), *furthest])
+    return rows
+
+
+def _times(windows: dict[str, float | None]) -> list[str]:
+    return ["never" if time is None else f"{time:.0f}" for time in windows.values()]
+
+
+def _furthest(distances: dict[str, dict[str, float]], start: str) -> str:
+    """In standard errors, the largest over timesteps and kinds of curve."""
+    return f"{max(each['standard_errors'] for name, each in distances.items() if name.startswith(start)):.1f} s.e."
