@@ -26,7 +26,7 @@ def launched(workdir, *arguments) -> int:
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
     path = tmp_path_factory.mktemp("exact")
-    assert launched(path) == 0
+    assert launched(path, "--jobs=exact,report") == 0
     return path
 
 
@@ -50,7 +50,7 @@ def test_the_record_has_a_curve_a_feature(workdir):
 def test_the_report_draws_it(workdir):
     page = (workdir / "report" / "index.html").read_text()
     assert "When features are destroyed" in page and page.count("<img") == 5
-    assert "--jobs=" not in page, "nothing is missing"
+    assert page.count("--jobs=") == page.count("--jobs=exact,chains") == 1, "nothing else is missing"
     assert launch.main(["launch.py", f"--workdir={workdir}", "--jobs=report"]) == 0  # by its own config.json
 
 
@@ -84,7 +84,7 @@ def test_other_measurements_and_trainings_are_left_alone(workdir, tmp_path, capf
         ("--config.exact.num_timesteps=1002", "there are 1001"),
         ("--config.exact.tolerance=0", "above 0"),
         ("--config.exact.tolerence=1", "did you mean 'exact.tolerance'?"),
-        ("--jobs=train", "expected one of ['exact', 'report']"),
+        ("--jobs=train", "expected one of ['chains', 'exact', 'report']"),
     ],
 )
 def test_mistakes_are_told_and_leave_nothing(tmp_path, capfd, flag, told):

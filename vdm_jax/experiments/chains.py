@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json
@@ -24,14 +25,15 @@ from vdm_jax.report.workdir import Workdir
 from vdm_jax.train.metrics import MetricsLog
 
 LINES = "chains.jsonl"  # the settings, then a line for each sampler's chains from noise and each of its round trips
-DEPENDS_ON = ("data", "diffusion", "chains")  # sections of the config
-SETTINGS_LINE = -1
+DEPENDS_ON = ("data", "diffusion", "chains", "timesteps")  # sections of the config, and what is asked
+NAMES_PARTS = ("samplers", "num_steps")  # settings that each line states for itself
 
 
 class Part(NamedTuple):
-    """What is measured in one go: chains from noise where `start` is None, else the round trip from that timestep."""
+    """What is measured in one go: chains from noise where `start` is None, else round trips from that timestep."""
 
     sampler: str
+    num_steps: int
     start: int | None
 
 
@@ -50,27 +52,31 @@ def chains(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     log = _open_log(workdir, settings | {"timesteps": asked.tolist()})
     workdirs.claim(workdir, experiment.config, f"sprites {experiment.grid.name}")
     samplers = chosen_samplers(config)
-    parts = [Part(name, start) for name in samplers for start in (None, *asked.tolist())]
-    rows = {row["step"]: row for row in log.rows()}
-    measures = {name: _Measure(experiment, chosen, asked) for name, chosen in samplers.items()}
+    starts = (None, *asked.tolist())
+    rows = {Part(row["sampler"], row["num_steps"], row["start"]): row for row in log.rows() if "sampler" in row}
+    measures = {chosen: _Measure(experiment, chosen, asked) for chosen in samplers.values()}
+    parts = [Part(*chosen, start) for chosen in samplers.values() for start in starts]
     for index in bar("chains")(range(len(parts))):
-        if index not in rows:
+        part = parts[index]
+        if part not in rows:
             began = time.monotonic()
-            row = measures[parts[index].sampler](parts[index].start)
-            rows[index] = {"step": index, **row, "seconds": time.monotonic() - began}
-            log.write(rows[index])
-            say(f"{_name(parts[index])}: {rows[index]['seconds']:.1f} s")
-    exact, found = _only(exact, asked), {}
-    curves = {name: feature["exact"] for name, feature in exact["features"].items()}
-    for name in samplers:
-        mine = {part.start: rows[index] for index, part in enumerate(parts) if part.sampler == name}
-        found[name] = {
-            "num_steps": len(measures[name].grid.steps) - 1,
-            "seconds": sum(row["seconds"] for row in mine.values()),
-            **describe_sampler(
-                experiment.posterior.features, curves, mine[None], {t: mine[t] for t in asked.tolist()}, _size(config)
-            ),
-        }
+            row = measures[ChosenSampler(part.sampler, part.num_steps)](part.start)
+            rows[part] = {"step": len(rows), **part._asdict(), **row, "seconds": time.monotonic() - began}
+            log.write(rows[part])
+            say(f"{_name(part)}: {rows[part]['seconds']:.1f} s")
+    exact = _only(exact, asked)
+    found = {}
+    for text, chosen in samplers.items():
+        backward, *trips = (rows[Part(*chosen, start)] for start in starts)
+        curves = describe_sampler(
+            experiment.posterior.features,
+            {name: feature["exact"] for name, feature in exact["features"].items()},
+            backward,
+            dict(zip(asked.tolist(), trips, strict=True)),
+            _size(config),
+        )
+        seconds = sum(row["seconds"] for row in (backward, *trips))
+        found[text] = {"num_steps": len(measures[chosen].grid.steps) - 1, "seconds": seconds} | curves
     record = {"timesteps": asked.tolist(), "abar": exact["abar"], "num_queries": _size(config)}
     about = {"settings": settings, "provenance": provenance() | {"config": experiment.config.name, "seed": config.seed}}
     write_json(workdir / "chains.json", record | {"features": exact["features"], "samplers": found} | about)
@@ -141,15 +147,16 @@ def _exact_record(workdir: pathlib.Path, settings: dict[str, Any]) -> dict[str, 
 
 
 def _open_log(workdir: pathlib.Path, settings: dict[str, Any]) -> MetricsLog:
-    """The lines so far, of these settings; raises `UserError` where they are of others."""
+    """The lines so far, of these settings; raises `UserError` where they are of others. Samplers may be added."""
+    settings = {key: settings[key] for key in DEPENDS_ON}
+    settings["chains"] = {key: value for key, value in settings["chains"].items() if key not in NAMES_PARTS}
     log = MetricsLog(workdir / LINES)
-    there = [row for row in log.rows() if row["step"] == SETTINGS_LINE]
+    there = [row for row in log.rows() if "settings" in row]
     if there:
-        refuse_differences(workdir, there[0]["settings"], settings, (*DEPENDS_ON, "timesteps"))
+        refuse_differences(workdir, there[0]["settings"], settings, DEPENDS_ON)
         log.truncate_after(max(row["step"] for row in log.rows()))  # a line that a kill tore goes
     else:
-        stated = {key: settings[key] for key in (*DEPENDS_ON, "timesteps")}
-        log.write({"step": SETTINGS_LINE, "settings": stated})
+        log.write({"step": -1, "settings": settings})
     return log
 
 
@@ -168,12 +175,14 @@ def _only(exact: dict[str, Any], asked: np.ndarray) -> dict[str, Any]:
     return {"abar": [exact["abar"][i] for i in where], "features": features}
 
 
-def _size(config) -> int:
+def _size(config: ConfigDict) -> int:
+    """Whole batches."""
     return -(-config.num_queries // config.batch_size) * config.batch_size
 
 
 def _name(part: Part) -> str:
-    return f"{part.sampler} from noise" if part.start is None else f"{part.sampler} there and back from {part.start}"
+    way = "from noise" if part.start is None else f"there and back from {part.start}"
+    return f"{part.sampler}, {part.num_steps} steps, {way}"
 
 
 def say(what: str) -> None:

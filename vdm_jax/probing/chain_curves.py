@@ -133,7 +133,8 @@ def describe_sampler(
             "distances": distances(feature, exact[name], mine["backward"], round_trip, num_queries),
         }
     far = [trip["far_from_data"] for trip in round_trips.values()]
-    return backward | {"features": found, "far_after_round_trip": far}
+    kept = {key: backward[key] for key in ("real_or_generated", "far_from_data")}
+    return {"features": found} | kept | {"far_after_round_trip": far}
 
 
 def plateau(feature: Feature, generated: Sequence[float]) -> dict[str, float]:

@@ -1,0 +1,134 @@
+"""The chains job on a few sprites: its record, its report, a kill, another sampler, and mistakes."""
+
+import json
+
+import numpy as np
+import pytest
+from launching import ROOT
+
+import launch
+from configs import probes
+from vdm_jax.base.errors import UserError
+from vdm_jax.data.sprite_posterior import make_sprite_posterior
+from vdm_jax.data.sprites import SpriteGrid
+from vdm_jax.experiments.chains import LINES, chains, make_subject
+from vdm_jax.experiments.exact import exact
+from vdm_jax.experiments.probes import ProbeExperiment, build_probes, chosen_samplers
+from vdm_jax.report.page import write_report
+
+GRID = SpriteGrid("tiny", 16, 4, (0.7, 1.0), (0.0, 0.5), (0, 3, 6), ("square", "heart"))
+FEW = {
+    "exact.num_timesteps": 4,
+    "exact.max_queries": 2_000,
+    "exact.batch_size": 500,
+    "chains.num_queries": 1_000,
+    "chains.batch_size": 500,
+    "chains.samplers": "exact,ddim:30",
+}
+
+
+def experiment(**settings) -> ProbeExperiment:
+    config = probes.get_config()
+    config.update_from_flattened_dict(FEW | {name.replace("__", "."): value for name, value in settings.items()})
+    return ProbeExperiment(config, GRID, build_probes(config).schedule, make_sprite_posterior(GRID))
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    path = tmp_path_factory.mktemp("chains")
+    assert exact(experiment(), path) == chains(experiment(), path) == "done"
+    return path
+
+
+def read(workdir):
+    return json.loads((workdir / "chains.json").read_text())
+
+
+def test_the_exact_model_is_on_the_exact_curves_and_ddim_is_not(workdir):
+    record = read(workdir)
+    assert record["timesteps"] == [0, 333, 667, 1000] and record["num_queries"] == 1_000
+    assert set(record["samplers"]) == {"exact", "ddim:30"} and record["provenance"]["commit"]
+    assert record["samplers"]["exact"]["num_steps"] == 22  # 333 and 667 are no multiples of 50
+    for name, feature in record["samplers"]["exact"]["features"].items():
+        for curve, distance in feature["distances"].items():
+            assert distance["standard_errors"] < 4, (name, curve, distance)
+        np.testing.assert_allclose(sum(feature["generated"]["share"]), 1, atol=1e-6)
+        assert feature["round_trip"]["kept"][0] == feature["backward"]["accuracy"][0] == 1
+    told = record["samplers"]["exact"]["real_or_generated"]
+    assert np.all(abs(np.array(told["accuracy"]) - 0.5) < 4 * np.array(told["standard_error"]))
+    assert record["samplers"]["exact"]["far_from_data"] == 0
+    x = record["samplers"]["ddim:30"]["features"]["x"]
+    assert x["distances"]["backward_accuracy"]["standard_errors"] > 4
+    assert record["features"]["x"]["exact"]["retention"][0] == pytest.approx(1)
+
+
+def test_the_report_draws_it(workdir):
+    page = write_report(workdir).read_text()
+    assert "When features are decided" in page and "--jobs=" not in page
+    assert page.count("<img") == 5 + 5 + 5 + 2 + 1  # exact; backward, round trip, shape by class, told apart
+    assert "2 MMSE" in page
+
+
+def test_a_kill_loses_one_part_and_a_sampler_may_be_added(workdir, capfd):
+    whole = read(workdir)
+    lines = (workdir / LINES).read_text().splitlines()
+    (workdir / LINES).write_text("\n".join(lines[:-1]) + "\n" + lines[-1][:100])
+    more = experiment(chains__samplers="ddim:30,exact,ancestral:1")
+    assert chains(more, workdir) == "done"
+    told = [line for line in capfd.readouterr().out.splitlines() if line.startswith("chains:")]
+    assert len(told) == 6 and "ddim, 30 steps, there and back from 1000" in told[0]
+    again = read(workdir)
+    for name in whole["samplers"]:
+        assert again["samplers"][name]["features"] == whole["samplers"][name]["features"]
+    assert list(again["samplers"]) == ["ddim:30", "exact", "ancestral:1"]
+    assert again["samplers"]["ancestral:1"]["num_steps"] == 3
+
+
+def test_other_measurements_are_left_alone(workdir, tmp_path):
+    before = (workdir / LINES).read_bytes()
+    for settings, told in (
+        ({"chains__seed": 1}, "chains.seed is 0 there and 1 here"),
+        ({"chains__every": 2}, "chains.every"),
+        ({"diffusion__schedule": "cosine"}, "diffusion.schedule"),
+    ):
+        with pytest.raises(UserError, match=told):
+            chains(experiment(**settings), workdir)
+    assert (workdir / LINES).read_bytes() == before
+    with pytest.raises(UserError, match="--jobs=exact,chains"):
+        chains(experiment(), tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("flag", "told"),
+    [
+        ("samplers=exact,ddmi", "did you mean 'ddim'?"),
+        ("samplers=ddim:many", "expected NAME or NAME:STEPS"),
+        ("samplers=ddim:1001", "expected 1 to 1000"),
+        ("reader=exakt", "did you mean 'exact'?"),
+        ("every=0", "at least 1"),
+        ("num_queries=1", "at least 2"),
+        ("far=0", "above 0"),
+    ],
+)
+def test_mistakes_are_told_and_leave_nothing(tmp_path, capfd, flag, told):
+    workdir = tmp_path / "run"
+    arguments = [f"--config={ROOT}/configs/probes.py", f"--workdir={workdir}", f"--config.chains.{flag}"]
+    assert launch.main(["launch.py", *arguments]) == 2
+    assert told in capfd.readouterr().err and not workdir.exists()
+
+
+def test_samplers_are_told_with_their_steps():
+    config = experiment(chains__samplers="exact, ddim:7", chains__num_steps=9).config
+    assert chosen_samplers(config.chains) == {"exact": ("exact", 9), "ddim:7": ("ddim", 7)}
+
+
+def test_the_reader_reads_what_was_drawn_and_the_nearest_of_what_is_none(key):
+    subject = make_subject(experiment())
+    x, labels = subject.draw(key, 40)
+    for name, label in subject.read(x).items():
+        np.testing.assert_array_equal(label, labels[name], err_msg=name)
+    np.testing.assert_allclose(subject.distance(x), 0)
+    wrong = x.at[:, 0, 0, 0].multiply(-1)  # a corner pixel
+    np.testing.assert_allclose(subject.distance(wrong), 2 / 16)
+    np.testing.assert_array_equal(subject.read(wrong)["x"], labels["x"])

@@ -1,0 +1,259 @@
+"""Chains with known answers: the exact model's are the exact curves, a deterministic sampler's differ as they must."""
+
+import dataclasses
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.stats import chi2
+
+from vdm_jax.diffusion.gaussian import eps_of_x
+from vdm_jax.diffusion.optimal import Feature, matrix_posterior
+from vdm_jax.diffusion.schedules import table_schedule
+from vdm_jax.diffusion.theory import two_gaussians
+from vdm_jax.probing.chain_curves import (
+    describe_sampler,
+    distances,
+    gather,
+    plateau,
+    summarise_backward,
+    summarise_round_trip,
+)
+from vdm_jax.probing.chains import (
+    RoundTrip,
+    Subject,
+    eps_walk,
+    exact_walk,
+    judge,
+    make_backward,
+    make_grid,
+    make_real_or_generated_feed,
+    make_round_trip,
+    x_walk,
+)
+
+T = 200
+GAMMAS = np.linspace(-6, 9, T)
+SCHEDULE = table_schedule(GAMMAS)
+ASKED = np.array([0, 60, 90, 110, T])
+ANY = ASKED[1:-1]  # where something is known and something is not
+POINTS = jnp.array([[-1.0], [1.0]])
+FEATURES = {"side": Feature(np.array([0.5, 0.5]), np.array([[-1.0], [1.0]]))}
+NUM, SEVERAL = 4_000, 4.0  # queries; standard errors
+
+
+def least(gamma):
+    return jnp.maximum(gamma, -20.0)
+
+
+def classes(z, gamma):
+    return {"side": matrix_posterior(POINTS, z, least(gamma), jnp.eye(2), chunk=2)}
+
+
+def draw_x(key, z, gamma):
+    return POINTS[jax.random.categorical(key, jnp.log(classes(z, gamma)["side"]), axis=1)]
+
+
+def mean_x(_, z, t):
+    return matrix_posterior(POINTS, z, least(SCHEDULE.gamma(t)), POINTS, chunk=2)
+
+
+def draw(key, n):
+    side = jax.random.randint(key, (n,), 0, 2)
+    return POINTS[side], {"side": side}
+
+
+SUBJECT = Subject(
+    draw, FEATURES, classes, lambda x: {"side": (x[:, 0] > 0).astype(jnp.int32)}, lambda x: abs(1 - abs(x[:, 0]))
+)
+
+
+def walk_of(sampler, grid):
+    return exact_walk(draw_x, SCHEDULE, grid) if sampler == "exact" else x_walk(mean_x, SCHEDULE, grid, sampler)
+
+
+def exact_curves():
+    """Of the asked timesteps: all known at 0."""
+    known = [two_gaussians(float(np.exp(-GAMMAS[step - 1]))) for step in ASKED[1:]]
+    columns = [[first, *(getattr(each, name) for each in known)] for name, first in (
+        ("accuracy", 1.0), ("retention", 1.0), ("mmse", 0.0), ("information", np.log(2))
+    )]  # fmt: skip
+    return dict(zip(("accuracy", "retention", "mmse", "information_nats"), map(np.array, columns), strict=True))
+
+
+EXACT = exact_curves()
+NO_ERRORS = {f"{name}_standard_error": np.zeros(len(ASKED)) for name in EXACT}
+
+
+@cache
+def measured(sampler, num_steps):
+    grid = make_grid(ASKED, num_steps, T)
+    walk, key = walk_of(sampler, grid), jax.random.key(0)
+    gammas = np.maximum(np.asarray(SCHEDULE.gamma(jnp.asarray(ASKED) / T)), -20.0)
+    backward = make_backward(SUBJECT, walk, SCHEDULE, grid, gammas)
+    back = summarise_backward(FEATURES, gather(backward, jax.random.fold_in(key, 0), NUM, 2_000), far=0.1)
+    round_trip = make_round_trip(SUBJECT, walk, SCHEDULE, grid)
+    trips = {
+        int(t): summarise_round_trip(
+            FEATURES,
+            gather(lambda key, n, t=int(t): round_trip(key, n, t), jax.random.fold_in(key, t), NUM, 2_000),
+            0.1,
+        )
+        for t in ASKED
+    }
+    found = describe_sampler(FEATURES, {"side": EXACT | NO_ERRORS}, back, trips, NUM)
+    return found, found["features"]["side"]
+
+
+@pytest.mark.parametrize(("sampler", "num_steps"), [("exact", 1), ("exact", 50), ("ancestral", T)])
+def test_a_perfect_model_has_the_exact_curves(sampler, num_steps):
+    found, side = measured(sampler, num_steps)
+    for curve, distance in side["distances"].items():
+        assert distance["standard_errors"] < SEVERAL, (curve, distance)
+    known, backward = EXACT["information_nats"], side["backward"]
+    error = np.array(backward["cross_entropy_nats_standard_error"])
+    assert np.all(abs(np.log(2) - np.array(backward["cross_entropy_nats"]) - known) < SEVERAL * error + 1e-3)
+    told = found["real_or_generated"]
+    assert np.all(abs(np.array(told["accuracy"]) - 0.5) < SEVERAL * np.array(told["standard_error"]))
+    assert max(told["standard_error"]) < 0.01 and found["far_from_data"] < 0.01
+    share, error = side["generated"]["share"], side["generated"]["share_standard_error"]
+    assert sum(share) == pytest.approx(1) and abs(share[0] - 0.5) < SEVERAL * error[0]
+
+
+def test_the_distances_see_the_wrong_curve():
+    """What a deterministic sampler keeps is A(t), far from R(t)."""
+    _, side = measured("ddim", T)
+    assert side["distances"]["round_trip_kept"]["standard_errors"] > 2 * SEVERAL
+    assert side["distances"]["backward_accuracy"]["standard_errors"] > 2 * SEVERAL
+
+
+def test_ddim_keeps_the_side_that_z_t_is_on_and_knows_it_from_the_start():
+    _, side = measured("ddim", T)
+    kept, error = (np.array(side["round_trip"][name]) for name in ("kept", "kept_standard_error"))
+    assert np.all(abs(kept - EXACT["accuracy"]) < SEVERAL * np.maximum(error, 1e-3))
+    assert min(side["backward"]["accuracy"]) > 0.995 and side["windows"]["50%"] is not None
+    assert measured("exact", 1)[1]["backward"]["accuracy"][-1] < 0.55  # where DDIM knows it already
+
+
+def test_one_ancestral_step_ends_at_the_mean_and_many_at_a_draw():
+    """From t to 0 at once the end is E[x | z_t], on the side where the best guess is: A(t), and no data point."""
+    one, few = make_grid(np.array([0, 90, T]), 1, T), make_grid(np.array([0, 90, T]), 4, T)
+    i = ASKED.tolist().index(90)
+    kept = {}
+    for name, grid in (("one", one), ("few", few)):
+        trip = make_round_trip(SUBJECT, walk_of("ancestral", grid), SCHEDULE, grid)(jax.random.key(3), NUM, 90)
+        point = summarise_round_trip(FEATURES, jax.device_get(trip), far=0.1)
+        kept[name] = point["features"]["side"]["kept"], point["far_from_data"]
+    error = np.sqrt(0.25 / NUM)
+    assert abs(kept["one"][0] - EXACT["accuracy"][i]) < SEVERAL * error and kept["one"][1] > 0.5
+    many = measured("ancestral", T)[1]["round_trip"]["kept"][i]
+    away = [abs(value - EXACT["retention"][i]) for value in (kept["one"][0], kept["few"][0], many)]
+    assert away[0] > away[1] > SEVERAL * error > away[2]
+
+
+def test_the_larger_variance_is_seen():
+    """Of one image: under variance beta z_t is wider than noised data, by a factor that a recursion knows."""
+    d, asked = 64, np.array([0, 60, T])
+    grid = make_grid(asked, 50, T)
+    subject = dataclasses.replace(
+        SUBJECT,
+        draw=lambda key, n: (jnp.zeros((n, d)), {"side": jnp.zeros(n, jnp.int32)}),
+        classes=lambda z, gamma: {"side": jnp.full((len(z), 2), 0.5)},
+    )
+    told = {}
+    for sampler in ("ancestral", "ancestral_beta"):
+        walk = x_walk(lambda key, z, t: jnp.zeros_like(z), SCHEDULE, grid, sampler)
+        backward = make_backward(subject, walk, SCHEDULE, grid, np.array([-20.0, GAMMAS[59], GAMMAS[-1]]))
+        found = summarise_backward(FEATURES, jax.device_get(backward(jax.random.key(0), 4_000)), 0.1)
+        told[sampler] = found["real_or_generated"]["accuracy"][1]
+    variance, sigma2 = 1.0, 1 / (1 + np.exp(-GAMMAS[np.array(grid.steps[:-1]) - 1]))
+    for t, s in zip(sigma2, sigma2[1:], strict=False):
+        if s >= sigma2[grid.steps.index(60)]:
+            shrink = np.sqrt((1 - t) / (1 - s)) * s / t
+            variance = shrink**2 * variance + 1 - (1 - t) / (1 - s)
+    ratio = variance / sigma2[grid.steps.index(60)]
+    middle = d * (1 + ratio) / 2
+    expected = (chi2.cdf(middle, d) + chi2.sf(middle / ratio, d)) / 2
+    assert expected > 0.6 and abs(told["ancestral_beta"] - expected) < 0.03, (expected, told)
+    assert abs(told["ancestral"] - 0.5) < SEVERAL * np.sqrt(0.25 / NUM)
+
+
+def test_eps_and_x_are_two_words_for_one_model(key):
+    grid = make_grid(ASKED, 20, T)
+
+    def eps_fn(z, t):
+        gamma = least(SCHEDULE.gamma(t[0]))
+        return eps_of_x(mean_x(key, z, t[0]), z, gamma)
+
+    z = jax.random.normal(key, (6, 1))
+    walks = x_walk(mean_x, SCHEDULE, grid, "ancestral"), eps_walk(eps_fn, SCHEDULE, grid, "ancestral")
+    (x, path), (other, other_path) = (walk(key, z, grid.keep, jnp.int32(0)) for walk in walks)
+    np.testing.assert_allclose(other_path, path, atol=1e-2)  # eps carries 1/alpha_T times the rounding of x
+    np.testing.assert_allclose(other, x, atol=1e-2)
+    assert path.shape == (len(ASKED), 6, 1)
+    np.testing.assert_array_equal(path[-1], z)  # asked timesteps rise: the last is the start
+    np.testing.assert_array_equal(path[0], x)
+
+
+def test_the_feed_is_half_data_and_half_chain(key):
+    grid = make_grid(ASKED, 4, T)
+    sevens = lambda key, z, keep, first: (jnp.full_like(z, 7.0), jnp.full((len(keep), *z.shape), 7.0))  # noqa: E731
+    z, label = make_real_or_generated_feed(SUBJECT, sevens, SCHEDULE, grid)(key, 9)
+    assert z.shape == (len(ASKED), 9, 1) and label.tolist() == [0] * 5 + [1] * 4
+    np.testing.assert_array_equal(z[:, label == 1], 7.0)
+    np.testing.assert_array_equal(abs(z[0, label == 0]), 1.0)  # data without noise
+
+
+def test_grids_hold_what_is_asked():
+    grid = make_grid(np.array([0, 3, 10]), 2, 10)
+    assert grid.steps == (10, 5, 3, 0) and grid.asked == (0, 3, 10) and grid.keep == (3, 2, 0)
+    np.testing.assert_allclose(grid.times, [1.0, 0.5, 0.3, 0.0])
+    assert make_grid(np.array([0, 4]), 4, 4).steps == (4, 3, 2, 1, 0)
+
+
+def test_judging_by_hand():
+    feature = Feature(np.array([0.5, 0.25, 0.25]), np.array([[0.0], [1.0], [3.0]]))
+    guess = judge(feature, jnp.array([[0.2, 0.3, 0.5], [1.0, 0.0, 0.0]]), jnp.array([1, 2]))
+    assert guess.right.tolist() == [False, False]
+    np.testing.assert_allclose(guess.cross_entropy, [-np.log(0.3), 87.3], rtol=1e-3)
+    np.testing.assert_allclose(guess.squared_error, [(1 - 1.8) ** 2, 9.0], rtol=1e-5)
+
+
+def test_plateaus():
+    """Two independent positions of 32 in [0, 1] differ by .1774 in mean square; a class comes back by what is made."""
+    position = Feature(np.full(32, 1 / 32), np.linspace(0, 1, 32)[:, None])
+    found = plateau(position, [1 / 32] * 32)
+    assert found == pytest.approx({"kept": 1 / 32, "squared_error": 0.1774}, abs=1e-4)
+    assert plateau(Feature(np.array([0.5, 0.5])), [0.9, 0.1]) == pytest.approx({"kept": 0.5})
+
+
+def test_shares_are_kept_by_class_of_the_start():
+    feature = Feature(np.array([0.5, 0.5]))
+    before, after = np.array([0, 0, 0, 0, 1, 1]), np.array([0, 0, 0, 1, 0, 0])
+    trip = make_trip(before, after)
+    point = summarise_round_trip({"side": feature}, trip, far=0.5)
+    assert point["far_from_data"] == pytest.approx(1 / 6)
+    found = point["features"]["side"]
+    assert found["kept"] == pytest.approx(0.5) and found["kept_by_class"] == pytest.approx([0.75, 0.0])
+    assert found["kept_by_class_standard_error"] == pytest.approx([0.25, 0.0])
+    alone = summarise_round_trip({"side": feature}, make_trip(before[:5], after[:5]), far=0.5)
+    assert alone["features"]["side"]["kept_by_class"] == [pytest.approx(0.75), None]
+
+
+def make_trip(before, after):
+    distance = np.zeros(len(before), np.float32)
+    distance[0] = 1.0
+    return RoundTrip({"side": before}, {"side": after}, distance)
+
+
+def test_rare_errors_that_were_not_seen_are_no_distance():
+    feature = FEATURES["side"]
+    exact = {"accuracy": [0.99999], "retention": [0.99998], "mmse": [4e-5]}
+    exact |= {f"{name}_standard_error": [0.0] for name in list(exact)}
+    perfect = {"accuracy": [1.0], "kept": [1.0], "squared_error": [0.0], "squared_error_standard_error": [0.0]}
+    found = distances(feature, exact, perfect, perfect, num_queries=500)
+    assert max(each["standard_errors"] for each in found.values()) < 0.2
+    wrong = perfect | {"accuracy": [0.9], "kept": [0.9], "squared_error": [0.4], "squared_error_standard_error": [0.04]}
+    assert min(each["standard_errors"] for each in distances(feature, exact, wrong, wrong, 500).values()) > 8

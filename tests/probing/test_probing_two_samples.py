@@ -1,0 +1,45 @@
+"""Real or generated: chance where there is nothing to see, the Bayes rate of two Gaussians, honest standard errors."""
+
+from math import erf, sqrt
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vdm_jax.probing.two_samples import statistics, tell_apart
+
+
+def normal(seed, shape):
+    return np.random.RandomState(seed).normal(size=shape)
+
+
+def test_equal_distributions_are_not_told_apart_and_the_error_is_the_spread():
+    found = [tell_apart(normal(2 * i, (100, 5)), normal(2 * i + 1, (100, 5))) for i in range(200)]
+    accuracies = np.array([each.accuracy for each in found])
+    assert abs(accuracies.mean() - 0.5) < 4 * accuracies.std() / sqrt(200)
+    np.testing.assert_allclose(accuracies.std(), np.mean([each.standard_error for each in found]), rtol=0.15)
+
+
+@pytest.mark.parametrize("shift", [0.5, 2.0])
+def test_shifted_gaussians_are_told_apart_at_the_bayes_rate(shift):
+    """Φ(δ/2), whatever the scale and the correlation of the statistics."""
+    mixing = np.array([[1e-3, 0.0], [3e-3, 2.0]])
+    real, generated = normal(0, (20_000, 2)), normal(1, (20_000, 2)) + np.array([shift, 0])
+    found = tell_apart(real @ mixing.T, generated @ mixing.T)
+    expected = 0.5 * (1 + erf(shift / 2 / sqrt(2)))
+    assert abs(found.accuracy - expected) < 4 * found.standard_error + 1e-3 and found.standard_error < 0.004
+
+
+def test_nothing_is_made_of_constants_and_rounding():
+    ones = np.ones((50, 3))
+    assert tell_apart(ones, ones).accuracy < 0.75
+    assert tell_apart(ones, ones + 1e-9).accuracy < 0.75
+    assert tell_apart(ones, ones + 0.1).accuracy == 1
+
+
+def test_statistics_by_hand():
+    z = jnp.array([[[1.0, 2.0], [3.0, -1.0]]])
+    powers = [np.mean(np.array([1.0, 2.0, 3.0, -1.0]) ** k) for k in (1, 2, 3, 4)]
+    np.testing.assert_allclose(statistics(z), [[*powers, (3.0 - 2.0) / 2, (2.0 - 3.0) / 2]], rtol=1e-6)
+    assert statistics(jax.random.normal(jax.random.key(0), (4, 1))).shape == (4, 4)
