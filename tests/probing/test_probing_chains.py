@@ -255,5 +255,7 @@ def test_rare_errors_that_were_not_seen_are_no_distance():
     perfect = {"accuracy": [1.0], "kept": [1.0], "squared_error": [0.0], "squared_error_standard_error": [0.0]}
     found = distances(feature, exact, perfect, perfect, num_queries=500)
     assert max(each["standard_errors"] for each in found.values()) < 0.2
+    twice = perfect | {"accuracy": [0.996], "kept": [0.996]}
+    assert distances(feature, exact, twice, twice, 500)["round_trip_kept"]["standard_errors"] < 2
     wrong = perfect | {"accuracy": [0.9], "kept": [0.9], "squared_error": [0.4], "squared_error_standard_error": [0.04]}
     assert min(each["standard_errors"] for each in distances(feature, exact, wrong, wrong, 500).values()) > 8

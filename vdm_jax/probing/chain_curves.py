@@ -166,7 +166,8 @@ def distances(feature: Feature, exact: Curves, backward: Curves, round_trip: Cur
         ("round_trip_kept", round_trip["kept"], "retention"),
     ):
         share = np.array(exact[exact_name])
-        own = np.sqrt(np.maximum(share * (1 - share), 0) / num_queries)
+        # A query more or less is no distance: where misses are rare their number is Poisson's, with a long tail.
+        own = np.sqrt(np.maximum(share * (1 - share), 0) / num_queries + 1 / num_queries**2)
         found[name] = _distance(curve, share, np.hypot(own, exact[f"{exact_name}_standard_error"]))
     if feature.values is not None:
         mmse, error = np.array(exact["mmse"]), np.array(exact["mmse_standard_error"])
