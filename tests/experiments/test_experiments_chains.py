@@ -57,6 +57,7 @@ def test_the_exact_model_is_on_the_exact_curves_and_ddim_is_not(workdir):
     told = record["samplers"]["exact"]["real_or_generated"]
     assert np.all(abs(np.array(told["accuracy"]) - 0.5) < 4 * np.array(told["standard_error"]))
     assert record["samplers"]["exact"]["far_from_data"] == 0
+    assert record["start_told_apart_at_most"] == pytest.approx(0.5203, abs=1e-3)  # Φ(½ √4.04e-5 √256)
     x = record["samplers"]["ddim:30"]["features"]["x"]
     assert x["distances"]["backward_accuracy"]["standard_errors"] > 4
     assert record["features"]["x"]["exact"]["retention"][0] == pytest.approx(1)

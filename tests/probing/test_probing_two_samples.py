@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vdm_jax.probing.two_samples import statistics, tell_apart
+from vdm_jax.probing.two_samples import start_told_apart, statistics, tell_apart
 
 
 def normal(seed, shape):
@@ -43,3 +43,15 @@ def test_statistics_by_hand():
     powers = [np.mean(np.array([1.0, 2.0, 3.0, -1.0]) ** k) for k in (1, 2, 3, 4)]
     np.testing.assert_allclose(statistics(z), [[*powers, (3.0 - 2.0) / 2, (2.0 - 3.0) / 2]], rtol=1e-6)
     assert statistics(jax.random.normal(jax.random.key(0), (4, 1))).shape == (4, 4)
+
+
+def test_the_start_of_a_chain_is_told_from_noised_data_at_most_that_often():
+    """One image: the classifier that knows it is as good; two opposite ones: it is not."""
+    d, gamma = 64, 3.0
+    x = np.ones((1, d))
+    bound = start_told_apart(x, gamma)
+    alpha, sigma = 1 / np.sqrt(1 + np.exp(gamma)), 1 / np.sqrt(1 + np.exp(-gamma))
+    real, generated = alpha * x + sigma * normal(0, (20_000, d)), normal(1, (20_000, d))
+    found = tell_apart(real.mean(1, keepdims=True), generated.mean(1, keepdims=True))
+    assert abs(found.accuracy - bound) < 0.02 and bound > 0.75
+    assert start_told_apart(np.ones((3, d)) * 1e-6, gamma) == pytest.approx(0.5, abs=1e-5)

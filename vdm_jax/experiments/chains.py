@@ -21,11 +21,13 @@ from vdm_jax.experiments.probes import EXACT, LEAST_NOISE, ChosenSampler, ProbeE
 from vdm_jax.experiments.progress import bar
 from vdm_jax.probing.chain_curves import describe_sampler, gather, summarise_backward, summarise_round_trip
 from vdm_jax.probing.chains import Grid, Subject, Walk, exact_walk, make_backward, make_grid, make_round_trip, x_walk
+from vdm_jax.probing.two_samples import start_told_apart
 from vdm_jax.report.workdir import Workdir
 from vdm_jax.train.metrics import MetricsLog
 
 LINES = "chains.jsonl"  # the settings, then a line for each sampler's chains from noise and each of its round trips
 DEPENDS_ON = ("data", "diffusion", "chains", "timesteps")  # sections of the config, and what is asked
+START_IMAGES = 100
 NAMES_PARTS = ("samplers", "num_steps")  # settings that each line states for itself
 
 
@@ -40,10 +42,10 @@ class Part(NamedTuple):
 def chains(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     """Writes `chains.json` beside `exact.json`, which must be there; returns "done".
 
-    {"timesteps", "abar", "num_queries", "features": {name: {"exact": curves, "windows"}}, "samplers": {as typed:
-    {"num_steps", "seconds", "features": {name: {"backward", "round_trip", "generated", "plateau", "windows",
-    "distances"}}, "real_or_generated": {"accuracy", "standard_error"}, "far_from_data", "far_after_round_trip"}},
-    "settings", "provenance"}. A kill loses the part that was being measured; the same command goes on.
+    {"timesteps", "abar", "num_queries", "start_told_apart_at_most", "features": {name: {"exact": curves, "windows"}},
+    "samplers": {as typed: {"num_steps", "seconds", "features": {name: {"backward", "round_trip", "generated",
+    "plateau", "windows", "distances"}}, "real_or_generated": {"accuracy", "standard_error"}, "far_from_data",
+    "far_after_round_trip"}}, "settings", "provenance"}. A kill loses the part that was being measured; the same command goes on.
     """
     config, settings = experiment.config.chains, workdirs.plain(experiment.config)
     check_folder(workdir, settings)
@@ -78,6 +80,7 @@ def chains(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
         seconds = sum(row["seconds"] for row in (backward, *trips))
         found[text] = {"num_steps": len(measures[chosen].grid.steps) - 1, "seconds": seconds} | curves
     record = {"timesteps": asked.tolist(), "abar": exact["abar"], "num_queries": _size(config)}
+    record["start_told_apart_at_most"] = _start_told_apart(experiment)
     about = {"settings": settings, "provenance": provenance() | {"config": experiment.config.name, "seed": config.seed}}
     write_json(workdir / "chains.json", record | {"features": exact["features"], "samplers": found} | about)
     return "done"
@@ -173,6 +176,12 @@ def _only(exact: dict[str, Any], asked: np.ndarray) -> dict[str, Any]:
         curves = {key: [values[i] for i in where] for key, values in feature["exact"].items()}
         features[name] = feature | {"exact": curves}
     return {"abar": [exact["abar"][i] for i in where], "features": features}
+
+
+def _start_told_apart(experiment: ProbeExperiment) -> float:
+    """At most so often are chains from N(0, I) told from noised data, a model being exact."""
+    x, _ = make_subject(experiment).draw(jax.random.key(experiment.config.chains.seed), START_IMAGES)
+    return start_told_apart(np.asarray(x), float(experiment.schedule.gamma(jnp.float32(1))))
 
 
 def _size(config: ConfigDict) -> int:

@@ -34,6 +34,16 @@ def statistics(z: Float[Array, "q ..."]) -> Float[Array, "q k"]:
     return jnp.stack(found, axis=1)
 
 
+def start_told_apart(x: Float[np.ndarray, "q ..."], gamma: float) -> float:
+    """What no classifier can beat where chains start from N(0, I) and data are noised to `gamma`: E_x Φ(½ √SNR ||x||).
+
+    Of one x against noise it is exact, but for sigma² not being 1; all data together are closer. Nor does any
+    classifier beat it later on an exact model's chain: no step adds to the total variation.
+    """
+    norms = np.sqrt((np.asarray(x, np.float64).reshape(len(x), -1) ** 2).sum(axis=1))
+    return float(np.mean([0.5 * (1 + math.erf(0.5 * math.exp(-gamma / 2) * norm / math.sqrt(2))) for norm in norms]))
+
+
 def tell_apart(real: Float[np.ndarray, "n k"], generated: Float[np.ndarray, "n k"]) -> Told:
     """The accuracy of Fisher's linear discriminant of the one half of the rows on the other; chance is ½.
 

@@ -25,7 +25,8 @@ ROUND_TRIP = (
 BY_CLASS = "The same by the class of the start, each with the share of that class among what comes from noise (dotted)."
 TOLD_APART = (
     "Noised data told from z_t of the chain, by a linear classifier of a few statistics on what it was not fitted to: "
-    "one half where the two are distributed alike. A better classifier may see more."
+    "one half where the two are distributed alike. A better classifier may see more. Chains start from N(0, I), not "
+    "from noised data: up to the dotted line that alone may be seen."
 )
 
 
@@ -44,7 +45,7 @@ def chains_section(workdir: Workdir, gallery: Gallery) -> str:
                 for name in names
                 if "kept_by_class" in found["features"][name]["round_trip"]
             ],
-            "told_apart": [told_apart_figure(samplers, timesteps)],
+            "told_apart": [told_apart_figure(samplers, timesteps, record["start_told_apart_at_most"])],
         }
         rows = _rows(record)
     except (KeyError, TypeError, ValueError):
@@ -112,10 +113,11 @@ def by_class_figure(name: str, sampler: str, feature: dict[str, Any], timesteps:
     return drawn
 
 
-def told_apart_figure(samplers: dict[str, Any], timesteps: np.ndarray) -> Figure:
-    """Accuracy of real or generated at each timestep, a line a sampler."""
+def told_apart_figure(samplers: dict[str, Any], timesteps: np.ndarray, at_most: float) -> Figure:
+    """Accuracy of real or generated at each timestep, a line a sampler; dotted, what the start alone accounts for."""
     drawn, axes = style.panel(title="real or generated", xlabel="timestep", ylabel="accuracy")
     axes.axhline(0.5, color=style.INK, linewidth=1.2)
+    axes.axhline(at_most, color=style.INK, linewidth=1.0, linestyle=":")
     for (sampler, found), colour in zip(samplers.items(), cycle(COLOURS), strict=False):
         told = found["real_or_generated"]
         curve = {"accuracy": told["accuracy"], "accuracy_standard_error": told["standard_error"]}
