@@ -107,7 +107,7 @@ def measured(sampler, num_steps):
     return found, found["features"]["side"]
 
 
-@pytest.mark.parametrize(("sampler", "num_steps"), [("exact", 1), ("exact", 50), ("ancestral", T)])
+@pytest.mark.parametrize(("sampler", "num_steps"), [("exact", 1), ("ancestral", T)])
 def test_a_perfect_model_has_the_exact_curves(sampler, num_steps):
     found, side = measured(sampler, num_steps)
     for curve, distance in side["distances"].items():
@@ -162,12 +162,10 @@ def test_the_larger_variance_is_seen():
         draw=lambda key, n: (jnp.zeros((n, d)), {"side": jnp.zeros(n, jnp.int32)}),
         classes=lambda z, gamma: {"side": jnp.full((len(z), 2), 0.5)},
     )
-    told = {}
-    for sampler in ("ancestral", "ancestral_beta"):
-        walk = x_walk(lambda key, z, t: jnp.zeros_like(z), SCHEDULE, grid, sampler)
-        backward = make_backward(subject, walk, SCHEDULE, grid, np.array([-20.0, GAMMAS[59], GAMMAS[-1]]))
-        found = summarise_backward(FEATURES, jax.device_get(backward(jax.random.key(0), 4_000)), 0.1)
-        told[sampler] = found["real_or_generated"]["accuracy"][1]
+    walk = x_walk(lambda key, z, t: jnp.zeros_like(z), SCHEDULE, grid, "ancestral_beta")
+    backward = make_backward(subject, walk, SCHEDULE, grid, np.array([-20.0, GAMMAS[59], GAMMAS[-1]]))
+    found = summarise_backward(FEATURES, jax.device_get(backward(jax.random.key(0), NUM)), 0.1)
+    told = found["real_or_generated"]["accuracy"][1]
     variance, sigma2 = 1.0, 1 / (1 + np.exp(-GAMMAS[np.array(grid.steps[:-1]) - 1]))
     for t, s in zip(sigma2, sigma2[1:], strict=False):
         if s >= sigma2[grid.steps.index(60)]:
@@ -176,8 +174,7 @@ def test_the_larger_variance_is_seen():
     ratio = variance / sigma2[grid.steps.index(60)]
     middle = d * (1 + ratio) / 2
     expected = (chi2.cdf(middle, d) + chi2.sf(middle / ratio, d)) / 2
-    assert expected > 0.6 and abs(told["ancestral_beta"] - expected) < 0.03, (expected, told)
-    assert abs(told["ancestral"] - 0.5) < SEVERAL * np.sqrt(0.25 / NUM)
+    assert expected > 0.6 and abs(told - expected) < 0.03, (expected, told)
 
 
 def test_eps_and_x_are_two_words_for_one_model(key):

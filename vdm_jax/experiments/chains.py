@@ -45,7 +45,9 @@ def chains(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     {"timesteps", "abar", "num_queries", "start_told_apart_at_most", "features": {name: {"exact": curves, "windows"}},
     "samplers": {as typed: {"num_steps", "seconds", "features": {name: {"backward", "round_trip", "generated",
     "plateau", "windows", "distances"}}, "real_or_generated": {"accuracy", "standard_error"}, "far_from_data",
-    "far_after_round_trip"}}, "settings", "provenance"}. A kill loses the part that was being measured; the same command goes on.
+    "far_after_round_trip"}}, "settings", "provenance"}.
+
+    A kill loses the part that was being measured; the same command goes on, also with further samplers.
     """
     config, settings = experiment.config.chains, workdirs.plain(experiment.config)
     check_folder(workdir, settings)
