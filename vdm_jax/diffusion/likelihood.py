@@ -33,8 +33,9 @@ def log_likelihood(
 def decode_levels(
     z_0: Float[Array, "b ..."], gamma_0: Float[Array, ""], pixel_values: Float[Array, " k"]
 ) -> Int[Array, "b ..."]:
-    """The likeliest grey level 0 … K-1 of each value of z_0."""
-    return jnp.argmax(level_logits(z_0, gamma_0, pixel_values), axis=-1)
+    """The likeliest grey level 0 … K-1 of each value of z_0: the nearest, also where gamma_0 = -inf (no noise)."""
+    distance = (z_0 / alpha_sigma(gamma_0)[0])[..., None] - pixel_values.reshape((1,) * z_0.ndim + (-1,))
+    return jnp.argmin(jnp.abs(distance), axis=-1)
 
 
 def bits_per_dim(nats, num_dims: int):

@@ -88,6 +88,27 @@ def vdm_losses(
     return Losses(terms, trained, gamma_t, error)
 
 
+def denoising_losses(
+    key: Key[Array, ""],
+    x: Float[Array, "b ..."],
+    eps_fn: EpsFn,
+    schedule: Schedule,
+    t: Float[Array, " b"],
+    *,
+    weighting: str = "simple",
+) -> Float[Array, " b"]:
+    """weight ||eps - eps_hat||²/D of each image, D values, from one draw of noise; "simple" is DDPM's (eq. 14). [B].
+
+    1 for eps_hat = 0. It is 0 at an entry that carries no noise (Dirac schedule): z_t = x says nothing of eps, no
+    sampler asks for it there, and its gradient would be noise alone.
+    """
+    gamma_t, weight = bound_weight(schedule, t, None)
+    eps = jax.random.normal(named_key(key, "eps"), x.shape)
+    error = sum_values((eps - eps_fn(noised(x, eps, gamma_t), t)) ** 2)
+    weight = choose("weighting", weighting, WEIGHTINGS)(gamma_t, weight)
+    return jnp.where(jnp.isneginf(gamma_t), 0.0, weight * error) / (x.size // x.shape[0])
+
+
 def reconstruction_term(
     key: Key[Array, ""],
     x: Float[Array, "b ..."],

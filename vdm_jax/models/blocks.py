@@ -1,4 +1,4 @@
-"""Building blocks shared by the U-Net, the encoder and the classifier.
+"""Building blocks shared by the U-Nets, the encoder and the classifier.
 
 Parameters are float32 whatever `dtype` the arithmetic runs in; norm statistics and the attention's softmax are float32
 always, because bfloat16 keeps 8 bits of a sum.
@@ -15,6 +15,12 @@ from jaxtyping import Array, Float, Key, PyTree
 from vdm_jax.base.errors import UserError
 
 ZEROS = nn.initializers.zeros_init()
+CONDITIONINGS = {
+    "concat": "added after each ResBlock's first convolution",
+    "adagn": "scales and shifts each ResBlock's second norm",
+}
+CODE_WIDTH = 128  # of the layer that "adagn" puts a code through
+OUTPUT_SCALE = 0.1  # of a U-Net's output convolution's variance: eps_hat starts near z_t, yet w reaches it at once
 
 
 def init_params(net: nn.Module, key: Key[Array, ""], *shapes: tuple[int, ...]) -> PyTree:
@@ -45,6 +51,45 @@ def time_embedding(t: Float[Array, " b"], dim: int) -> Float[Array, "b d"]:
     rates = jnp.exp(-math.log(10_000.0) * jnp.arange(half) / (half - 1))
     angles = 1000.0 * t[:, None] * rates[None, :]
     return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
+
+
+def embed_condition(
+    t: Float[Array, " b"],
+    w: Float[Array, "b d"] | None,
+    channels: int,
+    width: int,
+    conditioning: str,
+    dtype: DTypeLike,
+) -> Float[Array, "b k"]:
+    """What every ResBlock hears: the time embedding through E -> width -> width, and the code w beside it.
+
+    The blog's "concat" hands w on as it is; "adagn" puts it through a layer of 128 first. To be called from a module's
+    compact method, whose layers `time1`, `time2` and `code1` these are.
+    """
+    h = time_embedding(t, channels)
+    for i in (1, 2):
+        h = nn.silu(nn.Dense(width, dtype=dtype, name=f"time{i}")(h))
+    if w is None:
+        return h
+    w = w.astype(h.dtype)
+    if conditioning == "adagn":
+        w = nn.silu(nn.Dense(CODE_WIDTH, dtype=dtype, name="code1")(w))
+    return jnp.concatenate([h, w], axis=-1)
+
+
+def check_time_width(channels: int) -> None:
+    """A `UserError` for a width that sine and cosine cannot share."""
+    if channels < 4 or channels % 2:
+        raise UserError(f"channels={channels}; the U-Net's time embedding needs an even number, at least 4")
+
+
+def fitting_code(w: Float[Array, "b d"] | None, batch: int, w_dim: int) -> Float[Array, "b w_dim"] | None:
+    """The code that a U-Net made for `w_dim` reads: w, or w = 0 in its place; None where there is no room for one."""
+    if w is None:
+        return jnp.zeros((batch, w_dim)) if w_dim else None
+    if w.shape[-1] != w_dim:
+        raise UserError(f"the code has {w.shape[-1]} dimensions; this U-Net was made with w_dim={w_dim}")
+    return w
 
 
 def fourier_features(z: Float[Array, "b h w c"], n_min: int, n_max: int) -> Float[Array, "b h w f"]:

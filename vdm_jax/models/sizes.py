@@ -1,4 +1,4 @@
-"""Named sizes: keyword arguments of `make_unet` and `make_encoder`.
+"""Named sizes: keyword arguments of `make_unet`, `make_multiscale_unet` and `make_encoder`.
 
 `original` is VDM's (CIFAR-10); `s`, `t`, `m` and the encoders are the blog's, for 28x28 images; `digits` is for 8x8
 ones on a CPU.
@@ -10,6 +10,15 @@ UNET_SIZES = {
     "t": {"channels": 32, "num_blocks": 8},
     "m": {"channels": 16, "num_blocks": 4},
     "digits": {"channels": 32, "num_blocks": 2},
+}
+
+# `ddpm` is that of Ho et al. (2020) for CIFAR-10; `small` is for 32x32 images on a CPU, `medium` for 64x64 ones on an
+# accelerator, `digits` for 8x8 ones.
+MULTISCALE_SIZES = {
+    "ddpm": {"channels": 128, "multipliers": (1, 2, 2, 2), "num_blocks": 2, "attention": (16,)},
+    "medium": {"channels": 64, "multipliers": (1, 2, 2, 4), "num_blocks": 2, "attention": (16,)},
+    "small": {"channels": 16, "multipliers": (1, 2, 4), "num_blocks": 1, "attention": (8,)},
+    "digits": {"channels": 32, "multipliers": (1, 2), "num_blocks": 1, "attention": (4,)},
 }
 
 ENCODER_SIZES = {

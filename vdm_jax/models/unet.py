@@ -5,26 +5,25 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key, PyTree
 
-from vdm_jax.base.errors import UserError, choose
+from vdm_jax.base.errors import choose
 from vdm_jax.models.attention import Attention
 from vdm_jax.models.blocks import (
+    CONDITIONINGS,
+    OUTPUT_SCALE,
     GroupNorm,
     ResBlock,
     check_divides,
+    check_time_width,
     default_groups,
+    embed_condition,
+    fitting_code,
     fourier_features,
     init_params,
     scaled_fan_in,
-    time_embedding,
 )
 from vdm_jax.models.model import Model
 
-CONDITIONINGS = {
-    "concat": "added after each ResBlock's first convolution",
-    "adagn": "scales and shifts each ResBlock's second norm",
-}
 CODE_TIME_WIDTH = 128  # the time MLP's width where a code is concatenated to its output
-OUTPUT_SCALE = 0.1  # of the output convolution's variance: eps_hat starts near z_t, yet w reaches it at once
 
 
 class UNet(nn.Module):
@@ -40,27 +39,12 @@ class UNet(nn.Module):
     num_heads: int
     dtype: DTypeLike
 
-    def condition(self, t: Float[Array, " b"], w: Float[Array, "b w"] | None) -> Float[Array, "b d"]:
-        """E -> 4E -> 4E of the time embedding without a code; E -> 128 -> 128 and w beside it with one.
-
-        The blog's "concat" hands w on as it is; "adagn" puts it through a layer of 128 first.
-        """
-        width = 4 * self.channels if w is None else CODE_TIME_WIDTH
-        h = time_embedding(t, self.channels)
-        for i in (1, 2):
-            h = nn.silu(nn.Dense(width, dtype=self.dtype, name=f"time{i}")(h))
-        if w is None:
-            return h
-        w = w.astype(h.dtype)
-        if self.conditioning == "adagn":
-            w = nn.silu(nn.Dense(CODE_TIME_WIDTH, dtype=self.dtype, name="code1")(w))
-        return jnp.concatenate([h, w], axis=-1)
-
     @nn.compact
     def __call__(
         self, z: Float[Array, "b h w c"], t: Float[Array, " b"], w: Float[Array, "b d"] | None = None, *, train: bool
     ) -> Float[Array, "b h w c"]:
-        condition = self.condition(t, w)
+        width = 4 * self.channels if w is None else CODE_TIME_WIDTH
+        condition = embed_condition(t, w, self.channels, width, self.conditioning, self.dtype)
         groups = default_groups(self.channels)
 
         def res_block(h, name):
@@ -113,17 +97,9 @@ def make_unet(
     Raises UserError for widths that heads do not divide, and for a w that does not fit.
     """
     choose("conditioning", conditioning, CONDITIONINGS)
-    if channels < 4 or channels % 2:
-        raise UserError(f"channels={channels}; the U-Net's time embedding needs an even number, at least 4")
+    check_time_width(channels)
     check_divides("num_heads", num_heads, channels)
     net = UNet(channels, num_blocks, w_dim, conditioning, zero_init, fourier, dropout, num_heads, dtype)
-
-    def code(w, batch):
-        if w is None:
-            return jnp.zeros((batch, w_dim)) if w_dim else None
-        if w.shape[-1] != w_dim:
-            raise UserError(f"the code has {w.shape[-1]} dimensions; this U-Net was made with w_dim={w_dim}")
-        return w
 
     def init(key: Key[Array, ""]) -> PyTree:
         return init_params(net, key, (1, *image_shape), (1,), *([(1, w_dim)] if w_dim else []))
@@ -137,6 +113,6 @@ def make_unet(
         key: Key[Array, ""] | None = None,
     ) -> Float[Array, "b h w c"]:
         rngs = None if key is None else {"dropout": key}
-        return net.apply({"params": params}, z, t, code(w, z.shape[0]), train=key is not None, rngs=rngs)
+        return net.apply({"params": params}, z, t, fitting_code(w, z.shape[0], w_dim), train=key is not None, rngs=rngs)
 
     return Model(init, apply)
