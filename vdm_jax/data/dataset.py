@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float32, Int32, Integer
+from jaxtyping import Array, Float32, Int32, Integer
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.pytrees import fingerprint
@@ -49,6 +49,14 @@ class ImageData:
     def num_classes(self) -> int:
         """0 when unlabelled."""
         return len(self.label_names)
+
+    def stored(self, split: str) -> Integer[np.ndarray, "n h w c"]:
+        """What is kept of each image of "train", "validation" or "test": its levels."""
+        return getattr(self, split).levels
+
+    def levels_of(self, stored: Integer[Array | np.ndarray, "b h w c"]) -> Integer[Array | np.ndarray, "b h w c"]:
+        """The levels of images `stored`: themselves. `SpriteData` renders them here."""
+        return stored
 
     def fingerprint(self) -> str:
         """12 hex digits over the levels, the labels and the pixel values of all splits."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Integer, Key
+from jaxtyping import Array, Float, Int, Integer, Key
 
 from vdm_jax.base.keys import named_key
 from vdm_jax.data.sprites import SpriteGrid, feature_values, orientation_vectors
@@ -23,12 +23,14 @@ Images = Float[Array, "q h w 1"]
 
 class SpritePosterior(NamedTuple):
     """`features`: what there is to know, every image as likely as every other. `classes(z, gamma)`: p(c | z_t) of each,
-    [Q, C]; `draw(key, z, gamma)`: x ~ p(x | z_t); `mean(z, gamma)`: E[x | z_t], the optimal denoiser."""
+    [Q, C]; `draw(key, z, gamma)`: x ~ p(x | z_t); `mean(z, gamma)`: E[x | z_t], the optimal denoiser; `nearest(z)`: the
+    index of the sprite that is likeliest at any noise level, the first of several."""
 
     features: dict[str, Feature]
     classes: Callable[[Images, Float[Array, ""]], dict[str, Float[Array, "q c"]]]
     draw: Callable[[Key[Array, ""], Images, Float[Array, ""]], Images]
     mean: Callable[[Images, Float[Array, ""]], Images]
+    nearest: Callable[[Images], Int[Array, " q"]]
 
 
 def sprite_features(grid: SpriteGrid) -> dict[str, Feature]:
@@ -60,10 +62,12 @@ def make_sprite_posterior(grid: SpriteGrid) -> SpritePosterior:
     shapes, scales, turns, num_places = (*grid.sizes[:3], len(places))
     ticks = places[:, None] + np.arange(grid.window)  # [P, w]: the pixels under a window
 
-    def log_weights(z: Images, gamma: Float[Array, ""]) -> Float[Array, "q t x y"]:
+    def correlation(z: Images) -> Float[Array, "q t x y"]:
         windows = z[..., 0][:, ticks[:, None, :, None], ticks[None, :, None, :]]  # [Q, y, x, w, w]
-        under = jnp.einsum("qyxp,tp->qtxy", windows.reshape(*windows.shape[:3], -1), masks)
-        return 2 * alpha_sigma(gamma)[0] * inverse_variance(gamma) * under
+        return jnp.einsum("qyxp,tp->qtxy", windows.reshape(*windows.shape[:3], -1), masks)
+
+    def log_weights(z: Images, gamma: Float[Array, ""]) -> Float[Array, "q t x y"]:
+        return 2 * alpha_sigma(gamma)[0] * inverse_variance(gamma) * correlation(z)
 
     def weights(z, gamma):
         logits = log_weights(z, gamma).reshape(z.shape[0], -1)
@@ -98,4 +102,7 @@ def make_sprite_posterior(grid: SpriteGrid) -> SpritePosterior:
             covered = covered.at[:, top : top + grid.window].add(strips[row])
         return 2 * covered[..., None] - 1
 
-    return SpritePosterior(sprite_features(grid), classes, draw, mean)
+    def nearest(z: Images) -> Int[Array, " q"]:
+        return jnp.argmax(correlation(z).reshape(z.shape[0], -1), axis=1)
+
+    return SpritePosterior(sprite_features(grid), classes, draw, mean, nearest)

@@ -58,16 +58,39 @@ def train_feature_net(
     """
     if train[1] is None or test[1] is None:
         raise UserError(f"no labels in {data_name!r}: a classifier for the Fréchet distance needs them")
+    params = fit(
+        model, cross_entropy, pixel_values, train[0], train[1], key=key, num_steps=num_steps, progress=progress
+    )
+    network = FeatureNetwork(f"classifier trained on {data_name}", fingerprint(params), resize="none")
+    net = FeatureNet(model.apply, params, np.asarray(pixel_values), network, test_accuracy=float("nan"))
+    return net._replace(test_accuracy=float(np.mean(predict_labels(net, test[0]) == test[1])))
+
+
+def cross_entropy(logits: Float[Array, "b k"], labels: Integer[Array, " b"]) -> Float[Array, " b"]:
+    """-log p(label), nats."""
+    return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+
+
+def fit(
+    model: Any,
+    loss: Callable[[Array, PyTree], Float[Array, " b"]],
+    pixel_values: Float[np.ndarray, " levels"],
+    levels: Levels,
+    labels: PyTree,
+    *,
+    key: Key[Array, ""],
+    num_steps: int,
+    progress: Callable[[range], Iterable[int]] = iter,
+) -> PyTree:
+    """The parameters that `train_feature_net` describes, for any `loss(logits, labels) -> [B]` of labels [N, ...]."""
     optimizer = optax.adamw(optax.cosine_decay_schedule(LEARNING_RATE, num_steps), weight_decay=WEIGHT_DECAY)
     params = model.init(named_key(key, "feature_net_init"))
     state = (params, optimizer.init(params))
-    images, labels, values = (jnp.asarray(array) for array in (*train, pixel_values))
-    step = jax.jit(partial(_step, model.apply, optimizer), donate_argnums=0)
+    images, labels, values = jax.tree.map(jnp.asarray, (levels, labels, pixel_values))
+    step = jax.jit(partial(_step, model.apply, loss, optimizer), donate_argnums=0)
     for i in progress(range(num_steps)):
         state = step(state, jax.random.fold_in(named_key(key, "feature_net_step"), i), images, labels, values)
-    network = FeatureNetwork(f"classifier trained on {data_name}", fingerprint(state[0]), resize="none")
-    net = FeatureNet(model.apply, state[0], np.asarray(pixel_values), network, test_accuracy=float("nan"))
-    return net._replace(test_accuracy=float(np.mean(predict_labels(net, test[0]) == test[1])))
+    return state[0]
 
 
 def compute_features(net: FeatureNet, levels: Levels, batch_size: int = 500) -> Float[np.ndarray, "n f"]:
@@ -82,22 +105,23 @@ def predict_labels(net: FeatureNet, levels: Levels, batch_size: int = 500) -> In
 
 def _step(
     apply: Apply,
+    loss: Callable[[Array, PyTree], Float[Array, " b"]],
     optimizer: optax.GradientTransformation,
     state: tuple[PyTree, PyTree],
     key: Key[Array, ""],
     images: Integer[Array, "n h w c"],
-    labels: Integer[Array, " n"],
+    labels: PyTree,
     pixel_values: Float[Array, " levels"],
 ) -> tuple[PyTree, PyTree]:
     """One update on a batch drawn from the whole training set, which lives on the device."""
     params, optimizer_state = state
     chosen = jax.random.randint(named_key(key, "batch"), (BATCH_SIZE,), 0, len(images))
 
-    def loss(params: PyTree) -> Float[Array, ""]:
+    def mean_loss(params: PyTree) -> Float[Array, ""]:
         logits, _ = apply(params, to_pixels(images[chosen], pixel_values), key=named_key(key, "dropout"))
-        return optax.softmax_cross_entropy_with_integer_labels(logits, labels[chosen]).mean()
+        return loss(logits, jax.tree.map(lambda leaf: leaf[chosen], labels)).mean()
 
-    updates, optimizer_state = optimizer.update(jax.grad(loss)(params), optimizer_state, params)
+    updates, optimizer_state = optimizer.update(jax.grad(mean_loss)(params), optimizer_state, params)
     return optax.apply_updates(params, updates), optimizer_state
 
 

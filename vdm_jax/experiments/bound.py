@@ -51,13 +51,19 @@ def measure_bound(
     else:
         del means["rate"], errors["rate"]
     del means["bpd"], errors["bpd"]  # the bound in nats says the same
+    found = in_units(means, errors, model.num_dims)
+    return found | {"num_dims": model.num_dims, "num_images": estimate.num_images, "passes": estimate.passes}
+
+
+def in_units(means: dict[str, np.ndarray], errors: dict[str, np.ndarray], num_dims: int) -> dict[str, float]:
+    """Means in nats with their standard errors as `…_bpd` and `…_nats`, each with `…_standard_error`."""
     found = {}
     for name, mean in means.items():
-        for unit, scale in {"bpd": bits_per_dim(1.0, model.num_dims), "nats": 1.0}.items():
+        for unit, scale in {"bpd": bits_per_dim(1.0, num_dims), "nats": 1.0}.items():
             key_name = NAMES.get(f"{name}_{unit}") or f"{NAMES.get(name, name)}_{unit}"
             found[key_name] = float(mean) * scale
             found[f"{key_name}_standard_error"] = float(errors[name]) * scale
-    return found | {"num_dims": model.num_dims, "num_images": estimate.num_images, "passes": estimate.passes}
+    return found
 
 
 def measure_curves(

@@ -1,4 +1,4 @@
-"""From a config to plain objects: the data set and the VAE-VDM."""
+"""From a config to plain objects: the data set and the VAE-VDM; `build_ddpm.py` has the DDPM."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,12 @@ from ml_collections import ConfigDict
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.data.dataset import ImageData
 from vdm_jax.data.sources import load_data
+from vdm_jax.data.sprite_data import SpriteData
 from vdm_jax.diffusion.objective import TARGETS, WEIGHTINGS
 from vdm_jax.diffusion.samplers import make_times
 from vdm_jax.diffusion.schedules import SCHEDULES, Schedule, make_schedule
 from vdm_jax.experiments.checks import check_batch, check_settings
+from vdm_jax.experiments.diffuser import Diffuser
 from vdm_jax.experiments.rates import code_prior, rate_mode
 from vdm_jax.experiments.vae_vdm import VaeVdm
 from vdm_jax.models.encoder import make_encoder
@@ -30,8 +32,8 @@ class Experiment:
     """What every job starts from; made once a process."""
 
     config: ConfigDict
-    data: ImageData
-    model: VaeVdm
+    data: ImageData | SpriteData
+    model: Diffuser
 
 
 def build(config: ConfigDict, data: ImageData | None = None) -> Experiment:
@@ -93,18 +95,18 @@ def make_vae_vdm(config: ConfigDict, data: ImageData) -> VaeVdm:
 def _schedule(diffusion: ConfigDict) -> Schedule | Model:
     name = choose("schedule", diffusion.schedule, {name: name for name in (*SCHEDULES, *LEARNED_GAMMAS)})
     if name in LEARNED_GAMMAS:
-        for setting, value in _given(diffusion, TABLE_SETTINGS).items():
+        for setting, value in given(diffusion, TABLE_SETTINGS).items():
             raise UserError(f"diffusion.{setting}={value} is no setting of schedule={name!r}; leave it unset")
         return make_learned_gamma(name, diffusion.gamma_min, diffusion.gamma_max)
-    settings = _given(diffusion, TABLE_SETTINGS)
+    settings = given(diffusion, TABLE_SETTINGS)
     if name == "linear":
-        settings |= _given(diffusion, ("gamma_min", "gamma_max"))
+        settings |= given(diffusion, ("gamma_min", "gamma_max"))
     elif not name.endswith("_continuous"):  # there num_steps is the bound's T alone
-        settings |= _given(diffusion, ("num_steps",))
+        settings |= given(diffusion, ("num_steps",))
     return make_schedule(name, **settings)
 
 
-def _given(config: ConfigDict, names: tuple[str, ...]) -> dict:
+def given(config: ConfigDict, names: tuple[str, ...]) -> dict:
     return {name: config[name] for name in names if config[name] is not None}
 
 
@@ -118,7 +120,7 @@ def _encoder(config: ConfigDict, data: ImageData) -> tuple[Model | None, int]:
     if config.equal_capacity:
         raise UserError(f"model.equal_capacity=True is for model.encoder='none', not for {config.encoder!r}")
     size = choose("model.encoder", config.encoder, ENCODER_SIZES | {"none": {}})
-    size = size | _given(config, ("w_dim",))
+    size = size | given(config, ("w_dim",))
     if size["w_dim"] < 1:
         raise UserError(f"model.w_dim={size['w_dim']}; expected at least 1, or model.encoder='none' for no code")
     return make_encoder(data.image_shape, **size, dropout=config.encoder_dropout, dtype=dtype), size["w_dim"]
@@ -129,7 +131,7 @@ def _unet(config: ConfigDict, data: ImageData, w_dim: int) -> Model:
     fourier = (unet.fourier_min, unet.fourier_max)
     return make_unet(
         data.image_shape,
-        **choose("model.unet.size", unet.size, UNET_SIZES) | _given(unet, ("channels", "num_blocks")),
+        **choose("model.unet.size", unet.size, UNET_SIZES) | given(unet, ("channels", "num_blocks")),
         w_dim=w_dim,
         conditioning=unet.conditioning,
         zero_init=unet.zero_init,

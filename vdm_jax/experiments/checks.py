@@ -64,11 +64,7 @@ def check_settings(config: ConfigDict) -> None:
     for."""
     for setting, choices in NAMES.items():
         choose(f"config.{setting}", _value(config, setting), choices)
-    for expected, holds, settings in NUMBERS:
-        for setting in settings.split():
-            value = _value(config, setting)
-            if value is not None and not holds(value):
-                raise UserError(f"config.{setting}={value}; expected {expected}")
+    check_numbers(config, NUMBERS)
     checkpoint = config.evaluate.checkpoint
     if checkpoint not in ("best", "latest") and not str(checkpoint).isdecimal():
         near = suggestion(str(checkpoint), ["best", "latest"])
@@ -83,6 +79,15 @@ def check_settings(config: ConfigDict) -> None:
     check_intervals(train.steps_per_call, {name: train[name] for name in intervals}, start=0)
 
 
+def check_numbers(config: ConfigDict, numbers: tuple[tuple[str, Callable[[float], bool], str], ...]) -> None:
+    """Raises `UserError` for a number out of the range that `numbers` states; settings that a kind lacks are passed."""
+    for expected, holds, settings in numbers:
+        for setting in settings.split():
+            value = _value(config, setting)
+            if value is not None and not holds(value):
+                raise UserError(f"config.{setting}={value}; expected {expected}")
+
+
 def check_batch(train: ConfigDict, num_images: int, num_devices: int) -> None:
     """Raises `UserError` for a batch larger than the data, or one that devices and micro-batches do not divide."""
     batch_size, parts = train.batch_size, train.accumulate * num_devices
@@ -95,5 +100,5 @@ def check_batch(train: ConfigDict, num_images: int, num_devices: int) -> None:
 
 def _value(config: ConfigDict, setting: str):
     for name in setting.split("."):
-        config = config[name]
+        config = None if config is None else config.get(name)
     return config

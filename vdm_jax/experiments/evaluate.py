@@ -14,7 +14,7 @@ from vdm_jax.experiments import codes
 from vdm_jax.experiments import workdir as workdirs
 from vdm_jax.experiments.bound import FOREIGN_KEYS, measure_bound, measure_curves, with_codes
 from vdm_jax.experiments.build import Experiment
-from vdm_jax.experiments.checkpoints import initial_params, load_weights
+from vdm_jax.experiments.checkpoints import Weights, initial_params, load_weights
 from vdm_jax.experiments.pictures import measure_images
 
 RATE_KEYS = ("encoder_kl_nats", "encoder_kl_bpd")
@@ -45,16 +45,22 @@ def evaluate(experiment: Experiment, workdir: pathlib.Path) -> str:
     if model.encoder is None:
         values |= dict.fromkeys(RATE_KEYS + FOREIGN_KEYS)
         reasons |= dict.fromkeys(RATE_KEYS + FOREIGN_KEYS, codes.UNCONDITIONAL)
-    about = {
+    write_json(workdir / "evaluate.json", values | about(experiment, weights, model.objective(), reasons))
+    return "done"
+
+
+def about(experiment: Experiment, weights: Weights, objective: str, reasons: dict[str, str]) -> dict[str, Any]:
+    """What stands beside the numbers of every kind: which weights of what training on which data, and why some lack."""
+    config = experiment.config
+    origin = {"config": config.name, "seed": config.train.seed, "data": experiment.data.fingerprint()}
+    return {
         "checkpoint_step": weights.step,
         "weights": weights.kind,
-        "objective": model.objective(),
+        "objective": objective,
         "settings": workdirs.plain(config),
-        "provenance": provenance() | {"config": config.name, "seed": config.train.seed, "data": data.fingerprint()},
+        "provenance": provenance() | origin,
         "reasons": reasons,
     }
-    write_json(workdir / "evaluate.json", values | about)
-    return "done"
 
 
 def read_codes(

@@ -50,7 +50,7 @@ def _states(record: dict[str, Any], config: ConfigDict, workdir: pathlib.Path, s
     origin = record.get("provenance")
     if not isinstance(stored, dict) or not isinstance(origin, dict):
         return False
-    if any(stored.get(name) != wanted[name] for name in (*workdirs.IDENTITY, *sections)):
+    if any(stored.get(name) != wanted.get(name) for name in (*workdirs.IDENTITY, *sections)):
         return False
     try:
         step = find_checkpoint(workdir / "checkpoints", config.evaluate.checkpoint).step

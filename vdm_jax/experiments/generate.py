@@ -14,12 +14,12 @@ from ml_collections import ConfigDict
 from vdm_jax.base.keys import named_key
 from vdm_jax.diffusion.likelihood import decode_levels
 from vdm_jax.diffusion.samplers import make_times, sample
-from vdm_jax.experiments.vae_vdm import VaeVdm
+from vdm_jax.experiments.diffuser import Diffuser
 from vdm_jax.train.sharding import make_mesh, split_over_data
 
 
 def generate(
-    model: VaeVdm,
+    model: Diffuser,
     params: PyTree,
     key: Key[Array, ""],
     w: Float[np.ndarray, "n d"],
@@ -52,7 +52,7 @@ def generate(
 
 @partial(jax.jit, static_argnums=(0, 4, 5, 6, 7, 8, 9))
 def _generate(
-    model: VaeVdm,
+    model: Diffuser,
     params: PyTree,
     key: Key[Array, ""],
     w: Float[Array, "b d"],

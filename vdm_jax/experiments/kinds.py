@@ -2,18 +2,22 @@
 
 import pathlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import choose
 from vdm_jax.experiments.build import build
+from vdm_jax.experiments.build_ddpm import build_ddpm
 from vdm_jax.experiments.chains import chains
+from vdm_jax.experiments.ddpm_jobs import ddpm_training, draw_ddpm, evaluate_ddpm
 from vdm_jax.experiments.evaluate import evaluate
 from vdm_jax.experiments.exact import exact
 from vdm_jax.experiments.probes import build_probes
 from vdm_jax.experiments.sample import sample
 from vdm_jax.experiments.train import train
+from vdm_jax.experiments.vae_vdm_training import vae_vdm_training
 from vdm_jax.report.page import write_report
 
 
@@ -31,7 +35,24 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    "vae_vdm": Kind(build, {"train": train, "evaluate": evaluate, "sample": sample, "report": report}),
+    "vae_vdm": Kind(
+        build,
+        {
+            "train": partial(train, training_of=vae_vdm_training),
+            "evaluate": evaluate,
+            "sample": sample,
+            "report": report,
+        },
+    ),
+    "ddpm": Kind(
+        build_ddpm,
+        {
+            "train": partial(train, training_of=ddpm_training),
+            "evaluate": evaluate_ddpm,
+            "sample": partial(sample, draws=draw_ddpm),
+            "report": report,
+        },
+    ),
     "probes": Kind(build_probes, {"exact": exact, "chains": chains, "report": report}),
 }
 

@@ -62,14 +62,14 @@ def measure_images(
         reasons |= likeness.pop("reasons")
         likeness["likeness_num_images"] = likeness.pop("num_images")  # the bound has a number of its own
         values |= likeness
-    scores, why = _distances(config.evaluate, data, generated, num_images)
+    scores, why = image_distances(config.evaluate, data, generated, num_images)
     return values | scores, reasons | why
 
 
-def _distances(
+def image_distances(
     config: ConfigDict, data: ImageData, generated: dict[str, Levels], num_images: int
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """The scores of each feature network there is, and the reasons of those that there are not."""
+    """Scores of each feature network there is, of images `generated`; the reasons of those that there are not."""
     values, by_n, reasons = measure_fid(config, data, generated, data.test.levels[:num_images])
     if data.train.labels is None:
         reasons |= dict.fromkeys(LABEL_KEYS, f"{NO_LABELS} to train a feature network on")

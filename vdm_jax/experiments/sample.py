@@ -1,6 +1,7 @@
 """The sampling job: images from the prior, from the codes of test images, and the way there."""
 
 import pathlib
+from collections.abc import Callable
 
 import jax
 import matplotlib.pyplot as plt
@@ -26,11 +27,17 @@ PIXELS_A_VALUE = 4  # of the PNGs
 Bytes = UInt8[np.ndarray, "..."]
 
 
-def sample(experiment: Experiment, workdir: pathlib.Path) -> str:
+def sample(
+    experiment: Experiment,
+    workdir: pathlib.Path,
+    *,
+    draws: Callable[[Experiment, PyTree, pathlib.Path], None] | None = None,
+) -> str:
     """Writes `samples/NAME.npz` and a picture of each, and at last `samples/about.json`; returns "done".
 
     `real` and `prior` (w ~ p(w)); with an encoder also `aggregate` (w ~ q(w | x) of test images), `guided` (test
-    images, and several generations from the code of each) and `chain` (z_t on the way to one of these).
+    images, and several generations from the code of each) and `chain` (z_t on the way to one of these). Another kind's
+    `draws(experiment, params, folder)` saves its own sets.
     """
     config = experiment.config.sample
     weights = load_weights(workdir, experiment.model, experiment.config)
@@ -39,7 +46,7 @@ def sample(experiment: Experiment, workdir: pathlib.Path) -> str:
     )
     about = workdir / "samples" / "about.json"
     about.unlink(missing_ok=True)  # it would speak of what is about to be replaced
-    draw(experiment, weights.params, about.parent)
+    (draws or draw)(experiment, weights.params, about.parent)
     settings = workdirs.plain(experiment.config)
     origin = provenance() | {"data": experiment.data.fingerprint()}
     told = {"checkpoint_step": weights.step, "weights": weights.kind, "settings": settings, "provenance": origin}

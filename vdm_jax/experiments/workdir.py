@@ -11,7 +11,7 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json
 from vdm_jax.train.checkpoint import saved_checkpoints
 
-# What a trained checkpoint depends on; the other sections may change from job to job.
+# What a trained checkpoint depends on, where the kind has it; the other sections may change from job to job.
 IDENTITY = ("data", "model", "diffusion", "rate", "train")
 
 
@@ -29,7 +29,9 @@ def check(workdir: pathlib.Path, config: ConfigDict, data: str) -> None:
     if not saved_checkpoints(workdir / "checkpoints"):
         return
     stored, wanted = read_config(workdir / "config.json"), plain(config)
-    differences = [line for name in IDENTITY for line in differences_of(stored.get(name), wanted[name], name)]
+    kind = stored.get("kind", wanted["kind"])
+    differences = list(differences_of(kind, wanted["kind"], "kind"))
+    differences += [line for name in IDENTITY for line in differences_of(stored.get(name), wanted.get(name), name)]
     if wanted["train"]["learning_rate_schedule"] == "constant":
         differences = [line for line in differences if not line.startswith("train.num_steps ")]
     if differences:
@@ -43,7 +45,7 @@ def check(workdir: pathlib.Path, config: ConfigDict, data: str) -> None:
 def owner(config: ConfigDict, data: str) -> str:
     """A digest of what a checkpoint depends on, as `check` compares it."""
     stated = plain(config)
-    identity = {name: stated[name] for name in IDENTITY}
+    identity = {name: stated[name] for name in IDENTITY if name in stated}
     if identity["train"]["learning_rate_schedule"] == "constant":
         identity["train"] = identity["train"] | {"num_steps": None}
     return hashlib.sha256(json.dumps([identity, data], sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,122 @@
+"""DDPM in pixels: the simple loss, T = 1000, a multi-scale U-Net, without a code.
+
+Variants: GRID-SCHEDULE of sprites, `small-linear` (32x32, minutes on two CPU cores) … `full-dirac` (64x64, for an
+accelerator), and `digits-linear`, `digits-cosine`, `digits-dirac` on scikit-learn's 8x8 digits.
+"""
+
+from ml_collections import ConfigDict, config_dict
+
+from configs.base import get_config as get_base_config
+from configs.base import table_settings
+from vdm_jax.base.errors import choose
+
+DATA = {
+    "small": {"data.name": "small"},
+    "distinct": {"data.name": "distinct", "model.size": "medium"},
+    "full": {"data.name": "full", "model.size": "medium", "train.num_steps": 100_000, "evaluate.num_images": 2_000},
+    "digits": {
+        "data.source": "digits",
+        "data.name": "digits",
+        "model.size": "digits",
+        "train.num_steps": 2_000,
+        "train.learning_rate": 2e-3,
+        "train.eval_images": 0,
+    },
+}
+SCHEDULES = {
+    "linear": {"diffusion.schedule": "ddpm_linear"},
+    "cosine": {"diffusion.schedule": "cosine"},
+    "dirac": {"diffusion.schedule": "dirac", "sample.num_steps": 500},
+}
+VARIANTS = {
+    f"{data}-{schedule}": of_data | of_schedule
+    for data, of_data in DATA.items()
+    for schedule, of_schedule in SCHEDULES.items()
+}
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    """`variant`: one of `VARIANTS`; nothing for `small-linear`. Other settings: configs/base.py."""
+    base = get_base_config()
+    config = ConfigDict(
+        dict(
+            kind="ddpm",
+            name=f"ddpm-{variant or 'small-linear'}",
+            data=base.data,  # its source may also be "sprites"; the name then is that of a grid
+            model=_model(),
+            diffusion=dict(
+                schedule="ddpm_linear",  # any table of SCHEDULES in vdm_jax/diffusion/schedules.py
+                num_steps=1000,
+                **table_settings(),
+                target="eps",  # what the network predicts: eps, x, v
+                weighting="simple",  # simple, bound, p2, min_snr; the bound is reported whatever is trained
+            ),
+            train=base.train,
+            evaluate=_evaluate(),
+            sample=_sample(),
+        )
+    ).copy_and_resolve_references()
+    config.lock()
+    config.update_from_flattened_dict(
+        {
+            "data.source": "sprites",
+            "train.num_steps": 2_000,
+            "train.learning_rate": 1e-3,
+            "train.learning_rate_schedule": "cosine",
+            "train.warmup_steps": 100,
+            "train.weight_decay": 0.0,
+            "train.ema_decay": 0.995,
+            "train.log_every": 50,
+            "train.eval_every": 250,
+            "train.checkpoint_every": 250,
+            "train.eval_images": 500,
+        }
+    )
+    config.update_from_flattened_dict(choose("variant", variant or "small-linear", VARIANTS))
+    return config
+
+
+def _model() -> dict:
+    return dict(
+        size="small",  # ddpm, medium, small, digits
+        channels=config_dict.placeholder(int),  # none: the size's own
+        multipliers=config_dict.placeholder(tuple),  # of channels, a level each
+        num_blocks=config_dict.placeholder(int),
+        attention=config_dict.placeholder(tuple),  # sides of images at which there is attention
+        conditioning="adagn",  # of the ResBlocks by the time: concat, adagn
+        zero_init=False,
+        num_heads=1,
+        dropout=0.0,
+        dtype="float32",
+    )
+
+
+def _evaluate() -> dict:
+    return dict(
+        checkpoint="best",  # best, latest, or a step
+        weights="ema",  # ema, raw
+        num_images=0,  # the first so many test images; 0: all
+        passes=4,  # noise passes over them
+        batch_size=250,
+        coverage_images=1_000,  # generated sprites whose features are counted; 0: none
+        sprite_tolerance=0.25,  # no sprite differs from its nearest in a larger part of what that covers
+        reader_images=20_000,  # training sprites at most for the network that reads features
+        reader_steps=1_500,
+        frechet_images=600,  # of other data: generated images; 0: none
+        inception="",  # npz file of InceptionV3 weights (README, FID); empty: no FID
+        fid_reference_images=0,  # training images that the FID is taken against; 0: all
+        seed=0,
+    )
+
+
+def _sample() -> dict:
+    return dict(
+        sampler="ancestral",  # ancestral, ancestral_beta, ddim, dpmpp_2m
+        num_steps=250,  # of inference, fewer than diffusion.num_steps
+        grid="time",  # steps uniform in "time" or in "logsnr"
+        num_images=64,
+        num_paths=8,  # of these images are shown on their way
+        clip=True,  # x_hat to the range of pixel values
+        batch_size=250,
+        seed=0,
+    )

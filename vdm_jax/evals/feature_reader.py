@@ -1,0 +1,91 @@
+"""A network that reads several features of an image at once, and says how often it errs on each."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Integer, Key, PyTree
+
+from vdm_jax.base.images import to_pixels
+from vdm_jax.base.keys import named_key
+from vdm_jax.base.pytrees import fingerprint
+from vdm_jax.evals.batches import map_batches
+from vdm_jax.evals.feature_net import Apply, cross_entropy, fit
+from vdm_jax.evals.frechet import FeatureNetwork
+
+Levels = Integer[np.ndarray, "_ h w c"]
+Labels = dict[str, Integer[np.ndarray, " _"]]
+
+
+class FeatureReader(NamedTuple):
+    """A trained network, one group of logits a feature, and what must be said beside all that it reads."""
+
+    apply: Apply
+    params: PyTree
+    pixel_values: Float[np.ndarray, " levels"]
+    sizes: dict[str, int]
+    network: FeatureNetwork
+    errors: dict[str, float]  # share of held-out images that it misreads, by feature
+    any_error: float  # share of which it misreads at least one feature
+
+
+def train_reader(
+    model: Any,
+    data_name: str,
+    pixel_values: Float[np.ndarray, " levels"],
+    sizes: dict[str, int],
+    train: tuple[Levels, Labels],
+    held_out: tuple[Levels, Labels],
+    *,
+    key: Key[Array, ""],
+    num_steps: int,
+    progress: Callable[[range], Iterable[int]] = iter,
+) -> FeatureReader:
+    """Trained like `train_feature_net` on the sum of the features' cross-entropies; its errors are of `held_out`.
+
+    model: as there, with as many logits as `sizes` adds up to. labels: of each feature a class 0 … size - 1."""
+
+    def loss(logits, labels):
+        return sum(cross_entropy(part, labels[name]) for name, part in _groups(logits, sizes).items())
+
+    labels = {name: np.asarray(train[1][name], np.int32) for name in sizes}
+    params = fit(
+        model,
+        loss,
+        pixel_values,
+        train[0],
+        labels,
+        key=named_key(key, "reader"),
+        num_steps=num_steps,
+        progress=progress,
+    )
+    network = FeatureNetwork(f"features of {data_name}", fingerprint(params), resize="none")
+    reader = FeatureReader(model.apply, params, np.asarray(pixel_values), sizes, network, {}, float("nan"))
+    wrong = {name: read != held_out[1][name] for name, read in read_features(reader, held_out[0]).items()}
+    errors = {name: float(values.mean()) for name, values in wrong.items()}
+    return reader._replace(errors=errors, any_error=float(np.any(list(wrong.values()), axis=0).mean()))
+
+
+def read_features(reader: FeatureReader, levels: Levels, batch_size: int = 500) -> Labels:
+    """The likeliest class of each feature of each image."""
+
+    def forward(batch):
+        return _logits(reader.apply, reader.params, batch, reader.pixel_values)
+
+    logits = map_batches(forward, levels, batch_size)
+    return {name: part.argmax(1) for name, part in _groups(logits, reader.sizes).items()}
+
+
+def _groups(logits: Any, sizes: dict[str, int]) -> dict[str, Any]:
+    ends = np.cumsum(list(sizes.values())).tolist()
+    return {name: logits[:, end - sizes[name] : end] for name, end in zip(sizes, ends, strict=True)}
+
+
+@partial(jax.jit, static_argnums=0)
+def _logits(
+    apply: Apply, params: PyTree, levels: Integer[Array, "b h w c"], pixel_values: Float[Array, " levels"]
+) -> Float[Array, "b k"]:
+    return apply(params, to_pixels(levels, jnp.asarray(pixel_values)))[0]

@@ -1,0 +1,102 @@
+"""Mode coverage: does a model generate every kind of image as often as the data have it?
+
+Images are counted by what a reader says they show. Counts are compared with the data's shares by a chi-square test, and
+with the same reader's counts of real images, so that a mistake of the reader is not taken for one of the model.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int, Integer
+
+ENOUGH = 5.0  # images expected in every cell for the chi-square distribution to hold
+SIMULATIONS = 4_000
+SEED = 0
+
+
+def histogram(
+    labels: dict[str, Integer[np.ndarray, " n"]], names: Sequence[str], sizes: dict[str, int]
+) -> Int[np.ndarray, " k"]:
+    """How many images have each combination of the labels `names`, the first name's value counting most."""
+    shape = tuple(sizes[name] for name in names)
+    cells = np.ravel_multi_index(tuple(np.asarray(labels[name]) for name in names), shape)
+    return np.bincount(cells, minlength=int(np.prod(shape)))
+
+
+def mode_coverage(counts: Int[np.ndarray, " k"], shares: Float[np.ndarray, " k"]) -> dict[str, Any]:
+    """How N generated images, `counts` of each mode, cover the data, which have each with the probability `shares`.
+
+    num_modes      modes of the data, shares > 0; a generated image elsewhere makes chi-square and KL infinite
+    num_hit        modes with an image; num_hit_expected: as many N images of the data would hit, Σ 1 - (1 - p)^N
+    chi_square     Σ (n - N p)²/(N p), with `degrees_of_freedom` and its `p_value`: the chance that images of the data
+                   are at least as uneven; by the distribution, or (`p_value_by`) by simulation where cells are small
+    kl_nats        KL(generated || data) of the two histograms; kl_expected_nats: of N images of the data, about
+    """
+    num_images, real = int(counts.sum()), shares > 0
+    found: dict[str, Any] = {
+        "num_images": num_images,
+        "num_modes": int(real.sum()),
+        "num_hit": int((counts[real] > 0).sum()),
+        "num_hit_expected": float((-np.expm1(num_images * np.log1p(-np.minimum(shares[real], 1 - 1e-12)))).sum()),
+        "degrees_of_freedom": int(real.sum()) - 1,
+    }
+    if num_images == 0:
+        return found | dict.fromkeys(("chi_square", "p_value", "p_value_by", "kl_nats", "kl_expected_nats"))
+    expected = num_images * shares[real]
+    outside = counts[~real].sum() > 0
+    chi_square = np.inf if outside else float(((counts[real] - expected) ** 2 / expected).sum())
+    p_value, by = _p_value(chi_square, shares[real], num_images, found["degrees_of_freedom"])
+    hit = counts > 0
+    observed = counts[hit] / num_images
+    with np.errstate(divide="ignore"):
+        kl = float(np.sum(observed * (np.log(observed) - np.log(shares[hit]))))
+    bias = found["degrees_of_freedom"] / (2 * num_images)
+    tested = {"chi_square": chi_square, "p_value": p_value, "p_value_by": by}
+    return found | tested | {"kl_nats": max(kl, 0.0), "kl_expected_nats": bias}
+
+
+def _p_value(chi_square: float, shares: Float[np.ndarray, " k"], num_images: int, degrees: int) -> tuple[float, str]:
+    if degrees == 0:
+        return 1.0, "there is one mode"
+    if num_images * shares.min() >= ENOUGH:
+        from scipy.stats import chi2
+
+        return float(chi2.sf(chi_square, degrees)), "chi-square distribution"
+    expected = num_images * shares
+    draws = np.random.default_rng(SEED).multinomial(num_images, shares / shares.sum(), size=SIMULATIONS)
+    simulated = ((draws - expected) ** 2 / expected).sum(1)
+    return _rank(chi_square, simulated), "simulation"
+
+
+def same_source(counts: Int[np.ndarray, " k"], reference: Int[np.ndarray, " k"]) -> dict[str, Any]:
+    """Are two sets of images, counted by the same reader, draws of one distribution? `p_value`, `p_value_by`.
+
+    Both went through the same reader, so that its mistakes, the same for both, do not reject anything: this is the test
+    of generated images that is right however often the reader errs. The chi-square test of homogeneity; where cells are
+    small, by shuffling the images among the sets.
+    """
+    kept = counts + reference > 0
+    counts, reference = counts[kept], reference[kept]
+    n, m = int(counts.sum()), int(reference.sum())
+    if n == 0 or m == 0:
+        return {"p_value": None, "p_value_by": None}
+    pooled = counts + reference
+    expected = pooled * n / (n + m)
+
+    def statistic(counts):  # both rows of the table: what is too much in one is missing in the other
+        return ((counts - expected) ** 2 / expected).sum(-1) * (n + m) / m
+
+    if len(pooled) == 1:
+        return {"p_value": 1.0, "p_value_by": "there is one mode"}
+    if min(expected.min(), (pooled - expected).min()) >= ENOUGH:
+        from scipy.stats import chi2
+
+        return {"p_value": float(chi2.sf(statistic(counts), len(pooled) - 1)), "p_value_by": "chi-square distribution"}
+    draws = np.random.default_rng(SEED).multivariate_hypergeometric(pooled, n, size=SIMULATIONS, method="marginals")
+    return {"p_value": _rank(statistic(counts), statistic(draws)), "p_value_by": "simulation"}
+
+
+def _rank(value: float, simulated: Float[np.ndarray, " s"]) -> float:
+    """(1 + how many are at least as large)/(1 + how many): never 0, and valid whatever the number is."""
+    return float((1 + (simulated >= value * (1 - 1e-9)).sum()) / (1 + len(simulated)))

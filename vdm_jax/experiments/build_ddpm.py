@@ -1,0 +1,88 @@
+"""From a config of kind "ddpm" to plain objects: the data set, also of sprites, and the DDPM."""
+
+import jax
+from ml_collections import ConfigDict
+
+from vdm_jax.base.errors import UserError, choose
+from vdm_jax.data.dataset import ImageData
+from vdm_jax.data.sources import SOURCES
+from vdm_jax.data.sprite_data import SpriteData, load_sprite_data
+from vdm_jax.diffusion.objective import TARGETS, WEIGHTINGS
+from vdm_jax.diffusion.samplers import make_times
+from vdm_jax.diffusion.schedules import SCHEDULES, Schedule, make_schedule
+from vdm_jax.experiments.build import DTYPES, Experiment, given, load
+from vdm_jax.experiments.checks import check_batch, check_numbers, check_settings
+from vdm_jax.experiments.ddpm import Ddpm
+from vdm_jax.models.model import Model
+from vdm_jax.models.multiscale_unet import make_multiscale_unet
+from vdm_jax.models.sizes import MULTISCALE_SIZES
+
+NUMBERS = (
+    (
+        "at least 1",
+        lambda value: value >= 1,
+        "model.channels model.num_blocks model.num_heads evaluate.reader_images evaluate.reader_steps sample.num_paths",
+    ),
+    ("at least 0", lambda value: value >= 0, "evaluate.coverage_images"),
+    ("a number above 0", lambda value: value > 0, "evaluate.sprite_tolerance"),
+)
+NOT_OF_SPRITES = {"dir": "", "validation_size": None, "num_levels": None, "max_gib": None, "downsample": 1}
+
+
+def build_ddpm(config: ConfigDict) -> Experiment:
+    """Looks at every setting, loads the data, binds the network; nothing is compiled yet. Raises `UserError`."""
+    check_settings(config)
+    check_numbers(config, NUMBERS)
+    schedule = _schedule(config.diffusion)
+    make_times(schedule, config.sample.num_steps, config.sample.grid)
+    choose("target", config.diffusion.target, TARGETS)
+    weighting = config.diffusion.weighting
+    choose("weighting", weighting, WEIGHTINGS)
+    if schedule.no_bound and weighting == "bound":
+        raise UserError(f"weighting='bound' with schedule={config.diffusion.schedule!r}: {schedule.no_bound}")
+    data = load_any(config.data)
+    check_batch(config.train, len(data.stored("train")), jax.device_count())
+    model = Ddpm(
+        unet=_unet(config.model, data.image_shape),
+        fixed_schedule=schedule,
+        target=config.diffusion.target,
+        weighting=weighting,
+        pixel_values=data.pixel_values,
+        image_shape=data.image_shape,
+    )
+    return Experiment(config, data, model)
+
+
+def load_any(config: ConfigDict) -> ImageData | SpriteData:
+    """The data set of `config.data`: of images, or of sprites that are rendered on the device."""
+    if config.source != "sprites":
+        choose("data source", config.source, SOURCES | {"sprites": None})
+        return load(config)
+    for setting, unset in NOT_OF_SPRITES.items():
+        if config[setting] != unset:
+            raise UserError(f"data.{setting}={config[setting]!r} is no setting of source='sprites'; leave it unset")
+    return load_sprite_data(config.name)
+
+
+def _schedule(diffusion: ConfigDict) -> Schedule:
+    settings = {name: value for name, value in diffusion.items() if name not in ("schedule", "target", "weighting")}
+    schedule = make_schedule(
+        diffusion.schedule, **{name: value for name, value in settings.items() if value is not None}
+    )
+    if schedule.num_steps is None:
+        tables = [name for name in ("ddpm_linear", "constant", "cosine", "dirac") if name in SCHEDULES]
+        raise UserError(f"diffusion.schedule={diffusion.schedule!r} is no table; a DDPM needs one of {tables}")
+    return schedule
+
+
+def _unet(config: ConfigDict, image_shape: tuple[int, int, int]) -> Model:
+    size = choose("model.size", config.size, MULTISCALE_SIZES)
+    return make_multiscale_unet(
+        image_shape,
+        **size | given(config, ("channels", "num_blocks", "multipliers", "attention")),
+        conditioning=config.conditioning,
+        zero_init=config.zero_init,
+        num_heads=config.num_heads,
+        dropout=config.dropout,
+        dtype=choose("dtype", config.dtype, DTYPES),
+    )

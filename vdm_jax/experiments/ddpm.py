@@ -1,0 +1,92 @@
+"""DDPM in pixels as pure functions: an unconditional denoiser, a fixed table of noise, the simple loss."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Float32, Integer, Key, PyTree
+
+from vdm_jax.base.images import to_pixels
+from vdm_jax.base.keys import named_key
+from vdm_jax.diffusion.gaussian import EpsFn
+from vdm_jax.diffusion.objective import denoising_losses, to_eps, vdm_losses
+from vdm_jax.diffusion.schedules import Schedule
+from vdm_jax.diffusion.times import draw_times, to_steps
+from vdm_jax.experiments.vae_vdm import image_by_image, metrics_of
+from vdm_jax.models.model import Model
+
+OF_A_CODE = ("rate", "distortion")  # of `metrics_of`: without a code the one is 0 and the other is the bound
+
+
+@dataclass(frozen=True, eq=False)
+class Ddpm:
+    """Plain objects and what follows from them (Ho et al. 2020). `params`: {"unet": …}."""
+
+    unet: Model
+    fixed_schedule: Schedule
+    target: str  # what the network predicts: eps, x, v
+    weighting: str  # of the loss; "simple" is DDPM's
+    pixel_values: Float32[np.ndarray, " k"]
+    image_shape: tuple[int, int, int]
+
+    @property
+    def num_dims(self) -> int:
+        """D, the number of values in an image."""
+        return int(np.prod(self.image_shape))
+
+    def init(self, key: Key[Array, ""]) -> PyTree:
+        """Fresh parameters."""
+        return {"unet": self.unet.init(named_key(key, "unet"))}
+
+    def schedule(self, _: PyTree) -> Schedule:
+        """gamma(t); no parameter changes it."""
+        return self.fixed_schedule
+
+    def eps_fn(self, params: PyTree, w: Float[Array, "b d"] | None = None, key: Key[Array, ""] | None = None) -> EpsFn:
+        """eps_hat(z_t, t); a key switches dropout on. A code of no dimension, as the jobs hand it over, is none."""
+        code = w if w is not None and w.shape[-1] else None
+
+        def eps_hat(z_t, t):
+            prediction = self.unet.apply(params["unet"], z_t, t, code, key=key)
+            return to_eps(self.target, prediction, z_t, self.fixed_schedule.gamma(t))
+
+        return eps_hat
+
+    def objective(self) -> str:
+        """What is minimised, in words."""
+        return f"||eps - eps_hat||²/D with {self.weighting} weighting, not a bound on -log p(x)"
+
+    def loss_fn(
+        self,
+        params: PyTree,
+        _carry: PyTree,
+        batch: dict[str, Integer[Array, "_ h w c"]],
+        key: Key[Array, ""],
+        _step: Any,
+    ) -> tuple[Float[Array, " b"], dict[str, Array]]:
+        """What training minimises, [B], of batch["levels"]; no metrics beside it."""
+        x = to_pixels(batch["levels"], self.pixel_values)
+        t = draw_times(named_key(key, "times"), len(x), self.fixed_schedule.num_steps)
+        eps_fn = self.eps_fn(params, key=named_key(key, "unet_dropout"))
+        loss = denoising_losses(named_key(key, "noise"), x, eps_fn, self.fixed_schedule, t, weighting=self.weighting)
+        return loss, {}
+
+    def terms(
+        self, params: PyTree, keys: Key[Array, " b"], t: Float[Array, " b"], batch: dict[str, Array]
+    ) -> dict[str, Array]:
+        """The loss of each image of batch["levels"] from its own key, for `evals.bpd`, and where one is defined the
+        bound on -log p(x), its terms and `bpd`, from the same draw."""
+        schedule, eps_fn = self.fixed_schedule, self.eps_fn(params)
+        settings = {"weighting": self.weighting}
+
+        def one(key, t, levels):
+            x = to_pixels(levels, self.pixel_values)
+            if schedule.no_bound:
+                return {"loss": denoising_losses(key, x, eps_fn, schedule, t, **settings)}
+            losses = vdm_losses(key, x, levels, jnp.asarray(self.pixel_values), eps_fn, schedule, t, **settings)
+            bound = metrics_of(losses.terms, self.num_dims)
+            kept = {name: value for name, value in bound.items() if name not in OF_A_CODE}
+            return {"loss": 2 * losses.trained / self.num_dims} | kept
+
+        return image_by_image(one, keys, to_steps(t, schedule.num_steps), batch["levels"])
