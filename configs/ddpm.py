@@ -69,7 +69,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "train.log_every": 50,
             "train.eval_every": 250,
             "train.checkpoint_every": 250,
-            "train.eval_images": 500,
+            "train.eval_images": 250,
         }
     )
     config.update_from_flattened_dict(choose("variant", variant or "small-linear", VARIANTS))
@@ -98,7 +98,7 @@ def _evaluate() -> dict:
         num_images=0,  # the first so many test images; 0: all
         passes=4,  # noise passes over them
         batch_size=250,
-        coverage_images=1_000,  # generated sprites whose features are counted; 0: none
+        coverage_images=500,  # generated sprites whose features are counted; 0: none
         sprite_tolerance=0.25,  # no sprite differs from its nearest in a larger part of what that covers
         reader_images=20_000,  # training sprites at most for the network that reads features
         reader_steps=1_500,
@@ -112,7 +112,7 @@ def _evaluate() -> dict:
 def _sample() -> dict:
     return dict(
         sampler="ancestral",  # ancestral, ancestral_beta, ddim, dpmpp_2m
-        num_steps=250,  # of inference, fewer than diffusion.num_steps
+        num_steps=100,  # of inference, fewer than diffusion.num_steps
         grid="time",  # steps uniform in "time" or in "logsnr"
         num_images=64,
         num_paths=8,  # of these images are shown on their way

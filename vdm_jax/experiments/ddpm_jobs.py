@@ -1,6 +1,7 @@
 """The jobs of a DDPM: what its training needs, what is measured of it, and what is drawn."""
 
 import pathlib
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -92,16 +93,30 @@ def evaluate_ddpm(experiment: Experiment, workdir: pathlib.Path) -> str:
         )
         return images.astype(levels.dtype)
 
-    if isinstance(data, SpriteData):
-        found, why = measure_coverage(config, data, draw)
-    else:
-        num_images = min(config.evaluate.frechet_images, len(levels))
-        found, why = dict.fromkeys(("frechet", "frechet_by_n")), {"frechet": "evaluate.frechet_images is below 2"}
-        if num_images >= 2:
-            found, why = image_distances(config.evaluate, data, {"prior": draw(num_images)}, num_images)
+    found, why = score_samples(experiment, len(levels), draw)
     reasons |= {name: reason for name, reason in why.items() if name in found}
     write_json(workdir / "evaluate.json", values | found | about(experiment, weights, model.objective(), reasons))
     return "done"
+
+
+def score_samples(
+    experiment: Experiment, num_test: int, draw: Callable[[int], Levels]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Scores of `draw(N)`, generated images, and the reasons of those that there are not."""
+    config, data = experiment.config, experiment.data
+    if isinstance(data, SpriteData):
+        found, why = measure_coverage(config, data, draw)
+        frechet = ("frechet", "frechet_by_n")
+        reason = "of sprites the modes are counted instead"
+        return found | dict.fromkeys(frechet), why | dict.fromkeys(frechet, reason)
+    no_coverage = {"coverage": "modes are counted of sprites alone, whose every factor is known"}
+    num_images = min(config.evaluate.frechet_images, num_test)
+    if num_images < 2:
+        why = f"evaluate.frechet_images={config.evaluate.frechet_images}: nothing was generated"
+        keys = ("frechet", "frechet_by_n", "fid")
+        return dict.fromkeys(("coverage", *keys)), no_coverage | dict.fromkeys(keys, why)
+    found, why = image_distances(config.evaluate, data, {"prior": draw(num_images)}, num_images)
+    return found | {"coverage": None}, why | no_coverage
 
 
 def measure_loss(

@@ -6,28 +6,45 @@ BESIDE = {"random projection": "random_projection", "raw pixels": "raw_pixels", 
 
 
 def summary(values: dict[str, Any]) -> str:
-    """Bound, distortion and rate, probe and Fréchet distance of an `evaluate.json`, a line each."""
+    """Bound, distortion and rate, probe, Fréchet distance and mode coverage of an `evaluate.json`, a line each."""
 
     def measured(name: str, digits: int) -> str:
         return f"{values[name]:.{digits}f} ± {values[f'{name}_standard_error']:.{digits}f}"
 
-    nats = measured("bound_nats", 2)
-    lines = [f"bound       {measured('bpd', 4)} bits/dim = {nats} nats an image, {values['num_images']:,} test images"]
+    lines = []
+    if values["bpd"] is not None:
+        nats, number = measured("bound_nats", 2), f"{values['num_images']:,} test images"
+        lines.append(f"bound       {measured('bpd', 4)} bits/dim = {nats} nats an image, {number}")
+    if "loss" in values:
+        lines.append(f"loss        {measured('loss', 5)}")
     if "not a bound" in values["objective"]:
         lines.append(f"trained on  {values['objective']}")
-    if values["encoder_kl_nats"] is not None:
+    if values.get("encoder_kl_nats") is not None:
         lines.append(f"distortion  {measured('distortion_nats', 2)} nats")
         lines.append(f"rate        {measured('encoder_kl_nats', 2)} nats")
-    if values["linear_probe_accuracy"] is not None:
+    if values.get("linear_probe_accuracy") is not None:
         others = ", ".join(f"{name} {values[f'linear_probe_accuracy_{key}']:.3f}" for name, key in BESIDE.items())
         lines.append(f"probe on w  {measured('linear_probe_accuracy', 3)} ({others})")
-    if values["frechet"] is not None:
+    if values.get("frechet") is not None:
         frechet = values["frechet"]
         distances, number = (frechet["distance"], frechet["real_vs_real_floor"]), frechet["num_images"]
         lines.append(f"Fréchet     {beside_floor(*distances, number)} ({frechet['network']['name']})")
-    if values["fid"] is not None:
+    if values.get("fid") is not None:
         lines.append(f"FID         {beside_floor(values['fid'], values['fid_real'], values['fid_num_images'])}")
+    if values.get("coverage") is not None:
+        lines += coverage_lines(values["coverage"])
     return "\n".join(lines)
+
+
+def coverage_lines(coverage: dict[str, Any]) -> list[str]:
+    """How many samples are sprites, and how evenly these cover the kinds, as the exact reader has it."""
+    share, error = coverage["not_a_sprite"], coverage["not_a_sprite_standard_error"]
+    lines = [f"no sprite   {share:.3f} ± {error:.3f} of {coverage['num_images']:,} samples"]
+    kinds = coverage["readers"]["exact"]["histograms"]["kind"]
+    if kinds["p_value"] is not None:
+        hit = f"{kinds['num_hit']} of {kinds['num_modes']} (of as many data {kinds['num_hit_expected']:.1f})"
+        lines.append(f"kinds hit   {hit}, p = {kinds['p_value']:.2g}, KL {kinds['kl_nats']:.3f} nats")
+    return lines
 
 
 def beside_floor(distance: float, floor: float, num_images: int) -> str:

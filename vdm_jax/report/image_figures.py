@@ -33,6 +33,13 @@ def chain_figure(
     return _side_by_side(blocks, scale=_scale(source), headers=headers)
 
 
+def path_figure(path: UInt8[np.ndarray, "n s h w c"], times: Real[np.ndarray, " s"]) -> Figure:
+    """One row an image: z_t along the sampler's path, each under its time t."""
+    n, s, *shape = path.shape
+    block = _block(path.reshape(n * s, *shape), s)
+    return _side_by_side([block], scale=_scale(path[0]), headers=[[f"t = {t:.2f}" for t in times]])
+
+
 def _scale(images: np.ndarray) -> int:
     return max(1, round(CELL / max(images.shape[1:3])))
 

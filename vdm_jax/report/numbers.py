@@ -33,7 +33,7 @@ IMAGE_METRICS = {"psnr": "PSNR, dB", "rmse": "RMSE", "ssim": "SSIM", "frechet": 
 CURVES = ("frechet_by_n",)  # drawn, and no row of a table
 ERROR_SUFFIXES = ("_standard_error", "_se")
 OF_THE_BOUND = ("bpd", "encoder_kl_nats", "encoder_kl_bpd", "objective", *TERMS)
-ELSEWHERE = ("provenance", "reasons", "settings", *OF_THE_BOUND, *CODE)
+ELSEWHERE = ("provenance", "reasons", "settings", "coverage", *OF_THE_BOUND, *CODE)
 
 
 def measured(value: object, error: object = None) -> str:
@@ -96,6 +96,8 @@ def headline(workdir: Workdir) -> str:
     objective = str(values.get("objective", "not recorded"))
     warning = "trained on what is no bound" if "not a bound" in objective else ""
     cards = [card("bound on −log p(x), D + R", bound, "bits per dimension", warning)]
+    if is_number(values.get("loss")):
+        cards.append(card("loss", measured(values["loss"], standard_error(values, "loss")), "per pixel; 1 for nothing"))
     for key, title, unit in (
         ("encoder_kl_nats", "rate R of the code", "nats per image"),
         ("linear_probe_accuracy", "linear probe on w", "accuracy on test images"),

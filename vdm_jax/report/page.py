@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_text
-from vdm_jax.report import numbers, pictures
+from vdm_jax.report import ddpm, numbers, pictures
 from vdm_jax.report.chains import chains_section
 from vdm_jax.report.frechet import frechet_section
 from vdm_jax.report.markup import Gallery, facts, section
@@ -30,6 +30,13 @@ PICTURE_SECTIONS: dict[str, tuple[str, Callable[[Workdir, Gallery], str]]] = {
     "code": ("The code", pictures.embedding_section),
     "probes": ("Probes of the code", pictures.probe_section),
 }
+DDPM_SECTIONS: dict[str, tuple[str, Callable[[Workdir, Gallery], str]]] = {
+    "training": ("Training", ddpm.loss_section),
+    "samples": ("Samples", pictures.samples_section),
+    "path": ("From noise to image", ddpm.path_section),
+    "coverage": ("Mode coverage", ddpm.coverage_section),
+    "frechet": ("Fréchet distance against N", frechet_section),
+}
 PROBE_SECTIONS: dict[str, tuple[str, Callable[[Workdir, Gallery], str]]] = {
     "exact": ("When features are destroyed", exact_section),
     "chains": ("When features are decided", chains_section),
@@ -52,7 +59,8 @@ def write_report(workdir: str | Path) -> Path:
         parts |= {name: (title, write(run)) for name, (title, write) in NUMBER_SECTIONS.items() if name != "other"}
     else:
         parts = {"numbers": ("The numbers", numbers.headline(run))}
-        parts |= {name: (title, draw(run, gallery)) for name, (title, draw) in PICTURE_SECTIONS.items()}
+        sections = DDPM_SECTIONS if run.config.get("kind") == "ddpm" else PICTURE_SECTIONS
+        parts |= {name: (title, draw(run, gallery)) for name, (title, draw) in sections.items()}
         parts |= {name: (title, write(run)) for name, (title, write) in NUMBER_SECTIONS.items()}
     gallery.drop_stale()
     index = path / "report" / "index.html"

@@ -94,7 +94,9 @@ class Workdir:
 
     @property
     def is_unconditional(self) -> bool:
-        """True where the config has no encoder, or the evaluation says why there is no rate."""
+        """True where the config has no encoder, or the evaluation says why there is no rate; of every DDPM."""
+        if self.config.get("kind") == "ddpm":
+            return True
         model = self.config.get("model")
         no_encoder = isinstance(model, dict) and model.get("encoder") == "none"
         return no_encoder or (
