@@ -55,7 +55,7 @@ def get_config(variant: str = "") -> ConfigDict:
             evaluate=_evaluate(),
             sample=_sample(),
         )
-    ).copy_and_resolve_references()
+    )
     config.lock()
     config.update_from_flattened_dict(
         {

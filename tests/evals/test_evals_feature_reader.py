@@ -20,7 +20,7 @@ def test_reads_places_and_tells_its_own_errors():
     held_out = dots(200, 1)
     model = make_classifier((8, 8, 1), sum(SIZES.values()), width=8, pooled=False)
     values = np.array([-1, 0, 1], np.float32)
-    reader = train_reader(model, "dots", values, SIZES, dots(2000, 0), held_out, key=jax.random.key(0), num_steps=200)
+    reader = train_reader(model, "dots", values, SIZES, dots(2000, 0), held_out, key=jax.random.key(0), num_steps=120)
     read = read_features(reader, held_out[0], batch_size=64)
     wrong = {name: read[name] != held_out[1][name] for name in SIZES}
     assert reader.errors == {name: values.mean() for name, values in wrong.items()}

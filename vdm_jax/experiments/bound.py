@@ -55,7 +55,7 @@ def measure_bound(
     return found | {"num_dims": model.num_dims, "num_images": estimate.num_images, "passes": estimate.passes}
 
 
-def in_units(means: dict[str, np.ndarray], errors: dict[str, np.ndarray], num_dims: int) -> dict[str, float]:
+def in_units(means: dict[str, Any], errors: dict[str, Any], num_dims: int) -> dict[str, float]:
     """Means in nats with their standard errors as `…_bpd` and `…_nats`, each with `…_standard_error`."""
     found = {}
     for name, mean in means.items():

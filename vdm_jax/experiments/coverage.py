@@ -46,36 +46,39 @@ def measure_coverage(
     reader, held_out = make_reader(data, settings.reader_images, settings.reader_steps)
     made = draw(settings.coverage_images)
     exact, distance, area = read_exactly(data, made)
+    net, real = (read(reader, data, levels) for levels in (made, rendered(data, held_out[: settings.coverage_images])))
     is_sprite = distance <= settings.sprite_tolerance * area
-    sprites = np.where(is_sprite)[0]
-    net = read(reader, data, made)
-    real = read(reader, data, rendered(data, held_out[: settings.coverage_images]))
-    shares = data_shares(data)
-    readings = {"exact": exact, "net": net}
-    found = {name: {"histograms": histograms(only(labels, sprites), data, shares)} for name, labels in readings.items()}
-    for name, names in HISTOGRAMS.items():
-        counts = (histogram(labels, names, data.label_sizes) for labels in (only(net, sprites), real))
-        found["net"]["histograms"][name]["against_real"] = same_source(*counts)
+    share, sprites = float(np.mean(~is_sprite)), np.where(is_sprite)[0]
     agree = {name: _mean(exact[name][sprites] == net[name][sprites]) for name in FACTORS}
-    error = np.sqrt(np.mean(is_sprite) * np.mean(~is_sprite) / len(made))
-    return {
-        "coverage": {
-            "num_images": len(made),
-            "sampler": config.sample.sampler,
-            "num_sampling_steps": config.sample.num_steps,
-            "not_a_sprite": float(np.mean(~is_sprite)),
-            "not_a_sprite_standard_error": float(error),
-            "exactly_a_sprite": float(np.mean(distance == 0)),
-            "median_distance_pixels": float(np.median(distance)),
-            "sprite_tolerance": settings.sprite_tolerance,
-            "net_errors": reader.errors,
-            "net_any_error": reader.any_error,
-            "net_num_held_out": len(held_out),
-            "net_network": reader.network._asdict(),
-            "readers_agree": agree,
-            "readers": found,
-        }
-    }, {}
+    found = {
+        "num_images": len(made),
+        "sampler": config.sample.sampler,
+        "num_sampling_steps": config.sample.num_steps,
+        "not_a_sprite": share,
+        "not_a_sprite_standard_error": float(np.sqrt(share * (1 - share) / len(made))),
+        "exactly_a_sprite": float(np.mean(distance == 0)),
+        "median_distance_pixels": float(np.median(distance)),
+        "sprite_tolerance": settings.sprite_tolerance,
+        "net_errors": reader.errors,
+        "net_any_error": reader.any_error,
+        "net_num_held_out": len(held_out),
+        "net_network": reader.network._asdict(),
+        "readers_agree": agree,
+        "readers": compare_readers(data, only(exact, sprites), only(net, sprites), real),
+    }
+    return {"coverage": found}, {}
+
+
+def compare_readers(data: SpriteData, exact: Labels, net: Labels, real: Labels) -> dict[str, Any]:
+    """Each reader's histograms of the same sprites; the network's tested also against `real`."""
+    shares = data_shares(data)
+    found = {
+        name: {"histograms": histograms(labels, data, shares)} for name, labels in (("exact", exact), ("net", net))
+    }
+    for name, names in HISTOGRAMS.items():
+        counts = (histogram(labels, names, data.label_sizes) for labels in (net, real))
+        found["net"]["histograms"][name]["against_real"] = same_source(*counts)
+    return found
 
 
 def make_reader(data: SpriteData, num_images: int, num_steps: int) -> tuple[FeatureReader, Int[np.ndarray, " n"]]:

@@ -1,0 +1,177 @@
+"""DDPM in pixels end to end on sprites: train, evaluate, sample, report; a kill; one image; mistakes."""
+
+import json
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from launching import ROOT
+
+import launch
+from configs import ddpm as configs
+from vdm_jax.base.errors import UserError
+from vdm_jax.diffusion.gaussian import eps_of_x
+from vdm_jax.diffusion.schedules import ddpm_linear, dirac
+from vdm_jax.experiments import ddpm_jobs
+from vdm_jax.experiments.build_ddpm import build_ddpm
+from vdm_jax.experiments.coverage import read_exactly
+from vdm_jax.experiments.ddpm import Ddpm
+from vdm_jax.models.model import Model
+from vdm_jax.train.metrics import read_metrics
+
+TINY = {
+    "model.channels": 4,
+    "model.multipliers": "(1,1)",
+    "model.attention": "()",
+    "train.num_steps": 6,
+    "train.batch_size": 4,
+    "train.log_every": 1,
+    "train.eval_every": 2,
+    "train.checkpoint_every": 2,
+    "train.eval_images": 4,
+    "train.eval_passes": 1,
+    "evaluate.num_images": 10,
+    "evaluate.passes": 1,
+    "evaluate.coverage_images": 6,
+    "evaluate.reader_images": 64,
+    "evaluate.reader_steps": 2,
+    "sample.num_steps": 4,
+    "sample.num_images": 4,
+    "sample.num_paths": 2,
+}
+
+
+def launched(workdir, *arguments, variant="small-linear", **deltas) -> int:
+    settings = TINY | {name.replace("__", "."): value for name, value in deltas.items()}
+    flags = [f"--config.{name}={value}" for name, value in settings.items()]
+    return launch.main(
+        ["launch.py", f"--config={ROOT}/configs/ddpm.py:{variant}", f"--workdir={workdir}", *flags, *arguments]
+    )
+
+
+def rows(workdir):
+    timed = ("seconds", "images_per_second")
+    return [{k: v for k, v in row.items() if k not in timed} for row in read_metrics(workdir / "metrics.jsonl")]
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    path = tmp_path_factory.mktemp("ddpm") / "run"
+    assert launched(path) == 0
+    return path
+
+
+def test_all_jobs_leave_what_they_promise(workdir):
+    record = json.loads((workdir / "evaluate.json").read_text())
+    assert record["checkpoint_step"] in (2, 4, 6) and record["settings"]["kind"] == "ddpm"
+    assert 0 < record["loss"] < 3 and record["loss_standard_error"] > 0 and record["num_images"] == 10
+    terms = sum(record[f"{name}_nats"] for name in ("reconstruction", "prior", "diffusion"))
+    assert record["bound_nats"] == pytest.approx(terms, rel=1e-5)
+    assert record["bpd"] == pytest.approx(record["bound_nats"] / 1024 / math.log(2), rel=1e-5)
+    coverage = record["coverage"]
+    assert coverage["num_images"] == 6 and set(coverage["readers"]) == {"exact", "net"}
+    assert coverage["readers"]["exact"]["histograms"]["kind and place"]["num_modes"] == 36 * 16
+    assert set(coverage["net_errors"]) == {"shape", "scale", "orientation", "x", "y"}
+    with np.load(workdir / "samples" / "path.npz") as file:
+        assert file["path"].shape == (2, 5, 32, 32, 1) and file["times"].tolist() == sorted(file["times"])[::-1]
+    page = (workdir / "report" / "index.html").read_text()
+    assert "are no sprite" in page and "From noise to image" in page and "--jobs=" not in page, "nothing is missing"
+
+
+def test_a_kill_changes_nothing(workdir, tmp_path, monkeypatch):
+    validate = ddpm_jobs.validate
+
+    def killed(state, **settings):
+        if int(state.step) == 4:
+            raise KeyboardInterrupt
+        return validate(state, **settings)
+
+    monkeypatch.setattr(ddpm_jobs, "validate", killed)
+    assert launched(tmp_path, "--jobs=train") == 130
+    assert max(row["step"] for row in rows(tmp_path)) == 4, "a row that the checkpoint of step 2 has not seen"
+    monkeypatch.setattr(ddpm_jobs, "validate", validate)
+    assert launched(tmp_path, "--jobs=train") == 0
+    assert rows(tmp_path) == rows(workdir)
+
+
+def test_a_workdir_of_another_kind_is_left_alone(workdir, capfd):
+    before = (workdir / "config.json").read_bytes()
+    flags = [f"--config={ROOT}/configs/digits.py", f"--workdir={workdir}", "--jobs=train"]
+    assert launch.main(["launch.py", *flags]) == 2
+    assert "kind is 'ddpm' there and 'vae_vdm' here" in capfd.readouterr().err
+    assert (workdir / "config.json").read_bytes() == before
+
+
+def one_image_model(schedule, image, guess=None):
+    """A `Ddpm` whose network is the exact denoiser of data that are one image, or predicts `guess`."""
+
+    def apply(params, z, t, w=None, *, key=None):
+        x = jnp.broadcast_to(image, z.shape)
+        return eps_of_x(x, z, schedule.gamma(t)) if guess is None else guess * z
+
+    net = Model(init=lambda key: {"none": jnp.zeros(())}, apply=apply)
+    return Ddpm(net, schedule, "eps", "simple", np.array([-1, 1], np.float32), (4, 4, 1))
+
+
+def test_one_image_costs_nothing(key):
+    levels = jnp.asarray(np.random.default_rng(0).integers(0, 2, (1, 4, 4, 1)), jnp.uint8)
+    image = 2.0 * levels - 1
+    batch, t = {"levels": levels.repeat(8, axis=0)}, jnp.arange(8) / 8
+    keys = jax.random.split(jax.random.key(1), 8)
+    terms = one_image_model(ddpm_linear(), image).terms({"unet": {}}, keys, t, batch)
+    np.testing.assert_allclose(terms["loss"], 0, atol=1e-5)
+    np.testing.assert_allclose(terms["diffusion"], 0, atol=0.02)
+    np.testing.assert_allclose(terms["bound"], terms["prior"], atol=0.02)  # ln 1 image, and what of it is in z_1
+    loss, metrics = one_image_model(ddpm_linear(), image).loss_fn({"unet": {}}, {}, batch, key, 0)
+    np.testing.assert_allclose(loss, 0, atol=1e-5)
+    assert metrics == {}
+    nothing = one_image_model(ddpm_linear(), image, guess=0.0).terms({"unet": {}}, keys, t, batch)
+    assert float(nothing["loss"].mean()) == pytest.approx(1, abs=0.4)
+    assert set(one_image_model(dirac(), image, guess=0.0).terms({"unet": {}}, keys, t, batch)) == {"loss"}
+
+
+def test_what_is_no_sprite_is_told_by_its_distance():
+    data = build_ddpm(configs.get_config()).data
+    levels = np.array(data.levels_of(jnp.array([5, 4000, 9000])))
+    levels[1, 0, 0] ^= 1  # a pixel off
+    levels[2] = 0  # blank: all of its nearest sprite is missing
+    labels, distance, area = read_exactly(data, levels)
+    assert distance[0] == 0 and distance[1] == 1 and distance[2] == area[2] > 0
+    wanted = data.grid.factors(np.array([5, 4000]))
+    assert all(np.array_equal(labels[name][:2], wanted[name]) for name in wanted)
+
+
+@pytest.mark.parametrize("variant", [v for v in configs.VARIANTS if not v.startswith("full")] + ["full-linear"])
+def test_every_variant_is_built(variant):
+    experiment = build_ddpm(configs.get_config(variant))
+    assert experiment.model.weighting == "simple" and experiment.model.fixed_schedule.num_steps == 1000
+    assert experiment.model.image_shape == experiment.data.image_shape
+
+
+@pytest.mark.parametrize(
+    ("flag", "told"),
+    [
+        ("--config.data.name=smal", "did you mean 'small'?"),
+        ("--config.data.downsample=2", "data.downsample=2 is no setting of source='sprites'"),
+        ("--config.data.source=sprite", "did you mean 'sprites'?"),
+        ("--config.diffusion.schedule=linear", "schedule='linear'"),
+        ("--config.diffusion.weighting=simpel", "did you mean 'simple'?"),
+        ("--config.model.size=smal", "did you mean 'small'?"),
+        ("--config.model.multipliers=(1,1,1,1,1,1,1)", "images of 32x32 cannot be halved 6 times"),
+        ("--config.sample.num_steps=1000", "at most 999"),
+        ("--config.evaluate.sprite_tolerance=0.0", "config.evaluate.sprite_tolerance=0.0; expected a number above 0"),
+        ("--config.train.batch_size=8000", "there are 7372 training images"),
+    ],
+)
+def test_mistakes_are_told_and_leave_nothing(tmp_path, capfd, flag, told):
+    assert launched(tmp_path / "run", flag) == 2
+    assert told in capfd.readouterr().err and not (tmp_path / "run").exists()
+
+
+def test_no_bound_no_bound_weighting():
+    config = configs.get_config("small-dirac")
+    config.diffusion.weighting = "bound"
+    with pytest.raises(UserError, match="no bound is defined for the Dirac schedule"):
+        build_ddpm(config)
