@@ -27,7 +27,7 @@ HISTOGRAMS = {name: (name,) for name in FACTORS} | {"kind": KIND, "place": PLACE
 MOST_CELLS = 1_000  # of a histogram that is written down count by count
 
 Levels = Integer[np.ndarray, "n h w c"]
-Labels = dict[str, Integer[np.ndarray, " n"]]
+Labels = dict[str, Integer[np.ndarray, " _"]]
 
 
 def measure_coverage(
