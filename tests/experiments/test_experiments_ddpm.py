@@ -159,7 +159,6 @@ def test_every_variant_is_built(variant):
         ("--config.diffusion.schedule=linear", "schedule='linear'"),
         ("--config.diffusion.weighting=simpel", "did you mean 'simple'?"),
         ("--config.model.size=smal", "did you mean 'small'?"),
-        ("--config.model.multipliers=(1,1,1,1,1,1,1)", "images of 32x32 cannot be halved 6 times"),
         ("--config.sample.num_steps=1000", "at most 999"),
         ("--config.evaluate.sprite_tolerance=0.0", "config.evaluate.sprite_tolerance=0.0; expected a number above 0"),
         ("--config.train.batch_size=8000", "there are 7372 training images"),
@@ -168,6 +167,13 @@ def test_every_variant_is_built(variant):
 def test_mistakes_are_told_and_leave_nothing(tmp_path, capfd, flag, told):
     assert launched(tmp_path / "run", flag) == 2
     assert told in capfd.readouterr().err and not (tmp_path / "run").exists()
+
+
+def test_images_that_cannot_be_halved_so_often():
+    config = configs.get_config()
+    config.model.multipliers = (1,) * 7
+    with pytest.raises(UserError, match="images of 32x32 cannot be halved 6 times"):
+        build_ddpm(config)
 
 
 def test_no_bound_no_bound_weighting():
