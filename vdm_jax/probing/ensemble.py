@@ -1,0 +1,198 @@
+"""Ensembles of probes: all members of all timesteps train in one compiled program.
+
+A member is (timestep, features, seed). Nothing passes between timesteps, nor between the members of one but the batch
+that they look at: an ensemble gives the numbers that its members give when each is trained alone.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh, PartitionSpec
+from jaxtyping import Array, Float, Int, Key, PyTree
+
+from vdm_jax.base.errors import choose
+from vdm_jax.base.keys import named_key
+from vdm_jax.probing.feeds import Classes, Feed, Images, Level
+from vdm_jax.probing.heads import Members
+from vdm_jax.probing.nets import Net
+
+
+def one_after_the_other(function: Callable) -> Callable:
+    """A `vmap` that computes the elements in turn: a CPU keeps one timestep's activations in its cache."""
+    return lambda *arrays: jax.lax.map(lambda element: function(*element), arrays)
+
+
+BATCHING = {"vmap": jax.vmap, "map": one_after_the_other}
+
+
+class State(NamedTuple):
+    """The members of a timestep, [K, ...]; of an ensemble [M, K, ...]. `best` are the parameters of `best_loss`."""
+
+    params: PyTree
+    opt_state: PyTree
+    best: PyTree
+    best_loss: Float[Array, "*m k"]  # on validation
+    stale: Int[Array, "*m k"]  # rounds since
+    rounds: Int[Array, "*m k"]  # of training, until the member stopped
+
+
+@dataclass(frozen=True)
+class Training:
+    """How long and how fast. A member whose validation loss has not fallen for `patience` rounds stops."""
+
+    batch_size: int
+    num_updates: int  # at most, in rounds of `updates_per_round`
+    updates_per_round: int
+    learning_rate: float  # of Adam, falling to 0 by a cosine
+    patience: int
+    num_validation: int  # examples
+    clip: float = 1.0  # norm of a member's gradient
+
+    @property
+    def num_rounds(self) -> int:
+        """At most."""
+        return -(-self.num_updates // self.updates_per_round)
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """The compiled parts. Each takes and returns arrays that lead with the timesteps M, cut over the devices of `mesh`
+    (M a multiple of their number); `batching` says how a device goes through its timesteps: one of `BATCHING`.
+
+    What a timestep draws is a function of its key alone: neither M nor the number of devices changes a result.
+    """
+
+    net: Net
+    members: Members
+    train: Feed
+    validation: Feed
+    training: Training
+    examples: Images  # without noise, for the nets' initialisation
+    mesh: Mesh
+    batching: str
+
+    @cached_property
+    def optimizer(self) -> optax.GradientTransformation:
+        """Of one member."""
+        decay = optax.cosine_decay_schedule(self.training.learning_rate, self.training.num_updates)
+        return optax.chain(optax.clip_by_global_norm(self.training.clip), optax.adam(decay))
+
+    def init(self, keys: Key[Array, " m"]) -> PyTree:
+        """Fresh parameters [M, K, ...]."""
+
+        def one(examples, key):
+            keys = jnp.stack([named_key(key, name) for name in self.members.names])
+            return jax.vmap(self.net.init, (0, None))(keys, examples)
+
+        return jax.jit(jax.vmap(one, (None, 0)))(self.examples, keys)
+
+    @cached_property
+    def start(self) -> Callable[[PyTree, Key[Array, " m"], Level], State]:
+        """`start(params [M, K, ...], keys, levels)`: training begins with these parameters."""
+        return self._compiled(self._start)
+
+    @cached_property
+    def round(self) -> Callable[[State, Key[Array, " m"], Level, Int[Array, " m"]], State]:
+        """`round(state, keys, levels, index [M])`: `updates_per_round` updates and a validation; donates the state."""
+        return self._compiled(self._round, donate_argnums=0)
+
+    def scores(self, feed: Feed, num_batches: int) -> Callable[..., dict[str, dict[str, Float[Array, "m n s b"]]]]:
+        """-> `scores(params, keys, levels)`: {feature: {score: [M, batches, S, B]}} of fresh examples."""
+        return self._compiled(partial(self._scores, feed, num_batches))
+
+    def _compiled(self, function: Callable, **options: Any) -> Callable:
+        over_timesteps = choose("batching", self.batching, BATCHING)(function)
+        spec = PartitionSpec(self.mesh.axis_names[0])
+        sharded = jax.shard_map(over_timesteps, mesh=self.mesh, in_specs=spec, out_specs=spec, check_vma=False)
+        return jax.jit(sharded, **options)
+
+    def _start(self, params: PyTree, key: Key[Array, ""], level: Level) -> State:
+        zeros = jnp.zeros(len(self.members.names), jnp.int32)
+        best_loss = self._validate(params, key, level)
+        return State(params, jax.vmap(self.optimizer.init)(params), params, best_loss, zeros, zeros)
+
+    def _round(self, state: State, key: Key[Array, ""], level: Level, index: Int[Array, ""]) -> State:
+        """Where all members have stopped, nothing is computed (under "map"), and nothing changes (under "vmap")."""
+        stopped = state.stale >= self.training.patience
+        return jax.lax.cond(stopped.all(), lambda: state, lambda: self._train(state, stopped, key, level, index))
+
+    def _train(self, state, stopped, key, level, index) -> State:
+        size = self.training.updates_per_round
+
+        def update(carry, i):
+            params, opt_state = carry
+            z, classes = self.train.draw(
+                jax.random.fold_in(named_key(key, "train"), i), level, self.training.batch_size
+            )
+            grads = jax.grad(lambda params: self._losses(params, z, classes, level).mean(axis=1).sum())(params)
+            updates, new_opt_state = jax.vmap(self.optimizer.update)(grads, opt_state, params)
+            new = (optax.apply_updates(params, updates), new_opt_state)
+            return select(stopped, carry, new), None
+
+        (params, opt_state), _ = jax.lax.scan(update, (state.params, state.opt_state), index * size + jnp.arange(size))
+        loss = self._validate(params, key, level)
+        better = (loss < state.best_loss) & ~stopped
+        best, best_loss = select(better, (params, loss), (state.best, state.best_loss))
+        stale = jnp.where(better, 0, state.stale + 1)
+        stale, rounds = select(stopped, (state.stale, state.rounds), (stale, state.rounds + 1))
+        return State(params, opt_state, best, best_loss, stale, rounds)
+
+    def _losses(self, params: PyTree, z: Images, classes: Classes, level: Level) -> Float[Array, "k b"]:
+        return self.members.losses(self._outputs(params, z, level), classes)
+
+    def _outputs(self, params: PyTree, z: Images, level: Level) -> Float[Array, "k b o"]:
+        categorical = jnp.asarray(self.members.categorical)
+        return jax.vmap(self.net.apply, (0, None, None, 0))(params, z, level["gamma"], categorical)
+
+    def _validate(self, params: PyTree, key: Key[Array, ""], level: Level) -> Float[Array, " k"]:
+        """Mean loss of the same examples in every round."""
+
+        def batch(i):
+            at = jax.random.fold_in(named_key(key, "validation"), i)
+            return self._losses(params, *self.validation.draw(at, level, self.training.batch_size), level).mean(axis=1)
+
+        num_batches = -(-self.training.num_validation // self.training.batch_size)
+        return jax.lax.map(batch, jnp.arange(num_batches)).mean(axis=0)
+
+    def _scores(self, feed: Feed, num_batches: int, params: PyTree, key: Key[Array, ""], level: Level):
+        def batch(i):
+            z, classes = feed.draw(jax.random.fold_in(named_key(key, "test"), i), level, self.training.batch_size)
+            return self.members.scores(self._outputs(params, z, level), classes)
+
+        return jax.lax.map(batch, jnp.arange(num_batches))
+
+
+def select(mask: Array, where_true: PyTree, where_false: PyTree) -> PyTree:
+    """Leaf by leaf, member by member: mask [K] against leaves [K, ...]."""
+
+    def one(true, false):
+        return jnp.where(mask.reshape(mask.shape + (1,) * (true.ndim - 1)), true, false)
+
+    return jax.tree.map(one, where_true, where_false)
+
+
+def timestep_keys(key: Key[Array, ""], timesteps: Int[Any, " m"]) -> Key[Array, " m"]:
+    """A key for each timestep, by its number."""
+    return jax.vmap(partial(jax.random.fold_in, named_key(key, "timestep")))(jnp.asarray(timesteps))
+
+
+def fit(
+    ensemble: Ensemble,
+    keys: Key[Array, " m"],
+    levels: Level,
+    *,
+    params: PyTree = None,
+    progress: Callable[[range], Any] = iter,
+) -> State:
+    """Trains until every member has stopped or `num_updates` are done. params: [M, K, ...], to start from."""
+    state = ensemble.start(ensemble.init(keys) if params is None else params, keys, levels)
+    for index in progress(range(ensemble.training.num_rounds)):
+        state = ensemble.round(state, keys, levels, jnp.full(len(keys), index))
+        if bool((state.stale >= ensemble.training.patience).all()):
+            break
+    return state

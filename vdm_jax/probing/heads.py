@@ -1,0 +1,134 @@
+"""From what is asked of a probe to its outputs and its loss; and how the outputs of several probes lie side by side."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from vdm_jax.base.errors import choose
+from vdm_jax.diffusion.optimal import Feature
+
+TARGETS = {"values": False, "classes": True}  # whether a feature with values is told apart all the same
+MEMBERS = ("separate", "trunk")
+
+Classes = Mapping[str, Int[Array, " b"]]
+
+
+@dataclass(frozen=True)
+class Head:
+    """What is asked about one feature: its class, by cross-entropy, or its value, by squared error.
+
+    A scalar has one value; an angle two, (cos kθ, sin kθ), k the symmetry of what is turned. A loss is a share of what
+    there is to know: 1 for who knows only the prior, 0 for who knows all; so features weigh alike on one trunk.
+    """
+
+    feature: Feature
+    categorical: bool
+
+    @property
+    def size(self) -> int:
+        """How many outputs."""
+        return len(self.feature.prior) if self.categorical else self.feature.values.shape[1]
+
+    @property
+    def mean(self) -> Float[np.ndarray, " k"]:
+        """Of the values."""
+        return (self.feature.prior @ self.feature.values).astype(np.float32)
+
+    def loss(self, outputs: Float[Array, "... b o"], classes: Int[Array, " b"]) -> Float[Array, "... b"]:
+        """-log p(class)/H, outputs logits; or ||outputs - (value - mean)/√variance||², outputs standardised."""
+        if self.categorical:
+            return self.cross_entropy(outputs, classes) / self.feature.entropy
+        values = (self.feature.values - self.mean) / np.sqrt(self.feature.variance)
+        wanted = jnp.asarray(values, jnp.float32)[classes]
+        return jnp.sum((outputs - wanted.reshape((1,) * (outputs.ndim - 2) + wanted.shape)) ** 2, axis=-1)
+
+    def cross_entropy(self, outputs: Float[Array, "... b o"], classes: Int[Array, " b"]) -> Float[Array, "... b"]:
+        """-log p(class), nats."""
+        index = classes.reshape((1,) * (outputs.ndim - 2) + (-1, 1))
+        return -jnp.take_along_axis(jax.nn.log_softmax(outputs), index, axis=-1)[..., 0]
+
+    def scores(self, outputs: Float[Array, "... b o"], classes: Int[Array, " b"]) -> dict[str, Float[Array, "... b"]]:
+        """Of each example: `accuracy` 0 or 1 and `cross_entropy` (nats) of classes; `mse` of values, in their unit and
+        summed over components; the values of who tells classes apart are their mean."""
+        if not self.categorical:
+            return {"mse": self.feature.variance * self.loss(outputs, classes)}
+        right = outputs.argmax(-1) == classes.reshape((1,) * (outputs.ndim - 2) + (-1,))
+        found = {"accuracy": right.astype(jnp.float32), "cross_entropy": self.cross_entropy(outputs, classes)}
+        if self.feature.values is not None:
+            values = jnp.asarray(self.feature.values, jnp.float32)
+            wanted = values[classes].reshape((1,) * (outputs.ndim - 2) + (classes.shape[0], -1))
+            found["mse"] = jnp.sum((jax.nn.softmax(outputs) @ values - wanted) ** 2, axis=-1)
+        return found
+
+
+def make_heads(features: Mapping[str, Feature], targets: str) -> dict[str, Head]:
+    """targets: "values" asks for the value of what has one; "classes" for the class of everything."""
+    told_apart = choose("targets", targets, TARGETS)
+    return {name: Head(feature, told_apart or feature.values is None) for name, feature in features.items()}
+
+
+@dataclass(frozen=True)
+class Members:
+    """The K probes of a timestep: for each group of features (one net with a head each) one a seed.
+
+    A group's outputs lie one after the other; the widest group says how many every net has, others leave theirs unused.
+    """
+
+    heads: Mapping[str, Head]
+    groups: tuple[tuple[str, ...], ...]
+    seeds: tuple[int, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """ "FEATURE+FEATURE/SEED", groups first: what a member's random numbers are derived from."""
+        return [f"{'+'.join(group)}/{seed}" for group in self.groups for seed in self.seeds]
+
+    @property
+    def num_outputs(self) -> int:
+        """Of every net."""
+        return max(sum(self.heads[name].size for name in group) for group in self.groups)
+
+    @property
+    def categorical(self) -> Bool[np.ndarray, "k o"]:
+        """Which outputs are logits of classes."""
+        rows = np.zeros((len(self.groups), self.num_outputs), bool)
+        for row, group in zip(rows, self.groups, strict=True):
+            for name, place in self._places(group).items():
+                row[place] = self.heads[name].categorical
+        return np.repeat(rows, len(self.seeds), axis=0)
+
+    def losses(self, outputs: Float[Array, "k b o"], classes: Classes) -> Float[Array, "k b"]:
+        """Each member's, the mean over its features."""
+        found = []
+        for own, group in zip(self._by_group(outputs), self.groups, strict=True):
+            places = self._places(group)
+            each = [self.heads[name].loss(own[..., place], classes[name]) for name, place in places.items()]
+            found.append(sum(each) / len(each))
+        return jnp.concatenate(found)
+
+    def scores(self, outputs: Float[Array, "k b o"], classes: Classes) -> dict[str, dict[str, Float[Array, "s b"]]]:
+        """{feature: {score: [S, B]}}, by seed."""
+        found = {}
+        for own, group in zip(self._by_group(outputs), self.groups, strict=True):
+            for name, place in self._places(group).items():
+                found[name] = self.heads[name].scores(own[..., place], classes[name])
+        return found
+
+    def _by_group(self, outputs: Float[Array, "k b o"]) -> Float[Array, "g s b o"]:
+        return outputs.reshape(len(self.groups), len(self.seeds), *outputs.shape[1:])
+
+    def _places(self, group: tuple[str, ...]) -> dict[str, slice]:
+        ends = np.cumsum([self.heads[name].size for name in group]).tolist()
+        return {name: slice(end - self.heads[name].size, end) for name, end in zip(group, ends, strict=True)}
+
+
+def make_members(heads: Mapping[str, Head], members: str, seeds: Sequence[int]) -> Members:
+    """members: "separate", a net a feature; "trunk", one net for all."""
+    choose("members", members, dict.fromkeys(MEMBERS))
+    names = tuple(heads)
+    groups = tuple((name,) for name in names) if members == "separate" else (names,)
+    return Members(dict(heads), groups, tuple(seeds))
