@@ -21,7 +21,8 @@ from vdm_jax.train.checkpoint import saved_checkpoints
 from vdm_jax.train.metrics import MetricsLog
 
 LEVELS = "exact.jsonl"  # a line a timestep, as they are measured
-DEPENDS_ON = ("data", "diffusion", "exact")  # sections of the config
+RECORDS = {"exact": (LEVELS,), "probe": ("probe", "probe.json")}  # what belongs to the settings of a section
+NO_SETTING = "probe.memory_gib "  # changes no result
 
 
 def exact(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
@@ -67,20 +68,27 @@ def exact(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
 
 
 def check_folder(workdir: pathlib.Path, settings: dict[str, Any]) -> None:
-    """Raises `UserError` where the folder holds a training, or measurements with other settings."""
+    """Raises `UserError` where the folder holds a training, or measurements or probes with other settings."""
     if saved_checkpoints(workdir / "checkpoints"):
         raise UserError(f"workdir {workdir} holds a training; choose another --workdir")
-    if (workdir / LEVELS).exists():
-        refuse_differences(workdir, workdirs.read_config(workdir / "config.json"), settings, DEPENDS_ON)
+    for what, section in (("measurements", "exact"), ("probes", "probe")):
+        if any((workdir / name).exists() for name in RECORDS[section]):
+            stored = workdirs.read_config(workdir / "config.json")
+            refuse_differences(workdir, stored, settings, ("data", "diffusion", section), what)
 
 
 def refuse_differences(
-    workdir: pathlib.Path, stored: dict[str, Any], wanted: dict[str, Any], sections: Sequence[str]
+    workdir: pathlib.Path,
+    stored: dict[str, Any],
+    wanted: dict[str, Any],
+    sections: Sequence[str],
+    what: str = "measurements",
 ) -> None:
-    """Raises `UserError` where what is measured there depends on other settings than those wanted."""
+    """Raises `UserError` where what is there depends on other settings than those wanted."""
     told = [line for key in sections for line in workdirs.differences_of(stored.get(key), wanted[key], key)]
+    told = [line for line in told if not line.startswith(NO_SETTING)]
     if told:
-        raise UserError(f"workdir {workdir} holds other measurements: {'; '.join(told[:3])}; choose another --workdir")
+        raise UserError(f"workdir {workdir} holds other {what}: {'; '.join(told[:3])}; choose another --workdir")
 
 
 def describe(feature: Feature, steps: np.ndarray, levels: list[dict[str, float]]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from vdm_jax.experiments.chains import chains
 from vdm_jax.experiments.ddpm_jobs import ddpm_training, draw_ddpm, evaluate_ddpm
 from vdm_jax.experiments.evaluate import evaluate
 from vdm_jax.experiments.exact import exact
+from vdm_jax.experiments.probe import probe
 from vdm_jax.experiments.probes import build_probes
 from vdm_jax.experiments.sample import sample
 from vdm_jax.experiments.train import train
@@ -53,7 +54,7 @@ KINDS = {
             "report": report,
         },
     ),
-    "probes": Kind(build_probes, {"exact": exact, "chains": chains, "report": report}),
+    "probes": Kind(build_probes, {"exact": exact, "probe": probe, "chains": chains, "report": report}),
 }
 
 

@@ -13,6 +13,8 @@ from vdm_jax.data.sprite_posterior import SpritePosterior, make_sprite_posterior
 from vdm_jax.data.sprites import SpriteGrid, load_sprites
 from vdm_jax.diffusion.samplers import SAMPLERS
 from vdm_jax.diffusion.schedules import Schedule, make_schedule
+from vdm_jax.probing.heads import MEMBERS, TARGETS
+from vdm_jax.probing.nets import NETS
 
 LEAST_NOISE = -20.0  # gamma that stands for no noise at all: a deviation of 5e-5
 EXACT = "exact"  # the sampler by posterior draws, and the reader by the exact posterior
@@ -35,6 +37,7 @@ def build_probes(config: ConfigDict) -> ProbeExperiment:
     check_exact(config.exact, config.diffusion.num_steps)
     check_chains(config.chains, config.diffusion.num_steps)
     grid = load_sprites(config.data.name)
+    check_probe(config.probe, grid.side)
     diffusion = config.diffusion
     given = {key: value for key, value in diffusion.items() if key != "schedule" and value is not None}
     schedule = make_schedule(diffusion.schedule, **given)
@@ -84,6 +87,32 @@ def chosen_samplers(chains: ConfigDict) -> dict[str, ChosenSampler]:
             raise UserError(f"config.chains.samplers: {text.strip()!r}; expected NAME or NAME:STEPS")
         found[text.strip()] = ChosenSampler(name, int(steps) if colon else chains.num_steps)
     return found
+
+
+def check_probe(probe: ConfigDict, side: int) -> None:
+    """Raises `UserError` for a choice or number that cannot be."""
+    choose("config.probe.net", probe.net, dict.fromkeys(NETS))
+    choose("config.probe.members", probe.members, dict.fromkeys(MEMBERS))
+    choose("config.probe.targets", probe.targets, TARGETS)
+    counts = (
+        "num_seeds",
+        "batch_size",
+        "num_updates",
+        "updates_per_round",
+        "patience",
+        "num_templates",
+        "warm_updates",
+    )
+    for name in (*counts, "num_validation", "num_test"):
+        if probe[name] < 1:
+            raise UserError(f"config.probe.{name}={probe[name]}; expected at least 1")
+    for name in ("learning_rate", "memory_gib", "shortfall"):
+        if not probe[name] > 0:
+            raise UserError(f"config.probe.{name}={probe[name]}; expected a number above 0")
+    if not 1 <= probe.window <= side:
+        raise UserError(f"config.probe.window={probe.window}; expected 1 … {side}, the side of the images")
+    if min(probe.hidden, default=0) < 1:
+        raise UserError(f"config.probe.hidden={tuple(probe.hidden)}; expected widths of at least 1")
 
 
 def timesteps(num_timesteps: int, num_steps: int) -> np.ndarray:

@@ -129,7 +129,7 @@ class Ensemble:
             z, classes = self.train.draw(
                 jax.random.fold_in(named_key(key, "train"), i), level, self.training.batch_size
             )
-            grads = jax.grad(lambda params: self._losses(params, z, classes, level).mean(axis=1).sum())(params)
+            grads = jax.grad(lambda params: self.losses(params, z, classes, level).mean(axis=1).sum())(params)
             updates, new_opt_state = jax.vmap(self.optimizer.update)(grads, opt_state, params)
             new = (optax.apply_updates(params, updates), new_opt_state)
             return select(stopped, carry, new), None
@@ -142,7 +142,8 @@ class Ensemble:
         stale, rounds = select(stopped, (state.stale, state.rounds), (stale, state.rounds + 1))
         return State(params, opt_state, best, best_loss, stale, rounds)
 
-    def _losses(self, params: PyTree, z: Images, classes: Classes, level: Level) -> Float[Array, "k b"]:
+    def losses(self, params: PyTree, z: Images, classes: Classes, level: Level) -> Float[Array, "k b"]:
+        """Of each member of one timestep, each example."""
         return self.members.losses(self._outputs(params, z, level), classes)
 
     def _outputs(self, params: PyTree, z: Images, level: Level) -> Float[Array, "k b o"]:
@@ -154,7 +155,7 @@ class Ensemble:
 
         def batch(i):
             at = jax.random.fold_in(named_key(key, "validation"), i)
-            return self._losses(params, *self.validation.draw(at, level, self.training.batch_size), level).mean(axis=1)
+            return self.losses(params, *self.validation.draw(at, level, self.training.batch_size), level).mean(axis=1)
 
         num_batches = -(-self.training.num_validation // self.training.batch_size)
         return jax.lax.map(batch, jnp.arange(num_batches)).mean(axis=0)

@@ -1,9 +1,10 @@
-"""The section of timestep probes: every feature's exact curve, what noising and sampling back keeps, and its window."""
+"""The sections of timestep probes: every feature's exact curve and its window, and trained probes beside it."""
 
 from html import escape
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vdm_jax.report import style
@@ -51,6 +52,72 @@ def exact_figure(name: str, feature: dict[str, Any], timesteps: np.ndarray) -> F
     axes.set_ylim(-0.03, 1.03)
     style.legend(axes, loc="lower left")
     return drawn
+
+
+def probe_section(workdir: Workdir, gallery: Gallery) -> str:
+    """A panel a feature with the exact curve drawn in, what the probes miss of it, and a table of both windows."""
+    record = workdir.probe
+    try:
+        timesteps, features = np.array(record["timesteps"], np.float64), dict(record["features"])
+        drawn = {f"probe_{name}": probe_figure(name, feature, timesteps) for name, feature in features.items()}
+        drawn["probe_gap"] = gap_figure(features, timesteps, _shortfall(record))
+        rows = [_probe_row(name, feature, record["timesteps"]) for name, feature in features.items()]
+    except (KeyError, TypeError, ValueError):
+        return missing("There is no readable probe.json yet", "probe")
+    panels = [panel(gallery.save(name, figure), alt=name.replace("_", " ")) for name, figure in drawn.items()]
+    caption = (
+        "Trained probes on held-out images (orange, band: ± 2 standard errors) and the best possible probe (blue). The "
+        "last panel is the probes' own failing, exact minus probe: where it is above the dashed line, a low probe curve "
+        "tells of the probe, not of what is left in the image."
+    )
+    head = ("feature", "95% found", "50%", "5%", "exact: 95%", "50%", "5%", "largest gap", "not to be trusted at")
+    return figure(panels, caption) + table(head, rows, numbers=range(1, 8))
+
+
+def probe_figure(name: str, feature: dict[str, Any], timesteps: np.ndarray) -> Figure:
+    """R² of a feature with values, accuracy of one that is only told apart; probe and, where measured, exact."""
+    score = "r2" if "r2" in feature["probe"] else "accuracy"
+    drawn, axes = style.panel(title=name, xlabel="timestep", ylabel="R²" if score == "r2" else "accuracy")
+    for key, label, colour in (("exact", "exact", style.BLUE), ("probe", "trained probe", style.VERMILLION)):
+        if key in feature:
+            _draw_curve(axes, timesteps, feature[key], score, label, colour)
+    axes.set_ylim(-0.03, 1.03)
+    style.legend(axes, loc="lower left")
+    return drawn
+
+
+def gap_figure(features: dict[str, Any], timesteps: np.ndarray, shortfall: float) -> Figure:
+    """Exact minus probe, R² or accuracy, of all features; dashed: from there on a probe is flagged."""
+    drawn, axes = style.panel(title="what the probes miss", xlabel="timestep", ylabel="exact minus probe")
+    for (name, feature), colour in zip(features.items(), style.CLASS_COLOURS, strict=False):
+        if gaps := feature.get("exact_minus_probe"):
+            _draw_curve(axes, timesteps, gaps, "r2" if "r2" in gaps else "accuracy", name, colour)
+    axes.axhline(shortfall, color=style.INK, linestyle="--", linewidth=0.8)
+    axes.axhline(0, color=style.GREY, linewidth=0.8)
+    style.legend(axes, loc="upper left", ncols=2)
+    return drawn
+
+
+def _draw_curve(axes: Axes, timesteps: np.ndarray, curves: dict[str, Any], score: str, label: str, colour: str) -> None:
+    """A line and ± 2 standard errors."""
+    values, error = (np.array(curves[key], np.float64) for key in (score, f"{score}_standard_error"))
+    axes.plot(timesteps, values, color=colour, label=label)
+    axes.fill_between(timesteps, values - 2 * error, values + 2 * error, color=colour, alpha=0.2, linewidth=0)
+
+
+def _shortfall(record: dict[str, Any]) -> float:
+    return float(record["settings"]["probe"]["shortfall"])
+
+
+def _probe_row(name: str, feature: dict[str, Any], timesteps: list[int]) -> list[str]:
+    row = _window_row(name, feature)
+    if "exact" not in feature:
+        return row + ["—"] * 5
+    gaps = feature["exact_minus_probe"]
+    judged = gaps.get("r2", gaps.get("accuracy"))
+    short = [str(t) for t, is_short in zip(timesteps, feature["falls_short"], strict=True) if is_short]
+    exact = _window_row(name, {"windows": feature["exact_windows"]})[1:]
+    return [*row, *exact, f"{max(judged):.3f}", ", ".join(short) or "none"]
 
 
 def _window_row(name: str, feature: dict[str, Any]) -> list[str]:

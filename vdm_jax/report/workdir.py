@@ -38,10 +38,15 @@ class Workdir:
         """chains.json, empty where there is none."""
         return _read_json(self.path / "chains.json") or {}
 
+    @cached_property
+    def probe(self) -> dict[str, Any]:
+        """probe.json, empty where there is none."""
+        return _read_json(self.path / "probe.json") or {}
+
     @property
     def provenance(self) -> dict[str, Any]:
-        """Of evaluate.json, or of exact.json: commit, device, versions; empty where nobody recorded it."""
-        origin = self.evaluate.get("provenance") or self.exact.get("provenance")
+        """Of evaluate.json, probe.json or exact.json: commit, device, versions; empty where nobody recorded it."""
+        origin = self.evaluate.get("provenance") or self.probe.get("provenance") or self.exact.get("provenance")
         return origin if isinstance(origin, dict) else {}
 
     @cached_property

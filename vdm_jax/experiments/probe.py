@@ -1,0 +1,186 @@
+"""The probe job: probes of every feature at every timestep, trained as one ensemble, beside the exact answer."""
+
+import dataclasses
+import json
+import pathlib
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Key
+
+from vdm_jax.base.files import write_json
+from vdm_jax.base.keys import named_key
+from vdm_jax.base.provenance import provenance
+from vdm_jax.data.sprite_posterior import sprite_labels
+from vdm_jax.experiments import workdir as workdirs
+from vdm_jax.experiments.exact import check_folder
+from vdm_jax.experiments.probes import ProbeExperiment, gammas_at, timesteps
+from vdm_jax.experiments.progress import bar
+from vdm_jax.probing.chunks import Arrays, chunk_size, flat, run_in_chunks, unflat
+from vdm_jax.probing.curves import compare, probe_windows, summarise_scores
+from vdm_jax.probing.ensemble import Ensemble, Training, fit, timestep_keys
+from vdm_jax.probing.feeds import Feed, make_forward_feed
+from vdm_jax.probing.heads import make_heads, make_members
+from vdm_jax.probing.nets import make_net
+from vdm_jax.train.sharding import make_mesh
+
+CHUNKS = "probe"  # folder of what is trained, by timesteps
+EXAMPLES = 1024  # clean training images, from which a net may start
+
+
+def probe(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
+    """Writes `probe.json`; returns "done". A kill loses the chunk of timesteps in training; the same command goes on.
+
+    {"timesteps", "abar", "features": {name: {"probe": {"accuracy": […], "accuracy_standard_error": […], …}, "windows",
+    "entropy_nats", "variance", and where `exact.json` is there "exact", "exact_windows", "exact_minus_probe",
+    "falls_short"}}, "updates": [M, K], "members", "settings", "provenance"}.
+    """
+    settings = workdirs.plain(experiment.config)
+    check_folder(workdir, settings)
+    workdirs.claim(workdir, experiment.config, f"sprites {experiment.grid.name}")
+    steps = timesteps(experiment.config.exact.num_timesteps, experiment.schedule.num_steps)
+    gammas = gammas_at(experiment.schedule, steps)
+    ensemble, test = build_ensemble(experiment)
+    arrays = train_ensemble(experiment, ensemble, test, steps, gammas, workdir / CHUNKS)
+    features = {
+        name: describe_probe(experiment, name, steps, arrays) | _beside_exact(experiment, workdir, name, steps, arrays)
+        for name in experiment.posterior.features
+    }
+    about = {
+        "members": ensemble.members.names,
+        "updates": (arrays["rounds"] * ensemble.training.updates_per_round).tolist(),
+        "settings": settings,
+        "provenance": provenance() | {"config": experiment.config.name, "seed": experiment.config.probe.seed},
+    }
+    record = {"timesteps": steps.tolist(), "abar": (1 / (1 + np.exp(gammas))).tolist(), "features": features}
+    write_json(workdir / "probe.json", record | about)
+    for name, feature in features.items():
+        if any(feature.get("falls_short", [])):
+            short = [t for t, is_short in zip(steps.tolist(), feature["falls_short"], strict=True) if is_short]
+            say(f"{name} falls short of the exact curve at timesteps {', '.join(map(str, short))}")
+    return "done"
+
+
+def build_ensemble(experiment: ProbeExperiment) -> tuple[Ensemble, Feed]:
+    """The ensemble and the feed of its test, as the config says; nothing is compiled yet."""
+    config, grid = experiment.config.probe, experiment.grid
+    splits = grid.splits()
+    feeds = {
+        name: make_forward_feed(grid.render, partial(sprite_labels, grid), index) for name, index in splits.items()
+    }
+    heads = make_heads(experiment.posterior.features, config.targets)
+    members = make_members(heads, config.members, range(config.num_seeds))
+    net = make_net(
+        config.net,
+        (grid.side, grid.side, 1),
+        members.num_outputs,
+        hidden=tuple(config.hidden),
+        num_templates=config.num_templates,
+        window=config.window,
+    )
+    training = Training(
+        config.batch_size,
+        config.num_updates,
+        config.updates_per_round,
+        config.learning_rate,
+        config.patience,
+        config.num_validation,
+    )
+    examples = grid.render(jnp.asarray(splits["train"][:EXAMPLES]))
+    batching = "map" if jax.default_backend() == "cpu" else "vmap"
+    ensemble = Ensemble(net, members, feeds["train"], feeds["validation"], training, examples, make_mesh(), batching)
+    return ensemble, feeds["test"]
+
+
+def train_ensemble(
+    experiment: ProbeExperiment,
+    ensemble: Ensemble,
+    test: Feed,
+    steps: np.ndarray,
+    gammas: np.ndarray,
+    folder: pathlib.Path,
+) -> Arrays:
+    """Scores, parameters and rounds of every timestep, [M, …] by name; chunks that are done are taken from `folder`."""
+    config = experiment.config.probe
+    key = jax.random.key(config.seed)
+    levels = {"gamma": jnp.asarray(gammas, jnp.float32)}
+    num_batches = -(-config.num_test // config.batch_size)
+    score = ensemble.scores(test, num_batches)
+    size = chunk_size(ensemble, jax.tree.map(lambda leaf: leaf[0], levels), len(steps), config.memory_gib * 2**30)
+    started: list[Any] = []  # once there is something to train
+
+    def run(index: np.ndarray, chunk: np.ndarray) -> Arrays:
+        if config.warm_start and not started:
+            started.append(warm_start(experiment, ensemble, key, steps, gammas, folder))
+        own, keys = jax.tree.map(lambda leaf: leaf[index], levels), timestep_keys(key, chunk)
+        params = jax.tree.map(lambda leaf: jnp.repeat(leaf, len(chunk), axis=0), started[0]) if started else None
+        state = fit(ensemble, keys, own, params=params, progress=bar(f"probe {chunk[0]} … {chunk[-1]}"))
+        arrays = flat(state.best) | {"rounds": state.rounds, "validation_loss": state.best_loss}
+        for name, scores in score(state.best, keys, own).items():
+            summary = summarise_scores(experiment.posterior.features[name], scores)
+            arrays |= {f"{name}/{curve}": values for curve, values in summary.items()}
+        return arrays
+
+    return run_in_chunks(run, steps, size, folder, say)
+
+
+def warm_start(
+    experiment: ProbeExperiment,
+    ensemble: Ensemble,
+    key: Key[Array, ""],
+    steps: np.ndarray,
+    gammas: np.ndarray,
+    folder: pathlib.Path,
+) -> Any:
+    """Parameters [1, K, ...] trained at the timestep whose SNR is nearest to 1, for `warm_updates` updates.
+
+    There a probe sees the features well enough to learn them, and is unsure often enough to be told something.
+    """
+    index = np.array([np.abs(gammas).argmin()])
+    longer = dataclasses.replace(
+        ensemble,
+        mesh=make_mesh(1),
+        training=dataclasses.replace(ensemble.training, num_updates=experiment.config.probe.warm_updates),
+    )
+    keys = timestep_keys(named_key(key, "warm_start"), steps[index])
+    like = jax.eval_shape(longer.init, keys)
+
+    def run(_: np.ndarray, chunk: np.ndarray) -> Arrays:
+        say(f"warm start at timestep {chunk[0]}")
+        levels = {"gamma": jnp.asarray(gammas[index], jnp.float32)}
+        return flat(fit(longer, keys, levels, progress=bar("warm start")).best)
+
+    return unflat(run_in_chunks(run, steps[index], 1, folder / "warm_start"), like)
+
+
+def describe_probe(experiment: ProbeExperiment, name: str, steps: np.ndarray, arrays: Arrays) -> dict[str, Any]:
+    """One feature's curves as lists over the timesteps, and its window."""
+    feature = experiment.posterior.features[name]
+    curves = {path.partition("/")[2]: values for path, values in arrays.items() if path.startswith(f"{name}/")}
+    return {
+        "probe": {curve: values.tolist() for curve, values in curves.items()},
+        "windows": probe_windows(feature, steps, curves),
+        "entropy_nats": feature.entropy,
+        "variance": None if feature.values is None else feature.variance,
+    }
+
+
+def _beside_exact(
+    experiment: ProbeExperiment, workdir: pathlib.Path, name: str, steps: np.ndarray, arrays: Arrays
+) -> dict[str, Any]:
+    """The exact curves of the same timesteps, where they were measured, and what the probe misses of them."""
+    path = workdir / "exact.json"
+    if not path.is_file():
+        return {}
+    record = json.loads(path.read_text(encoding="utf-8"))
+    exact = record["features"][name]
+    curves = describe_probe(experiment, name, steps, arrays)["probe"]
+    gaps = compare(curves, exact["exact"], experiment.config.probe.shortfall)
+    return {"exact": exact["exact"], "exact_windows": exact["windows"]} | gaps
+
+
+def say(what: str) -> None:
+    print(f"probe: {what}", flush=True)
