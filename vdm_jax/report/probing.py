@@ -67,7 +67,7 @@ def probe_section(workdir: Workdir, gallery: Gallery) -> str:
     panels = [panel(gallery.save(name, figure), alt=name.replace("_", " ")) for name, figure in drawn.items()]
     caption = (
         "Trained probes on held-out images (orange, band: ± 2 standard errors) and the best possible probe (blue). The "
-        "last panel is the probes' own failing, exact minus probe: where it is above the dashed line, a low probe curve "
+        "last panel is the probes' own failing, exact minus probe: where it is above the dashed line, a low curve "
         "tells of the probe, not of what is left in the image."
     )
     head = ("feature", "95% found", "50%", "5%", "exact: 95%", "50%", "5%", "largest gap", "not to be trusted at")

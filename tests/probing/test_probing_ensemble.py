@@ -1,0 +1,111 @@
+"""An ensemble is its members, however it is batched, cut and spread; and it finds what is known of two Gaussians."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from gaussian_probes import FEATURES, GAMMAS, TIMESTEPS, key_of, make_ensemble, side_feed
+
+from vdm_jax.base.errors import UserError
+from vdm_jax.diffusion.theory import two_gaussians
+from vdm_jax.probing.curves import summarise_scores
+from vdm_jax.probing.ensemble import State, fit, timestep_keys
+
+
+def fitted(ensemble, picked=slice(None)) -> State:
+    keys = timestep_keys(key_of(), TIMESTEPS[picked])
+    return jax.device_get(fit(ensemble, keys, {"gamma": GAMMAS[picked]}))
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return fitted(make_ensemble())
+
+
+def assert_same(a, b):
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_allclose(x, y, atol=1e-5)
+
+
+def test_an_ensemble_is_its_members_trained_one_by_one(whole):
+    start = make_ensemble().init(timestep_keys(key_of(), TIMESTEPS))
+    moved = jax.tree.map(lambda a, b: float(abs(np.asarray(a) - b).max()), start, whole.params)
+    assert min(jax.tree.leaves(moved)) > 1e-3, "everything learns"
+    for timestep in range(len(TIMESTEPS)):
+        for member, (feature, seed) in enumerate([(f, s) for f in ("side", "value") for s in (0, 1)]):
+            alone = make_ensemble(features=(feature,), seeds=(seed,))
+            found = fitted(alone, slice(timestep, timestep + 1))
+            wanted = jax.tree.map(lambda leaf, m=timestep, k=member: leaf[m, k], whole)  # noqa: B023
+            own = alone.members.num_outputs  # a narrower net: the others' unused outputs are cut off
+            for name in ("weights", "bias"):
+                np.testing.assert_allclose(
+                    found.best[-1][name][0, 0], wanted.best[-1][name][..., :own], atol=1e-5, err_msg=f"{feature} {seed}"
+                )
+            np.testing.assert_allclose(found.best_loss[0, 0], wanted.best_loss, atol=1e-5)
+
+
+@pytest.mark.parametrize("how", [dict(batching="vmap"), dict(devices=2), dict(devices=2, batching="vmap")])
+def test_batching_and_devices_change_nothing(whole, how):
+    ensemble = make_ensemble(**how)
+    even = np.array([0, 1, 2, 2]) if ensemble.mesh.size == 2 else np.arange(3)
+    found = fitted(ensemble, even)
+    assert_same(jax.tree.map(lambda leaf: leaf[:3], found), whole)
+
+
+def test_a_timestep_does_not_depend_on_the_others(whole):
+    assert_same(fitted(make_ensemble(), slice(1, 3)), jax.tree.map(lambda leaf: leaf[1:3], whole))
+
+
+def test_members_of_a_timestep_share_their_batch_and_differ_by_seed(whole):
+    hidden = whole.params[0]["weights"]
+    assert abs(hidden[:, 0] - hidden[:, 1]).max() > 0.1
+    trunk = fitted(make_ensemble(members="trunk", seeds=(0,)))
+    assert trunk.best_loss.shape == (3, 1) and np.all(trunk.best_loss < 1)
+
+
+def test_a_stopped_member_is_frozen_and_the_others_go_on():
+    ensemble = make_ensemble(patience=2, num_updates=24)
+    keys, levels = timestep_keys(key_of(), TIMESTEPS), {"gamma": GAMMAS}
+    state = ensemble.start(ensemble.init(keys), keys, levels)
+    state = state._replace(stale=state.stale.at[1, 2].set(2))
+    before = jax.device_get(state)
+    after = jax.device_get(ensemble.round(state, keys, levels, jnp.zeros(3, int)))
+    for old, new in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True):
+        np.testing.assert_array_equal(old[1, 2], new[1, 2])
+    assert abs(before.params[-1]["weights"] - after.params[-1]["weights"]).max(axis=(2, 3)).astype(bool).sum() == 11
+    assert after.rounds.sum() == 11
+
+
+def test_training_ends_with_the_best_parameters_and_when_all_have_stopped():
+    hasty = make_ensemble(learning_rate=30.0, patience=2, num_updates=400, features=("value",))
+    state = fitted(hasty)
+    assert state.rounds.max() < 20 and np.all(state.stale >= 2)
+    keys, levels = timestep_keys(key_of(), TIMESTEPS), {"gamma": GAMMAS}
+    assert_same(jax.device_get(hasty.start(state.best, keys, levels).best_loss), state.best_loss)
+    later = jax.device_get(hasty.start(state.params, keys, levels).best_loss)
+    assert np.all(later >= state.best_loss - 1e-6) and later.max() > state.best_loss.max()
+
+
+def test_linear_probes_find_the_table_of_two_gaussians():
+    ratios = np.array([0.1, 0.5, 1.0, 2.0, 4.0])
+    gammas = -jnp.log(jnp.asarray(ratios, jnp.float32))
+    ensemble = make_ensemble(
+        net="linear", seeds=(0,), batch_size=512, num_updates=300, updates_per_round=100, learning_rate=0.1
+    )
+    keys, levels = timestep_keys(key_of(3), np.arange(5)), {"gamma": gammas}
+    state = fit(ensemble, keys, levels)
+    scores = ensemble.scores(side_feed(), 80)(state.best, keys, levels)
+    found = summarise_scores(FEATURES["side"], jax.device_get(scores["side"]))
+    for i, r in enumerate(ratios):
+        known = two_gaussians(float(r))
+        np.testing.assert_allclose(found["accuracy"][i], known.accuracy, atol=0.01)
+        np.testing.assert_allclose(found["information_nats"][i], known.information, atol=0.01)
+    assert found["accuracy_standard_error"].max() < 0.003
+
+
+def test_an_unknown_batching_is_told():
+    ensemble = dataclasses.replace(make_ensemble(), batching="vmapp")
+    with pytest.raises(UserError, match="did you mean 'vmap'"):
+        ensemble.start  # noqa: B018

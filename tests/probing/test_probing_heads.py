@@ -1,0 +1,83 @@
+"""Losses and scores of heads against numpy, and how the outputs of members lie side by side."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vdm_jax.base.errors import UserError
+from vdm_jax.diffusion.optimal import Feature
+from vdm_jax.probing.heads import make_heads, make_members
+
+ANGLES = np.array([0.0, 0.4, 1.1, 2.0])
+FEATURES = {
+    "kind": Feature(np.array([0.5, 0.3, 0.2])),
+    "scale": Feature(np.full(2, 0.5), np.array([[0.6], [1.0]])),
+    "angle": Feature(np.full(4, 0.25), np.stack([np.cos(ANGLES), np.sin(ANGLES)], 1)),
+}
+CLASSES = {"kind": jnp.array([0, 2, 1]), "scale": jnp.array([1, 0, 1]), "angle": jnp.array([3, 0, 2])}
+
+
+def outputs_of(size, lead=()):
+    return jax.random.normal(jax.random.key(size), (*lead, 3, size))
+
+
+def test_categorical_is_cross_entropy_as_a_share_of_the_entropy():
+    head, logits = make_heads(FEATURES, "values")["kind"], outputs_of(3)
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    expected = -np.log(p[np.arange(3), CLASSES["kind"]])
+    scores = head.scores(logits, CLASSES["kind"])
+    np.testing.assert_allclose(scores["cross_entropy"], expected, rtol=1e-5)
+    np.testing.assert_allclose(head.loss(logits, CLASSES["kind"]), expected / FEATURES["kind"].entropy, rtol=1e-5)
+    np.testing.assert_array_equal(scores["accuracy"], p.argmax(1) == CLASSES["kind"])
+    prior = jnp.log(jnp.tile(jnp.array([[0.5, 0.3, 0.2]]), (10, 1)))
+    classes = jnp.array([0] * 5 + [1] * 3 + [2] * 2)
+    assert float(head.loss(prior, classes).mean()) == pytest.approx(1), "who knows the prior alone"
+
+
+@pytest.mark.parametrize("name", ["scale", "angle"])
+def test_values_are_squared_errors_as_a_share_of_the_variance(name):
+    feature, head = FEATURES[name], make_heads(FEATURES, "values")[name]
+    out, values = np.asarray(outputs_of(head.size)), feature.values
+    mean, variance = values.mean(0), ((values - values.mean(0)) ** 2).sum(1).mean()
+    assert feature.variance == pytest.approx(variance)
+    mse = ((mean + np.sqrt(variance) * out - values[np.asarray(CLASSES[name])]) ** 2).sum(1)
+    np.testing.assert_allclose(head.scores(jnp.asarray(out), CLASSES[name])["mse"], mse, rtol=1e-5)
+    np.testing.assert_allclose(head.loss(jnp.asarray(out), CLASSES[name]), mse / variance, rtol=1e-5)
+    assert set(head.scores(jnp.asarray(out), CLASSES[name])) == {"mse"}
+
+
+def test_who_tells_values_apart_is_scored_by_their_mean():
+    head, logits = make_heads(FEATURES, "classes")["angle"], outputs_of(4)
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    values = FEATURES["angle"].values
+    mse = ((p @ values - values[np.asarray(CLASSES["angle"])]) ** 2).sum(1)
+    np.testing.assert_allclose(head.scores(logits, CLASSES["angle"])["mse"], mse, rtol=1e-5)
+
+
+def test_members_read_their_own_outputs():
+    heads = make_heads(FEATURES, "values")
+    separate, trunk = (make_members(heads, how, (0, 7)) for how in ("separate", "trunk"))
+    assert separate.names == ["kind/0", "kind/7", "scale/0", "scale/7", "angle/0", "angle/7"]
+    assert (separate.num_outputs, trunk.num_outputs) == (3, 6) and trunk.names[1] == "kind+scale+angle/7"
+    np.testing.assert_array_equal(separate.categorical, [[True] * 3] * 2 + [[False] * 3] * 4)
+    np.testing.assert_array_equal(trunk.categorical, [[True] * 3 + [False] * 3] * 2)
+    out = outputs_of(6, (2,))
+    parts = {"kind": out[..., :3], "scale": out[..., 3:4], "angle": out[..., 4:6]}
+    losses = [heads[name].loss(part, CLASSES[name]) for name, part in parts.items()]
+    np.testing.assert_allclose(trunk.losses(out, CLASSES), sum(losses) / 3, rtol=1e-6)
+    apart = outputs_of(3, (6,))
+    np.testing.assert_allclose(
+        separate.losses(apart, CLASSES)[2:4], heads["scale"].loss(apart[2:4, :, :1], CLASSES["scale"]), rtol=1e-6
+    )
+    scores = separate.scores(apart, CLASSES)
+    np.testing.assert_allclose(
+        scores["angle"]["mse"], heads["angle"].scores(apart[4:, :, :2], CLASSES["angle"])["mse"], rtol=1e-6
+    )
+
+
+def test_unknown_choices_are_told():
+    with pytest.raises(UserError, match="did you mean 'values'"):
+        make_heads(FEATURES, "value")
+    with pytest.raises(UserError, match="did you mean 'trunk'"):
+        make_members(make_heads(FEATURES, "values"), "trunks", (0,))
