@@ -117,8 +117,10 @@ class Ensemble:
         return State(params, jax.vmap(self.optimizer.init)(params), params, best_loss, zeros, zeros)
 
     def _round(self, state: State, key: Key[Array, ""], level: Level, index: Int[Array, ""]) -> State:
-        """Where all members have stopped, nothing is computed (under "map"), and nothing changes (under "vmap")."""
+        """Stopped members stay as they are; where all have stopped nothing is computed, if timesteps come in turn."""
         stopped = state.stale >= self.training.patience
+        if self.batching == "vmap":  # a branch there would be computed all the same
+            return self._train(state, stopped, key, level, index)
         return jax.lax.cond(stopped.all(), lambda: state, lambda: self._train(state, stopped, key, level, index))
 
     def _train(self, state, stopped, key, level, index) -> State:

@@ -1,0 +1,81 @@
+"""Chunks: the same numbers whatever their size, a kill that loses one of them, a budget that holds."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from gaussian_probes import GAMMAS, TIMESTEPS, key_of, make_ensemble
+
+from vdm_jax.base.errors import UserError
+from vdm_jax.probing.chunks import bytes_of_timestep, chunk_size, flat, load_chunks, run_in_chunks, unflat
+from vdm_jax.probing.ensemble import fit, timestep_keys
+
+
+ENSEMBLE = make_ensemble(num_updates=8)
+
+
+class Run:
+    """Trains a chunk; killed at the start of the chunk after `allowed`."""
+
+    def __init__(self, allowed=99):
+        self.ensemble, self.allowed, self.sizes = ENSEMBLE, allowed, []
+
+    def __call__(self, index, timesteps):
+        if len(self.sizes) == self.allowed:
+            raise KeyboardInterrupt
+        self.sizes.append(len(timesteps))
+        state = fit(self.ensemble, timestep_keys(key_of(), timesteps), {"gamma": GAMMAS[index]})
+        return flat(state.best) | {"loss": state.best_loss}
+
+
+def assert_same(a, b):
+    assert a.keys() == b.keys()
+    for name in a:
+        np.testing.assert_allclose(a[name], b[name], atol=1e-5, err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return run_in_chunks(Run(), TIMESTEPS, 3, tmp_path_factory.mktemp("whole"))
+
+
+def test_chunks_are_the_whole_and_of_one_size(whole, tmp_path):
+    run = Run()
+    assert_same(run_in_chunks(run, TIMESTEPS, 2, tmp_path), whole)
+    assert run.sizes == [2, 2] and whole["loss"].shape == (3, 4)
+    assert len(np.unique(whole["loss"])) == 12
+
+
+def test_a_kill_loses_the_chunk_in_training_alone(whole, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run_in_chunks(Run(allowed=1), TIMESTEPS, 1, tmp_path)
+    assert sorted(load_chunks(tmp_path)) == [100]
+    run = Run()
+    assert_same(run_in_chunks(run, TIMESTEPS, 2, tmp_path), whole)  # also with another size
+    assert run.sizes == [2]
+    assert_same(run_in_chunks(Run(allowed=0), TIMESTEPS, 2, tmp_path), whole)
+
+
+def test_a_damaged_chunk_is_told(tmp_path):
+    (tmp_path / "timesteps-00001-00002.npz").write_bytes(b"PK no")
+    with pytest.raises(UserError, match="delete it"):
+        load_chunks(tmp_path)
+
+
+def test_the_budget_counts_members_and_what_the_backward_pass_keeps():
+    ensemble, level = make_ensemble(), {"gamma": jnp.float32(0)}
+    state, kept = bytes_of_timestep(ensemble, level)
+    assert state == 6 * 4 * 4 * (8 + 8 + 8 * 2 + 2)  # four members: 1 -> 8 -> 2
+    assert kept >= 4 * 4 * 32 * 8  # the hidden layer of each
+    assert chunk_size(ensemble, level, 99, kept + 5 * state) == 5
+    assert chunk_size(make_ensemble(batching="vmap"), level, 99, 5 * (kept + state)) == 5
+    assert chunk_size(make_ensemble(devices=2), level, 99, kept + 5 * state) == 10
+    assert chunk_size(make_ensemble(devices=2), level, 3, 1e9) == 4
+    with pytest.raises(UserError, match="the members of one timestep need"):
+        chunk_size(ensemble, level, 99, kept)
+
+
+def test_parameters_come_back_in_their_structure():
+    params = make_ensemble().init(timestep_keys(key_of(), TIMESTEPS))
+    for a, b in zip(jax.tree.leaves(params), jax.tree.leaves(unflat(flat(params), params)), strict=True):
+        np.testing.assert_array_equal(a, b)
