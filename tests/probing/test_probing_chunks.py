@@ -10,7 +10,6 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.probing.chunks import bytes_of_timestep, chunk_size, flat, load_chunks, run_in_chunks, unflat
 from vdm_jax.probing.ensemble import fit, timestep_keys
 
-
 ENSEMBLE = make_ensemble(num_updates=8)
 
 

@@ -1,0 +1,81 @@
+"""The probe job end to end: its record beside the exact one, its report, a second run, other settings, and mistakes."""
+
+import json
+
+import numpy as np
+import pytest
+from launching import ROOT
+
+import launch
+
+FEW = {
+    "exact.num_timesteps": 3,
+    "exact.max_queries": 200,
+    "exact.batch_size": 100,
+    "probe.net": "linear",
+    "probe.num_updates": 4,
+    "probe.updates_per_round": 2,
+    "probe.warm_updates": 2,
+    "probe.num_validation": 64,
+    "probe.num_test": 128,
+}
+
+
+def launched(workdir, *arguments) -> int:
+    few = [f"--config.{name}={value}" for name, value in FEW.items()]
+    return launch.main(["launch.py", f"--config={ROOT}/configs/probes.py", f"--workdir={workdir}", *few, *arguments])
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    path = tmp_path_factory.mktemp("probe")
+    assert launched(path) == 0
+    return path
+
+
+def test_the_record_has_probes_beside_the_exact_curves(workdir):
+    record = json.loads((workdir / "probe.json").read_text())
+    exact = json.loads((workdir / "exact.json").read_text())["features"]
+    assert record["timesteps"] == [0, 500, 1000] and record["provenance"]["commit"]
+    for name, feature in record["features"].items():
+        score = "accuracy" if name == "shape" else "r2"
+        assert {score, f"{score}_standard_error"} <= set(feature["probe"]) and feature["exact"] == exact[name]["exact"]
+        gap = np.array(exact[name]["exact"][score]) - feature["probe"][score]
+        np.testing.assert_allclose(feature["exact_minus_probe"][score], gap)
+        assert feature["falls_short"] == (gap > 0.05).tolist()
+        assert feature["falls_short"][0], "four updates of a linear probe are not enough"
+        assert set(feature["windows"]) == {"95%", "50%", "5%"}
+    assert np.shape(record["updates"]) == (3, 1) and record["members"] == ["shape+orientation+scale+x+y/0"]
+
+
+def test_the_report_draws_it_and_a_second_run_trains_nothing(workdir, capfd):
+    page = (workdir / "report" / "index.html").read_text()
+    assert "Trained probes" in page and page.count("<img") == 5 + 6 and "--jobs=" not in page
+    before = json.loads((workdir / "probe.json").read_text())["features"]
+    capfd.readouterr()
+    assert launched(workdir, "--jobs=probe", "--config.probe.memory_gib=2") == 0
+    assert "done" not in capfd.readouterr().out
+    assert json.loads((workdir / "probe.json").read_text())["features"] == before
+
+
+def test_other_probes_are_left_alone(workdir, capfd):
+    before = (workdir / "probe.json").read_bytes()
+    assert launched(workdir, "--config.probe.num_seeds=2") == 2
+    assert "probe.num_seeds is 1 there and 2 here" in capfd.readouterr().err
+    assert (workdir / "probe.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("flag", "told"),
+    [
+        ("--config.probe.net=matchd", "did you mean 'matched'?"),
+        ("--config.probe.members=trunks", "did you mean 'trunk'?"),
+        ("--config.probe.targets=value", "did you mean 'values'?"),
+        ("--config.probe.window=33", "expected 1 … 32"),
+        ("--config.probe.num_test=0", "at least 1"),
+        ("--config.probe.memory_gib=0", "above 0"),
+    ],
+)
+def test_mistakes_are_told_and_leave_nothing(tmp_path, capfd, flag, told):
+    assert launched(tmp_path / "run", flag) == 2
+    assert told in capfd.readouterr().err and not (tmp_path / "run").exists()
