@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vdm_jax.base.errors import UserError
-from vdm_jax.data.sprite_posterior import make_sprite_posterior, sprite_classes
+from vdm_jax.data.sprite_posterior import make_sprite_posterior, sprite_labels
 from vdm_jax.data.sprites import SpriteGrid
 from vdm_jax.diffusion.gaussian import noised
 from vdm_jax.probing.heads import make_heads, make_members
@@ -33,7 +33,7 @@ def true_readouts(heads, members):
         if not head.categorical:
             table = (head.feature.values - head.mean) / np.sqrt(head.feature.variance)
         own = {"x": "column", "y": "row"}.get(name, "template")
-        index = places if name in "xy" else np.asarray(sprite_classes(GRID, kinds)[name])
+        index = places if name in "xy" else np.asarray(sprite_labels(GRID, kinds)[name])
         for part, size in (("template", GRID.num_templates), ("row", 8), ("column", 8)):
             readout[part].append(table[index] if part == own else np.zeros((size, head.size)))
     return {

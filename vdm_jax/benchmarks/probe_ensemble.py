@@ -1,0 +1,257 @@
+"""How fast do probes train together, one after the other, and in PyTorch? `python -m vdm_jax.benchmarks.probe_ensemble`
+
+Members x examples a second for ensembles of 1, 64 and 1,000 probes, each way of batching timesteps; beside them one
+jitted step a member, one member after the other, and the same in PyTorch (extra `peers`): same nets, same batch, same
+feed of noisy sprites, clipping and Adam, timed in turn in one run. One record, after every case.
+"""
+
+import argparse
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from vdm_jax.base.errors import UserError, choose
+from vdm_jax.base.keys import named_key
+from vdm_jax.benchmarks import peers
+from vdm_jax.benchmarks.command import write_record
+from vdm_jax.benchmarks.measure import Contender, Timing, ratio, side_by_side
+from vdm_jax.benchmarks.roofline import Machine, measure_machine
+from vdm_jax.benchmarks.subject import memory_of
+from vdm_jax.data.sprite_posterior import sprite_features, sprite_labels
+from vdm_jax.data.sprites import load_sprites
+from vdm_jax.probing.ensemble import BATCHING, Ensemble, Training, timestep_keys
+from vdm_jax.probing.feeds import make_forward_feed
+from vdm_jax.probing.heads import make_heads, make_members
+from vdm_jax.probing.nets import make_net
+from vdm_jax.train.sharding import make_mesh
+
+FEATURES = ("shape", "scale", "x", "y")  # a net each: 1,000 members are 250 timesteps
+GRID = "small"
+HIDDEN = (128, 128)
+NUM_TEMPLATES, WINDOW = 48, 15
+LEARNING_RATE, CLIP = 1e-3, 1.0
+UPDATES_A_ROUND = 20  # of the ensemble, between two validations of a batch, as a training does
+ONE_BY_ONE = 8  # members that a sequential contender goes through; more take as long each
+NET_NAMES = ("linear", "mlp", "matched")
+
+
+class Case(NamedTuple):
+    """So many members of a net; as many timesteps as that takes."""
+
+    net: str
+    num_members: int
+    batch_size: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.net}-{self.num_members}-members-batch{self.batch_size}"
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        return FEATURES[: min(self.num_members, len(FEATURES))]
+
+    @property
+    def num_timesteps(self) -> int:
+        return self.num_members // len(self.features)
+
+
+def make_ensemble(case: Case, batching: str) -> Ensemble:
+    """The library's own, on the rendered sprites."""
+    grid = load_sprites(GRID)
+    heads = make_heads({name: sprite_features(grid)[name] for name in case.features}, "values")
+    members = make_members(heads, "separate", (0,))
+    feed = make_forward_feed(grid.render, partial(sprite_labels, grid), grid.splits()["train"])
+    net = make_net(
+        case.net, (grid.side, grid.side, 1), members.num_outputs,
+        hidden=HIDDEN, num_templates=NUM_TEMPLATES, window=WINDOW,
+    )  # fmt: skip
+    training = Training(case.batch_size, 10**6, UPDATES_A_ROUND, LEARNING_RATE, 10**6, case.batch_size, CLIP)
+    examples = grid.render(jnp.arange(0, len(grid), 16))
+    return Ensemble(net, members, feed, feed, training, examples, make_mesh(1), batching)
+
+
+def levels_of(num_timesteps: int) -> dict[str, jax.Array]:
+    """Noise from log SNR 6 to -6."""
+    return {"gamma": jnp.linspace(-6.0, 6.0, num_timesteps)}
+
+
+def together(case: Case, batching: str) -> tuple[Contender, dict]:
+    """Rounds of the compiled ensemble; `run(n)` makes n rounds."""
+    ensemble = make_ensemble(case, batching)
+    keys, levels = timestep_keys(jax.random.key(0), np.arange(case.num_timesteps)), levels_of(case.num_timesteps)
+    held = {"state": ensemble.start(ensemble.init(keys), keys, levels)}
+    index = jnp.zeros(case.num_timesteps, jnp.int32)
+    began = time.perf_counter()
+    compiled = ensemble.round.lower(held["state"], keys, levels, index).compile()
+    about = {"compile_seconds": time.perf_counter() - began}
+    memory = memory_of(compiled)
+    about["memory_bytes_per_member"] = None if memory is None else memory / case.num_members
+
+    def run(count: int) -> None:
+        for _ in range(count):
+            held["state"] = compiled(held["state"], keys, levels, index)
+        jax.block_until_ready(held["state"])
+
+    return Contender(batching, run), about
+
+
+def one_by_one(case: Case) -> Contender:
+    """One jitted update a call, member after member; `run(n)` makes n updates of each of a few."""
+    several = min(case.num_members, ONE_BY_ONE)
+    alone = make_ensemble(case._replace(num_members=1), "vmap")
+    optimizer = optax.chain(optax.clip_by_global_norm(CLIP), optax.adam(LEARNING_RATE))
+    (head,) = alone.members.heads.values()
+    categorical = jnp.asarray(alone.members.categorical[0])
+
+    @partial(jax.jit, donate_argnums=(0, 1))
+    def update(params, opt_state, key, gamma):
+        z, classes = alone.train.draw(key, {"gamma": gamma}, case.batch_size)
+
+        def loss(params):
+            return head.loss(alone.net.apply(params, z, gamma, categorical), classes[case.features[0]]).mean()
+
+        updates, opt_state = optimizer.update(jax.grad(loss)(params), opt_state)
+        return optax.apply_updates(params, updates), opt_state
+
+    gammas, keys = levels_of(several)["gamma"], timestep_keys(jax.random.key(0), np.arange(several))
+    params = [alone.net.init(named_key(key, "init"), alone.examples) for key in keys]
+    held = [(one, optimizer.init(one)) for one in params]
+
+    def run(count: int) -> None:
+        for i in range(count):
+            at = jax.random.fold_in(jax.random.key(1), i)
+            for member in range(several):
+                held[member] = update(*held[member], at, gammas[member])
+        jax.block_until_ready(held)
+
+    return Contender("sequential", run)
+
+
+def arithmetic(case: Case, num_params: int) -> dict[str, float]:
+    """What an update of one member costs at least: products forward and for the gradients, and parameters, gradient and
+    both moments of Adam read and written once."""
+    side, outputs = load_sprites(GRID).side, max(make_ensemble(case, "vmap").members.num_outputs, 1)
+    if case.net == "matched":
+        places = (side - WINDOW + 1) ** 2
+        products = 2 * 2 * NUM_TEMPLATES * WINDOW**2 * places  # the input needs no gradient
+    else:
+        widths = [side**2, *(HIDDEN if case.net == "mlp" else ()), outputs]
+        sizes = [a * b for a, b in zip(widths, widths[1:], strict=False)]
+        products = 6 * sum(sizes) - 2 * sizes[0]
+    return {"flops": float(case.batch_size * products), "bytes": 4.0 * 8 * num_params}
+
+
+def measure(case: Case, machine: Machine, options: argparse.Namespace) -> dict:
+    """Every way in turn; rates in members x examples a second, ratios round by round."""
+    made = {batching: together(case, batching) for batching in BATCHING}
+    contenders = [contender for contender, _ in made.values()] + [one_by_one(case)]
+    member_updates = dict.fromkeys(BATCHING, UPDATES_A_ROUND * case.num_members)
+    several = min(case.num_members, ONE_BY_ONE)
+    member_updates["sequential"] = several
+    torch, best = {"ways": None, "reason": "left out (--no_peer)"}, None
+    if not options.no_peer and not peers.torch_version():
+        torch["reason"] = "PyTorch is not installed: pip install vdm_jax[peers]"
+    elif not options.no_peer:
+        from vdm_jax.benchmarks.probe_peers import make_train
+
+        best, ways = peers.fastest(partial(make_train, several), case, options.patience, several)
+        torch = {"torch": peers.torch_version(), "ways": ways} | ({"fastest": best.name} if best else {})
+    if best:
+        contenders.append(best)
+        member_updates[best.name] = several
+    calls = side_by_side(contenders, rounds=options.rounds, seconds=options.seconds)
+    times = {name: Timing([s / member_updates[name] for s in timing.rounds]) for name, timing in calls.items()}
+    fastest = min(BATCHING, key=lambda name: times[name].seconds)
+    num_params = sum(leaf.size for leaf in jax.tree.leaves(make_params(case)))
+    work = arithmetic(case, num_params)
+    limits = {"matrix products": machine.peak["float32"] / work["flops"], "memory": machine.bandwidth / work["bytes"]}
+    found = {
+        name: timing.record() | {"members_x_examples_per_second": case.batch_size / timing.seconds}
+        for name, timing in times.items()
+    }
+    for batching, (_, about) in made.items():
+        found[batching] |= about
+    found["torch"] = torch | (found.pop(best.name) if best else {})
+    return found | {
+        "fastest": fastest,
+        "num_parameters": num_params,
+        "work_of_an_update": work,
+        "share_of_peak": 1 / times[fastest].seconds / limits["matrix products"],
+        "share_of_bandwidth": 1 / times[fastest].seconds / limits["memory"],
+        "ratio_to_sequential": ratio(times["sequential"], times[fastest]),
+        "ratio_to_pytorch": ratio(times[best.name], times[fastest]) if best else None,
+    }
+
+
+def make_params(case: Case):
+    """Shapes of one member's parameters."""
+    ensemble = make_ensemble(case, "vmap")
+    return jax.eval_shape(ensemble.net.init, jax.random.key(0), ensemble.examples)
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    what = __doc__.splitlines()[0]
+    parser = argparse.ArgumentParser(prog="python -m vdm_jax.benchmarks.probe_ensemble", description=what)
+    parser.add_argument("--nets", default="mlp", help=f"of {', '.join(NET_NAMES)} (%(default)s)")
+    parser.add_argument("--members", default="1,64,1000", help="4 a timestep where there are several (%(default)s)")
+    parser.add_argument("--batch_size", type=int, default=64, help="(%(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="in which all are timed in turn (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=5.0, help="for each contender of a case (%(default)s)")
+    parser.add_argument("--patience", type=float, default=60.0, help="s for finding PyTorch's best way (%(default)s)")
+    parser.add_argument("--no_peer", action="store_true", help="leave PyTorch out")
+    parser.add_argument("--out", type=Path, default=Path("results/benchmarks"), help="folder (%(default)s)")
+    return parser.parse_args(arguments)
+
+
+def cases(options: argparse.Namespace) -> list[Case]:
+    """Net by net. Raises `UserError` for what is none."""
+    nets, members = options.nets.split(","), options.members.split(",")
+    for net in nets:
+        choose("--nets", net, dict.fromkeys(NET_NAMES))
+    for number in members:
+        if not number.isdecimal() or not (int(number) == 1 or (int(number) and int(number) % len(FEATURES) == 0)):
+            raise UserError(f"--members={number}; expected 1, or a multiple of {len(FEATURES)}")
+    for what in ("batch_size", "rounds"):
+        if getattr(options, what) < 1:
+            raise UserError(f"--{what}={getattr(options, what)}; expected at least 1")
+    return [Case(net, int(number), options.batch_size) for net in nets for number in members]
+
+
+def line(case: Case, found: dict) -> str:
+    """One case in a line."""
+    ours = found[found["fastest"]]
+    told = f"{case.name}: {ours['members_x_examples_per_second']:.4g} members x examples/s ({found['fastest']})"
+    for what, key in (("one by one", "ratio_to_sequential"), ("PyTorch", "ratio_to_pytorch")):
+        if found[key]:
+            low, high = found[key]["range"]
+            told += f"; {found[key]['median']:.2f} ({low:.2f} … {high:.2f}) times as fast as {what}"
+    return told
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The whole benchmark; the exit code."""
+    options = parse(arguments)
+    try:
+        todo = cases(options)
+    except UserError as error:
+        print(f"probe_ensemble: {error}", file=sys.stderr)
+        return 2
+    machine = measure_machine(("float32",))
+    record = {"machine": {"peak_flops_per_second": machine.peak, "bytes_per_second": machine.bandwidth}, "cases": {}}
+    for case in todo:
+        record["cases"][case.name] = found = measure(case, machine, options)
+        path = write_record("probe_ensemble", options, record)
+        print(line(case, found), flush=True)
+    print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
