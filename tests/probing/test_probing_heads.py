@@ -7,6 +7,7 @@ import pytest
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.diffusion.optimal import Feature
+from vdm_jax.probing.curves import summarise_scores
 from vdm_jax.probing.heads import make_heads, make_members
 
 ANGLES = np.array([0.0, 0.4, 1.1, 2.0])
@@ -44,7 +45,7 @@ def test_values_are_squared_errors_as_a_share_of_the_variance(name):
     mse = ((mean + np.sqrt(variance) * out - values[np.asarray(CLASSES[name])]) ** 2).sum(1)
     np.testing.assert_allclose(head.scores(jnp.asarray(out), CLASSES[name])["mse"], mse, rtol=1e-5)
     np.testing.assert_allclose(head.loss(jnp.asarray(out), CLASSES[name]), mse / variance, rtol=1e-5)
-    assert set(head.scores(jnp.asarray(out), CLASSES[name])) == {"mse"}
+    assert set(head.scores(jnp.asarray(out), CLASSES[name])) == {"mse", "spread"}
 
 
 def test_who_tells_values_apart_is_scored_by_their_mean():
@@ -81,3 +82,15 @@ def test_unknown_choices_are_told():
         make_heads(FEATURES, "value")
     with pytest.raises(UserError, match="did you mean 'trunk'"):
         make_members(make_heads(FEATURES, "values"), "trunks", (0,))
+
+
+def test_r2_is_of_the_examples_scored_and_its_error_the_spread_over_repetitions():
+    feature, found = FEATURES["scale"], []
+    for seed in range(200):
+        random = np.random.RandomState(seed)
+        spread = random.choice([0.01, 0.09], (1, 10, 1, 20))
+        mse = 0.5 * spread + 0.002 * random.rand(*spread.shape)
+        found.append(summarise_scores(feature, {"mse": mse, "spread": spread}))
+        assert found[-1]["r2"][0] == pytest.approx(1 - mse.mean() / spread.mean())
+    error = np.mean([f["r2_standard_error"] for f in found])
+    np.testing.assert_allclose(np.std([f["r2"] for f in found]), error, rtol=0.2)

@@ -17,7 +17,7 @@ Arrays = dict[str, np.ndarray]  # of one timestep
 COPIES = 6  # of the parameters: themselves, the best, two moments of Adam, gradient, update
 
 
-def chunk_size(ensemble: Ensemble, level: Level, num_timesteps: int, budget_bytes: float) -> int:
+def chunk_size(ensemble: Ensemble, level: Level, num_timesteps: int, budget_bytes: int | float) -> int:
     """How many of `num_timesteps` train at once within `budget_bytes` on each device, all devices alike.
 
     A timestep needs its members' parameters with optimizer and best, and what the backward pass keeps of one batch; the

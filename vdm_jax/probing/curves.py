@@ -20,14 +20,18 @@ def summarise_scores(
     """Means over seeds and examples, and their standard errors as NAME_standard_error: [M] each.
 
     scores: of examples [M, batches, seeds, B]. Beside what is there, `information_nats` = H - cross-entropy and
-    `r2` = 1 - mse/variance. The error has two parts: of the examples, which the seeds share, and, where there are
-    several, of the seeds.
+    `r2` = 1 - mse/spread, spread the variance of the very examples scored: on a small test split theirs is not the
+    whole data's (its error by the ratio's linear part). The error has two parts: of the examples, which the seeds
+    share, and, where there are several, of the seeds.
     """
     curves = {name: np.asarray(values, np.float64) for name, values in scores.items()}
     if "cross_entropy" in curves:
         curves["information_nats"] = feature.entropy - curves["cross_entropy"]
-    if "mse" in curves:
-        curves["r2"] = 1 - curves["mse"] / feature.variance
+    if "spread" in curves:
+        spread = curves.pop("spread")
+        share = (curves["mse"].mean((1, 2, 3)) / spread.mean((1, 2, 3)))[:, None, None, None]
+        own = spread.mean((1, 2, 3))[:, None, None, None]
+        curves["r2"] = 1 - share - (curves["mse"] - share * spread) / own
     found = {}
     for name, values in curves.items():
         by_example = values.mean(axis=2).reshape(len(values), -1)

@@ -53,9 +53,14 @@ class Head:
 
     def scores(self, outputs: Float[Array, "... b o"], classes: Int[Array, " b"]) -> dict[str, Float[Array, "... b"]]:
         """Of each example: `accuracy` 0 or 1 and `cross_entropy` (nats) of classes; `mse` of values, in their unit and
-        summed over components; the values of who tells classes apart are their mean."""
+        summed over components, beside `spread`, the mse of who knows nothing; the values of who tells classes apart are
+        their mean."""
+        spread = {}
+        if self.feature.values is not None:
+            apart = jnp.asarray(((self.feature.values - self.mean) ** 2).sum(1), jnp.float32)[classes]
+            spread = {"spread": jnp.broadcast_to(apart, outputs.shape[:-1])}
         if not self.categorical:
-            return {"mse": self.feature.variance * self.loss(outputs, classes)}
+            return {"mse": self.feature.variance * self.loss(outputs, classes)} | spread
         right = outputs.argmax(-1) == classes.reshape((1,) * (outputs.ndim - 2) + (-1,))
         found = {"accuracy": right.astype(jnp.float32), "cross_entropy": self.cross_entropy(outputs, classes)}
         if self.feature.values is not None:
