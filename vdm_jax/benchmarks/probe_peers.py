@@ -24,7 +24,7 @@ from vdm_jax.benchmarks.probe_ensemble import (
     make_ensemble,
 )
 from vdm_jax.data.sprites import load_sprites
-from vdm_jax.probing.nets import SHARPEST
+from vdm_jax.probing.nets import READOUT_GAIN, SHARPEST
 
 
 class Matched(nn.Module):
@@ -37,7 +37,9 @@ class Matched(nn.Module):
         self.templates = nn.Parameter(0.1 * torch.randn(NUM_TEMPLATES, 1, WINDOW, WINDOW))
         self.level = nn.Parameter(torch.zeros(NUM_TEMPLATES))
         self.bias = nn.ParameterDict({name: torch.zeros(size) for name, size in sizes.items()})
-        self.readout = nn.ParameterDict({name: 0.01 * torch.randn(size, num_outputs) for name, size in sizes.items()})
+        self.readout = nn.ParameterDict(
+            {name: 0.1 / READOUT_GAIN * torch.randn(size, num_outputs) for name, size in sizes.items()}
+        )
         self.output_bias = nn.Parameter(torch.zeros(1, num_outputs))
         self.categorical = categorical
 
@@ -45,18 +47,19 @@ class Matched(nn.Module):
         alpha = torch.sqrt(torch.sigmoid(-gamma))
         sharpness = torch.clamp(alpha * (1 + torch.exp(-gamma)), max=SHARPEST)
         logits = sharpness * F.conv2d(z, self.templates)  # [B, N, rows, columns]
-        logits = logits + (self.bias["template"] - sharpness * alpha * self.level)[:, None, None]
-        logits = logits + self.bias["row"][:, None] + self.bias["column"]
+        bias, readout = ({k: READOUT_GAIN * leaf for k, leaf in group.items()} for group in (self.bias, self.readout))
+        logits = logits + (bias["template"] - sharpness * alpha * self.level)[:, None, None]
+        logits = logits + bias["row"][:, None] + bias["column"]
         p = logits.flatten(1).softmax(1).reshape(logits.shape)
         marginals = {"template": p.sum((2, 3)), "row": p.sum((1, 3)), "column": p.sum((1, 2))}
-        out = self.output_bias
+        out = READOUT_GAIN * self.output_bias
         for name, m in marginals.items():
             if self.categorical:
-                top = self.readout[name].detach().amax(0, keepdim=True)
+                top = readout[name].detach().amax(0, keepdim=True)
                 tiny = float(np.finfo(np.float32).tiny)
-                out = out + top + torch.log(m @ torch.exp(self.readout[name] - top) + tiny)
+                out = out + top + torch.log(m @ torch.exp(readout[name] - top) + tiny)
             else:
-                out = out + m @ self.readout[name]
+                out = out + m @ readout[name]
         return out
 
 
