@@ -42,7 +42,7 @@ def get_config(variant: str = "") -> ConfigDict:
         dict(
             kind="ddpm",
             name=f"ddpm-{variant or 'small-linear'}",
-            data=base.data,  # its source may also be "sprites"; the name then is that of a grid
+            data=base.data,  # its source may also be "sprites" or "dsprites", as in configs/probes.py
             model=_model(),
             diffusion=dict(
                 schedule="ddpm_linear",  # any table of SCHEDULES in vdm_jax/diffusion/schedules.py

@@ -49,7 +49,13 @@ def get_config(variant: str = "") -> ConfigDict:
     config = ConfigDict()
     config.kind = "probes"
     config.name = f"probes-{variant or 'quick'}"
-    config.data = ConfigDict(dict(source="sprites", name="small"))
+    config.data = ConfigDict(
+        dict(
+            source="sprites",  # rendered grids; "dsprites": name is its .npz or .hdf5 file in `dir`, or its TFDS build
+            name="small",
+            dir="",
+        )
+    )
     config.diffusion = ConfigDict(
         dict(
             schedule="ddpm_linear",  # any table of SCHEDULES in vdm_jax/diffusion/schedules.py

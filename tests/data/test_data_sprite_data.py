@@ -2,15 +2,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vdm_jax.base.errors import UserError
-from vdm_jax.data.sprite_data import COARSE, load_sprite_data, rendered
+from vdm_jax.data.sprite_data import COARSE, make_sprite_data, rendered
 from vdm_jax.data.sprite_posterior import make_sprite_posterior
-from vdm_jax.data.sprites import FACTORS, GRIDS
+from vdm_jax.data.sprites import FACTORS, GRIDS, load_sprites
 
 
 @pytest.fixture(scope="module")
 def small():
-    return load_sprite_data("small")
+    return make_sprite_data(load_sprites("small"))
 
 
 def test_a_split_is_indices_and_an_image_is_rendered_from_one(small):
@@ -25,13 +24,12 @@ def test_a_split_is_indices_and_an_image_is_rendered_from_one(small):
 
 
 def test_the_fingerprint_tells_grids_apart(small):
-    assert small.fingerprint() == load_sprite_data("small").fingerprint() != load_sprite_data("distinct").fingerprint()
-    with pytest.raises(UserError, match="did you mean 'small'"):
-        load_sprite_data("smal")
+    same, other = (make_sprite_data(load_sprites(name)).fingerprint() for name in ("small", "distinct"))
+    assert small.fingerprint() == same != other
 
 
 def test_turns_that_look_the_same_are_one():
-    full = load_sprite_data("full")
+    full = make_sprite_data(load_sprites("full"))
     distinct = len(np.unique(GRIDS["full"].templates.reshape(720, -1), axis=0))
     kinds = {(s, r, full.canonical_turn[s, r, o]) for s, r, o in np.ndindex(3, 6, 40)}
     assert len(kinds) == distinct < 720 and (full.canonical_turn[..., -1] == 0).all(), "2π is 0"

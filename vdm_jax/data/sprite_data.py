@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float32, Int, Integer, UInt8
 
-from vdm_jax.data.sprites import FACTORS, SpriteGrid, load_sprites
+from vdm_jax.data.sprites import FACTORS, SpriteGrid
 
 COARSE = 4  # parts of the axes x and y in which a coarse place is counted
 
@@ -73,9 +73,8 @@ class SpriteData:
         return dict(zip(FACTORS, self.grid.sizes, strict=True)) | {"coarse x": COARSE, "coarse y": COARSE}
 
 
-def load_sprite_data(name: str) -> SpriteData:
-    """The grid called `name`, split 80/10/10 the same way in every run. Raises UserError for an unknown name."""
-    grid = load_sprites(name)
+def make_sprite_data(grid: SpriteGrid) -> SpriteData:
+    """The grid, split 80/10/10 the same way in every run."""
     return SpriteData(grid, grid.splits())
 
 

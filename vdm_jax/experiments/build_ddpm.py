@@ -5,8 +5,9 @@ from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.data.dataset import ImageData
+from vdm_jax.data.grid_sources import GRID_SOURCES, load_grid
 from vdm_jax.data.sources import SOURCES
-from vdm_jax.data.sprite_data import SpriteData, load_sprite_data
+from vdm_jax.data.sprite_data import SpriteData, make_sprite_data
 from vdm_jax.diffusion.objective import TARGETS, WEIGHTINGS
 from vdm_jax.diffusion.samplers import make_times
 from vdm_jax.diffusion.schedules import SCHEDULES, Schedule, make_schedule
@@ -26,7 +27,7 @@ NUMBERS = (
     ("at least 0", lambda value: value >= 0, "evaluate.coverage_images"),
     ("a number above 0", lambda value: value > 0, "evaluate.sprite_tolerance"),
 )
-NOT_OF_SPRITES = {"dir": "", "validation_size": None, "num_levels": None, "max_gib": None, "downsample": 1}
+NOT_OF_SPRITES = {"validation_size": None, "num_levels": None, "max_gib": None, "downsample": 1}
 
 
 def build_ddpm(config: ConfigDict) -> Experiment:
@@ -55,13 +56,14 @@ def build_ddpm(config: ConfigDict) -> Experiment:
 
 def load_any(config: ConfigDict) -> ImageData | SpriteData:
     """The data set of `config.data`: of images, or of sprites that are rendered on the device."""
-    if config.source != "sprites":
-        choose("data source", config.source, SOURCES | {"sprites": None})
+    if config.source not in GRID_SOURCES:
+        choose("data source", config.source, SOURCES | GRID_SOURCES)
         return load(config)
     for setting, unset in NOT_OF_SPRITES.items():
         if config[setting] != unset:
-            raise UserError(f"data.{setting}={config[setting]!r} is no setting of source='sprites'; leave it unset")
-    return load_sprite_data(config.name)
+            told = f"data.{setting}={config[setting]!r} is no setting of source={config.source!r}"
+            raise UserError(f"{told}; leave it unset")
+    return make_sprite_data(load_grid(config.source, config.name, config.dir))
 
 
 def _schedule(diffusion: ConfigDict) -> Schedule:

@@ -9,8 +9,9 @@ from jaxtyping import Float
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError, choose
+from vdm_jax.data.grid_sources import load_grid
 from vdm_jax.data.sprite_posterior import SpritePosterior, make_sprite_posterior
-from vdm_jax.data.sprites import SpriteGrid, load_sprites
+from vdm_jax.data.sprites import SpriteGrid
 from vdm_jax.diffusion.samplers import SAMPLERS
 from vdm_jax.diffusion.schedules import Schedule, make_schedule
 from vdm_jax.probing.heads import MEMBERS, TARGETS
@@ -33,10 +34,9 @@ class ProbeExperiment:
 
 def build_probes(config: ConfigDict) -> ProbeExperiment:
     """Looks at every setting; nothing is compiled yet. Raises `UserError`."""
-    choose("config.data.source", config.data.source, {"sprites": None})
     check_exact(config.exact, config.diffusion.num_steps)
     check_chains(config.chains, config.diffusion.num_steps)
-    grid = load_sprites(config.data.name)
+    grid = load_grid(config.data.source, config.data.name, config.data.dir)
     check_probe(config.probe, grid.side)
     diffusion = config.diffusion
     given = {key: value for key, value in diffusion.items() if key != "schedule" and value is not None}

@@ -1,0 +1,30 @@
+"""From a config of probes to plain objects."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from configs.probes import get_config
+from vdm_jax.data.sprites import FACTORS, SpriteGrid
+from vdm_jax.experiments.probes import build_probes
+
+
+def test_recorded_sprites_are_asked_as_rendered_ones_are(tmp_path):
+    grid = SpriteGrid("tiny", 20, 5, (0.7, 1.0), (0.0, 0.4), (2, 5))
+    index = jnp.arange(len(grid))
+    classes = np.stack([np.zeros(len(grid), int), *(grid.factors(index)[name] for name in FACTORS)], axis=1)
+    images = (np.asarray(grid.render(index))[..., 0] > 0).astype(np.uint8)
+    np.savez(tmp_path / "tiny.npz", imgs=images, latents_classes=classes, latents_values=classes.astype(float))
+    config = get_config("quick")
+    config.data.update(source="dsprites", name="tiny.npz", dir=str(tmp_path))
+    found = build_probes(config)
+    z, gamma = grid.render(index[:3]), jnp.float32(-2.0)
+    likely = found.posterior.classes(z, gamma)
+    sizes = {name: p.shape[1] for name, p in likely.items()}
+    assert sizes == {
+        "shape": 3,
+        "orientation": 6,
+        "scale": 2,
+        "x": 2,
+        "y": 2,
+    }
+    assert (likely["x"].argmax(1) == grid.factors(index[:3])["x"]).all()
