@@ -29,7 +29,18 @@ def test_numbers_by_hand():
     assert found["kl_nats"] == pytest.approx(0.75 * np.log(1.5))
     assert found["num_hit_expected"] == pytest.approx((1 - 0.5**4) + 2 * (1 - 0.75**4))
     assert (found["num_hit"], found["degrees_of_freedom"], found["p_value_by"]) == (2, 2, "simulation")
-    assert found["kl_expected_nats"] == pytest.approx(2 / 8)
+
+
+@pytest.mark.parametrize(("num_modes", "num_images"), [(2_000, 100), (20, 1_000)])
+def test_the_expected_kl_is_that_of_draws_of_the_data(num_modes, num_images):
+    shares = np.linspace(1, 3, num_modes) / (2 * num_modes)
+    draws = np.random.default_rng(0).multinomial(num_images, shares, size=300)
+    found = mode_coverage(draws[0], shares)
+    part = draws / num_images
+    kl = np.sum(part * np.log(np.where(draws > 0, part, 1) / shares) * (draws > 0), axis=1)
+    assert abs(found["kl_expected_nats"] - kl.mean()) < 4 * kl.std() / np.sqrt(300)
+    assert found["kl_nats"] == pytest.approx(kl[0])
+    assert mode_coverage(np.array([2]), np.array([1.0]))["kl_expected_nats"] == pytest.approx(0)
 
 
 def test_a_missing_mode_is_found():

@@ -31,7 +31,7 @@ def mode_coverage(counts: Int[np.ndarray, " k"], shares: Float[np.ndarray, " k"]
     num_hit        modes with an image; num_hit_expected: as many N images of the data would hit, Σ 1 - (1 - p)^N
     chi_square     Σ (n - N p)²/(N p), with `degrees_of_freedom` and its `p_value`: the chance that images of the data
                    are at least as uneven; by the distribution, or (`p_value_by`) by simulation where cells are small
-    kl_nats        KL(generated || data) of the two histograms; kl_expected_nats: of N images of the data, about
+    kl_nats        KL(generated || data) of the two histograms; kl_expected_nats: of N images of the data, its mean
     """
     num_images, real = int(counts.sum()), shares > 0
     found: dict[str, Any] = {
@@ -51,9 +51,19 @@ def mode_coverage(counts: Int[np.ndarray, " k"], shares: Float[np.ndarray, " k"]
     observed = counts[hit] / num_images
     with np.errstate(divide="ignore"):
         kl = float(np.sum(observed * (np.log(observed) - np.log(shares[hit]))))
-    bias = found["degrees_of_freedom"] / (2 * num_images)
     tested = {"chi_square": chi_square, "p_value": p_value, "p_value_by": by}
-    return found | tested | {"kl_nats": max(kl, 0.0), "kl_expected_nats": bias}
+    return found | tested | {"kl_nats": max(kl, 0.0), "kl_expected_nats": _expected_kl(shares[real], num_images)}
+
+
+def _expected_kl(shares: Float[np.ndarray, " k"], num_images: int) -> float:
+    """Σ_k E[n/N log(n/(N p_k))], n ~ Binomial(N, p_k): (K - 1)/2N for many images, far less for few."""
+    from scipy.stats import binom
+
+    n, total = np.arange(1, num_images + 1), 0.0
+    for share, how_many in zip(*np.unique(shares, return_counts=True), strict=True):
+        part = n / num_images
+        total += how_many * np.sum(binom.pmf(n, num_images, share) * part * np.log(part / share))
+    return float(total)
 
 
 def _p_value(chi_square: float, shares: Float[np.ndarray, " k"], num_images: int, degrees: int) -> tuple[float, str]:

@@ -35,10 +35,11 @@ def measure_coverage(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """`coverage` of `draw(N)`, N = `config.evaluate.coverage_images`, and the reason where there is none.
 
-    {"num_images", "sampler", "num_sampling_steps", "not_a_sprite", …, "readers": {"exact" | "net": {"histograms":
-    {name: `mode_coverage`, "counts", "shares", "against_real": `same_source`}}}, "net": {"errors", …}}. An image is no
-    sprite where it differs from its nearest one in more pixels than `sprite_tolerance` of those this covers; only
-    sprites are counted. The network's readings are tested against its own readings of as many held-out sprites.
+    {"num_images", "sampler", "num_sampling_steps", "not_a_sprite", "exactly_a_sprite", …, "net_errors",
+    "net_any_error", …, "readers_agree", "readers": {"exact" | "net": {"histograms": {name: `mode_coverage`, "counts",
+    "shares", for the network also "against_real": `same_source`}}}}. An image is no sprite where it differs from its
+    nearest one in more pixels than `sprite_tolerance` of those this covers; only sprites are counted. The network's
+    readings are tested against its own readings of as many held-out sprites.
     """
     settings = config.evaluate
     if settings.coverage_images == 0:
