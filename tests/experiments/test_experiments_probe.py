@@ -7,6 +7,9 @@ import pytest
 from launching import ROOT
 
 import launch
+from vdm_jax.diffusion.schedules import ddpm_linear, dirac
+from vdm_jax.experiments.probe import warm_start_index
+from vdm_jax.experiments.probes import gammas_at, timesteps
 
 FEW = {
     "exact.num_timesteps": 3,
@@ -29,7 +32,7 @@ def launched(workdir, *arguments) -> int:
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
     path = tmp_path_factory.mktemp("probe")
-    assert launched(path) == 0
+    assert launched(path, "--jobs=exact,probe,report") == 0
     return path
 
 
@@ -50,7 +53,8 @@ def test_the_record_has_probes_beside_the_exact_curves(workdir):
 
 def test_the_report_draws_it_and_a_second_run_trains_nothing(workdir, capfd):
     page = (workdir / "report" / "index.html").read_text()
-    assert "Trained probes" in page and page.count("<img") == 5 + 6 and "--jobs=" not in page
+    assert "Trained probes" in page and page.count("<img") == 5 + 6
+    assert page.count("--jobs=") == 1, "nothing is missing but chains"
     before = json.loads((workdir / "probe.json").read_text())["features"]
     capfd.readouterr()
     assert launched(workdir, "--jobs=probe", "--config.probe.memory_gib=2") == 0
@@ -79,3 +83,9 @@ def test_other_probes_are_left_alone(workdir, capfd):
 def test_mistakes_are_told_and_leave_nothing(tmp_path, capfd, flag, told):
     assert launched(tmp_path / "run", flag) == 2
     assert told in capfd.readouterr().err and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("schedule", "first"), [(ddpm_linear(), 250), (dirac(), 0)])
+def test_training_begins_where_something_is_seen(schedule, first):
+    steps = timesteps(21, 1000)
+    assert steps[warm_start_index(gammas_at(schedule, steps))] == first

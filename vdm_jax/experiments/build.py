@@ -106,7 +106,16 @@ def _schedule(diffusion: ConfigDict) -> Schedule | Model:
     return make_schedule(name, **settings)
 
 
+def fixed_table(diffusion: ConfigDict) -> Schedule:
+    """The table of noise that `config.diffusion` states. Raises `UserError` for a schedule that is none."""
+    schedule = make_schedule(diffusion.schedule, **given(diffusion, ("num_steps", *TABLE_SETTINGS)))
+    if schedule.num_steps is None:
+        raise UserError(f"diffusion.schedule={diffusion.schedule!r} is no table of 1 … {diffusion.num_steps} steps")
+    return schedule
+
+
 def given(config: ConfigDict, names: tuple[str, ...]) -> dict:
+    """Those of the settings `names` that are set."""
     return {name: config[name] for name in names if config[name] is not None}
 
 

@@ -10,8 +10,7 @@ from vdm_jax.data.sources import SOURCES
 from vdm_jax.data.sprite_data import SpriteData, make_sprite_data
 from vdm_jax.diffusion.objective import TARGETS, WEIGHTINGS
 from vdm_jax.diffusion.samplers import make_times
-from vdm_jax.diffusion.schedules import SCHEDULES, Schedule, make_schedule
-from vdm_jax.experiments.build import DTYPES, Experiment, given, load
+from vdm_jax.experiments.build import DTYPES, Experiment, fixed_table, given, load
 from vdm_jax.experiments.checks import check_batch, check_numbers, check_settings
 from vdm_jax.experiments.ddpm import Ddpm
 from vdm_jax.models.model import Model
@@ -34,7 +33,7 @@ def build_ddpm(config: ConfigDict) -> Experiment:
     """Looks at every setting, loads the data, binds the network; nothing is compiled yet. Raises `UserError`."""
     check_settings(config)
     check_numbers(config, NUMBERS)
-    schedule = _schedule(config.diffusion)
+    schedule = fixed_table(config.diffusion)
     make_times(schedule, config.sample.num_steps, config.sample.grid)
     choose("target", config.diffusion.target, TARGETS)
     weighting = config.diffusion.weighting
@@ -64,17 +63,6 @@ def load_any(config: ConfigDict) -> ImageData | SpriteData:
             told = f"data.{setting}={config[setting]!r} is no setting of source={config.source!r}"
             raise UserError(f"{told}; leave it unset")
     return make_sprite_data(load_grid(config.source, config.name, config.dir))
-
-
-def _schedule(diffusion: ConfigDict) -> Schedule:
-    settings = {name: value for name, value in diffusion.items() if name not in ("schedule", "target", "weighting")}
-    schedule = make_schedule(
-        diffusion.schedule, **{name: value for name, value in settings.items() if value is not None}
-    )
-    if schedule.num_steps is None:
-        tables = [name for name in ("ddpm_linear", "constant", "cosine", "dirac") if name in SCHEDULES]
-        raise UserError(f"diffusion.schedule={diffusion.schedule!r} is no table; a DDPM needs one of {tables}")
-    return schedule
 
 
 def _unet(config: ConfigDict, image_shape: tuple[int, int, int]) -> Model:

@@ -1,7 +1,6 @@
 """The probe job: probes of every feature at every timestep, trained as one ensemble, beside the exact answer."""
 
 import dataclasses
-import json
 import pathlib
 from functools import partial
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Key
+from jaxtyping import Array, Float, Key
 
 from vdm_jax.base.files import write_json
 from vdm_jax.base.keys import named_key
@@ -25,10 +24,12 @@ from vdm_jax.probing.ensemble import Ensemble, Training, fit, timestep_keys
 from vdm_jax.probing.feeds import Feed, make_forward_feed
 from vdm_jax.probing.heads import make_heads, make_members
 from vdm_jax.probing.nets import make_net
+from vdm_jax.report.workdir import Workdir
 from vdm_jax.train.sharding import make_mesh
 
 CHUNKS = "probe"  # folder of what is trained, by timesteps
 EXAMPLES = 1024  # clean training images, from which a net may start
+MOST_NOISE = 5.0  # gamma above which no training is begun
 
 
 def probe(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
@@ -45,10 +46,10 @@ def probe(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     gammas = gammas_at(experiment.schedule, steps)
     ensemble, test = build_ensemble(experiment)
     arrays = train_ensemble(experiment, ensemble, test, steps, gammas, workdir / CHUNKS)
-    features = {
-        name: describe_probe(experiment, name, steps, arrays) | _beside_exact(experiment, workdir, name, steps, arrays)
-        for name in experiment.posterior.features
-    }
+    exact = Workdir(workdir).exact.get("features", {})
+    features = {name: describe_probe(experiment, name, steps, arrays) for name in experiment.posterior.features}
+    for name in features.keys() & exact.keys():
+        features[name] |= _beside_exact(features[name]["probe"], exact[name], experiment.config.probe.shortfall)
     about = {
         "members": ensemble.members.names,
         "updates": (arrays["rounds"] * ensemble.training.updates_per_round).tolist(),
@@ -135,11 +136,8 @@ def warm_start(
     gammas: np.ndarray,
     folder: pathlib.Path,
 ) -> Any:
-    """Parameters [1, K, ...] trained at the timestep whose SNR is nearest to 1, for `warm_updates` updates.
-
-    There a probe sees the features well enough to learn them, and is unsure often enough to be told something.
-    """
-    index = np.array([np.abs(gammas).argmin()])
+    """Parameters [1, K, ...] trained at one timestep, `warm_start_index`, for `warm_updates` updates."""
+    index = np.array([warm_start_index(gammas)])
     longer = dataclasses.replace(
         ensemble,
         mesh=make_mesh(1),
@@ -156,6 +154,14 @@ def warm_start(
     return unflat(run_in_chunks(run, steps[index], 1, folder / "warm_start"), like)
 
 
+def warm_start_index(gammas: Float[np.ndarray, " m"]) -> int:
+    """The timestep whose SNR is nearest to 1: a probe sees the features there, and is unsure often enough to learn.
+
+    Where nothing is near, as on a Dirac schedule, one with too little noise and never one where nothing can be seen.
+    """
+    return int(np.where(gammas < MOST_NOISE, np.abs(gammas), np.inf).argmin())
+
+
 def describe_probe(experiment: ProbeExperiment, name: str, steps: np.ndarray, arrays: Arrays) -> dict[str, Any]:
     """One feature's curves as lists over the timesteps, and its window."""
     feature = experiment.posterior.features[name]
@@ -168,18 +174,9 @@ def describe_probe(experiment: ProbeExperiment, name: str, steps: np.ndarray, ar
     }
 
 
-def _beside_exact(
-    experiment: ProbeExperiment, workdir: pathlib.Path, name: str, steps: np.ndarray, arrays: Arrays
-) -> dict[str, Any]:
-    """The exact curves of the same timesteps, where they were measured, and what the probe misses of them."""
-    path = workdir / "exact.json"
-    if not path.is_file():
-        return {}
-    record = json.loads(path.read_text(encoding="utf-8"))
-    exact = record["features"][name]
-    curves = describe_probe(experiment, name, steps, arrays)["probe"]
-    gaps = compare(curves, exact["exact"], experiment.config.probe.shortfall)
-    return {"exact": exact["exact"], "exact_windows": exact["windows"]} | gaps
+def _beside_exact(probe: dict[str, Any], exact: dict[str, Any], shortfall: float) -> dict[str, Any]:
+    """One feature's exact curves of the same timesteps, and what the probe misses of them."""
+    return {"exact": exact["exact"], "exact_windows": exact["windows"]} | compare(probe, exact["exact"], shortfall)
 
 
 def say(what: str) -> None:

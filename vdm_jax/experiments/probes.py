@@ -13,7 +13,8 @@ from vdm_jax.data.grid_sources import load_grid
 from vdm_jax.data.sprite_posterior import SpritePosterior, make_sprite_posterior
 from vdm_jax.data.sprites import SpriteGrid
 from vdm_jax.diffusion.samplers import SAMPLERS
-from vdm_jax.diffusion.schedules import Schedule, make_schedule
+from vdm_jax.diffusion.schedules import Schedule
+from vdm_jax.experiments.build import fixed_table
 from vdm_jax.probing.heads import MEMBERS, TARGETS
 from vdm_jax.probing.nets import NETS
 
@@ -38,12 +39,7 @@ def build_probes(config: ConfigDict) -> ProbeExperiment:
     check_chains(config.chains, config.diffusion.num_steps)
     grid = load_grid(config.data.source, config.data.name, config.data.dir)
     check_probe(config.probe, grid.side)
-    diffusion = config.diffusion
-    given = {key: value for key, value in diffusion.items() if key != "schedule" and value is not None}
-    schedule = make_schedule(diffusion.schedule, **given)
-    if schedule.num_steps is None:
-        raise UserError(f"diffusion.schedule={diffusion.schedule!r} is no table; probes are asked at its entries")
-    return ProbeExperiment(config, grid, schedule, make_sprite_posterior(grid))
+    return ProbeExperiment(config, grid, fixed_table(config.diffusion), make_sprite_posterior(grid))
 
 
 def check_exact(exact: ConfigDict, num_steps: int) -> None:
