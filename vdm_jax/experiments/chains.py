@@ -112,7 +112,7 @@ class _Measure:
 
 
 def make_subject(experiment: ProbeExperiment) -> Subject:
-    """The sprites of the grid, read by their own posterior at `LEAST_NOISE`: what is no sprite by the nearest one."""
+    """The sprites of the grid; what a chain ends in is read as the sprite nearest to it."""
     grid, posterior = experiment.grid, experiment.posterior
 
     def draw(key, n):
@@ -120,11 +120,10 @@ def make_subject(experiment: ProbeExperiment) -> Subject:
         return grid.render(index), sprite_labels(grid, index)
 
     def read(x):
-        return {name: p.argmax(axis=1) for name, p in posterior.classes(x, jnp.float32(LEAST_NOISE)).items()}
+        return sprite_labels(grid, posterior.nearest(x))
 
     def distance(x):
-        nearest = posterior.draw(jax.random.key(0), x, jnp.float32(LEAST_NOISE))
-        return jnp.sqrt(jnp.mean((x - nearest) ** 2, axis=(1, 2, 3)))
+        return jnp.sqrt(jnp.mean((x - grid.render(posterior.nearest(x))) ** 2, axis=(1, 2, 3)))
 
     return Subject(draw, posterior.features, posterior.classes, read, distance)
 

@@ -20,7 +20,7 @@ from vdm_jax.probing.nets import NETS
 
 LEAST_NOISE = -20.0  # gamma that stands for no noise at all: a deviation of 5e-5
 EXACT = "exact"  # the sampler by posterior draws, and the reader by the exact posterior
-READERS = {EXACT: "the class that is the most probable one where there is next to no noise"}
+READERS = {EXACT: "the classes of the nearest of all images"}
 
 
 @dataclass(frozen=True)

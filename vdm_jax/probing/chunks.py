@@ -2,6 +2,7 @@
 
 import pathlib
 import zipfile
+import zlib
 from collections.abc import Callable
 
 import jax
@@ -85,7 +86,7 @@ def load_chunks(folder: pathlib.Path) -> dict[int, Arrays]:
             with np.load(path) as file:
                 arrays = dict(file)
             done |= split(arrays, arrays.pop("timesteps"))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise UserError(f"{path} cannot be read ({error}); delete it to train its probes again") from error
     return done
 
