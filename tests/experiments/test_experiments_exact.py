@@ -13,6 +13,7 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.experiments.exact import LEVELS, describe
 from vdm_jax.experiments.probes import LEAST_NOISE, build_probes, gammas_at, timesteps
 from vdm_jax.train.checkpoint import Checkpointer
+from vdm_jax.train.lock import alone_in
 from vdm_jax.train.optimizer import make_optimizer
 from vdm_jax.train.state import init_state
 
@@ -122,3 +123,10 @@ def test_windows_are_of_what_there_is_to_know():
     shape = experiment.posterior.features["shape"]
     levels = [{"information_nats": shape.entropy * share} for share in (1.0, 0.75, 0.25, 0.0)]
     assert describe(shape, np.array([0, 10, 20, 30]), levels)["windows"]["50%"] == pytest.approx(15)
+
+
+def test_two_at_once_are_refused(tmp_path, capfd):
+    with alone_in(tmp_path, ".exact"):
+        assert launched(tmp_path) == 2
+    assert f"another process is at the job exact in {tmp_path}" in capfd.readouterr().err
+    assert not (tmp_path / "exact.jsonl").exists()

@@ -20,12 +20,23 @@ from vdm_jax.experiments.sample import sample
 from vdm_jax.experiments.train import train
 from vdm_jax.experiments.vae_vdm_training import vae_vdm_training
 from vdm_jax.report.page import write_report
+from vdm_jax.train.lock import alone_in
 
 
 def report(_: Any, workdir: pathlib.Path) -> str:
     """Writes `report/index.html` from the files of the workdir alone; returns "done"."""
     print(f"report: {write_report(workdir)}", flush=True)
     return "done"
+
+
+def alone(job: Callable[[Any, pathlib.Path], str]) -> Callable[[Any, pathlib.Path], str]:
+    """The job, one process at a time in a workdir: raises `UserError` where another one is at it."""
+
+    def run(built: Any, workdir: pathlib.Path) -> str:
+        with alone_in(workdir, f".{job.__name__}", f"at the job {job.__name__}"):
+            return job(built, workdir)
+
+    return run
 
 
 class Kind(NamedTuple):
@@ -54,7 +65,9 @@ KINDS = {
             "report": report,
         },
     ),
-    "probes": Kind(build_probes, {"exact": exact, "probe": probe, "chains": chains, "report": report}),
+    "probes": Kind(
+        build_probes, {"exact": alone(exact), "probe": alone(probe), "chains": alone(chains), "report": report}
+    ),
 }
 
 
