@@ -1,6 +1,6 @@
 """When is a feature destroyed along the diffusion chain, when decided? Exact curves on sprites, trained probes, chains.
 
-Variants: `quick` (32x32, five minutes on two CPU cores) and GRID-SCHEDULE, such as `small-linear`, which is the same,
+Variants: `quick` (32x32, minutes on two CPU cores) and GRID-SCHEDULE, such as `small-linear`, which is the same,
 or `full-cosine` (all 737,280 images of 64x64).
 """
 
