@@ -63,7 +63,17 @@ def get_config(variant: str = "") -> ConfigDict:
             **table_settings(),
         )
     )
-    config.exact = ConfigDict(
+    config.exact = _exact()
+    config.chains = _chains()
+    config.probe = _probe()
+    config.lock()
+    config.update_from_flattened_dict(choose("variant", variant or "quick", VARIANTS))
+    return config
+
+
+def _exact() -> ConfigDict:
+    """The exact curves."""
+    return ConfigDict(
         dict(
             num_timesteps=21,  # evenly spaced from 0 to num_steps; of the probes too
             batch_size=100,  # queries at a time
@@ -72,7 +82,11 @@ def get_config(variant: str = "") -> ConfigDict:
             seed=0,
         )
     )
-    config.chains = ConfigDict(
+
+
+def _chains() -> ConfigDict:
+    """Chains from noise, and there and back."""
+    return ConfigDict(
         dict(
             samplers="exact",  # any of exact, ancestral, ancestral_beta, ddim, dpmpp_2m, as NAME or NAME:STEPS
             num_steps=20,  # of a chain where no STEPS are named; the asked timesteps come on top
@@ -84,7 +98,11 @@ def get_config(variant: str = "") -> ConfigDict:
             seed=0,
         )
     )
-    config.probe = ConfigDict(
+
+
+def _probe() -> ConfigDict:
+    """The ensemble of trained probes."""
+    return ConfigDict(
         dict(
             net="matched",  # linear, mlp, conv, matched
             hidden=(128, 128),  # widths of mlp, channels of conv
@@ -107,6 +125,3 @@ def get_config(variant: str = "") -> ConfigDict:
             seed=0,
         )
     )
-    config.lock()
-    config.update_from_flattened_dict(choose("variant", variant or "quick", VARIANTS))
-    return config

@@ -83,15 +83,6 @@ def check_time_width(channels: int) -> None:
         raise UserError(f"channels={channels}; the U-Net's time embedding needs an even number, at least 4")
 
 
-def fitting_code(w: Float[Array, "b d"] | None, batch: int, w_dim: int) -> Float[Array, "b w_dim"] | None:
-    """The code that a U-Net made for `w_dim` reads: w, or w = 0 in its place; None where there is no room for one."""
-    if w is None:
-        return jnp.zeros((batch, w_dim)) if w_dim else None
-    if w.shape[-1] != w_dim:
-        raise UserError(f"the code has {w.shape[-1]} dimensions; this U-Net was made with w_dim={w_dim}")
-    return w
-
-
 def fourier_features(z: Float[Array, "b h w c"], n_min: int, n_max: int) -> Float[Array, "b h w f"]:
     """sin and cos of `2^n π z` for n = n_min … n_max, both included (VDM, appendix C).
 

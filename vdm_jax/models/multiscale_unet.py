@@ -5,7 +5,7 @@ import math
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Float
 
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.models.attention import Attention
@@ -18,10 +18,9 @@ from vdm_jax.models.blocks import (
     check_time_width,
     default_groups,
     embed_condition,
-    fitting_code,
-    init_params,
     scaled_fan_in,
 )
+from vdm_jax.models.denoiser import make_denoiser
 from vdm_jax.models.model import Model
 
 
@@ -110,22 +109,7 @@ def make_multiscale_unet(
     net = MultiscaleUNet(
         channels, tuple(multipliers), num_blocks, tuple(attention), conditioning, zero_init, dropout, num_heads, dtype
     )
-
-    def init(key: Key[Array, ""]) -> PyTree:
-        return init_params(net, key, (1, *image_shape), (1,), *([(1, w_dim)] if w_dim else []))
-
-    def apply(
-        params: PyTree,
-        z: Float[Array, "b h w c"],
-        t: Float[Array, " b"],
-        w: Float[Array, "b d"] | None = None,
-        *,
-        key: Key[Array, ""] | None = None,
-    ) -> Float[Array, "b h w c"]:
-        rngs = None if key is None else {"dropout": key}
-        return net.apply({"params": params}, z, t, fitting_code(w, z.shape[0], w_dim), train=key is not None, rngs=rngs)
-
-    return Model(init, apply)
+    return make_denoiser(net, image_shape, w_dim)
 
 
 def check_levels(image_shape: tuple[int, int, int], multipliers: tuple[int, ...]) -> None:

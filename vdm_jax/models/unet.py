@@ -3,7 +3,7 @@
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Float
 
 from vdm_jax.base.errors import choose
 from vdm_jax.models.attention import Attention
@@ -16,11 +16,10 @@ from vdm_jax.models.blocks import (
     check_time_width,
     default_groups,
     embed_condition,
-    fitting_code,
     fourier_features,
-    init_params,
     scaled_fan_in,
 )
+from vdm_jax.models.denoiser import make_denoiser
 from vdm_jax.models.model import Model
 
 CODE_TIME_WIDTH = 128  # the time MLP's width where a code is concatenated to its output
@@ -100,19 +99,4 @@ def make_unet(
     check_time_width(channels)
     check_divides("num_heads", num_heads, channels)
     net = UNet(channels, num_blocks, w_dim, conditioning, zero_init, fourier, dropout, num_heads, dtype)
-
-    def init(key: Key[Array, ""]) -> PyTree:
-        return init_params(net, key, (1, *image_shape), (1,), *([(1, w_dim)] if w_dim else []))
-
-    def apply(
-        params: PyTree,
-        z: Float[Array, "b h w c"],
-        t: Float[Array, " b"],
-        w: Float[Array, "b d"] | None = None,
-        *,
-        key: Key[Array, ""] | None = None,
-    ) -> Float[Array, "b h w c"]:
-        rngs = None if key is None else {"dropout": key}
-        return net.apply({"params": params}, z, t, fitting_code(w, z.shape[0], w_dim), train=key is not None, rngs=rngs)
-
-    return Model(init, apply)
+    return make_denoiser(net, image_shape, w_dim)
