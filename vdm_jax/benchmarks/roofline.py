@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from vdm_jax.benchmarks.measure import Contender, side_by_side
+from vdm_jax.benchmarks.products import product_flops
 
 MATRIX_SIDE = {"cpu": 2048, "gpu": 8192, "tpu": 8192}
 STREAM_VALUES = {"cpu": 2**25, "gpu": 2**28, "tpu": 2**28}  # float32: 128 MiB and 1 GiB, past any cache
@@ -46,20 +47,23 @@ def _repeat(compiled: Callable, a: jax.Array, b: jax.Array, count: int) -> None:
 
 
 class Work(NamedTuple):
-    """What one step must do: FLOPs as written, and bytes to and from memory as compiled (both XLA's counts)."""
+    """What one step must do: FLOPs of its products as written, and bytes to and from memory as compiled."""
 
     flops: float
     bytes: float
 
 
-def count_work(lowered: Any, compiled: Any) -> Work:
-    """`lowered` and `compiled` of the same program. The FLOPs are those of the program before any rewriting, so that
-    library calls and fusions hide none; the bytes are those of the fused program, as far as XLA knows what a library
-    call reads and writes. XLA counts the body of a loop once: of a program that loops over images both are too low."""
-    flops = float(lowered.cost_analysis()["flops"])
+def count_work(traced: Any, compiled: Any, steps: int = 1) -> Work:
+    """One step of `steps` that a program loops over; `traced` and `compiled` of the same program.
+
+    The FLOPs are those of the matrix products and convolutions as they are written (`products.py`), what is computed a
+    second time to save memory left out. The bytes are XLA's count of the fused program, as far as it knows what a
+    library call reads and writes. It counts the body of a loop once: right for the loop over steps, and for a loop over
+    images that stay in a cache as good as right.
+    """
     analysis = compiled.cost_analysis()
     analysis = analysis[0] if isinstance(analysis, list) else analysis
-    return Work(flops, float(analysis["bytes accessed"]))
+    return Work(product_flops(traced.jaxpr) / steps, float(analysis["bytes accessed"]))
 
 
 def roofline(work: Work, machine: Machine, dtype: str, seconds: float) -> dict:

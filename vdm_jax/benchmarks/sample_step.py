@@ -20,7 +20,7 @@ STEPS = 10  # of the loop that is timed
 
 
 def make_subject(case: Case) -> Subject:
-    """`STEPS` steps from noise, compiled; its work is that of one step times their number."""
+    """`STEPS` steps from noise, compiled."""
     model = make_model(case)
     params = model.init(jax.random.key(0))
     schedule = model.fixed_schedule
@@ -40,7 +40,6 @@ def make_subject(case: Case) -> Subject:
             out = compiled(params, key)
         jax.block_until_ready(out)
 
-    # XLA counts the body of a loop once: the loop of ten steps is one step and the draw of z_1
     return subject.timed_by(Contender("vdm_jax", run))
 
 

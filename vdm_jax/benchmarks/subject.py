@@ -22,13 +22,13 @@ class Subject(NamedTuple):
 
 
 def compile_subject(jitted: Callable, inputs: tuple, *, steps_per_call: int) -> Subject:
-    """Compiles `jitted(*inputs)`. XLA counts the body of a loop once, so the work of a loop of steps is that of one."""
+    """Compiles `jitted(*inputs)`, a loop of `steps_per_call` steps."""
     began = time.perf_counter()
-    lowered = jitted.lower(*inputs)
-    compiled = lowered.compile()
+    traced = jitted.trace(*inputs)
+    compiled = traced.lower().compile()
     seconds = time.perf_counter() - began
     about = {"compile_seconds": seconds, "steps_per_call": steps_per_call, "memory_bytes": memory_of(compiled)}
-    return Subject(None, compiled, count_work(lowered, compiled), steps_per_call, about)
+    return Subject(None, compiled, count_work(traced, compiled, steps_per_call), steps_per_call, about)
 
 
 def memory_of(compiled: Any) -> int | None:
