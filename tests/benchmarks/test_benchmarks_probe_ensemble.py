@@ -12,7 +12,15 @@ from vdm_jax.data.sprites import load_sprites
 
 
 def test_the_record_and_its_ratios(tmp_path, capsys):
-    flags = ["--nets=linear", "--members=1,8", "--batch_size=4", "--rounds=2", "--seconds=0.02", "--no_peer"]
+    flags = [
+        "--nets=linear",
+        "--members=1,8",
+        "--batch_size=4",
+        "--rounds=2",
+        "--seconds=0.02",
+        "--no_peer",
+        "--batching=map",
+    ]
     assert main([*flags, f"--out={tmp_path}"]) == 0
     (path,) = tmp_path.glob("probe_ensemble-*.json")
     record = json.loads(path.read_text())
@@ -23,13 +31,18 @@ def test_the_record_and_its_ratios(tmp_path, capsys):
     low, high = found["ratio_to_sequential"]["range"]
     assert 0 < low <= found["ratio_to_sequential"]["median"] <= high
     assert found["ratio_to_pytorch"] is None and "--no_peer" in found["torch"]["reason"]
-    assert fastest["compile_seconds"] > 0
+    assert fastest["compile_seconds"] > 0 and "vmap" not in found
     assert "times as fast as one by one" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("flag", "sentence"),
-    [("--members=7", "=7; expected 1, or a multiple of 4"), ("--members=0", "=0; expected 1"), ("--nets=unet", "unet")],
+    [
+        ("--members=7", "=7; expected 1, or a multiple of 4"),
+        ("--members=0", "=0; expected 1"),
+        ("--nets=unet", "unet"),
+        ("--batching=loop", "'loop'"),
+    ],
 )
 def test_what_is_no_case(flag, sentence, capsys):
     assert main([flag]) == 2

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-WARM_UP_CALLS = 2
+LONG = 1.0  # s of a second call from which on it needs no third to be trusted
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,10 @@ def side_by_side(contenders: Sequence[Contender], *, rounds: int, seconds: float
     """Times all contenders for about `seconds` each, `rounds` times in turn; they are warmed up (compiled) first."""
     steps = {}
     for contender in contenders:
-        for _ in range(WARM_UP_CALLS):
-            contender.run(1)
+        contender.run(1)
         one = _time(contender, 1)
+        if one < LONG:
+            one = _time(contender, 1)
         steps[contender.name] = max(1, round(seconds / rounds / one))
     found: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     for _ in range(rounds):

@@ -150,9 +150,9 @@ def arithmetic(case: Case, num_params: int) -> dict[str, float]:
 
 def measure(case: Case, machine: Machine, options: argparse.Namespace) -> dict:
     """Every way in turn; rates in members x examples a second, ratios round by round."""
-    made = {batching: together(case, batching) for batching in BATCHING}
+    made = {batching: together(case, batching) for batching in options.batching.split(",")}
     contenders = [contender for contender, _ in made.values()] + [one_by_one(case)]
-    member_updates = dict.fromkeys(BATCHING, UPDATES_A_ROUND * case.num_members)
+    member_updates = dict.fromkeys(made, UPDATES_A_ROUND * case.num_members)
     several = min(case.num_members, ONE_BY_ONE)
     member_updates["sequential"] = several
     torch, best = {"ways": None, "reason": "left out (--no_peer)"}, None
@@ -168,7 +168,7 @@ def measure(case: Case, machine: Machine, options: argparse.Namespace) -> dict:
         member_updates[best.name] = several
     calls = side_by_side(contenders, rounds=options.rounds, seconds=options.seconds)
     times = {name: Timing([s / member_updates[name] for s in timing.rounds]) for name, timing in calls.items()}
-    fastest = min(BATCHING, key=lambda name: times[name].seconds)
+    fastest = min(made, key=lambda name: times[name].seconds)
     num_params = sum(leaf.size for leaf in jax.tree.leaves(make_params(case)))
     work = arithmetic(case, num_params)
     limits = {"matrix products": machine.peak["float32"] / work["flops"], "memory": machine.bandwidth / work["bytes"]}
@@ -201,6 +201,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m vdm_jax.benchmarks.probe_ensemble", description=what)
     parser.add_argument("--nets", default="mlp", help=f"of {', '.join(NET_NAMES)} (%(default)s)")
     parser.add_argument("--members", default="1,64,1000", help="4 a timestep where there are several (%(default)s)")
+    parser.add_argument("--batching", default=",".join(BATCHING), help="of timesteps (%(default)s)")
     parser.add_argument("--batch_size", type=int, default=64, help="(%(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="in which all are timed in turn (%(default)s)")
     parser.add_argument("--seconds", type=float, default=5.0, help="for each contender of a case (%(default)s)")
@@ -215,6 +216,8 @@ def cases(options: argparse.Namespace) -> list[Case]:
     nets, members = options.nets.split(","), options.members.split(",")
     for net in nets:
         choose("--nets", net, dict.fromkeys(NET_NAMES))
+    for batching in options.batching.split(","):
+        choose("--batching", batching, dict.fromkeys(BATCHING))
     for number in members:
         if not number.isdecimal() or not (int(number) == 1 or (int(number) and int(number) % len(FEATURES) == 0)):
             raise UserError(f"--members={number}; expected 1, or a multiple of {len(FEATURES)}")
