@@ -1,6 +1,7 @@
 """The probe job end to end: its record beside the exact one, its report, a second run, other settings, and mistakes."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -89,3 +90,69 @@ def test_mistakes_are_told_and_leave_nothing(tmp_path, capfd, flag, told):
 def test_training_begins_where_something_is_seen(schedule, first):
     steps = timesteps(21, 1000)
     assert steps[warm_start_index(gammas_at(schedule, steps))] == first
+
+
+SWEEP = """
+from configs.probes import get_config
+
+
+def get_sweep():
+    return [{"variant": "quick", "exact.max_queries": 200}, {"variant": "small-dirac", "exact.max_queries": 2}]
+"""
+
+
+@pytest.fixture
+def swept(workdir, tmp_path):
+    """What is typed for a sweep whose first member is done, and its folder."""
+    (tmp_path / "own.py").write_text(SWEEP)
+    folder = tmp_path / "sweep"
+    shutil.copytree(workdir, folder / "quick,max_queries=200")
+    (folder / "quick,max_queries=200" / "report" / "index.html").touch()  # a test above wrote probe.json again
+    few = [f"--config.{name}={value}" for name, value in FEW.items() if name != "exact.max_queries"]
+    few += ["--sweep", "--jobs=exact,probe,report", f"--config={tmp_path / 'own.py'}", f"--workdir={folder}"]
+    return ["launch.py", *few], folder
+
+
+def test_a_sweep_ends_with_the_windows_of_all(swept, capfd):
+    words, folder = swept
+    assert launch.main([*words, "--sweep=quick*"]) == 0
+    out = capfd.readouterr().out
+    assert out.startswith("sweep: 1 members, 1 of them done\n| run | feature |")
+    assert "Missing, not measured yet: small-dirac,max_queries=2\n" in out
+    told = json.loads((folder / "sweep.json").read_text())["runs"]["quick,max_queries=200"]
+    record = json.loads((folder / "quick,max_queries=200" / "probe.json").read_text())
+    for name, feature in record["features"].items():
+        row = next(line for line in out.splitlines() if f"max_queries=200 | {name} |" in line)
+        cells = [cell.strip() for cell in row.split("|")[3:-1]]
+        windows = [*feature["exact_windows"].values(), *feature["windows"].values()]
+        assert cells[:6] == ["never" if time is None else f"{time:.0f}" for time in windows]
+        assert cells[6] == f"{max(next(iter(feature['exact_minus_probe'].values()))):.3f}" and cells[7].startswith("0")
+        assert told["features"][name]["probe_windows"] == feature["windows"]
+        assert (folder / f"sweep_{name}.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("spoil", "left"),
+    [
+        (lambda folder: (folder / "probe.json").unlink(), "probe,report"),
+        (lambda folder: (folder / "exact.json").unlink(), "exact,probe,report"),
+        (lambda folder: (folder / "exact.json").write_text("{"), "exact,probe,report"),
+        (lambda folder: (folder / "report" / "index.html").unlink(), "report"),
+        (lambda folder: None, "done"),
+    ],
+)
+def test_what_a_sweep_has_left_to_do(swept, capfd, spoil, left):
+    words, folder = swept
+    spoil(folder / "quick,max_queries=200")
+    assert launch.main([*words, "--dry_run"]) == 0
+    first, second = capfd.readouterr().out.splitlines()
+    assert first.endswith(f"  # {left}") and second.endswith("  # exact,probe,report")
+
+
+def test_a_sweep_looks_at_its_members_first(swept, capfd):
+    words, folder = swept
+    assert launch.main([*words, "--config.exact.seed=1"]) == 2
+    told = capfd.readouterr().err
+    assert "sweep member 'quick,max_queries=200'" in told and "exact.seed is 0 there and 1 here" in told
+    assert launch.main([*words[:1], f"--config={ROOT}/configs/ddpm.py", "--sweep"]) == 2
+    assert capfd.readouterr().err.count("\n") == 1

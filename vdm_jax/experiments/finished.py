@@ -28,7 +28,7 @@ def outstanding(config: ConfigDict, workdir: pathlib.Path, jobs: Sequence[str]) 
     sections = {"evaluate": ("evaluate", "sample"), "sample": ("sample",)}
     records = {"evaluate": run.evaluate, "sample": run.samples}
     left = [job for job in jobs if job in records and not _states(records[job], config, workdir, sections[job])]
-    if "report" in jobs and (left or not _is_reported(workdir)):
+    if "report" in jobs and (left or not is_reported(workdir, REPORTED)):
         left.append("report")
     return left
 
@@ -61,7 +61,8 @@ def _states(record: dict[str, Any], config: ConfigDict, workdir: pathlib.Path, s
     return (record.get("checkpoint_step"), record.get("weights"), origin.get("data")) == (step, weights, fingerprint)
 
 
-def _is_reported(workdir: pathlib.Path) -> bool:
+def is_reported(workdir: pathlib.Path, names: Sequence[str]) -> bool:
+    """Whether the page is there, and younger than all of the files that are."""
     page = workdir / "report" / "index.html"
-    shown = [workdir / name for name in REPORTED if (workdir / name).exists()]
+    shown = [workdir / name for name in names if (workdir / name).exists()]
     return page.is_file() and all(page.stat().st_mtime_ns >= file.stat().st_mtime_ns for file in shown)

@@ -5,19 +5,16 @@ import json
 import pathlib
 import re
 import runpy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError, suggestion
 from vdm_jax.base.names import describe, short_names
-from vdm_jax.data.dataset import ImageData
 from vdm_jax.experiments import flags
 from vdm_jax.experiments import workdir as workdirs
-from vdm_jax.experiments.build import build
 from vdm_jax.experiments.kinds import jobs_of
-from vdm_jax.train.checkpoint import saved_checkpoints
 
 UNSAFE = re.compile(r"[^A-Za-z0-9._+=,-]")  # in the name of a folder, or for a shell
 
@@ -105,28 +102,18 @@ def select(members: list[Member], pattern: str) -> list[Member]:
     return chosen
 
 
-def check(members: list[Member], folder: pathlib.Path) -> None:
-    """Looks at the settings, the data and the folder of every member before one is run. Raises `UserError`."""
+def check(members: list[Member], folder: pathlib.Path, check_one: Callable[[ConfigDict, pathlib.Path], None]) -> None:
+    """Looks at every member before one is run, by `check_one(config, workdir)`. Raises `UserError`."""
     if (folder / "config.json").exists():
         raise UserError(f"workdir {folder} holds a run of its own; choose another --workdir for the sweep")
-    data: dict[str, ImageData] = {}
     for member in members:
+        blocked = [path for path in (member.workdir, *member.workdir.parents) if path.exists()][:1]
         try:
-            source = json.dumps(workdirs.plain(member.config)["data"])
-            data[source] = build(member.config, data.get(source)).data
-            _check_folder(member, data[source].fingerprint())
+            if blocked and not blocked[0].is_dir():
+                raise UserError(f"{blocked[0]} is no folder; choose another --workdir")
+            check_one(member.config, member.workdir)
         except UserError as error:
             raise UserError(f"sweep member {member.name!r}: {error}") from error
-
-
-def _check_folder(member: Member, fingerprint: str) -> None:
-    blocked = [path for path in (member.workdir, *member.workdir.parents) if path.exists()][:1]
-    if blocked and not blocked[0].is_dir():
-        raise UserError(f"{blocked[0]} is no folder; choose another --workdir")
-    workdirs.check(member.workdir, member.config, fingerprint)
-    saved, wanted = saved_checkpoints(member.workdir / "checkpoints"), member.config.train.num_steps
-    if saved and saved[-1].step > wanted:
-        raise UserError(f"{member.workdir} is trained to step {saved[-1].step}, beyond train.num_steps={wanted}")
 
 
 def _check_apart(sweep: list[dict[str, Any]], typed: dict[str, Any]) -> None:

@@ -8,11 +8,10 @@ import jax
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.experiments import flags
-from vdm_jax.experiments.finished import is_evaluated, outstanding
 from vdm_jax.experiments.kinds import jobs_of
 from vdm_jax.experiments.members import Member, check, make_members, select
 from vdm_jax.experiments.runner import LOG, Outcome, run_members, say
-from vdm_jax.report.sweep import write_sweep
+from vdm_jax.experiments.swept import Swept, swept
 from vdm_jax.train.signals import catch_sigterm
 
 MISSING = {"failed": "failed", "stopped": "stopped", "elsewhere": "in progress elsewhere"}
@@ -30,13 +29,12 @@ def run(arguments: flags.Arguments, default_config: str, launcher: Sequence[str]
     jax.config.update("jax_platforms", "cpu")  # accelerators belong to the members, which read the environment anew
     members = make_members(arguments, default_config)
     chosen = select(members, arguments.sweep.pattern)
-    check(chosen, arguments.workdir)
-    if arguments.config.kind != "vae_vdm":
-        raise UserError(f"--sweep is for configs of kind 'vae_vdm', not {arguments.config.kind!r}")
+    kind = swept(arguments.config)
+    check(chosen, arguments.workdir, kind.make_check())
     jobs = [job for job in jobs_of(arguments.config) if job in arguments.jobs]
 
     def left(member: Member) -> list[str]:
-        return outstanding(member.config, member.workdir, jobs)
+        return kind.outstanding(member.config, member.workdir, jobs)
 
     if arguments.sweep.dry_run:
         commands = (f"{shlex.join(m.command(launcher, jobs))}  # {','.join(left(m)) or 'done'}" for m in chosen)
@@ -47,29 +45,31 @@ def run(arguments: flags.Arguments, default_config: str, launcher: Sequence[str]
     except OSError as error:
         raise UserError(f"workdir {arguments.workdir} cannot be written: {error}") from error
     with catch_sigterm() as stop_requested:
-        table = partial(write_table, members, arguments)
+        table = partial(write_table, kind, members, arguments)
         outcomes = run_members(chosen, left=left, launcher=launcher, stop_requested=stop_requested, ended=table)
         if stop_requested():
             say("stopped; the same command goes on from there")
             return
     print(table(outcomes))
-    say(f"table, figure and numbers in {arguments.workdir}/sweep.md, sweep.png, sweep.json")
+    say(f"table, figures and numbers in {arguments.workdir}/sweep.md, sweep*.png, sweep.json")
     if failed := [member for member in chosen if member.name in outcomes and outcomes[member.name].status == "failed"]:
         told = ", ".join(f"{member.name} ({member.workdir / LOG})" for member in failed)
         raise SweepFailed(f"{len(failed)} of {len(chosen)} members failed: {told}; the same command tries them again")
 
 
-def write_table(members: Sequence[Member], arguments: flags.Arguments, outcomes: dict[str, Outcome]) -> str:
-    """Writes the files of `vdm_jax.report.sweep`: every member that is evaluated, the others with a reason."""
+def write_table(
+    kind: Swept, members: Sequence[Member], arguments: flags.Arguments, outcomes: dict[str, Outcome]
+) -> str:
+    """Writes the kind's table and figures: every member that has numbers, the others with a reason."""
     runs, missing = {}, {}
     for member in members:
-        reason = "not evaluated yet"
+        reason = f"not {kind.numbers} yet"
         try:
-            if is_evaluated(member.config, member.workdir):
+            if kind.has_numbers(member.config, member.workdir):
                 runs[member.name] = member.workdir
                 continue
         except UserError as error:
             reason = str(error)
         status = outcomes[member.name].status if member.name in outcomes else "done"
         missing[member.name] = MISSING.get(status, reason)
-    return write_sweep(arguments.workdir, runs, missing)
+    return kind.write(arguments.workdir, runs, missing)

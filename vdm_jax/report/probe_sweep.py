@@ -1,0 +1,104 @@
+"""What a sweep of timestep probes ends with: every run's windows, and the curves of all runs, a panel a feature."""
+
+import datetime
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from vdm_jax.base.files import write_file, write_json, write_text
+from vdm_jax.base.provenance import commit
+from vdm_jax.report import style
+from vdm_jax.report.workdir import Workdir
+
+HEAD = ("run", "feature", "exact: 95% left at", "50%", "5%", "probe: 95%", "50%", "5%", "largest gap", "short at")
+DASHED_IS_EXACT = "dashed: exact"
+
+
+def write_probe_sweep(folder: str | Path, runs: Mapping[str, Path], missing: Mapping[str, str]) -> str:
+    """Writes sweep.md, sweep.json and a sweep_FEATURE.png each into `folder`; returns the text of the first.
+
+    runs: name -> workdir of each run whose exact curves are measured. missing: name -> why not, of the others.
+    """
+    folder, read = Path(folder), {name: Workdir(Path(path)) for name, path in runs.items()}
+    features = list(dict.fromkeys(feature for run in read.values() for feature in run.exact["features"]))
+    for feature in features:
+        drawn = curves_figure(feature, read)
+        write_file(folder / f"sweep_{feature}.png", lambda file, drawn=drawn: file.write(style.to_png(drawn)))
+    text = markdown(read, missing)
+    origin = {"commit": commit(), "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
+    told = {name: numbers(run) for name, run in read.items()}
+    write_json(folder / "sweep.json", {"runs": told, "missing": dict(missing), "provenance": origin})
+    pictures = "".join(f"![{feature}](sweep_{feature}.png)\n" for feature in features)
+    write_text(folder / "sweep.md", f"{text}\n{pictures}" if pictures else text)
+    return text
+
+
+def numbers(run: Workdir) -> dict[str, Any]:
+    """Windows and gaps of every feature, and where they come from."""
+    found = {}
+    for name, exact in run.exact["features"].items():
+        probe = run.probe.get("features", {}).get(name, {})
+        found[name] = {"exact_windows": exact["windows"], "probe_windows": probe.get("windows")}
+        found[name] |= {key: probe.get(key) for key in ("exact_minus_probe", "falls_short")}
+    origins = {job: getattr(run, job).get("provenance") for job in ("exact", "probe")}
+    return {"features": found, "settings": run.exact.get("settings"), "provenance": origins}
+
+
+def markdown(runs: Mapping[str, Workdir], missing: Mapping[str, str]) -> str:
+    """The table, what its columns are, and what is missing."""
+    lines = ["No member is measured yet.", ""]
+    if runs:
+        rows = [cells for name, run in runs.items() for cells in _rows(name, run)]
+        lines = [f"| {' | '.join(cells)} |" for cells in (HEAD, ["---"] * len(HEAD), *rows)]
+        lines += [
+            "",
+            "Timesteps at which so much is left of what there is to know (R² of a feature with values, else "
+            "information). Largest gap: exact minus probe, R² or accuracy; short at: timesteps not to be trusted.",
+            "",
+        ]
+    for reason in dict.fromkeys(missing.values()):
+        lines += [f"Missing, {reason}: {' '.join(name for name in missing if missing[name] == reason)}", ""]
+    return "\n".join(lines)
+
+
+def _rows(name: str, run: Workdir) -> list[list[str]]:
+    rows = []
+    for feature, exact in run.exact["features"].items():
+        probe = run.probe.get("features", {}).get(feature, {})
+        gaps = probe.get("exact_minus_probe") or {}
+        judged = gaps.get("r2", gaps.get("accuracy"))
+        steps = zip(run.probe.get("timesteps", []), probe.get("falls_short", []), strict=False)
+        short = ", ".join(str(step) for step, is_short in steps if is_short)
+        found = _times(probe["windows"]) if probe else ["—"] * 3
+        gap = [f"{max(judged):.3f}", short or "none"] if judged else ["—", "—"]
+        rows.append([name, feature, *_times(exact["windows"]), *found, *gap])
+    return rows
+
+
+def _times(windows: Mapping[str, float | None]) -> list[str]:
+    return ["never" if time is None else f"{time:.0f}" for time in windows.values()]
+
+
+def curves_figure(feature: str, runs: Mapping[str, Workdir]) -> Figure:
+    """R² or accuracy over timesteps: the exact curve of each run dashed, its probe drawn through."""
+    score = "accuracy"
+    drawn, axes = style.panel(title=feature, xlabel="timestep", ylabel="")
+    for (name, run), colour in zip(runs.items(), itertools.cycle(style.CLASS_COLOURS), strict=False):
+        exact = run.exact["features"].get(feature, {}).get("exact")
+        if exact is None:
+            continue
+        score = "r2" if "r2" in exact else "accuracy"
+        probe = run.probe.get("features", {}).get(feature, {}).get("probe", {})
+        axes.plot(run.exact["timesteps"], exact[score], color=colour, linestyle="--", linewidth=1.2)
+        if score in probe:
+            axes.plot(run.probe["timesteps"], probe[score], color=colour, label=name)
+        else:
+            axes.plot(np.nan, np.nan, color=colour, label=name)
+    axes.set_ylabel(f"{'R²' if score == 'r2' else score} ({DASHED_IS_EXACT})")
+    axes.set_ylim(top=1.03)
+    style.legend(axes, loc="lower left")
+    return drawn
