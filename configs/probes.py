@@ -10,10 +10,10 @@ from configs.base import table_settings
 from vdm_jax.base.errors import choose
 
 GRIDS = {
-    "small": {"data.name": "small", "exact.batch_size": 100},
+    "small": {"data.name": "small"},
     "distinct": {
         "data.name": "distinct",
-        "exact.batch_size": 20,
+        "exact.batch_size": 96,
         "chains.every": 2,
         "chains.batch_size": 20,
         "chains.num_queries": 200,
@@ -22,8 +22,10 @@ GRIDS = {
     },
     "full": {
         "data.name": "full",
-        "exact.batch_size": 10,
+        "exact.batch_size": 72,
         "exact.num_timesteps": 51,
+        "exact.max_queries": 20_000,
+        "exact.tolerance": 0.0035,
         "chains.every": 5,
         "chains.num_steps": 10,
         "chains.batch_size": 10,
@@ -76,8 +78,8 @@ def _exact() -> ConfigDict:
     return ConfigDict(
         dict(
             num_timesteps=21,  # evenly spaced from 0 to num_steps; of the probes too
-            batch_size=100,  # queries at a time
-            max_queries=4_000,  # of each timestep
+            batch_size=100,  # queries at a time, half of them with the noise of the others turned round
+            max_queries=8_000,  # of each timestep
             tolerance=0.005,  # standard error of every curve at which a timestep is done
             seed=0,
         )

@@ -5,13 +5,23 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vdm_jax.data.sprite_posterior import make_sprite_posterior
+from vdm_jax.data.sprite_posterior import make_sprite_posterior, sprite_labels
 from vdm_jax.data.sprites import SpriteGrid, orientation_vectors
 from vdm_jax.diffusion.gaussian import noised
 from vdm_jax.diffusion.optimal import matrix_posterior, score
 
 GRID = SpriteGrid("tiny", 16, 4, (0.7, 1.0), (0.0, 0.5), (0, 3, 6), ("square", "heart"))
-POSTERIOR = make_sprite_posterior(GRID)
+TWICE = SpriteGrid("twice", 16, 4, (1.0,), (0.0, 0.5, 2 * np.pi), (0, 3, 6), ("heart",))
+
+
+def compiled(grid):
+    posterior = make_sprite_posterior(grid)
+    functions = {name: jax.jit(function) for name, function in posterior._asdict().items() if name != "features"}
+    return posterior._replace(**functions)
+
+
+POSTERIORS = {grid.name: compiled(grid) for grid in (GRID, TWICE)}
+POSTERIOR = POSTERIORS["tiny"]
 IMAGES = GRID.render(jnp.arange(len(GRID)))
 FACTORS = GRID.factors(np.arange(len(GRID)))
 
@@ -42,6 +52,37 @@ def test_classes_mean_and_draws_are_those_of_the_matrix_of_all_images(key, gamma
     np.testing.assert_allclose(mean.reshape(len(z), -1), expected(rows), atol=1e-4)
     draws = jax.vmap(lambda key: POSTERIOR.draw(key, z, jnp.float32(gamma)))(jax.random.split(key, 2000))
     np.testing.assert_allclose(draws.mean(0), mean, atol=0.1)
+
+
+@pytest.mark.parametrize("gamma", [-20.0, -1.0, 2.0, 20.0])
+def test_classes_from_kept_correlations_are_those_of_noisy_images(key, gamma):
+    """With eps and with -eps; and a grid with equal templates counts them as often as they are there."""
+    for grid in (GRID, TWICE):
+        posterior = POSTERIORS[grid.name]
+        index = grid.spread(key, 5)
+        eps = jax.random.normal(jax.random.fold_in(key, 1), (5, 16, 16, 1))
+        found = posterior.classes_from(posterior.evidence(index, eps), jnp.float32(gamma))
+        x = grid.render(index)
+        z = jnp.concatenate([noised(x, sign * eps, jnp.float32(gamma)) for sign in (1, -1)])
+        for name, p in posterior.classes(z, jnp.float32(gamma)).items():
+            np.testing.assert_allclose(found[name], p, atol=3e-5, err_msg=name)
+    rows = grid.render(jnp.arange(len(grid))).reshape(len(grid), -1)
+    turn = one_hot(np.asarray(sprite_labels(grid, jnp.arange(len(grid)))["orientation"]))
+    expected = matrix_posterior(rows, z.reshape(10, -1), jnp.float32(max(gamma, -5)), turn, chunk=50)
+    if gamma > -5:
+        np.testing.assert_allclose(found["orientation"], expected, atol=3e-5)
+
+
+def test_equal_templates_are_one(key):
+    posterior = POSTERIORS["twice"]
+    index = jnp.arange(len(TWICE))
+    first = np.array([0, 1, 0]).repeat(9) * 9 + np.tile(np.arange(9), 3)
+    np.testing.assert_array_equal(posterior.nearest(TWICE.render(index)), first)
+    z = jnp.zeros((1, 16, 16, 1))
+    weights = jnp.broadcast_to(TWICE.render(index).mean(0), z.shape)
+    np.testing.assert_allclose(posterior.mean(z, jnp.float32(30)), weights, atol=1e-4)
+    drawn = jax.vmap(lambda k: posterior.draw(k, z, jnp.float32(30.0)))(jax.random.split(key, 3000))
+    np.testing.assert_allclose(drawn.mean(0), weights, atol=0.1)
 
 
 def test_without_noise_all_is_known_and_with_nothing_else_nothing(key):

@@ -137,3 +137,16 @@ def test_rendering_is_part_of_a_compiled_program(key):
     grid = load_sprites("small")
     noisy = jax.jit(lambda key: grid.render(jax.random.randint(key, (4,), 0, len(grid))).mean())
     assert -1 < noisy(key) < 0
+
+
+def test_a_spread_sample_is_even_in_every_factor_and_takes_each_image_as_often(key):
+    grid = SpriteGrid("even", 16, 4, (0.7, 1.0), (0.0, 0.5, 1.0), (0, 2, 4, 6), ("square", "heart"))
+    found = np.stack([grid.spread(jax.random.fold_in(key, i), 12) for i in range(800)])
+    for sample in found[:5]:
+        factors = grid.factors(sample)
+        kinds = factors["shape"] * 2 + factors["scale"]
+        for values, size in ((kinds, 4), (factors["orientation"], 3), (factors["x"], 4), (factors["y"], 4)):
+            np.testing.assert_array_equal(np.bincount(values, minlength=size), 12 // size)
+    often = np.bincount(found.ravel(), minlength=len(grid))
+    expected = found.size / len(grid)
+    assert abs(often - expected).max() < 5 * np.sqrt(expected), "each image is as likely as any other"

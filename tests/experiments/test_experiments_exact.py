@@ -10,8 +10,9 @@ from launching import ROOT
 import launch
 from configs import probes
 from vdm_jax.base.errors import UserError
-from vdm_jax.experiments.exact import LEVELS, describe
+from vdm_jax.experiments.exact import BATCHES, describe
 from vdm_jax.experiments.probes import LEAST_NOISE, build_probes, gammas_at, timesteps
+from vdm_jax.probing.exact import Level
 from vdm_jax.train.checkpoint import Checkpointer
 from vdm_jax.train.lock import alone_in
 from vdm_jax.train.optimizer import make_optimizer
@@ -64,22 +65,25 @@ def test_the_report_draws_it(workdir):
     assert launch.main(["launch.py", f"--workdir={workdir}", "--jobs=report"]) == 0  # by its own config.json
 
 
-def test_what_was_measured_is_not_measured_again_and_a_kill_loses_one_timestep(workdir, capfd):
+def test_what_was_measured_is_not_measured_again_and_a_kill_loses_one_batch(workdir, capfd):
     whole = json.loads((workdir / "exact.json").read_text())
-    lines = (workdir / LEVELS).read_text().splitlines()
-    (workdir / LEVELS).write_text("\n".join(lines[:-2]) + "\n" + lines[-1][:40])
-    capfd.readouterr()
+    text = (workdir / BATCHES).read_text()
+    lines = text.splitlines()
+    assert len(lines) == 4
+    (workdir / BATCHES).write_text("\n".join([*lines[:2], lines[2][:40]]))
     assert launched(workdir, "--jobs=exact") == 0
-    told = [line for line in capfd.readouterr().out.splitlines() if "queries" in line]
-    assert len(told) == 2 and "timestep 750" in told[0]
     again = json.loads((workdir / "exact.json").read_text())
-    assert again["features"] == whole["features"]
+    assert again["features"] == whole["features"] and (workdir / BATCHES).read_text() == text
+    (workdir / BATCHES).write_text('{"step": 0, "gamma": -20.0, "features": {}}\n')
+    assert launched(workdir, "--jobs=exact") == 2 and "something older" in capfd.readouterr().err
+    (workdir / BATCHES).write_text(text)
+    assert launched(workdir, "--jobs=exact") == 0
 
 
 def test_other_measurements_and_trainings_are_left_alone(workdir, tmp_path, capfd):
-    before = (workdir / LEVELS).read_bytes()
+    before = (workdir / BATCHES).read_bytes()
     assert launched(workdir, "--config.exact.seed=1") == 2
-    assert "exact.seed is 0 there and 1 here" in capfd.readouterr().err and (workdir / LEVELS).read_bytes() == before
+    assert "exact.seed is 0 there and 1 here" in capfd.readouterr().err and (workdir / BATCHES).read_bytes() == before
     with Checkpointer(tmp_path / "checkpoints") as checkpointer:
         checkpointer.save(init_state({"a": jnp.zeros(1)}, make_optimizer(1.0, num_steps=1)))
     assert launched(tmp_path) == 2
@@ -93,6 +97,7 @@ def test_other_measurements_and_trainings_are_left_alone(workdir, tmp_path, capf
         ("--config.diffusion.schedule=cosin", "did you mean 'cosine'?"),
         ("--config.exact.num_timesteps=1002", "there are 1001"),
         ("--config.exact.tolerance=0", "above 0"),
+        ("--config.exact.batch_size=5", "an even number"),
         ("--config.exact.tolerence=1", "did you mean 'exact.tolerance'?"),
         ("--jobs=train", "expected one of ['chains', 'exact', 'probe', 'report']"),
     ],
@@ -121,8 +126,12 @@ def test_a_continuous_schedule_is_refused():
 def test_windows_are_of_what_there_is_to_know():
     experiment = build_probes(probes.get_config())
     shape = experiment.posterior.features["shape"]
-    levels = [{"information_nats": shape.entropy * share} for share in (1.0, 0.75, 0.25, 0.0)]
-    assert describe(shape, np.array([0, 10, 20, 30]), levels)["windows"]["50%"] == pytest.approx(15)
+    levels = [
+        Level(0.0, 1, {"shape": {"information_nats": shape.entropy * share}}, {"shape": np.array([share, share])})
+        for share in (1.0, 0.75, 0.25, 0.0)
+    ]
+    found = describe(shape, "shape", np.array([0, 10, 20, 30]), levels)
+    assert found["windows"]["50%"] == pytest.approx(15) and found["windows_standard_error"]["50%"] == 0
 
 
 def test_two_at_once_are_refused(tmp_path, capfd):

@@ -7,31 +7,37 @@ import pytest
 
 from vdm_jax.diffusion.optimal import Feature, matrix_posterior
 from vdm_jax.diffusion.theory import two_gaussians
-from vdm_jax.probing.exact import make_point, measure_curve, measure_level
-from vdm_jax.probing.windows import crossing_times
+from vdm_jax.probing.exact import FEWEST_BATCHES, instrument_of, measure_curve
+from vdm_jax.probing.windows import crossing_times, jackknife_errors, windows_of
 
 POINTS = jnp.array([[-1.0], [1.0]])
 FEATURES = {"side": Feature(np.array([0.5, 0.5]), np.array([[-1.0], [1.0]]))}
+BATCH = 100
 
 
-def two_deltas(batch=500):
+def two_deltas():
     def draw(key):
-        return POINTS[jax.random.randint(key, (batch,), 0, 2)]
+        return POINTS[jax.random.randint(key, (BATCH // 2,), 0, 2)]
 
     def classes(z, gamma):
         return {"side": matrix_posterior(POINTS, z, gamma, jnp.eye(2), chunk=2)}
 
-    return make_point(draw, classes, FEATURES)
+    return instrument_of(draw, classes, FEATURES, BATCH // 2)
 
 
-POINT = two_deltas()
+INSTRUMENT = two_deltas()
+
+
+def measured(gammas, key, **settings):
+    settings = {"max_queries": 1_000, "tolerance": 0.0} | settings
+    return measure_curve(INSTRUMENT, FEATURES, np.asarray(gammas, float), key=key, **settings)
 
 
 def test_two_deltas_within_their_errors(key):
     ratios = np.array([0.1, 0.5, 1.0, 2.0, 4.0])
-    levels = measure_curve(POINT, FEATURES, -np.log(ratios), key=key, max_queries=20_000, tolerance=0.002)
+    levels = measured(-np.log(ratios), key, max_queries=20_000, tolerance=0.002)
     for r, level in zip(ratios, levels, strict=True):
-        known, found = two_gaussians(float(r)), level["features"]["side"]
+        known, found = two_gaussians(float(r)), level.features["side"]
         exact = [known.accuracy, known.retention, known.information, known.mmse, 1 - known.mmse]
         for name, value in zip(("accuracy", "retention", "information_nats", "mmse", "r2"), exact, strict=True):
             error = found[f"{name}_standard_error"]
@@ -39,42 +45,40 @@ def test_two_deltas_within_their_errors(key):
 
 
 def test_a_level_ends_when_its_errors_are_small_enough(key):
-    easy, hard, stopped = (
-        measure_level(POINT, FEATURES, gamma, key=key, max_queries=most, tolerance=0.01)
-        for gamma, most in ((-6.0, 10_000), (0.0, 10_000), (0.0, 1_000))
-    )
-    assert easy["num_queries"] == stopped["num_queries"] == 1_000 < hard["num_queries"] < 10_000
-    assert hard["features"]["side"]["r2_standard_error"] < 0.01 < stopped["features"]["side"]["r2_standard_error"]
+    easy, hard = measured([-6.0, 0.0], key, max_queries=50_000, tolerance=0.004)
+    (stopped,) = measured([0.0], key, max_queries=BATCH * FEWEST_BATCHES - 50)
+    assert easy.num_queries == stopped.num_queries == BATCH * FEWEST_BATCHES < hard.num_queries < 50_000
+    assert hard.features["side"]["r2_standard_error"] < 0.004 < stopped.features["side"]["r2_standard_error"]
 
 
 def test_standard_errors_are_the_spread_over_repetitions():
-    found = [
-        measure_level(POINT, FEATURES, 0.0, key=jax.random.key(seed), max_queries=1_000, tolerance=0.0)["features"][
-            "side"
-        ]
-        for seed in range(40)
-    ]
+    found = [measured([0.0], jax.random.key(seed))[0].features["side"] for seed in range(40)]
     spread = np.std([f["accuracy"] for f in found], ddof=1)
     np.testing.assert_allclose(spread, np.mean([f["accuracy_standard_error"] for f in found]), rtol=0.4)
 
 
-def test_levels_share_their_images_and_noise_and_are_measured_once(key):
-    gammas, kept = np.array([-1.0, 0.0, 1.0]), {}
+def test_batches_are_kept_and_not_measured_again(key):
+    gammas, kept = [-1.0, 0.0, 1.0], []
 
-    def keep(index, level):
-        kept[index] = level
-        if index == 1:
+    def keep(row):
+        kept.append(row)
+        if len(kept) == 4:
             raise KeyboardInterrupt
 
-    arguments = {"key": key, "max_queries": 1_000, "tolerance": 0.0}
     with pytest.raises(KeyboardInterrupt):
-        measure_curve(POINT, FEATURES, gammas, keep=keep, **arguments)
-    assert sorted(kept) == [0, 1]
-    measured = []
-    resumed = measure_curve(POINT, FEATURES, gammas, done=kept, keep=lambda i, _: measured.append(i), **arguments)
-    assert measured == [2] and resumed == measure_curve(POINT, FEATURES, gammas, **arguments)
-    again = measure_curve(POINT, FEATURES, np.array([0.0, 0.0]), **arguments)
-    assert again[0] == again[1]
+        measured(gammas, key, keep=keep)
+    fresh: list = []
+    resumed = measured(gammas, key, done=kept, keep=fresh.append)
+    assert [row["step"] for row in fresh] == [4, 5, 6, 7, 8, 9]
+    for a, b in zip(resumed, measured(gammas, key), strict=True):
+        assert a.features == b.features and np.array_equal(a.without["side"], b.without["side"])
+
+
+def test_levels_of_one_gamma_are_measured_once(key):
+    rows: list = []
+    again = measured([2.0, 0.0, 0.0, 2.0], key, keep=rows.append)
+    assert again[1] is again[2] and again[0] is again[3] and again[0].gamma == 2.0
+    assert {tuple(row["levels"]) for row in rows} == {(0, 1)}
 
 
 def test_windows_are_where_the_curve_falls_for_good():
@@ -86,3 +90,20 @@ def test_windows_are_where_the_curve_falls_for_good():
     assert crossing_times(times, wiggle)[0.95] == pytest.approx(0.25)
     assert crossing_times(times, np.ones(11))[0.5] is None
     assert crossing_times(times, np.zeros(11))[0.05] is None
+
+
+def test_errors_of_windows_are_the_spread_over_repetitions():
+    gammas, times = np.linspace(-4, 4, 9), np.arange(9)
+    found, errors = [], []
+    for seed in range(20):
+        levels = measured(gammas, jax.random.key(seed))
+        found.append(windows_of(times, np.array([level.features["side"]["r2"] for level in levels]))["50%"])
+        errors.append(jackknife_errors(times, np.stack([level.without["side"] for level in levels], 1))["50%"])
+    np.testing.assert_allclose(np.sqrt(np.mean(np.square(errors))), np.std(found, ddof=1), rtol=0.4)
+
+
+def test_windows_without_an_error_are_told():
+    falls, stays = np.linspace(1, 0, 5), np.ones(5)
+    assert jackknife_errors(np.arange(5), np.stack([falls, falls]))["50%"] == 0
+    assert jackknife_errors(np.arange(5), np.stack([falls, stays]))["50%"] is None
+    assert jackknife_errors(np.arange(5), falls[None])["50%"] is None

@@ -2,7 +2,8 @@
 
 Pixels are ±1, so all images have the same norm and -||z - alpha x||²/(2 sigma²) is alpha (x·z)/sigma² up to a constant;
 x·z is twice the sum of z under the sprite, less the sum of all of z. The windows of z at all places times all templates
-are one matrix product: exact for all images of the grid at the cost of some of them.
+are one matrix product: exact for all images of the grid at the cost of some of them. Templates that are equal are
+correlated once, and only pixels that some template covers.
 """
 
 from collections.abc import Callable
@@ -21,16 +22,46 @@ from vdm_jax.diffusion.optimal import Feature, inverse_variance
 Images = Float[Array, "q h w 1"]
 
 
+class Evidence(NamedTuple):
+    """What clean images and noise say of every sprite j, beyond what they say of the truth i: at any noise level
+    log p(x_j | z_t)/p(x_i | z_t) = SNR signal + √SNR noise, z_t = alpha x_i + sigma eps. Of T distinct
+    templates at P places.
+    """
+
+    signal: Float[Array, "q t p"]  # <x_j - x_i, x_i>, never above 0
+    noise: Float[Array, "q t p"]  # <x_j - x_i, eps>
+
+
 class SpritePosterior(NamedTuple):
     """`features`: what there is to know, every image as likely as every other. `classes(z, gamma)`: p(c | z_t) of each,
     [Q, C]; `draw(key, z, gamma)`: x ~ p(x | z_t); `mean(z, gamma)`: E[x | z_t], the optimal denoiser; `nearest(z)`: the
-    index of the sprite that is likeliest at any noise level, the first of several."""
+    index of the sprite that is likeliest at any noise level, the first of several. `evidence(index, eps)` holds all
+    correlations of clean images and noise, and `classes_from(evidence, gamma)` is `classes` of their z_t at any level,
+    first with eps and then with -eps, for a tenth of the time: [2 Q, C]."""
 
     features: dict[str, Feature]
     classes: Callable[[Images, Float[Array, ""]], dict[str, Float[Array, "q c"]]]
     draw: Callable[[Key[Array, ""], Images, Float[Array, ""]], Images]
     mean: Callable[[Images, Float[Array, ""]], Images]
     nearest: Callable[[Images], Int[Array, " q"]]
+    evidence: Callable[[Integer[Array, " q"], Images], Evidence]
+    classes_from: Callable[[Evidence, Float[Array, ""]], dict[str, Float[Array, "q c"]]]
+
+
+class Distinct(NamedTuple):
+    """The templates of a grid without repetitions, in the order in which they come first."""
+
+    first: Int[np.ndarray, " t"]  # where among all templates
+    which: Int[np.ndarray, " n"]  # of each of all templates, its place here
+    count: Float[np.ndarray, " t"]
+
+
+def distinct_templates(grid: SpriteGrid) -> Distinct:
+    """Full turns, symmetries and coarse pixels make templates equal."""
+    flat = grid.templates.reshape(grid.num_templates, -1)
+    _, first, which, count = np.unique(flat, axis=0, return_index=True, return_inverse=True, return_counts=True)
+    order = np.argsort(first)
+    return Distinct(first[order], np.argsort(order)[which.reshape(-1)], count[order].astype(np.float32))
 
 
 def sprite_features(grid: SpriteGrid) -> dict[str, Feature]:
@@ -53,56 +84,116 @@ def _even(num: int) -> np.ndarray:
     return np.full(num, 1 / num)
 
 
+def make_class_sums(
+    grid: SpriteGrid, templates: Distinct
+) -> Callable[[Callable, Array | Evidence], dict[str, Float[Array, "q c"]]]:
+    """-> `class_sums(weigh, rows)`: p(c) of each feature, [Q, C], for weights [T, P] = weigh(row) of every image, up to
+    a factor; row by row, for what is held of one stays in a cache.
+
+    All templates and all places at once are two matrix products of the weights, classes sums of what these leave.
+    """
+    shape, scale, turn = (index.reshape(-1) for index in np.indices(grid.sizes[:3]))
+    of_template = {"shape": shape, "orientation": shape * grid.sizes[2] + turn, "scale": scale}
+    shares = {name: np.zeros((len(templates.first), kind.max() + 1), np.float32) for name, kind in of_template.items()}
+    for name, kind in of_template.items():
+        np.add.at(shares[name], (templates.which, kind), 1)
+    count = jnp.asarray(templates.count)[None]
+
+    def class_sums(weigh, rows):
+        def one(row):
+            p = jax.lax.optimization_barrier(weigh(row))  # once, for two products
+            return p @ jnp.ones((p.shape[1], 1)), count @ p
+
+        kinds, places = jax.lax.map(one, rows)
+        kinds, places = kinds[..., 0], places.reshape(len(places), *grid.sizes[3:])
+        sums = {name: kinds @ share for name, share in shares.items()} | {"x": places.sum(2), "y": places.sum(1)}
+        return {name: sum_ / sum_.sum(axis=1, keepdims=True) for name, sum_ in sums.items()}
+
+    return class_sums
+
+
+def make_correlation(grid: SpriteGrid, templates: Distinct) -> Callable[[Images], Float[Array, "q t p"]]:
+    """-> `correlation(z)`: the sum of z under each distinct template at each place, x slowest; image by image."""
+    masks = grid.templates[templates.first].reshape(len(templates.first), -1)
+    covered = np.flatnonzero(masks.any(axis=0))
+    rows, columns = np.unravel_index(covered, (grid.window, grid.window))
+    places = np.asarray(grid.offsets)
+    corner = places[None, :] * grid.side + places[:, None]  # [x, y]: the window's first pixel in the flat image
+    pixel = (rows * grid.side + columns)[:, None] + corner.reshape(1, -1)  # [pixels of a window, P]
+    masks = jnp.asarray(masks[:, covered], jnp.float32)
+
+    def correlation(z):
+        return jax.lax.map(lambda image: masks @ image[pixel], z.reshape(z.shape[0], -1))
+
+    return correlation
+
+
 def make_sprite_posterior(grid: SpriteGrid) -> SpritePosterior:
     """The exact posterior of every image of `grid`, prior uniform.
 
-    Q queries hold 4 Q P² (T + w²) bytes: P places a side, T templates, windows of w² pixels."""
-    masks = jnp.asarray(grid.templates.reshape(grid.num_templates, -1), jnp.float32)
-    places = np.asarray(grid.offsets)
-    shapes, scales, turns, num_places = (*grid.sizes[:3], len(places))
-    ticks = places[:, None] + np.arange(grid.window)  # [P, w]: the pixels under a window
+    Q queries hold 4 Q T P bytes: P places, T distinct templates; `mean` windows of w² pixels beside, 4 Q P w²."""
+    templates = distinct_templates(grid)
+    correlation, class_sums = make_correlation(grid, templates), make_class_sums(grid, templates)
+    num_places = len(grid.offsets) ** 2
 
-    def correlation(z: Images) -> Float[Array, "q t x y"]:
-        windows = z[..., 0][:, ticks[:, None, :, None], ticks[None, :, None, :]]  # [Q, y, x, w, w]
-        return jnp.einsum("qyxp,tp->qtxy", windows.reshape(*windows.shape[:3], -1), masks)
-
-    def log_weights(z: Images, gamma: Float[Array, ""]) -> Float[Array, "q t x y"]:
+    def log_weights(z: Images, gamma: Float[Array, ""]) -> Float[Array, "q t p"]:
+        """Of one image of each distinct template."""
         return 2 * alpha_sigma(gamma)[0] * inverse_variance(gamma) * correlation(z)
 
-    def weights(z, gamma):
-        logits = log_weights(z, gamma).reshape(z.shape[0], -1)
-        return jax.nn.softmax(logits, axis=1).reshape(z.shape[0], shapes, scales, turns, num_places, num_places)
-
     def classes(z: Images, gamma: Float[Array, ""]) -> dict[str, Float[Array, "q c"]]:
-        p = weights(z, gamma)
-        kinds = p.sum((4, 5))
-        places = p.sum((1, 2, 3))
-        return {
-            "shape": kinds.sum((2, 3)),
-            "orientation": kinds.sum(2).reshape(z.shape[0], -1),
-            "scale": kinds.sum((1, 3)),
-            "x": places.sum(2),
-            "y": places.sum(1),
-        }
+        return class_sums(lambda logits: jnp.exp(logits - logits.max()), log_weights(z, gamma))
+
+    def evidence(index: Integer[Array, " q"], eps: Images) -> Evidence:
+        template, place = jnp.asarray(templates.which)[index // num_places], index % num_places
+
+        def beyond_truth(images):
+            found = 2 * correlation(images)
+            return found - found[jnp.arange(len(index)), template, place][:, None, None]
+
+        return Evidence(beyond_truth(grid.render(index)), beyond_truth(eps))
+
+    def classes_from(evidence: Evidence, gamma: Float[Array, ""]) -> dict[str, Float[Array, "q c"]]:
+        """No maximum is looked for: the sum of p_j/p_truth over all j is N on average, so that it is above e^88, where
+        exp overflows, with a probability below N e^-88."""
+        snr = jnp.exp(-gamma)
+        roots = (jnp.sqrt(snr), -jnp.sqrt(snr))
+        both = [class_sums(lambda row, r=root: jnp.exp(snr * row.signal + r * row.noise), evidence) for root in roots]
+        return jax.tree.map(lambda *sums: jnp.concatenate(sums), *both)
 
     def draw(key: Key[Array, ""], z: Images, gamma: Float[Array, ""]) -> Images:
-        logits = log_weights(z, gamma).reshape(z.shape[0], -1)
-        return grid.render(jax.random.categorical(named_key(key, "sprite"), logits, axis=1))
+        logits = log_weights(z, gamma) + jnp.log(jnp.asarray(templates.count))[None, :, None]
+        return grid.render(whole_index(jax.random.categorical(named_key(key, "sprite"), flat(logits), axis=1)))
 
     def mean(z: Images, gamma: Float[Array, ""]) -> Images:
-        p = weights(z, gamma).reshape(z.shape[0], -1, num_places, num_places)
-        under = p.transpose(2, 3, 0, 1).reshape(-1, grid.num_templates) @ masks  # [P P Q, w w]
-        under = under.reshape(num_places, num_places, z.shape[0], grid.window, grid.window)
-        # Windows overlap: added one column, then one row of places at a time, for a scatter runs on one core of a CPU.
-        strips = jnp.zeros((num_places, z.shape[0], grid.window, z.shape[2]))
-        for column, left in enumerate(places):
-            strips = strips.at[..., left : left + grid.window].add(under[column])
-        covered = jnp.zeros(z.shape[:3])
-        for row, top in enumerate(places):
-            covered = covered.at[:, top : top + grid.window].add(strips[row])
-        return 2 * covered[..., None] - 1
+        logits = log_weights(z, gamma) + jnp.log(jnp.asarray(templates.count))[None, :, None]
+        return expected_image(grid, templates, jax.nn.softmax(flat(logits), axis=1).reshape(logits.shape))
 
     def nearest(z: Images) -> Int[Array, " q"]:
-        return jnp.argmax(correlation(z).reshape(z.shape[0], -1), axis=1)
+        return whole_index(jnp.argmax(flat(correlation(z)), axis=1))
 
-    return SpritePosterior(sprite_features(grid), classes, draw, mean, nearest)
+    def whole_index(index: Integer[Array, " q"]) -> Integer[Array, " q"]:
+        """Among all images of the grid."""
+        return jnp.asarray(templates.first, jnp.int32)[index // num_places] * num_places + index % num_places
+
+    return SpritePosterior(sprite_features(grid), classes, draw, mean, nearest, evidence, classes_from)
+
+
+def flat(weights: Float[Array, "q t p"]) -> Float[Array, "q tp"]:
+    """All images of a query in one row."""
+    return weights.reshape(weights.shape[0], -1)
+
+
+def expected_image(grid: SpriteGrid, templates: Distinct, p: Float[Array, "q t p"]) -> Images:
+    """The mean of the images with probabilities p."""
+    masks = jnp.asarray(grid.templates[templates.first].reshape(len(templates.first), -1), jnp.float32)
+    places, num = grid.offsets, p.shape[0]
+    under = p.transpose(2, 0, 1).reshape(-1, p.shape[1]) @ masks  # [P Q, w w]
+    under = under.reshape(len(places), len(places), num, grid.window, grid.window)
+    # Windows overlap: added one column, then one row of places at a time, for a scatter runs on one core of a CPU.
+    strips = jnp.zeros((len(places), num, grid.window, grid.side))
+    for column, left in enumerate(places):
+        strips = strips.at[..., left : left + grid.window].add(under[column])
+    covered = jnp.zeros((num, grid.side, grid.side))
+    for row, top in enumerate(places):
+        covered = covered.at[:, top : top + grid.window].add(strips[row])
+    return 2 * covered[..., None] - 1

@@ -11,9 +11,10 @@ from functools import cached_property, partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Integer
+from jaxtyping import Array, Bool, Float, Int, Integer, Key
 
 from vdm_jax.base.errors import UserError, choose
+from vdm_jax.base.keys import named_key
 
 FACTORS = ("shape", "scale", "orientation", "x", "y")
 SAMPLES = 8  # a side of a pixel, of which half must be covered
@@ -94,6 +95,21 @@ class SpriteGrid:
     def render(self, index: Integer[Array, " b"]) -> Float[Array, "b height width 1"]:
         """Images of ±1, rendered where `index` is; compiled with what calls it."""
         return _render(jnp.asarray(self.templates), jnp.asarray(self.offsets), index, side=self.side, sizes=self.sizes)
+
+    def spread(self, key: Key[Array, ""], num: int) -> Int[Array, " n"]:
+        """Indices of `num` images, each as likely as any, that lie more evenly over the factors than chance would.
+
+        A Latin hypercube (McKay et al. 1979): of shape with scale, of orientation, x and y each the values are cut into
+        `num` equal parts, of which every one is met once, in an order of its own.
+        """
+        shape, scale, *others = self.sizes
+        parts = {"kind": shape * scale} | dict(zip(FACTORS[2:], others, strict=True))
+        found = []
+        for name, size in parts.items():
+            part = jax.random.permutation(named_key(key, f"{name} order"), num)
+            within = jax.random.uniform(named_key(key, f"{name} within"), (num,))
+            found.append(jnp.minimum(jnp.floor((part + within) * size / num), size - 1).astype(jnp.int32))
+        return jnp.ravel_multi_index(tuple(found), tuple(parts.values()), mode="clip")
 
     def splits(self, seed: int = 0) -> dict[str, Int[np.ndarray, " n"]]:
         """Indices of train, validation and test, 80/10/10, shuffled the same way in every run."""

@@ -15,21 +15,22 @@ from vdm_jax.diffusion.optimal import Feature
 from vdm_jax.experiments import workdir as workdirs
 from vdm_jax.experiments.probes import ProbeExperiment, gammas_at, timesteps
 from vdm_jax.experiments.progress import bar
-from vdm_jax.probing.exact import make_point, measure_curve
-from vdm_jax.probing.windows import crossing_times
+from vdm_jax.probing.exact import Instrument, Level, make_instrument, measure_curve
+from vdm_jax.probing.windows import jackknife_errors, share_known, windows_of
 from vdm_jax.train.checkpoint import saved_checkpoints
 from vdm_jax.train.metrics import MetricsLog
 
-LEVELS = "exact.jsonl"  # a line a timestep, as they are measured
-RECORDS = {"exact": (LEVELS,), "probe": ("probe", "probe.json")}  # what belongs to the settings of a section
+BATCHES = "exact.jsonl"  # a line a batch of queries, as they are measured
+RECORDS = {"exact": (BATCHES,), "probe": ("probe", "probe.json")}  # what belongs to the settings of a section
 NO_SETTING = "probe.memory_gib "  # changes no result
 
 
 def exact(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
-    """Writes `exact.json`; returns "done". A kill loses the timestep that was being measured; the same command goes on.
+    """Writes `exact.json`; returns "done". A kill loses the batch that was being measured; the same command goes on.
 
     {"timesteps", "abar", "num_queries", "features": {name: {"exact": {"accuracy": […], "accuracy_standard_error": […],
-    …}, "entropy_nats", "variance", "windows": {"95%": t, "50%": t, "5%": t}}}, "settings", "provenance"}.
+    …}, "entropy_nats", "variance", "windows": {"95%": t, "50%": t, "5%": t}, "windows_standard_error"}},
+    "settings", "provenance"}.
     """
     config, grid = experiment.config.exact, experiment.grid
     steps = timesteps(config.num_timesteps, experiment.schedule.num_steps)
@@ -38,33 +39,48 @@ def exact(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     check_folder(workdir, settings)
     workdirs.claim(workdir, experiment.config, f"sprites {grid.name}")
     say(f"{len(grid):,} images, {len(steps)} timesteps, standard errors below {config.tolerance}")
-
-    def draw(key):
-        return grid.render(jax.random.randint(key, (config.batch_size,), 0, len(grid)))
-
-    def keep(index: int, level: dict[str, Any]) -> None:
-        log.write({"step": index, **level})
-        say(f"timestep {steps[index]}: {level['num_queries']} queries")
-
-    features, log = experiment.posterior.features, MetricsLog(workdir / LEVELS)
-    log.truncate_after(len(steps))  # a line that a kill tore goes
+    features, log = experiment.posterior.features, MetricsLog(workdir / BATCHES)
     levels = measure_curve(
-        make_point(draw, experiment.posterior.classes, features),
+        make_sprite_instrument(experiment),
         features,
         gammas,
         key=named_key(jax.random.key(config.seed), "exact"),
         max_queries=config.max_queries,
         tolerance=config.tolerance,
-        done={row.pop("step"): row for row in log.rows()},
-        keep=keep,
+        done=_batches(log),
+        keep=log.write,
         progress=bar("exact"),
     )
     abar = 1 / (1 + np.exp(gammas))
-    found = {name: describe(features[name], steps, [level["features"][name] for level in levels]) for name in features}
+    found = {name: describe(features[name], name, steps, levels) for name in features}
     about = {"settings": settings, "provenance": provenance() | {"config": experiment.config.name, "seed": config.seed}}
-    record = {"timesteps": steps.tolist(), "abar": abar.tolist(), "num_queries": [v["num_queries"] for v in levels]}
+    record = {
+        "timesteps": steps.tolist(),
+        "abar": abar.tolist(),
+        "num_queries": [level.num_queries for level in levels],
+    }
     write_json(workdir / "exact.json", record | {"features": found} | about)
     return "done"
+
+
+def make_sprite_instrument(experiment: ProbeExperiment) -> Instrument:
+    """Batches of images spread evenly over the factors, each with eps and with -eps."""
+    grid, posterior, num = experiment.grid, experiment.posterior, experiment.config.exact.batch_size // 2
+
+    def draw(key):
+        eps = jax.random.normal(named_key(key, "eps"), (num, grid.side, grid.side, 1))
+        return posterior.evidence(grid.spread(named_key(key, "x"), num), eps)
+
+    return make_instrument(draw, posterior.classes_from, posterior.features, 2 * num)
+
+
+def _batches(log: MetricsLog) -> list[dict[str, Any]]:
+    """Those measured so far; a line that a kill tore goes. Raises `UserError` for lines of another layout."""
+    rows = log.rows()
+    if any("means" not in row for row in rows):
+        raise UserError(f"{log.path} holds no batches of queries but something older; delete it to measure again")
+    log.truncate_after(len(rows))
+    return rows
 
 
 def check_folder(workdir: pathlib.Path, settings: dict[str, Any]) -> None:
@@ -91,16 +107,16 @@ def refuse_differences(
         raise UserError(f"workdir {workdir} holds other {what}: {'; '.join(told[:3])}; choose another --workdir")
 
 
-def describe(feature: Feature, steps: np.ndarray, levels: list[dict[str, float]]) -> dict[str, Any]:
-    """Curves as lists over the timesteps, and when 95%, 50% and 5% of what there is to know is still there.
-
-    What is there: R² of a feature with values, I/H of the others.
-    """
-    curves = {name: [level[name] for level in levels] for name in levels[0]}
-    known = np.array(curves["information_nats"]) / feature.entropy if feature.values is None else np.array(curves["r2"])
-    windows = {f"{level:.0%}": time for level, time in crossing_times(steps.astype(float), known).items()}
-    variance = None if feature.values is None else feature.variance
-    return {"exact": curves, "entropy_nats": feature.entropy, "variance": variance, "windows": windows}
+def describe(feature: Feature, name: str, steps: np.ndarray, levels: Sequence[Level]) -> dict[str, Any]:
+    """Curves as lists over the timesteps, and when 95%, 50% and 5% of what there is to know is still there."""
+    curves = {key: [level.features[name][key] for level in levels] for key in levels[0].features[name]}
+    return {
+        "exact": curves,
+        "entropy_nats": feature.entropy,
+        "variance": None if feature.values is None else feature.variance,
+        "windows": windows_of(steps, share_known(feature, curves)),
+        "windows_standard_error": jackknife_errors(steps, np.stack([level.without[name] for level in levels], axis=1)),
+    }
 
 
 def say(what: str) -> None:

@@ -44,9 +44,11 @@ def build_probes(config: ConfigDict) -> ProbeExperiment:
 
 def check_exact(exact: ConfigDict, num_steps: int) -> None:
     """Raises `UserError` for a number out of range."""
-    for name, least in (("num_timesteps", 2), ("batch_size", 1), ("max_queries", 2)):
+    for name, least in (("num_timesteps", 2), ("batch_size", 2), ("max_queries", 2)):
         if exact[name] < least:
             raise UserError(f"config.exact.{name}={exact[name]}; expected at least {least}")
+    if exact.batch_size % 2:
+        raise UserError(f"config.exact.batch_size={exact.batch_size}; expected an even number: noise comes in pairs")
     if exact.num_timesteps > num_steps + 1:
         raise UserError(f"config.exact.num_timesteps={exact.num_timesteps}; there are {num_steps + 1}, 0 … {num_steps}")
     if not exact.tolerance > 0:
