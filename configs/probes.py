@@ -31,7 +31,8 @@ GRIDS = {
         "chains.batch_size": 10,
         "chains.num_queries": 100,
         "probe.window": 31,
-        "probe.num_templates": 800,
+        "probe.num_templates": 256,
+        "probe.num_examples": 8_192,
     },
 }
 SCHEDULES = {
@@ -110,6 +111,7 @@ def _probe() -> ConfigDict:
             hidden=(128, 128),  # widths of mlp, channels of conv
             num_templates=48,  # of matched
             window=15,  # side of a template, pixels
+            num_examples=1_024,  # clean training images with their labels, from which `matched` starts
             members="trunk",  # a net a timestep for all features; "separate": a net for each
             targets="values",  # regresses what has a value; "classes": tells everything apart
             num_seeds=1,

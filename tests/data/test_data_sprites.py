@@ -11,6 +11,7 @@ from vdm_jax.data.sprites import (
     FACTORS,
     GRIDS,
     SYMMETRY,
+    SpriteGrid,
     feature_values,
     load_sprites,
     orientation_vectors,

@@ -28,7 +28,6 @@ from vdm_jax.report.workdir import Workdir
 from vdm_jax.train.sharding import make_mesh
 
 CHUNKS = "probe"  # folder of what is trained, by timesteps
-EXAMPLES = 1024  # clean training images, from which a net may start
 MOST_NOISE = 5.0  # gamma above which no training is begun
 
 
@@ -90,9 +89,12 @@ def build_ensemble(experiment: ProbeExperiment) -> tuple[Ensemble, Feed]:
         config.patience,
         config.num_validation,
     )
-    examples = grid.render(jnp.asarray(splits["train"][:EXAMPLES]))
+    index = jnp.asarray(splits["train"][: config.num_examples])
+    examples, known = grid.render(index), sprite_labels(grid, index)
     batching = "map" if jax.default_backend() == "cpu" else "vmap"
-    ensemble = Ensemble(net, members, feeds["train"], feeds["validation"], training, examples, make_mesh(), batching)
+    ensemble = Ensemble(
+        net, members, feeds["train"], feeds["validation"], training, examples, make_mesh(), batching, known
+    )
     return ensemble, feeds["test"]
 
 

@@ -99,6 +99,7 @@ def check_probe(probe: ConfigDict, side: int) -> None:
         "updates_per_round",
         "patience",
         "num_templates",
+        "num_examples",
         "warm_updates",
     )
     for name in (*counts, "num_validation", "num_test"):

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 
 from vdm_jax.base.errors import choose
 from vdm_jax.base.keys import named_key
-from vdm_jax.probing.feeds import Classes, Feed, Images, Level
+from vdm_jax.probing.feeds import IMAGE, Classes, Feed, Images, Level
 from vdm_jax.probing.heads import Members
 from vdm_jax.probing.nets import Net
 
@@ -27,7 +27,16 @@ def one_after_the_other(function: Callable) -> Callable:
     return lambda *arrays: jax.lax.map(lambda element: function(*element), arrays)
 
 
+Posterior = Callable[[Images, Float[Array, ""]], dict[str, Float[Array, "b c"]]]
 BATCHING = {"vmap": jax.vmap, "map": one_after_the_other}
+
+
+class Scored(NamedTuple):
+    """What fresh examples show of the probes, [M, batches, ...]: by the labels, and by the exact posterior if known."""
+
+    by_label: dict[str, dict[str, Float[Array, "*m n s b"]]]  # {feature: `Head.scores`}
+    judged: dict[str, dict[str, Float[Array, "*m n s b"]]] | None  # {feature: `Head.judge`}
+    image: Int[Array, "*m n b"]  # which clean image it was
 
 
 class State(NamedTuple):
@@ -75,6 +84,7 @@ class Ensemble:
     examples: Images  # without noise, for the nets' initialisation
     mesh: Mesh
     batching: str
+    example_classes: Classes | None = None  # where known, a net may start from what its examples are
 
     @cached_property
     def optimizer(self) -> optax.GradientTransformation:
@@ -85,11 +95,15 @@ class Ensemble:
     def init(self, keys: Key[Array, " m"]) -> PyTree:
         """Fresh parameters [M, K, ...]."""
 
-        def one(examples, key):
-            keys = jnp.stack([named_key(key, name) for name in self.members.names])
-            return jax.vmap(self.net.init, (0, None))(keys, examples)
+        known = self.example_classes
+        targets = None if known is None else self.members.targets(known)
+        categorical = jnp.asarray(self.members.categorical)
 
-        return jax.jit(jax.vmap(one, (None, 0)))(self.examples, keys)
+        def one(key, examples, targets):
+            keys = jnp.stack([named_key(key, name) for name in self.members.names])
+            return jax.vmap(self.net.init, (0, None, 0, 0))(keys, examples, targets, categorical)
+
+        return jax.jit(jax.vmap(one, (0, None, None)))(keys, self.examples, targets)
 
     @cached_property
     def start(self) -> Callable[[PyTree, Key[Array, " m"], Level], State]:
@@ -101,9 +115,10 @@ class Ensemble:
         """`round(state, keys, levels, index [M])`: `updates_per_round` updates and a validation; donates the state."""
         return self._compiled(self._round, donate_argnums=0)
 
-    def scores(self, feed: Feed, num_batches: int) -> Callable[..., dict[str, dict[str, Float[Array, "m n s b"]]]]:
-        """-> `scores(params, keys, levels)`: {feature: {score: [M, batches, S, B]}} of fresh examples."""
-        return self._compiled(partial(self._scores, feed, num_batches))
+    def scores(self, feed: Feed, num_batches: int, posterior: Posterior | None = None) -> Callable[..., Scored]:
+        """-> `scores(params, keys, levels)`, of fresh examples. posterior: `posterior(z, gamma) -> {feature: [B, C]}`,
+        the exact p(c | z), if it is known."""
+        return self._compiled(partial(self._scores, feed, num_batches, posterior))
 
     def _compiled(self, function: Callable, **options: Any) -> Callable:
         over_timesteps = choose("batching", self.batching, BATCHING)(function)
@@ -162,10 +177,12 @@ class Ensemble:
         num_batches = -(-self.training.num_validation // self.training.batch_size)
         return jax.lax.map(batch, jnp.arange(num_batches)).mean(axis=0)
 
-    def _scores(self, feed: Feed, num_batches: int, params: PyTree, key: Key[Array, ""], level: Level):
+    def _scores(self, feed, num_batches, posterior, params: PyTree, key: Key[Array, ""], level: Level) -> Scored:
         def batch(i):
             z, classes = feed.draw(jax.random.fold_in(named_key(key, "test"), i), level, self.training.batch_size)
-            return self.members.scores(self._outputs(params, z, level), classes)
+            outputs = self._outputs(params, z, level)
+            judged = None if posterior is None else self.members.judge(outputs, posterior(z, level["gamma"]))
+            return Scored(self.members.scores(outputs, classes), judged, classes[IMAGE])
 
         return jax.lax.map(batch, jnp.arange(num_batches))
 

@@ -13,11 +13,12 @@ from vdm_jax.diffusion.gaussian import noised
 
 Images = Float[Array, "b ..."]
 Classes = dict[str, Int[Array, " b"]]
+IMAGE = "image"  # among the classes: which clean image an example shows; those of one image are not independent
 Level = dict[str, Array]  # what a timestep is: "gamma" [] at least
 
 
 class Feed(NamedTuple):
-    """`draw(key, level, batch_size) -> (z [B, ...], {feature: class [B]})`: a function of its arguments alone.
+    """`draw(key, level, batch_size) -> (z [B, ...], {feature: class [B], IMAGE: [B]})`: of its arguments alone.
 
     It is traced into the program that trains, once for a timestep, whose members all share the batch. level: one
     timestep's part of the levels [M, ...] that the ensemble is given; `level["gamma"]` is the noise.
@@ -36,7 +37,9 @@ def make_forward_feed(
     def draw(key, level, batch_size):
         index = draw_index(key, split, batch_size)
         x = images(index)
-        return noised(x, jax.random.normal(named_key(key, "eps"), x.shape), level["gamma"]), classes(index)
+        return noised(x, jax.random.normal(named_key(key, "eps"), x.shape), level["gamma"]), classes(index) | {
+            IMAGE: index
+        }
 
     return Feed(draw)
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from vdm_jax.base.errors import choose
-from vdm_jax.diffusion.optimal import Feature
+from vdm_jax.diffusion.optimal import Feature, score
 
 TARGETS = {"values": False, "classes": True}  # whether a feature with values is told apart all the same
 MEMBERS = ("separate", "trunk")
@@ -38,12 +38,18 @@ class Head:
         """Of the values."""
         return (self.feature.prior @ self.feature.values).astype(np.float32)
 
+    def targets(self, classes: Int[Array, " b"]) -> Float[Array, "b o"]:
+        """One-hot classes, or standardised values."""
+        if self.categorical:
+            return jax.nn.one_hot(classes, self.size)
+        values = (self.feature.values - self.mean) / np.sqrt(self.feature.variance)
+        return jnp.asarray(values, jnp.float32)[classes]
+
     def loss(self, outputs: Float[Array, "... b o"], classes: Int[Array, " b"]) -> Float[Array, "... b"]:
         """-log p(class)/H, outputs logits; or ||outputs - (value - mean)/√variance||², outputs standardised."""
         if self.categorical:
             return self.cross_entropy(outputs, classes) / self.feature.entropy
-        values = (self.feature.values - self.mean) / np.sqrt(self.feature.variance)
-        wanted = jnp.asarray(values, jnp.float32)[classes]
+        wanted = self.targets(classes)
         return jnp.sum((outputs - wanted.reshape((1,) * (outputs.ndim - 2) + wanted.shape)) ** 2, axis=-1)
 
     def cross_entropy(self, outputs: Float[Array, "... b o"], classes: Int[Array, " b"]) -> Float[Array, "... b"]:
@@ -68,6 +74,37 @@ class Head:
             wanted = values[classes].reshape((1,) * (outputs.ndim - 2) + (classes.shape[0], -1))
             found["mse"] = jnp.sum((jax.nn.softmax(outputs) @ values - wanted) ** 2, axis=-1)
         return found
+
+    def judge(self, outputs: Float[Array, "... b o"], p: Float[Array, "b c"]) -> dict[str, Float[Array, "... b"]]:
+        """What `scores` are on average over the class, p(c | z) being known: `accuracy`, `cross_entropy`, `mse`; and
+        what they miss of the best there is, `accuracy_missed` (max p - p(guess)), `information_nats_missed` (KL from p)
+        and `r2_missed` (||guess - E[v|z]||² as a part of the variance): never below 0, and without the chance of which
+        class it was."""
+        known = score(self.feature, p)
+        lead = (1,) * (outputs.ndim - 2)
+        found = {}
+        if self.categorical:
+            q, guess = jax.nn.log_softmax(outputs), outputs.argmax(-1, keepdims=True)
+            cross_entropy = -jnp.sum(p.reshape(lead + p.shape) * q, axis=-1)
+            right = jnp.take_along_axis(jnp.broadcast_to(p.reshape(lead + p.shape), q.shape), guess, axis=-1)[..., 0]
+            found = {
+                "accuracy": right,
+                "accuracy_missed": known.accuracy.reshape((*lead, -1)) - right,
+                "cross_entropy": cross_entropy,
+                "information_nats_missed": cross_entropy - known.entropy.reshape((*lead, -1)),
+            }
+        if self.feature.values is not None:
+            values = jnp.asarray(self.feature.values, jnp.float32)
+            mean = jnp.asarray(self.mean).reshape((*lead, 1, -1))
+            guess = jax.nn.softmax(outputs) @ values if self.categorical else mean + self._deviation * outputs
+            missed = jnp.sum((guess - (p @ values).reshape((*lead, p.shape[0], -1))) ** 2, axis=-1)
+            mse = known.mmse.reshape((*lead, -1)) + missed
+            found |= {"mse": mse, "r2_missed": missed / self.feature.variance}
+        return found
+
+    @property
+    def _deviation(self) -> float:
+        return float(np.sqrt(self.feature.variance))
 
 
 def make_heads(features: Mapping[str, Feature], targets: str) -> dict[str, Head]:
@@ -115,12 +152,28 @@ class Members:
             found.append(sum(each) / len(each))
         return jnp.concatenate(found)
 
+    def targets(self, classes: Classes) -> Float[Array, "k b o"]:
+        """What the outputs of each member should be; 0 where they are unused."""
+        rows = []
+        for group in self.groups:
+            own = jnp.concatenate([self.heads[name].targets(classes[name]) for name in group], axis=1)
+            rows.append(jnp.pad(own, ((0, 0), (0, self.num_outputs - own.shape[1]))))
+        return jnp.repeat(jnp.stack(rows), len(self.seeds), axis=0)
+
     def scores(self, outputs: Float[Array, "k b o"], classes: Classes) -> dict[str, dict[str, Float[Array, "s b"]]]:
         """{feature: {score: [S, B]}}, by seed."""
+        return {name: self.heads[name].scores(own, classes[name]) for name, own in self._by_feature(outputs).items()}
+
+    def judge(
+        self, outputs: Float[Array, "k b o"], p: Mapping[str, Float[Array, "b c"]]
+    ) -> dict[str, dict[str, Float[Array, "s b"]]]:
+        """`Head.judge` of each feature by seed, p(c | z) being known."""
+        return {name: self.heads[name].judge(own, p[name]) for name, own in self._by_feature(outputs).items()}
+
+    def _by_feature(self, outputs: Float[Array, "k b o"]) -> dict[str, Float[Array, "s b o"]]:
         found = {}
         for own, group in zip(self._by_group(outputs), self.groups, strict=True):
-            for name, place in self._places(group).items():
-                found[name] = self.heads[name].scores(own[..., place], classes[name])
+            found |= {name: own[..., place] for name, place in self._places(group).items()}
         return found
 
     def _by_group(self, outputs: Float[Array, "k b o"]) -> Float[Array, "g s b o"]:

@@ -1,0 +1,179 @@
+"""The probe of matched filters: which of its templates, and where, by a softmax over all templates and places.
+
+With the true templates and readouts it is the exact posterior of whatever shifts on a flat background.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+
+from vdm_jax.base.keys import named_key
+from vdm_jax.diffusion.gaussian import alpha_sigma
+from vdm_jax.diffusion.optimal import inverse_variance
+
+SHARPEST = (
+    20.0  # alpha/sigma² above which `matched` takes no more: one pixel there decides anyway, gradients need slopes
+)
+READOUT_GAIN = 10.0  # of what is read off, and of biases: Adam's steps should move these sooner than the templates
+COPY_COST = 100  # multiplications and additions of a matrix product that take as long as copying one number
+UNSEEN = 0.01  # examples that a part is taken to have had on top: without any it is next to impossible
+TINY = np.finfo(np.float32).tiny
+
+
+def init_matched(
+    num_outputs: int,
+    num_templates: int,
+    window: int,
+    key: Key[Array, ""],
+    examples: Float[Array, "e h w c"],
+    targets: Float[Array, "e o"] | None = None,
+    categorical: Bool[Array, " o"] | None = None,
+) -> dict[str, PyTree]:
+    """Templates are windows of examples, as different from each other as can be, less the image's median.
+
+    Of each example the window whose middle holds most of what is not background; of these one at random, then always
+    the one farthest from those chosen. (From random templates the training ends 10 to 25 points below the exact curve.)
+    Where the examples have targets, each template, row and column says at first what the examples nearest to it are
+    (`what_they_are`), as a classifier by prototypes does; else next to nothing.
+    """
+    num, height, width, _ = examples.shape
+    background = jnp.median(examples.reshape(num, -1), axis=1)
+    figure = examples - background[:, None, None, None]
+    bump = np.exp(-0.5 * ((np.arange(window) - (window - 1) / 2) / (window / 4)) ** 2)
+
+    def bands(size):
+        return jnp.asarray([np.pad(bump, (i, size - window - i)) for i in range(size - window + 1)], jnp.float32)
+
+    energy = jnp.einsum("ph,ehwc,qw->epq", bands(height), figure**2, bands(width))
+    place = energy.reshape(num, -1).argmax(axis=1)
+    row, column = place // energy.shape[2], place % energy.shape[2]
+
+    def cut(image, row, column):
+        return jax.lax.dynamic_slice(image, (row, column, 0), (window, window, image.shape[2]))
+
+    candidates = jax.vmap(cut)(figure, row, column)
+    chosen, nearest = choose_apart(named_key(key, "first"), candidates.reshape(num, -1), num_templates)
+    templates = candidates[chosen]
+    level = background[chosen] * templates.sum((1, 2, 3)) + 0.5 * jnp.sum(templates**2, (1, 2, 3))
+    where = {"template": nearest, "row": row, "column": column}
+    sizes = {"template": num_templates, "row": energy.shape[1], "column": energy.shape[2]}
+    if targets is None:
+        bias = {name: jnp.zeros(size) for name, size in sizes.items()}
+        readout = {
+            name: 0.1 * jax.random.normal(named_key(key, name), (size, num_outputs)) for name, size in sizes.items()
+        }
+        output_bias = jnp.zeros((1, num_outputs))
+    else:
+        told = {name: what_they_are(where[name], size, targets, categorical) for name, size in sizes.items()}
+        bias, readout = ({name: pair[i] for name, pair in told.items()} for i in (0, 1))
+        prior = targets.mean(axis=0, keepdims=True)
+        output_bias = jnp.where(categorical[None], jnp.log(jnp.maximum(prior, TINY)), prior)
+    learned = {"bias": bias, "readout": readout, "output_bias": output_bias}
+    return {"templates": templates, "level": level} | jax.tree.map(lambda leaf: leaf / READOUT_GAIN, learned)
+
+
+def choose_apart(
+    key: Key[Array, ""], points: Float[Array, "e d"], num: int
+) -> tuple[Int[Array, " n"], Int[Array, " e"]]:
+    """(chosen, nearest): one point at random, then always the one farthest from those chosen; and for every point which
+    of the chosen is nearest to it, the first of several."""
+
+    def choose_next(i, carry):
+        chosen, nearest, distance = carry
+        chosen = chosen.at[i].set(distance.argmax())
+        from_it = jnp.sum((points - points[chosen[i]][None]) ** 2, axis=1)
+        return chosen, jnp.where(from_it < distance, i, nearest), jnp.minimum(distance, from_it)
+
+    start = 1e6 * (1 + jax.random.uniform(key, (points.shape[0],)))  # farther than any distance
+    none = jnp.zeros(num, int), jnp.zeros(points.shape[0], int), start
+    return jax.lax.fori_loop(0, num, choose_next, none)[:2]
+
+
+def what_they_are(
+    where: Int[Array, " e"], size: int, targets: Float[Array, "e o"], categorical: Bool[Array, " o"]
+) -> tuple[Float[Array, " n"], Float[Array, "n o"]]:
+    """(bias, readout) of `size` parts from the examples that belong to each: the log of how many these are, as a share
+    of an even one, and their mean target, beyond that of all; of a class log p(class | part)/p(class).
+
+    Each part gets half an example that is like all; each output is shrunk by what of the parts' differences chance
+    would give (1 - 1/F, F of the analysis of variance): a template does not tell where its examples happened to be.
+    """
+    one_hot = jax.nn.one_hot(where, size)
+    count, sums, prior = one_hot.sum(axis=0)[:, None], one_hot.T @ targets, targets.mean(axis=0, keepdims=True)
+    means = (sums + 0.5 * prior) / (count + 0.5)
+    used = (count > 0).sum()
+    between = jnp.sum(count * (sums / jnp.maximum(count, 1) - prior) ** 2, axis=0) / jnp.maximum(used - 1, 1)
+    within = jnp.sum((targets - one_hot @ (sums / jnp.maximum(count, 1))) ** 2, axis=0) / len(where)
+    kept = jnp.clip(1 - within / jnp.maximum(between, TINY), 0, 1)[None]
+    odds = jnp.log(jnp.maximum(means, TINY)) - jnp.log(jnp.maximum(prior, TINY))
+    bias = jnp.log((count[:, 0] + UNSEEN) * size / len(where))
+    return bias, kept * jnp.where(categorical[None], odds, means - prior)
+
+
+def columns_at_once(num_templates: int, window: int, columns: int) -> int:
+    """How many neighbouring columns of places share one strip of the image, a divisor of `columns`.
+
+    A strip is window + k - 1 wide: k columns cost (window + k - 1)/window times the arithmetic of single windows, on a
+    k-th of their memory.
+    """
+    divisors = [k for k in range(1, columns + 1) if columns % k == 0]
+    return min(divisors, key=lambda k: (window + k - 1) * (num_templates + COPY_COST / k))
+
+
+def correlate(templates: Float[Array, "n h w c"], z: Float[Array, "b height width c"]) -> Float[Array, "n k j y b"]:
+    """<template, window of z> at every place: y the row of its corner, j k_max + k the column.
+
+    One matrix product of strips of z, k_max columns of places wide (`columns_at_once`), with templates laid out at
+    each of these columns, zero elsewhere; the batch comes last so that copies are of long pieces.
+    """
+    num, height, width, _ = templates.shape
+    z = jax.lax.optimization_barrier(jnp.moveaxis(z, 0, -1))  # not to be drawn again for every row
+    rows, columns = z.shape[0] - height + 1, z.shape[1] - width + 1
+    each = columns_at_once(num, width, columns)
+    across = width + each - 1
+    cut = jnp.stack([z[:, j : j + across] for j in range(0, columns, each)], axis=2)  # [height, across, j, c, b]
+    strips = jnp.stack([cut[i : i + rows] for i in range(height)])  # [h, y, across, j, c, b]
+    strips = strips.transpose(0, 2, 4, 3, 1, 5)  # [h, across, c, j, y, b]
+    laid = [jnp.pad(templates, ((0, 0), (0, 0), (k, each - 1 - k), (0, 0))) for k in range(each)]
+    match = jnp.stack(laid, axis=1).reshape(num * each, -1) @ strips.reshape(height * across * z.shape[2], -1)
+    return match.reshape(num, each, columns // each, rows, -1)
+
+
+def apply_matched(
+    params: dict[str, PyTree],
+    z: Float[Array, "b h w c"],
+    gamma: Float[Array, ""],
+    categorical: Bool[Array, " o"],
+) -> Float[Array, "b o"]:
+    """Which template, where: a softmax over templates and places of (alpha/sigma²)(<mu, window> - alpha level) + bias.
+
+    Outputs read its marginals m over templates, rows and columns: values are linear in them, logits of classes are
+    sums of log Σ m exp(readout). With the true templates and readouts this is the exact posterior of whatever shifts
+    on a flat background: level is what is left of ½||x||².
+    """
+    alpha, _ = alpha_sigma(gamma)
+    sharpness = jnp.minimum(alpha * inverse_variance(gamma), SHARPEST)
+    bias, readout, output_bias = (
+        jax.tree.map(lambda leaf: READOUT_GAIN * leaf, params[name]) for name in ("bias", "readout", "output_bias")
+    )
+    match = correlate(params["templates"], z)
+    each = match.shape[1]
+    of_column = bias["column"].reshape(-1, each).T[None, :, :, None, None]
+    of_template = bias["template"] - sharpness * alpha * params["level"]
+    logits = sharpness * match + of_template[:, None, None, None, None] + of_column + bias["row"][:, None]
+    p = jax.nn.softmax(logits.reshape(-1, z.shape[0]), axis=0).reshape(logits.shape)
+    marginals = {
+        "template": p.sum((1, 2, 3)).T,
+        "column": p.sum((0, 3)).transpose(2, 1, 0).reshape(z.shape[0], -1),
+        "row": p.sum((0, 1, 2)).T,
+    }
+    linear = output_bias + sum(m @ readout[name] for name, m in marginals.items())
+    mixed = output_bias + sum(log_mixture(m, readout[name]) for name, m in marginals.items())
+    return jnp.where(categorical[None], mixed, linear)
+
+
+def log_mixture(m: Float[Array, "b n"], logits: Float[Array, "n o"]) -> Float[Array, "b o"]:
+    """log Σ_n m exp(logits); the largest is taken out, and the smallest normal number keeps an empty sum finite."""
+    top = jax.lax.stop_gradient(logits.max(axis=0, keepdims=True))
+    return top + jnp.log(m @ jnp.exp(logits - top) + TINY)
