@@ -31,8 +31,14 @@ GRIDS = {
         "chains.batch_size": 10,
         "chains.num_queries": 100,
         "probe.window": 31,
-        "probe.num_templates": 256,
+        "probe.num_templates": 660,  # as many as are different
         "probe.num_examples": 8_192,
+        "probe.num_updates": 6,
+        "probe.updates_per_round": 3,
+        "probe.learning_rate": 3e-4,  # by ten times that, a few updates lead away from where the examples put it
+        "probe.warm_updates": 12,
+        "probe.num_validation": 192,
+        "probe.num_test": 768,
     },
 }
 SCHEDULES = {

@@ -44,6 +44,17 @@ def same_grid(found):
     return True
 
 
+def test_classes_below_zero_are_told(tmp_path, recorded):
+    images, classes, values = recorded
+    write_npz(tmp_path, images, classes - np.array([0, 0, 1, 0, 0, 0]), values)
+    with pytest.raises(UserError, match="the least of them -1; expected whole numbers from 0 on") as told:
+        load_dsprites("tiny.npz", str(tmp_path))
+    assert "\n" not in str(told.value)
+    write_npz(tmp_path, images[:0], classes[:0], values[:0])
+    with pytest.raises(UserError, match="expected whole numbers"):
+        load_dsprites("tiny.npz", str(tmp_path))
+
+
 @pytest.mark.parametrize(("write", "name"), [(write_npz, "tiny.npz"), (write_hdf5, "tiny.hdf5")])
 def test_a_file_is_read_as_the_grid_it_was_written_from(tmp_path, recorded, write, name, monkeypatch):
     monkeypatch.setattr("vdm_jax.data.dsprites.BATCH", 50)

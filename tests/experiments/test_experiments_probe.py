@@ -63,6 +63,32 @@ def test_the_report_draws_it_and_a_second_run_trains_nothing(workdir, capfd):
     assert json.loads((workdir / "probe.json").read_text())["features"] == before
 
 
+def test_probes_are_judged_by_the_posterior_and_by_labels_alike(workdir):
+    record = json.loads((workdir / "probe.json").read_text())
+    for name, feature in record["features"].items():
+        kind = "accuracy" if name == "shape" else "r2"
+        judged, by_label = feature["probe"], feature["by_label"]
+        error = np.hypot(judged[f"{kind}_standard_error"], by_label[f"{kind}_standard_error"])
+        assert np.all(abs(np.subtract(judged[kind], by_label[kind])) < 5 * error + 0.02), name
+    shape = record["features"]["shape"]["probe"]
+    assert shape["accuracy"][2] == pytest.approx(1 / 3, abs=0.01), "which labels the split holds plays no part"
+    assert shape["accuracy_standard_error"][2] < 0.01
+
+
+def test_timesteps_of_one_gamma_share_their_probes(tmp_path, capfd):
+    flags = ["--config.diffusion.schedule=dirac", "--config.exact.num_timesteps=5", "--jobs=probe"]
+    assert launched(tmp_path, *flags) == 0
+    record = json.loads((tmp_path / "probe.json").read_text())
+    accuracy = record["features"]["shape"]["probe"]["accuracy"]
+    assert len(record["timesteps"]) == len(accuracy) == 5 and accuracy[0] == accuracy[1]
+    stored = [np.load(path)["timesteps"] for path in (tmp_path / "probe").glob("timesteps-*.npz")]
+    assert len(np.concatenate(stored)) == len(set(record["abar"])) < 5
+    capfd.readouterr()
+    assert launched(tmp_path, *flags, "--config.exact.num_timesteps=6") == 2
+    told = capfd.readouterr().err
+    assert "holds other probes: exact.num_timesteps is 5 there and 6 here" in told and told.count("\n") == 1
+
+
 def test_other_probes_are_left_alone(workdir, capfd):
     before = (workdir / "probe.json").read_bytes()
     assert launched(workdir, "--config.probe.num_seeds=2") == 2

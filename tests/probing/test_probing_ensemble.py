@@ -97,7 +97,7 @@ def test_linear_probes_find_the_table_of_two_gaussians():
     keys, levels = timestep_keys(key_of(3), np.arange(5)), {"gamma": gammas}
     state = fit(ensemble, keys, levels)
     scores = ensemble.scores(side_feed(), 80)(state.best, keys, levels)
-    found = summarise_scores(FEATURES["side"], jax.device_get(scores["side"]))
+    found = summarise_scores(FEATURES["side"], jax.device_get(scores.by_label["side"]))
     for i, r in enumerate(ratios):
         known = two_gaussians(float(r))
         np.testing.assert_allclose(found["accuracy"][i], known.accuracy, atol=0.01)

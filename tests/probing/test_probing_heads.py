@@ -7,7 +7,7 @@ import pytest
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.diffusion.optimal import Feature
-from vdm_jax.probing.curves import summarise_scores
+from vdm_jax.probing.curves import compare, probe_windows, summarise_scores
 from vdm_jax.probing.heads import make_heads, make_members
 
 ANGLES = np.array([0.0, 0.4, 1.1, 2.0])
@@ -75,6 +75,67 @@ def test_members_read_their_own_outputs():
     np.testing.assert_allclose(
         scores["angle"]["mse"], heads["angle"].scores(apart[4:, :, :2], CLASSES["angle"])["mse"], rtol=1e-6
     )
+
+
+@pytest.mark.parametrize("targets", ["values", "classes"])
+def test_judging_by_the_posterior_is_scoring_by_labels_on_average(targets):
+    heads = make_heads(FEATURES, targets)
+    for name, head in heads.items():
+        p = jax.nn.softmax(outputs_of(len(head.feature.prior)))
+        outputs = outputs_of(head.size, (2,))
+        judged = head.judge(outputs, p)
+        classes = [jnp.full(3, c) for c in range(p.shape[1])]
+        for kind in judged.keys() & {"accuracy", "cross_entropy", "mse"}:
+            expected = sum(p[None, :, c] * head.scores(outputs, classes[c])[kind] for c in range(p.shape[1]))
+            np.testing.assert_allclose(judged[kind], expected, rtol=1e-4, atol=1e-6, err_msg=f"{name} {kind}")
+        if head.categorical:
+            best = head.judge(jnp.log(p), p)
+        else:
+            values = jnp.asarray(head.feature.values, jnp.float32)
+            best = head.judge((p @ values - head.mean[None]) / np.sqrt(head.feature.variance), p)
+        for kind in best:
+            if kind.endswith("_missed"):
+                np.testing.assert_allclose(best[kind], 0, atol=1e-5)
+                assert np.all(judged[kind] >= -1e-6) and judged[kind].max() > 0.01
+
+
+def test_errors_hold_for_few_clean_images_shown_often():
+    """The spread over held-out splits of ten images, each shown twenty times."""
+    feature, found = Feature(np.array([0.5, 0.5])), []
+    for seed in range(300):
+        random = np.random.RandomState(seed)
+        images = np.repeat(np.arange(10), 20).reshape(1, 1, 200)
+        right = (random.rand(10)[images] > random.rand(1, 1, 200))[:, :, None]
+        found.append(summarise_scores(feature, {"accuracy": right * 1.0}, images))
+    error = np.sqrt(np.mean([f["accuracy_standard_error"] ** 2 for f in found]))
+    np.testing.assert_allclose(np.std([f["accuracy"] for f in found]), error, rtol=0.15)
+    alone = summarise_scores(feature, {"accuracy": right * 1.0})["accuracy_standard_error"]
+    assert alone < 0.6 * error, "as if every example were of an image of its own"
+
+
+def test_windows_are_means_over_seeds_with_their_error():
+    times = np.arange(0, 101, 10)
+    falls = [np.clip((shift + 50 - times) / 40 + 0.5, 0, 1) for shift in (-4.0, 0.0, 4.0)]
+    without = np.stack([falls[1], falls[1]], axis=1)
+    windows, errors = probe_windows(times, {"by_seed": np.stack(falls, axis=1), "without": without})
+    assert windows["50%"] == pytest.approx(50) and errors["50%"] == pytest.approx(4 / np.sqrt(3))
+    one, error = probe_windows(times, {"by_seed": falls[0][:, None], "without": np.stack(falls[:2], axis=1)})
+    assert one["50%"] == pytest.approx(46) and error["50%"] == pytest.approx(2)
+    never, none = probe_windows(times, {"by_seed": np.ones((11, 2)), "without": without})
+    assert never["50%"] is None and none["50%"] is None
+
+
+def test_the_gap_is_of_the_same_examples_where_the_posterior_was_there():
+    exact = {"accuracy": [0.9], "accuracy_standard_error": [0.003]}
+    probe = {"accuracy": [0.8], "accuracy_standard_error": [0.004]}
+    apart = compare(probe, exact, 0.05)
+    assert apart["exact_minus_probe"]["accuracy_standard_error"] == pytest.approx([0.005]) and apart["falls_short"][0]
+    missed = {"accuracy_missed": [0.02], "accuracy_missed_standard_error": [0.001]}
+    paired = compare(probe | missed, exact, 0.05)
+    assert paired == {
+        "exact_minus_probe": {"accuracy": [0.02], "accuracy_standard_error": [0.001]},
+        "falls_short": [False],
+    }
 
 
 def test_unknown_choices_are_told():

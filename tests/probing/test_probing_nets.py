@@ -10,7 +10,8 @@ from vdm_jax.data.sprite_posterior import make_sprite_posterior, sprite_labels
 from vdm_jax.data.sprites import SpriteGrid
 from vdm_jax.diffusion.gaussian import noised
 from vdm_jax.probing.heads import make_heads, make_members
-from vdm_jax.probing.nets import READOUT_GAIN, correlate, make_net
+from vdm_jax.probing.matched import READOUT_GAIN, columns_at_once, correlate, what_they_are
+from vdm_jax.probing.nets import make_net
 
 GRID = SpriteGrid("places", 16, 4, (0.7, 1.0), (0.0, 0.5), tuple(range(8)), ("square", "heart"))
 POSTERIOR = make_sprite_posterior(GRID)
@@ -67,14 +68,47 @@ def test_matched_filters_with_the_true_templates_are_the_exact_posterior(key, ga
             np.testing.assert_allclose(mean, exact[name] @ head.feature.values, atol=1e-4, err_msg=name)
 
 
-def test_correlation_is_that_of_every_window(key):
-    z = jax.random.normal(key, (3, 7, 6, 2))
-    templates = jax.random.normal(jax.random.fold_in(key, 1), (4, 3, 2, 2))
+@pytest.mark.parametrize(("num", "each"), [(4, 6), (40, 2), (999, 1)])
+def test_correlation_is_that_of_every_window(key, num, each):
+    z = jax.random.normal(key, (3, 7, 7, 2))
+    templates = jax.random.normal(jax.random.fold_in(key, 1), (num, 3, 2, 2))
     found = correlate(templates, z)
-    assert found.shape == (4, 5, 5, 3)
-    for x, y in ((0, 0), (4, 2), (1, 4)):
+    assert found.shape == (num, each, 6 // each, 5, 3) and columns_at_once(num, 2, 6) == each
+    for x, y in ((0, 0), (5, 2), (1, 4), (2, 3)):
         window = z[:, y : y + 3, x : x + 2]
-        np.testing.assert_allclose(found[:, x, y], jnp.einsum("nijc,bijc->nb", templates, window), atol=1e-5)
+        expected = jnp.einsum("nijc,bijc->nb", templates, window)
+        np.testing.assert_allclose(found[:, x % each, x // each, y], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("targets", ["values", "classes"])
+def test_matched_filters_begun_from_labelled_examples_are_near_the_exact_posterior(key, targets):
+    """Before any training; also where templates are more than there are different ones."""
+    heads = make_heads(POSTERIOR.features, targets)
+    members = make_members(heads, "trunk", (0,))
+    net = make_net("matched", (16, 16, 1), members.num_outputs, num_templates=12, window=9)
+    index = jax.random.randint(key, (2000,), 0, len(GRID))
+    categorical = jnp.asarray(members.categorical[0])
+    wanted = members.targets(sprite_labels(GRID, index))[0]
+    params = jax.jit(net.init)(key, GRID.render(index), wanted, categorical)
+    for gamma in (-3.0, 1.0, 2.5):
+        _, z = noisy(key, gamma, 200)
+        out = jax.jit(net.apply)(params, z, jnp.float32(gamma), categorical)
+        for name, scores in members.judge(out[None], jax.jit(POSTERIOR.classes)(z, jnp.float32(gamma))).items():
+            for kind in ("accuracy", "r2"):
+                assert float(scores.get(f"{kind}_missed", jnp.zeros(1)).mean()) < 0.02, (name, kind, gamma)
+
+
+def test_parts_say_what_their_examples_are_and_nothing_by_chance(key):
+    where = jax.random.randint(key, (3000,), 0, 3)
+    chance = jax.random.normal(jax.random.fold_in(key, 1), (3000,))
+    targets = jnp.stack([where * 1.0, chance, (where == 2) * 1.0, (chance > 0) * 1.0], axis=1)
+    bias, said = what_they_are(where, 4, targets, jnp.array([False, False, True, True]))
+    np.testing.assert_allclose(said[:3, 0] + targets[:, 0].mean(), [0, 1, 2], atol=0.01)
+    assert abs(said[:, 1]).max() < 0.06 and abs(said[:, 3]).max() < 0.1
+    assert said[2, 2] == pytest.approx(np.log(3), abs=0.1) and said[:2, 2].max() < -3
+    assert abs(said[3]).max() == 0, "a part without examples says nothing"
+    np.testing.assert_allclose(bias[:3], np.log(4 / 3), atol=0.1)
+    assert bias[3] < -10
 
 
 def test_templates_start_as_the_different_figures_of_the_examples(key):

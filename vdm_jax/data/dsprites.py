@@ -139,7 +139,14 @@ def read_tfds(path: Path) -> Recorded:
 
 def make_grid(what: str, recorded: Recorded) -> RecordedGrid:
     """The grid that the recorded images are; `what` names them in errors."""
-    classes, sizes = recorded.classes, tuple(int(n) for n in recorded.classes.max(0) + 1)
+    classes = recorded.classes
+    if classes.ndim != 2 or classes.shape[1] != len(FACTORS) or len(classes) == 0 or classes.min() < 0:
+        least = f", the least of them {classes.min()}" if classes.size else ""
+        raise UserError(
+            f"{what} holds factor classes of shape {list(classes.shape)}{least}; expected whole numbers from 0 on for "
+            f"{', '.join(FACTORS)} of each image"
+        )
+    sizes = tuple(int(n) for n in classes.max(0) + 1)
     index = np.ravel_multi_index(tuple(classes.T), sizes)
     if len(classes) != math.prod(sizes) or len(np.unique(index)) != len(classes):
         raise UserError(f"{what} holds {len(classes):,} images; expected each of {sizes} {', '.join(FACTORS)} once")

@@ -90,7 +90,10 @@ def check_folder(workdir: pathlib.Path, settings: dict[str, Any]) -> None:
     for what, section in (("measurements", "exact"), ("probes", "probe")):
         if any((workdir / name).exists() for name in RECORDS[section]):
             stored = workdirs.read_config(workdir / "config.json")
-            refuse_differences(workdir, stored, settings, ("data", "diffusion", section), what)
+            asked = {"exact.num_timesteps": settings["exact"]["num_timesteps"]}  # the probes' timesteps too
+            there = {"exact.num_timesteps": stored.get("exact", {}).get("num_timesteps")}
+            sections = ("data", "diffusion", section, "exact.num_timesteps")
+            refuse_differences(workdir, stored | there, settings | asked, sections, what)
 
 
 def refuse_differences(
@@ -102,7 +105,7 @@ def refuse_differences(
 ) -> None:
     """Raises `UserError` where what is there depends on other settings than those wanted."""
     told = [line for key in sections for line in workdirs.differences_of(stored.get(key), wanted[key], key)]
-    told = [line for line in told if not line.startswith(NO_SETTING)]
+    told = [line for line in dict.fromkeys(told) if not line.startswith(NO_SETTING)]
     if told:
         raise UserError(f"workdir {workdir} holds other {what}: {'; '.join(told[:3])}; choose another --workdir")
 

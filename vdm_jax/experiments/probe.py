@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.provenance import provenance
@@ -19,8 +20,8 @@ from vdm_jax.experiments.exact import check_folder
 from vdm_jax.experiments.probes import ProbeExperiment, gammas_at, timesteps
 from vdm_jax.experiments.progress import bar
 from vdm_jax.probing.chunks import Arrays, chunk_size, flat, run_in_chunks, unflat
-from vdm_jax.probing.curves import compare, probe_windows, summarise_scores
-from vdm_jax.probing.ensemble import Ensemble, Training, fit, timestep_keys
+from vdm_jax.probing.curves import compare, probe_windows, summarise_known, summarise_scores
+from vdm_jax.probing.ensemble import Ensemble, Scored, Training, fit, timestep_keys
 from vdm_jax.probing.feeds import Feed, make_forward_feed
 from vdm_jax.probing.heads import make_heads, make_members
 from vdm_jax.probing.nets import make_net
@@ -28,15 +29,21 @@ from vdm_jax.report.workdir import Workdir
 from vdm_jax.train.sharding import make_mesh
 
 CHUNKS = "probe"  # folder of what is trained, by timesteps
+JUDGED, BY_LABEL, KNOWN = "judged", "by_label", "known"  # parts of a chunk
 MOST_NOISE = 5.0  # gamma above which no training is begun
 
 
 def probe(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     """Writes `probe.json`; returns "done". A kill loses the chunk of timesteps in training; the same command goes on.
 
-    {"timesteps", "abar", "features": {name: {"probe": {"accuracy": […], "accuracy_standard_error": […], …}, "windows",
-    "entropy_nats", "variance", and where `exact.json` is there "exact", "exact_windows", "exact_minus_probe",
-    "falls_short"}}, "updates": [M, K], "members", "settings", "provenance"}.
+    {"timesteps", "abar", "features": {name: {"probe": {"accuracy": […], "accuracy_standard_error": […], …},
+    "by_label", "windows", "windows_standard_error", "entropy_nats", "variance", and where `exact.json` is there
+    "exact", "exact_windows", "exact_windows_standard_error", "exact_minus_probe", "falls_short"}}, "updates": [M, K],
+    "members", "settings", "provenance"}.
+
+    "probe" is what the answers on held-out images are worth under the exact posterior of each noisy image, so that
+    which labels a finite split happens to hold plays no part: a guess from nothing has the prior's accuracy. "by_label"
+    is the same by the labels themselves. Timesteps of one gamma, as a Dirac schedule has them, share their probes.
     """
     settings = workdirs.plain(experiment.config)
     check_folder(workdir, settings)
@@ -44,7 +51,9 @@ def probe(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     steps = timesteps(experiment.config.exact.num_timesteps, experiment.schedule.num_steps)
     gammas = gammas_at(experiment.schedule, steps)
     ensemble, test = build_ensemble(experiment)
-    arrays = train_ensemble(experiment, ensemble, test, steps, gammas, workdir / CHUNKS)
+    _, first, where = np.unique(gammas, return_index=True, return_inverse=True)
+    arrays = train_ensemble(experiment, ensemble, test, steps[first], gammas[first], workdir / CHUNKS)
+    arrays = {name: values[where.reshape(-1)] for name, values in arrays.items()}
     exact = Workdir(workdir).exact.get("features", {})
     features = {name: describe_probe(experiment, name, steps, arrays) for name in experiment.posterior.features}
     for name in features.keys() & exact.keys():
@@ -111,7 +120,7 @@ def train_ensemble(
     key = jax.random.key(config.seed)
     levels = {"gamma": jnp.asarray(gammas, jnp.float32)}
     num_batches = -(-config.num_test // config.batch_size)
-    score = ensemble.scores(test, num_batches)
+    score = ensemble.scores(test, num_batches, experiment.posterior.classes)
     size = chunk_size(ensemble, jax.tree.map(lambda leaf: leaf[0], levels), len(steps), config.memory_gib * 2**30)
     started: list[Any] = []  # once there is something to train
 
@@ -122,12 +131,22 @@ def train_ensemble(
         params = jax.tree.map(lambda leaf: jnp.repeat(leaf, len(chunk), axis=0), started[0]) if started else None
         state = fit(ensemble, keys, own, params=params, progress=bar(f"probe {chunk[0]} … {chunk[-1]}"))
         arrays = flat(state.best) | {"rounds": state.rounds, "validation_loss": state.best_loss}
-        for name, scores in score(state.best, keys, own).items():
-            summary = summarise_scores(experiment.posterior.features[name], scores)
-            arrays |= {f"{name}/{curve}": values for curve, values in summary.items()}
-        return arrays
+        return arrays | summarise(experiment, jax.device_get(score(state.best, keys, own)))
 
     return run_in_chunks(run, steps, size, folder, say)
+
+
+def summarise(experiment: ProbeExperiment, scored: Scored) -> Arrays:
+    """Curves of each feature, as "JUDGED/FEATURE/CURVE" and so on."""
+    arrays: Arrays = {}
+    for name, feature in experiment.posterior.features.items():
+        found = {
+            JUDGED: summarise_scores(feature, scored.judged[name], scored.image),
+            BY_LABEL: summarise_scores(feature, scored.by_label[name], scored.image),
+            KNOWN: summarise_known(feature, scored.judged[name], scored.image),
+        }
+        arrays |= {f"{part}/{name}/{curve}": a for part, curves in found.items() for curve, a in curves.items()}
+    return arrays
 
 
 def warm_start(
@@ -167,10 +186,18 @@ def warm_start_index(gammas: Float[np.ndarray, " m"]) -> int:
 def describe_probe(experiment: ProbeExperiment, name: str, steps: np.ndarray, arrays: Arrays) -> dict[str, Any]:
     """One feature's curves as lists over the timesteps, and its window."""
     feature = experiment.posterior.features[name]
-    curves = {path.partition("/")[2]: values for path, values in arrays.items() if path.startswith(f"{name}/")}
+    judged, by_label, known = (
+        {path.removeprefix(start): values for path, values in arrays.items() if path.startswith(start)}
+        for start in (f"{part}/{name}/" for part in (JUDGED, BY_LABEL, KNOWN))
+    )
+    if not judged:
+        raise UserError(f"the probes in {CHUNKS}/ were stored without what is asked of them now; delete it")
+    windows, errors = probe_windows(steps, known)
     return {
-        "probe": {curve: values.tolist() for curve, values in curves.items()},
-        "windows": probe_windows(feature, steps, curves),
+        "probe": {curve: values.tolist() for curve, values in judged.items()},
+        "by_label": {curve: values.tolist() for curve, values in by_label.items()},
+        "windows": windows,
+        "windows_standard_error": errors,
         "entropy_nats": feature.entropy,
         "variance": None if feature.values is None else feature.variance,
     }
@@ -178,7 +205,9 @@ def describe_probe(experiment: ProbeExperiment, name: str, steps: np.ndarray, ar
 
 def _beside_exact(probe: dict[str, Any], exact: dict[str, Any], shortfall: float) -> dict[str, Any]:
     """One feature's exact curves of the same timesteps, and what the probe misses of them."""
-    return {"exact": exact["exact"], "exact_windows": exact["windows"]} | compare(probe, exact["exact"], shortfall)
+    found = {"exact": exact["exact"], "exact_windows": exact["windows"]}
+    found["exact_windows_standard_error"] = exact.get("windows_standard_error", {})
+    return found | compare(probe, exact["exact"], shortfall)
 
 
 def say(what: str) -> None:

@@ -4,26 +4,59 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from vdm_jax.diffusion.optimal import Feature
-from vdm_jax.probing.windows import crossing_times
+from vdm_jax.probing.windows import Windows, jackknife_errors, share_known, windows_of
 
-Curves = dict[str, list[float]]
+GROUPS = 8  # of clean images, one of which at a time is left out to see how much windows move
+Scores = Mapping[str, Float[np.ndarray, "m n s b"]]  # of examples: timestep, batch, seed, place in the batch
+Images = Int[np.ndarray, "m n b"]
 
 
-def summarise_scores(
-    feature: Feature, scores: Mapping[str, Float[np.ndarray, "m n s b"] | Float[jnp.ndarray, "m n s b"]]
-) -> dict[str, Float[np.ndarray, " m"]]:
+def summarise_scores(feature: Feature, scores: Scores, images: Images | None = None) -> dict[str, np.ndarray]:
     """Means over seeds and examples, and their standard errors as NAME_standard_error: [M] each.
 
-    scores: of examples [M, batches, seeds, B]. Beside what is there, `information_nats` = H - cross-entropy and
-    `r2` = 1 - mse/spread, spread the variance of the very examples scored: on a small test split theirs is not the
-    whole data's (its error by the ratio's linear part). The error has two parts: of the examples, which the seeds
-    share, and, where there are several, of the seeds.
+    Beside what is there, `information_nats` = H - cross-entropy and `r2` (`_curves`). images: which clean image each
+    example shows; without, all are different. The error has two parts: of the images, which the seeds share, and, where
+    there are several, of the seeds. The held-out images are few on a small grid, and each is shown with many noises:
+    the first part is of the images as clusters, so that it tells how far another held-out split would be.
     """
+    found = {}
+    for name, values in _curves(feature, scores).items():
+        by_seed = values.mean(axis=(1, 3))
+        variance = by_seed.var(axis=1, ddof=1) / by_seed.shape[1] if by_seed.shape[1] > 1 else np.zeros(len(values))
+        for m, examples in enumerate(values.mean(axis=2).reshape(len(values), -1)):
+            cluster = np.arange(len(examples)) if images is None else images[m].reshape(-1)
+            variance[m] += error_of_clusters(examples, cluster) ** 2
+        found[name] = by_seed.mean(axis=1)
+        found[f"{name}_standard_error"] = np.sqrt(variance)
+    return found
+
+
+def error_of_clusters(values: Float[np.ndarray, " n"], cluster: Int[np.ndarray, " n"]) -> float:
+    """Standard error of the mean of values that are independent between clusters only."""
+    _, place = np.unique(cluster, return_inverse=True)
+    sums = np.bincount(place, values - values.mean())
+    return math.sqrt(len(sums) / max(len(sums) - 1, 1) * (sums**2).sum()) / len(values)
+
+
+def summarise_known(feature: Feature, scores: Scores, images: Images) -> dict[str, np.ndarray]:
+    """The share known (`share_known`) that windows are read from: `by_seed` [M, S], and `without` [M, G], its mean over
+    seeds without one group of the clean images each."""
+    share = share_known(feature, _curves(feature, scores))
+    group = np.stack([np.unique(own, return_inverse=True)[1].reshape(own.shape) % GROUPS for own in images])
+    examples = share.mean(axis=2)
+    without = [
+        [own[of != left_out].mean() for left_out in range(GROUPS)] for own, of in zip(examples, group, strict=True)
+    ]
+    return {"by_seed": share.mean(axis=(1, 3)), "without": np.array(without)}
+
+
+def _curves(feature: Feature, scores: Scores) -> dict[str, np.ndarray]:
+    """Of every example. r2 = 1 - mse/variance; where `spread` is there, of the examples' own variance: on a small test
+    split theirs is not the whole data's (its error by the ratio's linear part)."""
     curves = {name: np.asarray(values, np.float64) for name, values in scores.items()}
     if "cross_entropy" in curves:
         curves["information_nats"] = feature.entropy - curves["cross_entropy"]
@@ -32,35 +65,42 @@ def summarise_scores(
         share = (curves["mse"].mean((1, 2, 3)) / spread.mean((1, 2, 3)))[:, None, None, None]
         own = spread.mean((1, 2, 3))[:, None, None, None]
         curves["r2"] = 1 - share - (curves["mse"] - share * spread) / own
-    found = {}
-    for name, values in curves.items():
-        by_example = values.mean(axis=2).reshape(len(values), -1)
-        by_seed = values.mean(axis=(1, 3))
-        variance = by_example.var(axis=1, ddof=1) / by_example.shape[1]
-        if by_seed.shape[1] > 1:
-            variance = variance + by_seed.var(axis=1, ddof=1) / by_seed.shape[1]
-        found[name] = by_seed.mean(axis=1)
-        found[f"{name}_standard_error"] = np.sqrt(variance)
-    return found
+    elif "mse" in curves:
+        curves["r2"] = 1 - curves["mse"] / feature.variance
+    return curves
 
 
-def probe_windows(feature: Feature, timesteps: np.ndarray, curves: Mapping[str, np.ndarray]) -> dict[str, float | None]:
-    """When 95%, 50% and 5% of what there is to know is still found: R² of a feature with values, else information/H."""
-    share = np.asarray(curves["r2"]) if "r2" in curves else np.asarray(curves["information_nats"]) / feature.entropy
-    return {f"{level:.0%}": time for level, time in crossing_times(timesteps.astype(float), share).items()}
+def probe_windows(timesteps: np.ndarray, known: Mapping[str, np.ndarray]) -> tuple[Windows, Windows]:
+    """When 95%, 50% and 5% of what there is to know is still found, by `summarise_known`: (the mean over seeds, its
+    standard error). The error is of the seeds, where there are several, and of the images they share."""
+    each = [windows_of(timesteps, share) for share in known["by_seed"].T]
+    of_images = jackknife_errors(timesteps, known["without"].T)
+    windows: Windows = {}
+    errors: Windows = {}
+    for level, of_image in of_images.items():
+        times = [one[level] for one in each]
+        windows[level] = None if None in times else float(np.mean(times))
+        sure = of_image is not None and windows[level] is not None
+        of_seeds = np.var(times, ddof=1) / len(times) if sure and len(times) > 1 else 0.0
+        errors[level] = math.sqrt(of_image**2 + of_seeds) if sure else None
+    return windows, errors
 
 
 def compare(probe: Mapping[str, Any], exact: Mapping[str, Any], shortfall: float) -> dict[str, Any]:
     """What the probe misses: `exact_minus_probe` {score: [M]} with its standard errors, for what both have.
 
+    Where the probe was judged by the exact posterior of what it saw (`NAME_missed`), that is it: the images and noise
+    are the same, so that its error is a fraction of that of the difference of two curves.
     `falls_short`: [M], whether accuracy or R² is more than `shortfall` below the exact one: the probe is not to be
     trusted there.
     """
     gaps: dict[str, list[float]] = {}
     for name in ("accuracy", "r2", "information_nats"):
-        if name in probe and name in exact:
+        error = f"{name}_standard_error"
+        if f"{name}_missed" in probe:
+            gaps[name], gaps[error] = probe[f"{name}_missed"], probe[f"{name}_missed_standard_error"]
+        elif name in probe and name in exact:
             gaps[name] = (np.asarray(exact[name]) - np.asarray(probe[name])).tolist()
-            errors = zip(exact[f"{name}_standard_error"], probe[f"{name}_standard_error"], strict=True)
-            gaps[f"{name}_standard_error"] = [math.hypot(*pair) for pair in errors]
+            gaps[error] = [math.hypot(*pair) for pair in zip(exact[error], probe[error], strict=True)]
     judged = np.array(gaps.get("r2", gaps.get("accuracy")))
     return {"exact_minus_probe": gaps, "falls_short": (judged > shortfall).tolist()}

@@ -161,7 +161,9 @@ def apply_matched(
     each = match.shape[1]
     of_column = bias["column"].reshape(-1, each).T[None, :, :, None, None]
     of_template = bias["template"] - sharpness * alpha * params["level"]
-    logits = sharpness * match + of_template[:, None, None, None, None] + of_column + bias["row"][:, None]
+    logits = (
+        sharpness * match + of_template[:, None, None, None, None] + of_column + bias["row"][None, None, None, :, None]
+    )
     p = jax.nn.softmax(logits.reshape(-1, z.shape[0]), axis=0).reshape(logits.shape)
     marginals = {
         "template": p.sum((1, 2, 3)).T,
