@@ -11,6 +11,8 @@ from vdm_jax.report import style
 from vdm_jax.report.markup import Gallery, figure, missing, panel, table
 from vdm_jax.report.workdir import Workdir
 
+LOWEST = -1.0  # R² that is still drawn
+
 
 def exact_section(workdir: Workdir, gallery: Gallery) -> str:
     """A panel a feature, and a table of when it is destroyed."""
@@ -62,26 +64,34 @@ def probe_section(workdir: Workdir, gallery: Gallery) -> str:
         drawn = {f"probe_{name}": probe_figure(name, feature, timesteps) for name, feature in features.items()}
         drawn["probe_gap"] = gap_figure(features, timesteps, _shortfall(record))
         rows = [_probe_row(name, feature, record["timesteps"]) for name, feature in features.items()]
+        seeds = _seeds(record)
     except (KeyError, TypeError, ValueError):
         return missing("There is no readable probe.json yet", "probe")
     panels = [panel(gallery.save(name, figure), alt=name.replace("_", " ")) for name, figure in drawn.items()]
     caption = (
-        "Trained probes on held-out images (orange, band: ± 2 standard errors) and the best possible probe (blue). The "
-        "last panel is the probes' own failing, exact minus probe: where it is above the dashed line, a low curve "
-        "tells of the probe, not of what is left in the image."
+        f"Trained probes on held-out images (orange, band: ± 2 standard errors, of the images and of {seeds}) "
+        "and the best possible probe (blue). The last panel is the probes' own failing, exact minus probe: where it is "
+        "above the dashed line, a low curve tells of the probe, not of what is left in the image. Windows ± their "
+        "standard errors."
     )
     head = ("feature", "95% found", "50%", "5%", "exact: 95%", "50%", "5%", "largest gap", "not to be trusted at")
     return figure(panels, caption) + table(head, rows, numbers=range(1, 8))
 
 
 def probe_figure(name: str, feature: dict[str, Any], timesteps: np.ndarray) -> Figure:
-    """R² of a feature with values, accuracy of one that is only told apart; probe and, where measured, exact."""
+    """R² of a feature with values, accuracy of one that is only told apart; probe and, where measured, exact.
+
+    A probe that does worse than one that knows nothing has an R² below 0: it is drawn down to `LOWEST`, and where it
+    goes on, the legend says how far.
+    """
     score = "r2" if "r2" in feature["probe"] else "accuracy"
     drawn, axes = style.panel(title=name, xlabel="timestep", ylabel="R²" if score == "r2" else "accuracy")
-    for key, label, colour in (("exact", "exact", style.BLUE), ("probe", "trained probe", style.VERMILLION)):
+    low = min(0.0, *feature["probe"][score])
+    trained = "trained probe" if low >= LOWEST else f"trained probe, down to {low:.3g}"
+    for key, label, colour in (("exact", "exact", style.BLUE), ("probe", trained, style.VERMILLION)):
         if key in feature:
             _draw_curve(axes, timesteps, feature[key], score, label, colour)
-    axes.set_ylim(-0.03, 1.03)
+    axes.set_ylim(max(low, LOWEST) - 0.03, 1.03)
     style.legend(axes, loc="lower left")
     return drawn
 
@@ -109,6 +119,11 @@ def _shortfall(record: dict[str, Any]) -> float:
     return float(record["settings"]["probe"]["shortfall"])
 
 
+def _seeds(record: dict[str, Any]) -> str:
+    num = int(record["settings"]["probe"]["num_seeds"])
+    return f"{num} seeds" if num > 1 else "one seed alone"
+
+
 def _probe_row(name: str, feature: dict[str, Any], timesteps: list[int]) -> list[str]:
     row = _window_row(name, feature)
     if "exact" not in feature:
@@ -116,10 +131,16 @@ def _probe_row(name: str, feature: dict[str, Any], timesteps: list[int]) -> list
     gaps = feature["exact_minus_probe"]
     judged = gaps.get("r2", gaps.get("accuracy"))
     short = [str(t) for t, is_short in zip(timesteps, feature["falls_short"], strict=True) if is_short]
-    exact = _window_row(name, {"windows": feature["exact_windows"]})[1:]
+    errors = feature.get("exact_windows_standard_error", {})
+    exact = _window_row(name, {"windows": feature["exact_windows"], "windows_standard_error": errors})[1:]
     return [*row, *exact, f"{max(judged):.3f}", ", ".join(short) or "none"]
 
 
 def _window_row(name: str, feature: dict[str, Any]) -> list[str]:
-    times = feature["windows"].values()
-    return [escape(name), *("never" if time is None else f"{time:.0f}" for time in times)]
+    """When 95%, 50% and 5% is left, each with its standard error where that is known."""
+    errors = feature.get("windows_standard_error", {})
+    told = []
+    for level, time in feature["windows"].items():
+        error = errors.get(level)
+        told.append("never" if time is None else f"{time:.0f}" if error is None else f"{time:.0f} ± {error:.1f}")
+    return [escape(name), *told]
