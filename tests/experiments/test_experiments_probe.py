@@ -44,9 +44,12 @@ def test_the_record_has_probes_beside_the_exact_curves(workdir):
     for name, feature in record["features"].items():
         score = "accuracy" if name == "shape" else "r2"
         assert {score, f"{score}_standard_error"} <= set(feature["probe"]) and feature["exact"] == exact[name]["exact"]
-        gap = np.array(exact[name]["exact"][score]) - feature["probe"][score]
-        np.testing.assert_allclose(feature["exact_minus_probe"][score], gap)
+        gap, curves = np.array(feature["exact_minus_probe"][score]), (exact[name]["exact"], feature["probe"])
+        apart = np.subtract(*(curve[score] for curve in curves))
+        error = np.hypot(*(curve[f"{score}_standard_error"] for curve in curves))
+        assert np.all(abs(gap - apart) < 4 * error + 1e-5), "the same but for which images and noise were drawn"
         assert feature["falls_short"] == (gap > 0.05).tolist()
+        assert feature["windows_standard_error"].keys() == feature["exact_windows_standard_error"].keys()
         assert feature["falls_short"][0], "four updates of a linear probe are not enough"
         assert set(feature["windows"]) == {"95%", "50%", "5%"}
     assert np.shape(record["updates"]) == (3, 1) and record["members"] == ["shape+orientation+scale+x+y/0"]

@@ -165,12 +165,12 @@ class Members:
         return {name: self.heads[name].scores(own, classes[name]) for name, own in self._by_feature(outputs).items()}
 
     def judge(
-        self, outputs: Float[Array, "k b o"], p: Mapping[str, Float[Array, "b c"]]
+        self, outputs: Float[Array, "k b o"], p: Mapping[str, Float[Array, "b _"]]
     ) -> dict[str, dict[str, Float[Array, "s b"]]]:
         """`Head.judge` of each feature by seed, p(c | z) being known."""
         return {name: self.heads[name].judge(own, p[name]) for name, own in self._by_feature(outputs).items()}
 
-    def _by_feature(self, outputs: Float[Array, "k b o"]) -> dict[str, Float[Array, "s b o"]]:
+    def _by_feature(self, outputs: Float[Array, "k b o"]) -> dict[str, Float[Array, "s b _"]]:
         found = {}
         for own, group in zip(self._by_group(outputs), self.groups, strict=True):
             found |= {name: own[..., place] for name, place in self._places(group).items()}
