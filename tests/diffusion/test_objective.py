@@ -11,7 +11,15 @@ from gaussian_data import VARIANCE, exact_eps_fn, marginal_variance, point_eps_f
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.images import even_pixel_values
-from vdm_jax.diffusion.gaussian import alpha_sigma, noised, posterior_mean, posterior_variance, v_of_eps, x_of_eps
+from vdm_jax.diffusion.gaussian import (
+    alpha_sigma,
+    alpha_sigma,
+    noised,
+    posterior_mean,
+    posterior_variance,
+    v_of_eps,
+    x_of_eps,
+)
 from vdm_jax.diffusion.likelihood import bits_per_dim
 from vdm_jax.diffusion.objective import TARGETS, WEIGHTINGS, bound_weight, prior_term, to_eps, vdm_losses
 from vdm_jax.diffusion.schedules import Schedule, make_schedule
@@ -135,6 +143,8 @@ def test_targets_give_back_eps(key):
     gamma = jnp.array([-3.0, 2.0])
     z = noised(x, eps, gamma)
     predictions = {"eps": eps, "x": x, "v": v_of_eps(eps, z, gamma)}
+    alpha, sigma = alpha_sigma(gamma[:, None])
+    predictions["log_odds"] = jnp.arctanh(x) - alpha * z / sigma**2
     assert set(predictions) == set(TARGETS)
     for target, prediction in predictions.items():
         np.testing.assert_allclose(to_eps(target, prediction, z, gamma), eps, atol=1e-5)

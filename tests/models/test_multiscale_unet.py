@@ -5,7 +5,7 @@ import pytest
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.pytrees import num_parameters
-from vdm_jax.models.multiscale_unet import make_multiscale_unet
+from vdm_jax.models.multiscale_unet import from_patches, make_multiscale_unet, to_patches
 from vdm_jax.models.sizes import MULTISCALE_SIZES
 
 SHAPE = (8, 12, 2)
@@ -43,6 +43,21 @@ def test_parameters_counted_by_hand(w_dim):
     up += res(12, 4, c) + res(8, 4, c)
     expected = time + conv(2, 4) + down + middle + up + norm(4) + conv(4, 2)
     assert num_parameters(jax.eval_shape(net.init, jax.random.key(0))) == expected
+
+
+def test_patches_change_the_first_and_the_last_convolution_alone():
+    plain, patched = (make_multiscale_unet(SHAPE, **SMALL, patch=patch) for patch in (1, 2))
+    counts = [num_parameters(jax.eval_shape(net.init, jax.random.key(0))) for net in (plain, patched)]
+    more = conv(8, 4) - conv(2, 4) + conv(4, 8) - conv(4, 2) + attention(4) * 3 - attention(8) * 3  # 4x6 is now first
+    assert counts[1] - counts[0] == more
+
+
+def test_patches_are_cut_and_put_together():
+    z = jnp.arange(2 * 4 * 6 * 3, dtype=jnp.float32).reshape(2, 4, 6, 3)
+    parts = to_patches(z, 2)
+    assert parts.shape == (2, 2, 3, 12)
+    np.testing.assert_array_equal(parts[1, 1, 2].reshape(2, 2, 3), z[1, 2:4, 4:6])
+    np.testing.assert_array_equal(from_patches(parts, 2), z)
 
 
 def test_ddpm_has_the_size_that_is_published():
@@ -102,6 +117,8 @@ def test_time_and_code_are_heard(key):
     ("change", "sentence"),
     [
         ({"multipliers": (1, 2, 2, 2)}, "images of 8x12 cannot be halved 3 times"),
+        ({"patch": 3}, "patch=3; expected the side of patches that images of 8x12"),
+        ({"patch": 4}, "images of 8x12 in 4x4 patches cannot be halved 2 times"),
         ({"multipliers": ()}, r"multipliers=\(\)"),
         ({"multipliers": (1, 0)}, r"multipliers=\(1, 0\)"),
         ({"channels": 5}, "channels=5"),

@@ -87,6 +87,22 @@ def eps_of_x(
     return (z_t - alpha * x) / sigma
 
 
+MOST_EVIDENCE = 1e4  # alpha/sigma² above which a pixel's own value leaves no doubt; a finite one keeps 0 at 0
+
+
+def eps_of_log_odds(
+    log_odds: Float[Array, "b ..."], z_t: Float[Array, "b ..."], gamma_t: Float[Array, "*batch"]
+) -> Float[Array, "b ..."]:
+    """eps of x_hat = tanh(log_odds + alpha_t z_t/sigma_t²), for pixels of ±1.
+
+    log_odds: half of those that the *other* pixels of z_t give to +1; by Bayes' rule a pixel's own value adds its
+    evidence to theirs, which is exact, so that x_hat is never outside ±1 and right by itself where there is no noise.
+    """
+    alpha, _ = alpha_sigma(expand(gamma_t, z_t))
+    evidence = jnp.minimum(alpha * (1 + jnp.exp(-expand(gamma_t, z_t))), MOST_EVIDENCE)
+    return eps_of_x(jnp.tanh(log_odds + evidence * z_t), z_t, gamma_t)
+
+
 def v_of_eps(
     eps: Float[Array, "b ..."], z_t: Float[Array, "b ..."], gamma_t: Float[Array, "*batch"]
 ) -> Float[Array, "b ..."]:

@@ -12,6 +12,7 @@ from vdm_jax.base.keys import named_key
 from vdm_jax.diffusion.gaussian import (
     EpsFn,
     alpha_sigma,
+    eps_of_log_odds,
     eps_of_v,
     eps_of_x,
     kl_to_standard_normal,
@@ -159,7 +160,12 @@ def variance_surrogate(
 
 
 # What the network predicts, as eps_hat: (prediction, z_t, gamma_t) -> eps_hat.
-TARGETS = {"eps": lambda prediction, z_t, gamma_t: prediction, "x": eps_of_x, "v": eps_of_v}
+TARGETS = {
+    "eps": lambda prediction, z_t, gamma_t: prediction,
+    "x": eps_of_x,
+    "v": eps_of_v,
+    "log_odds": eps_of_log_odds,  # of pixels that are -1 or 1
+}
 
 # Weight on ½||eps - eps_hat||²: (gamma_t, the bound's own weight) -> [B].
 WEIGHTINGS = {

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError, choose
@@ -69,7 +71,7 @@ def make_vae_vdm(config: ConfigDict, data: ImageData) -> VaeVdm:
     encoder, w_dim = _encoder(config.model, data)
     prior_network, prior = code_prior(config.rate, w_dim if encoder else 0)
     schedule = _schedule(diffusion)
-    choose("target", diffusion.target, TARGETS)
+    check_target(diffusion.target, data.pixel_values)
     choose("weighting", diffusion.weighting, WEIGHTINGS)
     if isinstance(schedule, Schedule) and schedule.no_bound:
         raise UserError(f"schedule={diffusion.schedule!r} cannot train this model: {schedule.no_bound}")
@@ -112,6 +114,14 @@ def fixed_table(diffusion: ConfigDict) -> Schedule:
     if schedule.num_steps is None:
         raise UserError(f"diffusion.schedule={diffusion.schedule!r} is no table of 1 … {diffusion.num_steps} steps")
     return schedule
+
+
+def check_target(target: str, pixel_values: Float[np.ndarray, " k"]) -> None:
+    """Raises `UserError` for what no network predicts, or not of these pixels."""
+    choose("target", target, TARGETS)
+    if target == "log_odds" and pixel_values.tolist() != [-1, 1]:
+        told = f"target='log_odds' is for pixels of -1 and 1, and these have {len(pixel_values)} values"
+        raise UserError(f"{told}; expected eps, x or v")
 
 
 def given(config: ConfigDict, names: tuple[str, ...]) -> dict:

@@ -8,9 +8,9 @@ from vdm_jax.data.dataset import ImageData
 from vdm_jax.data.grid_sources import GRID_SOURCES, load_grid
 from vdm_jax.data.sources import SOURCES
 from vdm_jax.data.sprite_data import SpriteData, make_sprite_data
-from vdm_jax.diffusion.objective import TARGETS, WEIGHTINGS
+from vdm_jax.diffusion.objective import WEIGHTINGS
 from vdm_jax.diffusion.samplers import make_times
-from vdm_jax.experiments.build import DTYPES, Experiment, fixed_table, given, load
+from vdm_jax.experiments.build import DTYPES, Experiment, check_target, fixed_table, given, load
 from vdm_jax.experiments.checks import check_batch, check_numbers, check_settings
 from vdm_jax.experiments.ddpm import Ddpm
 from vdm_jax.models.model import Model
@@ -21,7 +21,8 @@ NUMBERS = (
     (
         "at least 1",
         lambda value: value >= 1,
-        "model.channels model.num_blocks model.num_heads evaluate.reader_images evaluate.reader_steps sample.num_paths",
+        "model.channels model.num_blocks model.num_heads model.patch evaluate.reader_images evaluate.reader_steps "
+        "sample.num_paths",
     ),
     ("at least 0", lambda value: value >= 0, "evaluate.coverage_images"),
     ("a number above 0", lambda value: value > 0, "evaluate.sprite_tolerance"),
@@ -35,13 +36,13 @@ def build_ddpm(config: ConfigDict) -> Experiment:
     check_numbers(config, NUMBERS)
     schedule = fixed_table(config.diffusion)
     make_times(schedule, config.sample.num_steps, config.sample.grid)
-    choose("target", config.diffusion.target, TARGETS)
     weighting = config.diffusion.weighting
     choose("weighting", weighting, WEIGHTINGS)
     if schedule.no_bound and weighting == "bound":
         raise UserError(f"weighting='bound' with schedule={config.diffusion.schedule!r}: {schedule.no_bound}")
     data = load_any(config.data)
     check_batch(config.train, len(data.stored("train")), jax.device_count())
+    check_target(config.diffusion.target, data.pixel_values)
     model = Ddpm(
         unet=_unet(config.model, data.image_shape),
         fixed_schedule=schedule,
@@ -69,7 +70,7 @@ def _unet(config: ConfigDict, image_shape: tuple[int, int, int]) -> Model:
     size = choose("model.size", config.size, MULTISCALE_SIZES)
     return make_multiscale_unet(
         image_shape,
-        **size | given(config, ("channels", "num_blocks", "multipliers", "attention")),
+        **size | given(config, ("channels", "num_blocks", "multipliers", "attention", "patch")),
         conditioning=config.conditioning,
         zero_init=config.zero_init,
         num_heads=config.num_heads,
