@@ -97,12 +97,20 @@ def _chains() -> ConfigDict:
     """Chains from noise, and there and back."""
     return ConfigDict(
         dict(
-            samplers="exact",  # any of exact, ancestral, ancestral_beta, ddim, dpmpp_2m, as NAME or NAME:STEPS
+            # Any of exact, ancestral, ancestral_beta, ddim, dpmpp_2m, as NAME or NAME:STEPS; "model-" before the name
+            # of one but exact: by the trained model instead of the exact posterior.
+            samplers="exact",
+            model="",  # workdir of a trained DDPM, configs/ddpm.py, of these data and this diffusion
+            checkpoint="best",  # of its averaged weights: best, latest, or a step
             num_steps=20,  # of a chain where no STEPS are named; the asked timesteps come on top
             every=1,  # asked at each so many-th timestep of the exact curves
             num_queries=400,  # chains from noise, and round trips from each asked timestep
             batch_size=100,
-            reader="exact",  # of the features of what a chain ends in
+            # Of the features of what a chain ends in: exact, the nearest of all images; net, a trained network; of
+            # several the first one's curves are drawn.
+            readers="exact",
+            reader_images=20_000,  # training sprites at most for the network that reads
+            reader_steps=1_500,
             far=0.1,  # root mean square distance a pixel from which on the end of a chain is no image of the data
             seed=0,
         )

@@ -13,7 +13,6 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.base.images import even_pixel_values
 from vdm_jax.diffusion.gaussian import (
     alpha_sigma,
-    alpha_sigma,
     noised,
     posterior_mean,
     posterior_variance,

@@ -5,32 +5,15 @@ import json
 import numpy as np
 import pytest
 from launching import ROOT
+from small_sprites import experiment
 
 import launch
-from configs import probes
 from vdm_jax.base.errors import UserError
-from vdm_jax.data.sprite_posterior import make_sprite_posterior
-from vdm_jax.data.sprites import SpriteGrid
-from vdm_jax.experiments.chains import LINES, chains, make_subject
+from vdm_jax.experiments.chain_parts import make_subject
+from vdm_jax.experiments.chains import LINES, chains
 from vdm_jax.experiments.exact import exact
-from vdm_jax.experiments.probes import ProbeExperiment, build_probes, chosen_samplers
+from vdm_jax.experiments.probes import chosen_samplers
 from vdm_jax.report.page import write_report
-
-GRID = SpriteGrid("tiny", 16, 4, (0.7, 1.0), (0.0, 0.5), (0, 3, 6), ("square", "heart"))
-FEW = {
-    "exact.num_timesteps": 4,
-    "exact.max_queries": 2_000,
-    "exact.batch_size": 500,
-    "chains.num_queries": 1_000,
-    "chains.batch_size": 500,
-    "chains.samplers": "exact,ddim:30",
-}
-
-
-def experiment(**settings) -> ProbeExperiment:
-    config = probes.get_config()
-    config.update_from_flattened_dict(FEW | {name.replace("__", "."): value for name, value in settings.items()})
-    return ProbeExperiment(config, GRID, build_probes(config).schedule, make_sprite_posterior(GRID))
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +89,10 @@ def test_other_measurements_are_left_alone(workdir, tmp_path):
         ("samplers=exact,ddmi", "did you mean 'ddim'?"),
         ("samplers=ddim:many", "expected NAME or NAME:STEPS"),
         ("samplers=ddim:1001", "expected 1 to 1000"),
-        ("reader=exakt", "did you mean 'exact'?"),
+        ("readers=exact,nett", "did you mean 'net'?"),
+        ("samplers=model-ddim", "'model-ddim' needs config.chains.model"),
+        ("samplers=model-ddmi", "did you mean 'model-ddim'?"),
+        ("model=somewhere", "no sampler of config.chains.samplers='exact' is of the model"),
         ("every=0", "at least 1"),
         ("num_queries=1", "at least 2"),
         ("far=0", "above 0"),
@@ -121,15 +107,17 @@ def test_mistakes_are_told_and_leave_nothing(tmp_path, capfd, flag, told):
 
 def test_samplers_are_told_with_their_steps():
     config = experiment(chains__samplers="exact, ddim:7", chains__num_steps=9).config
-    assert chosen_samplers(config.chains) == {"exact": ("exact", 9), "ddim:7": ("ddim", 7)}
+    assert chosen_samplers(config.chains) == {"exact": ("exact", 9, False), "ddim:7": ("ddim", 7, False)}
+    config = experiment(chains__samplers="model-ddim:7").config
+    assert chosen_samplers(config.chains) == {"model-ddim:7": ("ddim", 7, True)}
 
 
 def test_the_reader_reads_what_was_drawn_and_the_nearest_of_what_is_none(key):
     subject = make_subject(experiment())
     x, labels = subject.draw(key, 40)
-    for name, label in subject.read(x).items():
+    for name, label in subject.read(x)["exact"].items():
         np.testing.assert_array_equal(label, labels[name], err_msg=name)
     np.testing.assert_allclose(subject.distance(x), 0)
     wrong = x.at[:, 0, 0, 0].multiply(-1)  # a corner pixel
     np.testing.assert_allclose(subject.distance(wrong), 2 / 16)
-    np.testing.assert_array_equal(subject.read(wrong)["x"], labels["x"])
+    np.testing.assert_array_equal(subject.read(wrong)["exact"]["x"], labels["x"])

@@ -18,6 +18,7 @@ from vdm_jax.probing.chain_curves import (
     distances,
     gather,
     plateau,
+    plateau_distance,
     summarise_backward,
     summarise_round_trip,
 )
@@ -29,7 +30,6 @@ from vdm_jax.probing.chains import (
     judge,
     make_backward,
     make_grid,
-    make_real_or_generated_feed,
     make_round_trip,
     x_walk,
 )
@@ -66,7 +66,14 @@ def draw(key, n):
 
 
 SUBJECT = Subject(
-    draw, FEATURES, classes, lambda x: {"side": (x[:, 0] > 0).astype(jnp.int32)}, lambda x: abs(1 - abs(x[:, 0]))
+    draw,
+    FEATURES,
+    classes,
+    {
+        "exact": lambda x: {"side": (x[:, 0] > 0).astype(jnp.int32)},
+        "upside down": lambda x: {"side": (x[:, 0] < 0).astype(jnp.int32)},
+    },
+    lambda x: abs(1 - abs(x[:, 0])),
 )
 
 
@@ -117,6 +124,7 @@ def test_a_perfect_model_has_the_exact_curves(sampler, num_steps):
     assert np.all(abs(np.log(2) - np.array(backward["cross_entropy_nats"]) - known) < SEVERAL * error + 1e-3)
     told = found["real_or_generated"]
     assert np.all(abs(np.array(told["accuracy"]) - 0.5) < SEVERAL * np.array(told["standard_error"]))
+    assert told["distance"]["standard_errors"] < SEVERAL and told["distance"]["mean"] < told["distance"]["largest"]
     assert max(told["standard_error"]) < 0.01 and found["far_from_data"] < 0.01
     share, error = side["generated"]["share"], side["generated"]["share_standard_error"]
     assert sum(share) == pytest.approx(1) and abs(share[0] - 0.5) < SEVERAL * error[0]
@@ -126,7 +134,10 @@ def test_the_distances_see_the_wrong_curve():
     """What a deterministic sampler keeps is A(t), far from R(t)."""
     _, side = measured("ddim", T)
     assert side["distances"]["round_trip_kept"]["standard_errors"] > 2 * SEVERAL
-    assert side["distances"]["backward_accuracy"]["standard_errors"] > 2 * SEVERAL
+    far = side["distances"]["backward_accuracy"]
+    assert far["standard_errors"] > 2 * SEVERAL and far["standard_errors"] > far["mean_standard_errors"] > SEVERAL
+    gap = abs(np.array(side["backward"]["accuracy"]) - EXACT["accuracy"])
+    assert far["largest"] == pytest.approx(gap.max()) and far["mean"] == pytest.approx(gap.mean())
 
 
 def test_ddim_keeps_the_side_that_z_t_is_on_and_knows_it_from_the_start():
@@ -145,7 +156,7 @@ def test_one_ancestral_step_ends_at_the_mean_and_many_at_a_draw():
     for name, grid in (("one", one), ("few", few)):
         trip = make_round_trip(SUBJECT, walk_of("ancestral", grid), SCHEDULE, grid)(jax.random.key(3), NUM, 90)
         point = summarise_round_trip(FEATURES, jax.device_get(trip), far=0.1)
-        kept[name] = point["features"]["side"]["kept"], point["far_from_data"]
+        kept[name] = point["readers"]["exact"]["side"]["kept"], point["far_from_data"]
     error = np.sqrt(0.25 / NUM)
     assert abs(kept["one"][0] - EXACT["accuracy"][i]) < SEVERAL * error and kept["one"][1] > 0.5
     many = measured("ancestral", T)[1]["round_trip"]["kept"][i]
@@ -194,13 +205,14 @@ def test_eps_and_x_are_two_words_for_one_model(key):
     np.testing.assert_array_equal(path[0], x)
 
 
-def test_the_feed_is_half_data_and_half_chain(key):
-    grid = make_grid(ASKED, 4, T)
-    sevens = lambda key, z, keep, first: (jnp.full_like(z, 7.0), jnp.full((len(keep), *z.shape), 7.0))  # noqa: E731
-    z, label = make_real_or_generated_feed(SUBJECT, sevens, SCHEDULE, grid)(key, 9)
-    assert z.shape == (len(ASKED), 9, 1) and label.tolist() == [0] * 5 + [1] * 4
-    np.testing.assert_array_equal(z[:, label == 1], 7.0)
-    np.testing.assert_array_equal(abs(z[0, label == 0]), 1.0)  # data without noise
+def test_another_reader_is_told_apart():
+    """Who reads every label upside down has the posterior wrong wherever it knows something."""
+    found, side = measured("exact", 1)
+    other = found["features_by"]["upside down"]["side"]
+    assert set(found["features_by"]) == {"upside down"}
+    np.testing.assert_allclose(np.array(other["backward"]["accuracy"]) + side["backward"]["accuracy"], 1, atol=1e-6)
+    np.testing.assert_allclose(np.array(other["round_trip"]["kept"]) + side["round_trip"]["kept"], 1, atol=1e-6)
+    assert other["distances"]["round_trip_kept"]["mean_standard_errors"] > 2 * SEVERAL
 
 
 def test_grids_hold_what_is_asked():
@@ -222,8 +234,21 @@ def test_plateaus():
     """Two independent positions of 32 in [0, 1] differ by .1774 in mean square; a class comes back by what is made."""
     position = Feature(np.full(32, 1 / 32), np.linspace(0, 1, 32)[:, None])
     found = plateau(position, [1 / 32] * 32)
-    assert found == pytest.approx({"kept": 1 / 32, "squared_error": 0.1774}, abs=1e-4)
-    assert plateau(Feature(np.array([0.5, 0.5])), [0.9, 0.1]) == pytest.approx({"kept": 0.5})
+    assert found == pytest.approx(
+        {"forward": 1 / 32, "backward": 1 / 32, "kept": 1 / 32, "squared_error": 0.1774}, abs=1e-4
+    )
+    found = plateau(Feature(np.array([0.5, 0.5])), [0.9, 0.1])
+    assert found == pytest.approx({"forward": 0.5, "backward": 0.9, "kept": 0.5})
+
+
+def test_of_each_class_its_share_of_what_is_generated_is_kept_at_the_end():
+    feature = Feature(np.array([0.25, 0.75]))
+    made = {"share": [0.9, 0.1], "share_standard_error": [0.01, 0.01]}
+    found = plateau_distance(feature, made, [0.91, 0.1], 1_000)["plateau_by_class"]
+    assert found["largest"] == pytest.approx(0.01) and found["mean"] == pytest.approx(0.005)
+    assert found["standard_errors"] == pytest.approx(0.01 / np.hypot(0.01, np.sqrt(0.09 / 250)), rel=1e-2)
+    assert plateau_distance(feature, made, [0.25, None], 1_000)["plateau_by_class"]["standard_errors"] > 20
+    assert plateau_distance(feature, made, [None, None], 1_000) == {}
 
 
 def test_shares_are_kept_by_class_of_the_start():
@@ -232,17 +257,17 @@ def test_shares_are_kept_by_class_of_the_start():
     trip = make_trip(before, after)
     point = summarise_round_trip({"side": feature}, trip, far=0.5)
     assert point["far_from_data"] == pytest.approx(1 / 6)
-    found = point["features"]["side"]
+    found = point["readers"]["exact"]["side"]
     assert found["kept"] == pytest.approx(0.5) and found["kept_by_class"] == pytest.approx([0.75, 0.0])
     assert found["kept_by_class_standard_error"] == pytest.approx([0.25, 0.0])
     alone = summarise_round_trip({"side": feature}, make_trip(before[:5], after[:5]), far=0.5)
-    assert alone["features"]["side"]["kept_by_class"] == [pytest.approx(0.75), None]
+    assert alone["readers"]["exact"]["side"]["kept_by_class"] == [pytest.approx(0.75), None]
 
 
 def make_trip(before, after):
     distance = np.zeros(len(before), np.float32)
     distance[0] = 1.0
-    return RoundTrip({"side": before}, {"side": after}, distance)
+    return RoundTrip({"side": before}, {"exact": {"side": after}}, distance)
 
 
 def test_rare_errors_that_were_not_seen_are_no_distance():

@@ -76,7 +76,18 @@ def sprite_features(grid: SpriteGrid) -> dict[str, Feature]:
 
 def sprite_labels(grid: SpriteGrid, index: Integer[Array, " q"]) -> dict[str, Integer[Array, " q"]]:
     """The class of each image by feature, as `sprite_features` and `SpritePosterior.classes` count them."""
-    shape, scale, turn, x, y = jnp.unravel_index(index, grid.sizes)
+    return factor_labels(grid, *jnp.unravel_index(index, grid.sizes))
+
+
+def factor_labels(
+    grid: SpriteGrid,
+    shape: Integer[Array, " q"],
+    scale: Integer[Array, " q"],
+    turn: Integer[Array, " q"],
+    x: Integer[Array, " q"],
+    y: Integer[Array, " q"],
+) -> dict[str, Integer[Array, " q"]]:
+    """`sprite_labels` from the indices of the factors' values."""
     return {"shape": shape, "orientation": shape * grid.sizes[2] + turn, "scale": scale, "x": x, "y": y}
 
 

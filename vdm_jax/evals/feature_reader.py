@@ -79,6 +79,12 @@ def read_features(reader: FeatureReader, levels: Levels, batch_size: int = 500) 
     return {name: part.argmax(1) for name, part in _groups(logits, reader.sizes).items()}
 
 
+def read_pixels(reader: FeatureReader, x: Float[Array, "b h w c"]) -> dict[str, Integer[Array, " b"]]:
+    """`read_features` of images as pixels, to be compiled with what calls it."""
+    logits = reader.apply(reader.params, x)[0]
+    return {name: part.argmax(axis=1) for name, part in _groups(logits, reader.sizes).items()}
+
+
 def _groups(logits: Any, sizes: dict[str, int]) -> dict[str, Any]:
     ends = np.cumsum(list(sizes.values())).tolist()
     return {name: logits[:, end - sizes[name] : end] for name, end in zip(sizes, ends, strict=True)}

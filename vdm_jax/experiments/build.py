@@ -125,8 +125,8 @@ def check_target(target: str, pixel_values: Float[np.ndarray, " k"]) -> None:
 
 
 def given(config: ConfigDict, names: tuple[str, ...]) -> dict:
-    """Those of the settings `names` that are set."""
-    return {name: config[name] for name in names if config[name] is not None}
+    """Those of the settings `names` that are set; a run's own file may be older than some of them."""
+    return {name: config[name] for name in names if config.get(name) is not None}
 
 
 def _encoder(config: ConfigDict, data: ImageData) -> tuple[Model | None, int]:

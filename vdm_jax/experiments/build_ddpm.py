@@ -42,16 +42,20 @@ def build_ddpm(config: ConfigDict) -> Experiment:
         raise UserError(f"weighting='bound' with schedule={config.diffusion.schedule!r}: {schedule.no_bound}")
     data = load_any(config.data)
     check_batch(config.train, len(data.stored("train")), jax.device_count())
+    return Experiment(config, data, make_ddpm(config, data))
+
+
+def make_ddpm(config: ConfigDict, data: ImageData | SpriteData) -> Ddpm:
+    """The model of `config.model` and `config.diffusion` for images like those of `data`."""
     check_target(config.diffusion.target, data.pixel_values)
-    model = Ddpm(
+    return Ddpm(
         unet=_unet(config.model, data.image_shape),
-        fixed_schedule=schedule,
+        fixed_schedule=fixed_table(config.diffusion),
         target=config.diffusion.target,
-        weighting=weighting,
+        weighting=config.diffusion.weighting,
         pixel_values=data.pixel_values,
         image_shape=data.image_shape,
     )
-    return Experiment(config, data, model)
 
 
 def load_any(config: ConfigDict) -> ImageData | SpriteData:

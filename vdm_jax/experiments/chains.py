@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -14,13 +13,21 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.provenance import provenance
-from vdm_jax.data.sprite_posterior import sprite_labels
+from vdm_jax.evals.feature_reader import FeatureReader
 from vdm_jax.experiments import workdir as workdirs
+from vdm_jax.experiments.chain_parts import (
+    about_model,
+    about_reader,
+    make_subject,
+    make_walk,
+    model_of,
+    trained_reader,
+)
 from vdm_jax.experiments.exact import check_folder, refuse_differences
-from vdm_jax.experiments.probes import EXACT, LEAST_NOISE, ChosenSampler, ProbeExperiment, chosen_samplers, gammas_at
+from vdm_jax.experiments.probes import MODEL, ChosenSampler, ProbeExperiment, chosen_readers, chosen_samplers, gammas_at
 from vdm_jax.experiments.progress import bar
 from vdm_jax.probing.chain_curves import describe_sampler, gather, summarise_backward, summarise_round_trip
-from vdm_jax.probing.chains import Grid, Subject, Walk, exact_walk, make_backward, make_grid, make_round_trip, x_walk
+from vdm_jax.probing.chains import make_backward, make_grid, make_round_trip
 from vdm_jax.probing.two_samples import start_told_apart
 from vdm_jax.report.workdir import Workdir
 from vdm_jax.train.metrics import MetricsLog
@@ -28,7 +35,7 @@ from vdm_jax.train.metrics import MetricsLog
 LINES = "chains.jsonl"  # the settings, then a line for each sampler's chains from noise and each of its round trips
 DEPENDS_ON = ("data", "diffusion", "chains", "timesteps")  # sections of the config, and what is asked
 START_IMAGES = 100
-NAMES_PARTS = ("samplers", "num_steps")  # settings that each line states for itself
+NAMES_PARTS = ("samplers", "num_steps", "model", "checkpoint")  # settings that each line states for itself
 
 
 class Part(NamedTuple):
@@ -36,18 +43,21 @@ class Part(NamedTuple):
 
     sampler: str
     num_steps: int
+    model: str  # as `model_of` tells it
     start: int | None
 
 
 def chains(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     """Writes `chains.json` beside `exact.json`, which must be there; returns "done".
 
-    {"timesteps", "abar", "num_queries", "start_told_apart_at_most", "features": {name: {"exact": curves, "windows"}},
+    {"timesteps", "abar", "num_queries", "readers", "start_told_apart_at_most", "features": {name: {"exact": curves, "windows"}},
     "samplers": {as typed: {"num_steps", "seconds", "features": {name: {"backward", "round_trip", "generated",
-    "plateau", "windows", "distances"}}, "real_or_generated": {"accuracy", "standard_error"}, "far_from_data",
-    "far_after_round_trip"}}, "settings", "provenance"}.
+    "plateau", "windows", "distances"}}, "features_by": {reader: as features}, "real_or_generated": {"accuracy",
+    "standard_error", "distance"}, "far_from_data", "far_after_round_trip"}}, "model": the trained one, "net": errors of
+    the network that reads, "settings", "provenance"}. "features" are as the first of the readers reads them.
 
-    A kill loses the part that was being measured; the same command goes on, also with further samplers.
+    A kill loses the part that was being measured; the same command goes on, also with further samplers, and with the
+    model trained further: what was measured of other weights is measured again.
     """
     config, settings = experiment.config.chains, workdirs.plain(experiment.config)
     check_folder(workdir, settings)
@@ -57,21 +67,25 @@ def chains(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     workdirs.claim(workdir, experiment.config, f"sprites {experiment.grid.name}")
     samplers = chosen_samplers(config)
     starts = (None, *asked.tolist())
-    rows = {Part(row["sampler"], row["num_steps"], row["start"]): row for row in log.rows() if "sampler" in row}
-    measures = {chosen: _Measure(experiment, chosen, asked) for chosen in samplers.values()}
-    parts = [Part(*chosen, start) for chosen in samplers.values() for start in starts]
-    for index in bar("chains")(range(len(parts))):
-        part = parts[index]
-        if part not in rows:
-            began = time.monotonic()
-            row = measures[ChosenSampler(part.sampler, part.num_steps)](part.start)
-            rows[part] = {"step": len(rows), **part._asdict(), **row, "seconds": time.monotonic() - began}
-            log.write(rows[part])
-            say(f"{_name(part)}: {rows[part]['seconds']:.1f} s")
+    rows = {Part(*(row[name] for name in Part._fields)): row for row in log.rows() if "sampler" in row}
+    parts_of = {
+        chosen: [Part(chosen.name, chosen.num_steps, model_of(experiment, chosen), start) for start in starts]
+        for chosen in samplers.values()
+    }
+    left = [(chosen, part) for chosen, parts in parts_of.items() for part in parts if part not in rows]
+    net = trained_reader(experiment) if left else None
+    measures = {chosen: _Measure(experiment, chosen, asked, net) for chosen in samplers.values()}
+    for index in bar("chains")(range(len(left))):
+        chosen, part = left[index]
+        began = time.monotonic()
+        row = measures[chosen](part.start) | ({} if net is None else {"net": about_reader(net)})
+        rows[part] = {"step": len(rows), **part._asdict(), **row, "seconds": time.monotonic() - began}
+        log.write(rows[part])
+        say(f"{_name(chosen, part.start)}: {rows[part]['seconds']:.1f} s")
     exact = _only(exact, asked)
     found = {}
     for text, chosen in samplers.items():
-        backward, *trips = (rows[Part(*chosen, start)] for start in starts)
+        backward, *trips = (rows[part] for part in parts_of[chosen])
         curves = describe_sampler(
             experiment.posterior.features,
             {name: feature["exact"] for name, feature in exact["features"].items()},
@@ -83,6 +97,7 @@ def chains(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
         found[text] = {"num_steps": len(measures[chosen].grid.steps) - 1, "seconds": seconds} | curves
     record = {"timesteps": asked.tolist(), "abar": exact["abar"], "num_queries": _size(config)}
     record["start_told_apart_at_most"] = _start_told_apart(experiment)
+    record |= {"model": about_model(experiment), "readers": chosen_readers(config), "net": backward.get("net")}
     about = {"settings": settings, "provenance": provenance() | {"config": experiment.config.name, "seed": config.seed}}
     write_json(workdir / "chains.json", record | {"features": exact["features"], "samplers": found} | about)
     return "done"
@@ -91,10 +106,12 @@ def chains(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
 class _Measure:
     """One sampler's measurements, compiled when the first of them is made."""
 
-    def __init__(self, experiment: ProbeExperiment, chosen: ChosenSampler, asked: np.ndarray):
+    def __init__(
+        self, experiment: ProbeExperiment, chosen: ChosenSampler, asked: np.ndarray, net: FeatureReader | None
+    ):
         self._config, self._features = experiment.config.chains, experiment.posterior.features
         self.grid = make_grid(asked, chosen.num_steps, experiment.schedule.num_steps)
-        subject, walk = make_subject(experiment), make_walk(experiment, chosen.name, self.grid)
+        subject, walk = make_subject(experiment, net), make_walk(experiment, chosen, self.grid)
         gammas = gammas_at(experiment.schedule, asked)
         self._backward = make_backward(subject, walk, experiment.schedule, self.grid, gammas)
         self._round_trip = make_round_trip(subject, walk, experiment.schedule, self.grid)
@@ -109,36 +126,6 @@ class _Measure:
             return summarise_backward(self._features, found, config.far)
         found = collect(lambda key, n: self._round_trip(key, n, start), named_key(key, "round trip"))
         return summarise_round_trip(self._features, found, config.far)
-
-
-def make_subject(experiment: ProbeExperiment) -> Subject:
-    """The sprites of the grid; what a chain ends in is read as the sprite nearest to it."""
-    grid, posterior = experiment.grid, experiment.posterior
-
-    def draw(key, n):
-        index = jax.random.randint(key, (n,), 0, len(grid))
-        return grid.render(index), sprite_labels(grid, index)
-
-    def read(x):
-        return sprite_labels(grid, posterior.nearest(x))
-
-    def distance(x):
-        return jnp.sqrt(jnp.mean((x - grid.render(posterior.nearest(x))) ** 2, axis=(1, 2, 3)))
-
-    return Subject(draw, posterior.features, posterior.classes, read, distance)
-
-
-def make_walk(experiment: ProbeExperiment, sampler: str, grid: Grid) -> Walk:
-    """Posterior draws for "exact"; else the sampler of that name with the optimal denoiser E[x | z_t]."""
-    posterior, schedule = experiment.posterior, experiment.schedule
-
-    def draw(key, z, gamma):
-        return posterior.draw(key, z, jnp.maximum(gamma, LEAST_NOISE))
-
-    def mean(_, z, t):
-        return posterior.mean(z, jnp.maximum(schedule.gamma(t), LEAST_NOISE))
-
-    return exact_walk(draw, schedule, grid) if sampler == EXACT else x_walk(mean, schedule, grid, sampler)
 
 
 def _exact_record(workdir: pathlib.Path, settings: dict[str, Any]) -> dict[str, Any]:
@@ -182,7 +169,7 @@ def _only(exact: dict[str, Any], asked: np.ndarray) -> dict[str, Any]:
 def _start_told_apart(experiment: ProbeExperiment) -> float:
     """At most so often are chains from N(0, I) told from noised data, a model being exact."""
     x, _ = make_subject(experiment).draw(jax.random.key(experiment.config.chains.seed), START_IMAGES)
-    return start_told_apart(np.asarray(x), float(experiment.schedule.gamma(jnp.float32(1))))
+    return start_told_apart(np.asarray(x), float(experiment.schedule.gamma(np.float32(1))))
 
 
 def _size(config: ConfigDict) -> int:
@@ -190,9 +177,9 @@ def _size(config: ConfigDict) -> int:
     return -(-config.num_queries // config.batch_size) * config.batch_size
 
 
-def _name(part: Part) -> str:
-    way = "from noise" if part.start is None else f"there and back from {part.start}"
-    return f"{part.sampler}, {part.num_steps} steps, {way}"
+def _name(chosen: ChosenSampler, start: int | None) -> str:
+    way = "from noise" if start is None else f"there and back from {start}"
+    return f"{MODEL if chosen.trained else ''}{chosen.name}, {chosen.num_steps} steps, {way}"
 
 
 def say(what: str) -> None:

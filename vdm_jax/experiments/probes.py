@@ -15,12 +15,14 @@ from vdm_jax.data.sprites import SpriteGrid
 from vdm_jax.diffusion.samplers import SAMPLERS
 from vdm_jax.diffusion.schedules import Schedule
 from vdm_jax.experiments.build import fixed_table
+from vdm_jax.experiments.trained_model import TrainedModel, load_trained
 from vdm_jax.probing.heads import MEMBERS, TARGETS
 from vdm_jax.probing.nets import NETS
 
 LEAST_NOISE = -20.0  # gamma that stands for no noise at all: a deviation of 5e-5
 EXACT = "exact"  # the sampler by posterior draws, and the reader by the exact posterior
-READERS = {EXACT: "the classes of the nearest of all images"}
+READERS = {EXACT: "the classes of the nearest of all images", "net": "a trained network, whose errors are told"}
+MODEL = "model-"  # before the name of a sampler: of the trained model
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class ProbeExperiment:
     grid: SpriteGrid
     schedule: Schedule
     posterior: SpritePosterior
+    model: TrainedModel | None = None  # where the samplers are of one
 
 
 def build_probes(config: ConfigDict) -> ProbeExperiment:
@@ -39,7 +42,9 @@ def build_probes(config: ConfigDict) -> ProbeExperiment:
     check_chains(config.chains, config.diffusion.num_steps)
     grid = load_grid(config.data.source, config.data.name, config.data.dir)
     check_probe(config.probe, grid.side)
-    return ProbeExperiment(config, grid, fixed_table(config.diffusion), make_sprite_posterior(grid))
+    chains = config.chains
+    model = load_trained(chains.model, chains.checkpoint, config, grid) if chains.model else None
+    return ProbeExperiment(config, grid, fixed_table(config.diffusion), make_sprite_posterior(grid), model)
 
 
 def check_exact(exact: ConfigDict, num_steps: int) -> None:
@@ -57,15 +62,23 @@ def check_exact(exact: ConfigDict, num_steps: int) -> None:
 
 def check_chains(chains: ConfigDict, num_steps: int) -> None:
     """Raises `UserError` for a number out of range or a name that is not known."""
-    for name, least in (("batch_size", 1), ("num_queries", 2), ("every", 1)):
+    for name, least in (("batch_size", 1), ("num_queries", 2), ("every", 1), ("reader_images", 1), ("reader_steps", 1)):
         if chains[name] < least:
             raise UserError(f"config.chains.{name}={chains[name]}; expected at least {least}")
     if not chains.far > 0:
         raise UserError(f"config.chains.far={chains.far}; expected a number above 0")
-    choose("config.chains.reader", chains.reader, READERS)
-    for text, chosen in chosen_samplers(chains).items():
+    for reader in chosen_readers(chains):
+        choose("reader of config.chains.readers", reader, READERS)
+    samplers = chosen_samplers(chains)
+    for text, chosen in samplers.items():
         if not 1 <= chosen.num_steps <= num_steps:
             raise UserError(f"config.chains.samplers: {text!r} has {chosen.num_steps} steps; expected 1 to {num_steps}")
+    of_model = [text for text, chosen in samplers.items() if chosen.trained]
+    if of_model and not chains.model:
+        raise UserError(f"config.chains.samplers: {of_model[0]!r} needs config.chains.model, a trained DDPM's workdir")
+    if chains.model and not of_model:
+        told = f"config.chains.model={chains.model}, but no sampler of config.chains.samplers={chains.samplers!r}"
+        raise UserError(f"{told} is of the model; add one such as {MODEL}ancestral:100")
 
 
 class ChosenSampler(NamedTuple):
@@ -73,18 +86,27 @@ class ChosenSampler(NamedTuple):
 
     name: str
     num_steps: int
+    trained: bool  # on the eps_hat of the trained model; else on the exact posterior
 
 
 def chosen_samplers(chains: ConfigDict) -> dict[str, ChosenSampler]:
-    """ "exact,ddim:50": each NAME or NAME:STEPS of `chains.samplers` by what was typed; without STEPS `num_steps`."""
+    """ "exact,ddim:50,model-ddim": each NAME or NAME:STEPS of `chains.samplers` by what was typed; without STEPS
+    `num_steps`; `model-` before a name for the trained model's."""
     found = {}
-    for text in chains.samplers.split(","):
-        name, colon, steps = text.strip().partition(":")
-        choose("sampler of config.chains.samplers", name, dict.fromkeys((EXACT, *SAMPLERS)))
+    for text in map(str.strip, chains.samplers.split(",")):
+        name, colon, steps = text.partition(":")
+        known = (EXACT, *SAMPLERS, *(MODEL + sampler for sampler in SAMPLERS))
+        choose("sampler of config.chains.samplers", name, dict.fromkeys(known))
         if colon and not steps.isdecimal():
-            raise UserError(f"config.chains.samplers: {text.strip()!r}; expected NAME or NAME:STEPS")
-        found[text.strip()] = ChosenSampler(name, int(steps) if colon else chains.num_steps)
+            raise UserError(f"config.chains.samplers: {text!r}; expected NAME or NAME:STEPS")
+        num_steps = int(steps) if colon else chains.num_steps
+        found[text] = ChosenSampler(name.removeprefix(MODEL), num_steps, name.startswith(MODEL))
     return found
+
+
+def chosen_readers(chains: ConfigDict) -> tuple[str, ...]:
+    """Of `chains.readers`, in their order."""
+    return tuple(dict.fromkeys(map(str.strip, chains.readers.split(","))))
 
 
 def check_probe(probe: ConfigDict, side: int) -> None:

@@ -25,8 +25,8 @@ from vdm_jax.models.model import Model
 
 
 class MultiscaleUNet(nn.Module):
-    """Patches to channels; conv; on each level n ResBlocks and a strided convolution; Res-Attention-Res; on each level
-    n + 1 ResBlocks on concatenated skips, nearest neighbours and a convolution; norm-swish-conv; channels to patches."""
+    """conv of patches; on each level n ResBlocks and a strided convolution; Res-Attention-Res; on each level n + 1
+    ResBlocks on concatenated skips, nearest neighbours and a convolution; norm-swish-conv, to patches."""
 
     channels: int
     multipliers: tuple[int, ...]

@@ -53,17 +53,20 @@ def shares(labels: Integer[np.ndarray, " q"], num_classes: int) -> Curves:
 
 
 def summarise_backward(features: Mapping[str, Feature], found: Backward, far: float) -> Found:
-    """{"features": {name: {"backward": curves over timesteps, "generated": share of each class}},
+    """{"readers": {reader: {name: {"backward": curves over timesteps, "generated": share of each class}}},
     "real_or_generated": {"accuracy", "standard_error"}, "far_from_data"}: the last is the share of the chains' ends
     whose distance from the data is above `far`."""
     told = [tell_apart(real, generated) for real, generated in zip(found.real, found.generated, strict=True)]
     return {
-        "features": {
-            name: {
-                "backward": _backward_curves(features[name], guess),
-                "generated": shares(found.labels[name], len(features[name].prior)),
+        "readers": {
+            reader: {
+                name: {
+                    "backward": _backward_curves(features[name], guess),
+                    "generated": shares(found.labels[reader][name], len(features[name].prior)),
+                }
+                for name, guess in guesses.items()
             }
-            for name, guess in found.guesses.items()
+            for reader, guesses in found.guesses.items()
         },
         "real_or_generated": {
             "accuracy": [each.accuracy for each in told],
@@ -82,15 +85,18 @@ def _backward_curves(feature: Feature, guess: Guess) -> Curves:
 
 
 def summarise_round_trip(features: Mapping[str, Feature], found: RoundTrip, far: float) -> Found:
-    """At one timestep: {"features": {name: {"kept", "kept_standard_error", "squared_error", …}}, "far_from_data"}.
+    """At one timestep: {"readers": {reader: {name: {"kept", "kept_standard_error", "squared_error", …}}},
+    "far_from_data"}.
 
     squared_error: between the values before and after. Where a feature is only told apart, also "kept_by_class" and its
     standard error, over the starts of each class alone; null for a class that was never drawn.
     """
     return {
-        "features": {
-            name: _round_trip_point(feature, found.before[name], found.after[name])
-            for name, feature in features.items()
+        "readers": {
+            reader: {
+                name: _round_trip_point(feature, found.before[name], after[name]) for name, feature in features.items()
+            }
+            for reader, after in found.after.items()
         },
         "far_from_data": float((found.distance > far).mean()),
     }
@@ -119,28 +125,57 @@ def describe_sampler(
     """One sampler's curves beside the exact ones, from `summarise_backward` and a `summarise_round_trip` a timestep.
 
     exact: by feature, curves over the timesteps of `round_trips`. -> {"features": {name: {"backward", "round_trip",
-    "generated", "plateau", "windows", "distances"}}, "real_or_generated", "far_from_data", "far_after_round_trip"}.
+    "generated", "plateau", "windows", "distances"}}, "real_or_generated", "far_from_data", "far_after_round_trip"};
+    "features" are as the first reader reads them, "features_by": {reader: as the other ones do}. The distance of
+    real or generated is from one half.
     """
-    found = {}
-    for name, feature in features.items():
-        mine = backward["features"][name]
-        points = [trip["features"][name] for trip in round_trips.values()]
-        round_trip = {key: [point[key] for point in points] for key in points[0]}
-        found[name] = mine | {
-            "round_trip": round_trip,
-            "plateau": plateau(feature, mine["generated"]["share"]),
-            "windows": backward_windows(feature, mine["backward"], list(round_trips)),
-            "distances": distances(feature, exact[name], mine["backward"], round_trip, num_queries),
+    found = {
+        reader: {
+            name: _describe_feature(
+                feature,
+                exact[name],
+                mine[name],
+                {t: trip["readers"][reader][name] for t, trip in round_trips.items()},
+                num_queries,
+            )
+            for name, feature in features.items()
         }
+        for reader, mine in backward["readers"].items()
+    }
+    first, *others = found
+    told = backward["real_or_generated"]
+    chance = np.full(len(round_trips), 0.5)
+    told = told | {"distance": _distance(told["accuracy"], chance, chance / math.sqrt(num_queries))}
     far = [trip["far_from_data"] for trip in round_trips.values()]
-    kept = {key: backward[key] for key in ("real_or_generated", "far_from_data")}
-    return {"features": found} | kept | {"far_after_round_trip": far}
+    about = {"real_or_generated": told, "far_from_data": backward["far_from_data"], "far_after_round_trip": far}
+    return {"features": found[first], "features_by": {reader: found[reader] for reader in others}} | about
+
+
+def _describe_feature(
+    feature: Feature, exact: Curves, mine: Found, round_trips: Mapping[int, Curves], num_queries: int
+) -> Found:
+    points = list(round_trips.values())
+    round_trip = {key: [point[key] for point in points] for key in points[0]}
+    distant = distances(feature, exact, mine["backward"], round_trip, num_queries)
+    if "kept_by_class" in round_trip:
+        distant |= plateau_distance(feature, mine["generated"], round_trip["kept_by_class"][-1], num_queries)
+    return mine | {
+        "round_trip": round_trip,
+        "plateau": plateau(feature, mine["generated"]["share"]),
+        "windows": backward_windows(feature, mine["backward"], list(round_trips)),
+        "distances": distant,
+    }
 
 
 def plateau(feature: Feature, generated: Sequence[float]) -> dict[str, float]:
-    """What a round trip keeps where nothing is left of the start: its class by the data, the end's as generated."""
+    """What is right, or kept, where nothing is left to see.
+
+    forward, backward: by who always names what the data, or the model, have most of. kept: on a round trip, the start's
+    class by the data, the end's as generated; of the starts of one class alone it is that class's share of what is
+    generated.
+    """
     q = np.asarray(generated, np.float64)
-    found = {"kept": float(feature.prior @ q)}
+    found = {"forward": float(feature.prior.max()), "backward": float(q.max()), "kept": float(feature.prior @ q)}
     if feature.values is not None:
         square = ((feature.values[:, None] - feature.values[None]) ** 2).sum(axis=2)
         found["squared_error"] = float(feature.prior @ square @ q)
@@ -157,8 +192,8 @@ def backward_windows(feature: Feature, curves: Curves, timesteps: Sequence[int])
 def distances(feature: Feature, exact: Curves, backward: Curves, round_trip: Curves, num_queries: int) -> Found:
     """Of each curve from what it is for an exact model: A(t), MMSE(t), R(t), 2 MMSE(t).
 
-    -> {name: {"largest", "standard_errors"}}: the largest difference, and the largest in units of its standard error,
-    which are at other timesteps as a rule.
+    -> {name: {"largest", "mean", "standard_errors", "mean_standard_errors"}}: over the timesteps, the largest and the
+    mean difference, and both in units of the standard error; the largest are at different timesteps as a rule.
     """
     found = {}
     for name, curve, exact_name in (
@@ -181,6 +216,19 @@ def distances(feature: Feature, exact: Curves, backward: Curves, round_trip: Cur
     return found
 
 
+def plateau_distance(
+    feature: Feature, generated: Curves, kept: Sequence[float | None], num_queries: int
+) -> dict[str, dict[str, float]]:
+    """Of what is kept of each class from t = T, where nothing is left of the start, from the class's share of what is
+    generated."""
+    drawn = [c for c, share in enumerate(kept) if share is not None]
+    if not drawn:
+        return {}
+    q, error = (np.array(generated[name])[drawn] for name in ("share", "share_standard_error"))
+    own = np.sqrt(q * (1 - q) / (num_queries * feature.prior[drawn]) + 1 / num_queries**2)
+    return {"plateau_by_class": _distance([kept[c] for c in drawn], q, np.hypot(own, error))}
+
+
 def smallest_square(feature: Feature) -> float:
     """The least squared distance between two values.
 
@@ -194,4 +242,9 @@ def smallest_square(feature: Feature) -> float:
 def _distance(curve: Sequence[float], exact: np.ndarray, error: np.ndarray) -> dict[str, float]:
     difference = np.abs(np.array(curve) - exact)
     in_errors = difference / np.maximum(error, ROUNDING)
-    return {"largest": float(difference.max()), "standard_errors": float(in_errors.max())}
+    return {
+        "largest": float(difference.max()),
+        "mean": float(difference.mean()),
+        "standard_errors": float(in_errors.max()),
+        "mean_standard_errors": float(in_errors.mean()),
+    }

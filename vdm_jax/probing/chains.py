@@ -79,14 +79,19 @@ class Subject:
     """The data that chains are asked about, and who answers.
 
     draw(key, n): fresh data with their labels. classes(z, gamma): the exact posterior of noised data, by feature.
-    read(x): the labels of what a chain ends in: exact, or by trained networks. distance(x): [Q], of each from the data.
+    readers: by name `read(x)`, the labels of what a chain ends in: exact, or by trained networks. distance(x): [Q], of
+    each from the data.
     """
 
     draw: Callable[[Key[Array, ""], int], tuple[Images, Labels]]
     features: dict[str, Feature]
     classes: Classes
-    read: Callable[[Images], Labels]
+    readers: dict[str, Callable[[Images], Labels]]
     distance: Callable[[Images], Float[Array, " q"]]
+
+    def read(self, x: Images) -> dict[str, Labels]:
+        """What every reader says."""
+        return {name: read(x) for name, read in self.readers.items()}
 
 
 class Guess(NamedTuple):
@@ -111,8 +116,8 @@ def judge(feature: Feature, p: Float[Array, "q c"], label: Integer[Array, " q"])
 class Backward(NamedTuple):
     """Of a batch of chains from noise, M timesteps asked."""
 
-    guesses: dict[str, Guess]  # [M, Q]
-    labels: Labels  # of the ends
+    guesses: dict[str, dict[str, Guess]]  # by reader and feature, [M, Q]
+    labels: dict[str, Labels]  # of the ends, by reader
     distance: Float[Array, " q"]  # of the ends from the data
     generated: Float[Array, "m q k"]  # statistics of the chain's z_t
     real: Float[Array, "m q k"]  # statistics of z_t of as many noised data
@@ -130,15 +135,17 @@ def make_backward(
 
     def look(inputs):
         gamma, z, z_real, labels = inputs
+        classes = subject.classes(z, gamma)
         guesses = {
-            name: judge(subject.features[name], p, labels[name]) for name, p in subject.classes(z, gamma).items()
+            reader: {name: judge(subject.features[name], p, read[name]) for name, p in classes.items()}
+            for reader, read in labels.items()
         }
         return guesses, statistics(z), statistics(z_real)
 
     def backward(key, n):
         z, x, labels = generate(named_key(key, "generated"), n)
         z_real, _ = noise(named_key(key, "real"), n)
-        every = {name: jnp.tile(label, (len(gammas), 1)) for name, label in labels.items()}
+        every = jax.tree.map(lambda label: jnp.tile(label, (len(gammas), 1)), labels)
         guesses, generated, real = jax.lax.map(look, (jnp.asarray(gammas, jnp.float32), z, z_real, every))
         return Backward(guesses, labels, subject.distance(x), generated, real)
 
@@ -147,8 +154,9 @@ def make_backward(
 
 def make_generated_feed(
     subject: Subject, walk: Walk, schedule: Schedule, grid: Grid
-) -> Callable[[Key[Array, ""], int], tuple[Path, Images, Labels]]:
-    """-> `feed(key, n)`: z_t [M, n, …] at the asked timesteps of chains from N(0, I), their ends, labels read there."""
+) -> Callable[[Key[Array, ""], int], tuple[Path, Images, dict[str, Labels]]]:
+    """-> `feed(key, n)`: z_t [M, n, …] at the asked timesteps of chains from N(0, I), their ends, labels read there by
+    each reader."""
 
     def feed(key, n):
         shape = jax.eval_shape(lambda key: subject.draw(key, n)[0], key).shape
@@ -173,26 +181,11 @@ def make_real_feed(
     return feed
 
 
-def make_real_or_generated_feed(
-    subject: Subject, walk: Walk, schedule: Schedule, grid: Grid
-) -> Callable[[Key[Array, ""], int], tuple[Path, Integer[Array, " n"]]]:
-    """-> `feed(key, n)`: z_t [M, n, …], noised data, then of chains, half of each; and 0 or 1 for each."""
-    generate = make_generated_feed(subject, walk, schedule, grid)
-    noise = make_real_feed(subject, schedule, grid)
-
-    def feed(key, n):
-        real = noise(named_key(key, "real"), n - n // 2)[0]
-        generated = generate(named_key(key, "generated"), n // 2)[0]
-        return jnp.concatenate([real, generated], axis=1), (jnp.arange(n) >= n - n // 2).astype(jnp.int32)
-
-    return feed
-
-
 class RoundTrip(NamedTuple):
     """Of a batch of data noised to one timestep and sampled back."""
 
     before: Labels
-    after: Labels
+    after: dict[str, Labels]  # by reader
     distance: Float[Array, " q"]  # of what came back from the data
 
 

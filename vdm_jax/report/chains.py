@@ -28,6 +28,13 @@ TOLD_APART = (
     "one half where the two are distributed alike. A better classifier may see more. Chains start from N(0, I), not "
     "from noised data: up to the dotted line that alone may be seen."
 )
+DISTANCES = {
+    "backward_accuracy": "backward: accuracy from A(t)",
+    "backward_squared_error": "backward: square from MMSE(t)",
+    "round_trip_kept": "round trip: kept from R(t)",
+    "round_trip_squared_error": "round trip: square from 2 MMSE(t)",
+    "plateau_by_class": "kept of each class from t = T, from its share of what is generated",
+}
 
 
 def chains_section(workdir: Workdir, gallery: Gallery) -> str:
@@ -47,7 +54,7 @@ def chains_section(workdir: Workdir, gallery: Gallery) -> str:
             ],
             "told_apart": [told_apart_figure(samplers, timesteps, record["start_told_apart_at_most"])],
         }
-        rows = _rows(record)
+        rows, far, words = _rows(record), _distance_rows(record), _words(record)
     except (KeyError, TypeError, ValueError):
         return missing("There is no readable chains.json yet", "exact,chains")
     captions = {"backward": BACKWARD, "round_trip": ROUND_TRIP, "by_class": BY_CLASS, "told_apart": TOLD_APART}
@@ -56,8 +63,10 @@ def chains_section(workdir: Workdir, gallery: Gallery) -> str:
         pictures = [gallery.save(f"chains_{part}_{i}", drawn) for i, drawn in enumerate(figures)]
         panels = [panel(picture, alt=f"{part.replace('_', ' ')}, panel {i + 1}") for i, picture in enumerate(pictures)]
         html += figure(panels, captions[part]) if panels else ""
-    head = ("sampler", "steps", "feature", "95% known", "50%", "5%", "backward: furthest", "round trip: furthest")
-    return html + table(head, rows, numbers=(1, 3, 4, 5, 6, 7))
+    head = ("sampler", "steps", "feature", "95% known", "50%", "5%", "guessed by who sees nothing")
+    html += table(head, rows, numbers=(1, 3, 4, 5, 6))
+    head = ("sampler", "read by", "feature", "distance of", "largest", "mean", "largest, s.e.", "mean, s.e.")
+    return f"<p>{escape(words)}</p>{html}{table(head, far, numbers=(4, 5, 6, 7))}"
 
 
 def backward_figure(name: str, record: dict[str, Any], timesteps: np.ndarray) -> Figure:
@@ -134,21 +143,48 @@ def _curve(axes: Axes, timesteps: np.ndarray, curves: dict[str, Any], key: str, 
 
 
 def _rows(record: dict[str, Any]) -> list[list[str]]:
-    """Windows, of noised data first, and each sampler's largest distances from the exact model."""
+    """Windows, of noised data first; and the majority's rate among the data, or among what the sampler generates."""
     rows = []
     for name, feature in record["features"].items():
-        rows.append(["noised data", "", escape(name), *_times(feature["windows"]), "", ""])
-        for sampler, found in record["samplers"].items():
-            mine = found["features"][name]
-            furthest = [_furthest(mine["distances"], start) for start in ("backward", "round_trip")]
-            rows.append([escape(sampler), f"{found['num_steps']}", escape(name), *_times(mine["windows"]), *furthest])
+        plateaus = [found["features"][name]["plateau"] for found in record["samplers"].values()]
+        rows.append(["noised data", "", escape(name), *_times(feature["windows"]), f"{plateaus[0]['forward']:.3f}"])
+        for (sampler, found), plateau in zip(record["samplers"].items(), plateaus, strict=True):
+            times = _times(found["features"][name]["windows"])
+            rows.append([escape(sampler), f"{found['num_steps']}", escape(name), *times, f"{plateau['backward']:.3f}"])
     return rows
+
+
+def _distance_rows(record: dict[str, Any]) -> list[list[str]]:
+    """Every distance from what an exact model has: largest and mean over the timesteps, also in standard errors."""
+    rows = []
+    for sampler, found in record["samplers"].items():
+        readers = {record["readers"][0]: found["features"]} | found["features_by"]
+        for reader, features in readers.items():
+            for name, feature in features.items():
+                for key, distance in feature["distances"].items():
+                    rows.append([escape(sampler), escape(reader), escape(name), DISTANCES[key], *_distance(distance)])
+        told = found["real_or_generated"]["distance"]
+        rows.append([escape(sampler), "", "", "real or generated, from one half", *_distance(told)])
+    return rows
+
+
+def _distance(distance: dict[str, float]) -> list[str]:
+    absolute = [f"{distance[key]:.4f}" for key in ("largest", "mean")]
+    return absolute + [f"{distance[key]:.1f}" for key in ("standard_errors", "mean_standard_errors")]
+
+
+def _words(record: dict[str, Any]) -> str:
+    """Whose chains these are, how many end near the data, and how far the network that reads can be trusted."""
+    words = []
+    if model := record["model"]:
+        words.append(f"The trained model: step {model['step']:,}, {model['weights']} weights {model['fingerprint']}.")
+    ends = [f"{found['far_from_data']:.1%} of {name}" for name, found in record["samplers"].items()]
+    words.append(f"Chains that end at no image of the data: {', '.join(ends)}.")
+    if net := record["net"]:
+        errors = ", ".join(f"{name} {error:.1%}" for name, error in net["errors"].items())
+        words.append(f"The network that reads errs on held-out sprites: {errors}; in any {net['any_error']:.1%}.")
+    return " ".join(words)
 
 
 def _times(windows: dict[str, float | None]) -> list[str]:
     return ["never" if time is None else f"{time:.0f}" for time in windows.values()]
-
-
-def _furthest(distances: dict[str, dict[str, float]], start: str) -> str:
-    """In standard errors, the largest over timesteps and kinds of curve."""
-    return f"{max(each['standard_errors'] for name, each in distances.items() if name.startswith(start)):.1f} s.e."

@@ -1,0 +1,24 @@
+"""A grid of few sprites, and the experiments on it, for the tests of exact curves, chains and their probes."""
+
+from configs import probes
+from vdm_jax.data.sprite_posterior import make_sprite_posterior
+from vdm_jax.data.sprites import SpriteGrid
+from vdm_jax.experiments.build import fixed_table
+from vdm_jax.experiments.probes import ProbeExperiment
+
+GRID = SpriteGrid("tiny", 16, 4, (0.7, 1.0), (0.0, 0.5), (0, 3, 6), ("square", "heart"))
+FEW = {
+    "exact.num_timesteps": 4,
+    "exact.max_queries": 2_000,
+    "exact.batch_size": 500,
+    "chains.num_queries": 1_000,
+    "chains.batch_size": 500,
+    "chains.samplers": "exact,ddim:30",
+}
+
+
+def experiment(**settings) -> ProbeExperiment:
+    """settings: SECTION__NAME."""
+    config = probes.get_config()
+    config.update_from_flattened_dict(FEW | {name.replace("__", "."): value for name, value in settings.items()})
+    return ProbeExperiment(config, GRID, fixed_table(config.diffusion), make_sprite_posterior(GRID))

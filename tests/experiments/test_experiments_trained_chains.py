@@ -1,0 +1,120 @@
+"""Chains of a trained model: one whose eps_hat is the exact one has the exact curves, a broken one is far from them."""
+
+import dataclasses
+import json
+import shutil
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from small_sprites import GRID, experiment
+
+from vdm_jax.data.sprite_posterior import make_sprite_posterior
+from vdm_jax.diffusion.gaussian import eps_of_x
+from vdm_jax.evals.feature_reader import FeatureReader
+from vdm_jax.evals.frechet import FeatureNetwork
+from vdm_jax.experiments import chains as chains_job
+from vdm_jax.experiments.chain_parts import make_subject, net_reader
+from vdm_jax.experiments.chains import chains
+from vdm_jax.experiments.exact import exact
+from vdm_jax.experiments.trained_model import TrainedModel
+from vdm_jax.report.page import write_report
+
+SAMPLERS = "ancestral:40,model-ancestral:40,model-ddim:40,model-dpmpp_2m:40"
+
+
+def model_of(posterior, schedule, step):
+    """A model that has been trained to this posterior's own denoiser."""
+
+    def eps_fn(z, t):
+        gamma = jnp.maximum(schedule.gamma(t[0]), -20.0)
+        return eps_of_x(posterior.mean(z, gamma), z, gamma)
+
+    about = {"step": step, "weights": "ema", "fingerprint": f"weights of {step}"}
+    return TrainedModel(eps_fn, (-1.0, 1.0), about)
+
+
+def with_model(grid=GRID, step=7, **settings):
+    built = experiment(chains__model="somewhere", chains__samplers=SAMPLERS, **settings)
+    return dataclasses.replace(built, model=model_of(make_sprite_posterior(grid), built.schedule, step))
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory):
+    path = tmp_path_factory.mktemp("trained")
+    assert exact(experiment(), path) == chains(with_model(), path) == "done"
+    return path, json.loads((path / "chains.json").read_text())
+
+
+def test_the_exact_eps_hat_has_the_exact_models_curves(record):
+    _, record = record
+    assert record["model"]["step"] == 7 and record["readers"] == ["exact"] and record["net"] is None
+    by_x, by_eps = (record["samplers"][name]["features"] for name in ("ancestral:40", "model-ancestral:40"))
+    for name, feature in by_eps.items():
+        for curve in ("backward", "round_trip"):
+            for key, values in feature[curve].items():
+                if not key.endswith("standard_error") and "by_class" not in key:
+                    np.testing.assert_allclose(values, by_x[name][curve][key], atol=0.02, err_msg=f"{name} {key}")
+    assert record["samplers"]["model-dpmpp_2m:40"]["num_steps"] == 42  # 333 and 667 on top
+    ddim = record["samplers"]["model-ddim:40"]["features"]["x"]["distances"]["backward_accuracy"]
+    assert ddim["standard_errors"] > 4
+
+
+def test_weights_that_were_trained_further_are_measured_again(record, tmp_path, capfd):
+    path, before = record
+    again = shutil.copytree(path, tmp_path / "again")
+    built = with_model(step=8)
+    built.config.chains.samplers = "ancestral:40,model-ddim:40"
+    assert chains(built, again) == "done"
+    told = [line for line in capfd.readouterr().out.splitlines() if line.startswith("chains:")]
+    assert len(told) == 5 and all("model-ddim" in line for line in told)
+    after = json.loads((again / "chains.json").read_text())
+    assert after["model"]["step"] == 8 and after["samplers"].keys() == {"ancestral:40", "model-ddim:40"}
+    same = (found["samplers"]["ancestral:40"]["features"] for found in (before, after))
+    assert next(same) == next(same)
+
+
+def test_a_model_that_knows_one_shape_alone_is_far_from_all(tmp_path):
+    only = dataclasses.replace(GRID, shapes=("square",))
+    settings = {"chains__num_queries": 400, "chains__batch_size": 400}
+    assert exact(experiment(**settings), tmp_path) == "done"
+    built = with_model(only, **settings)
+    built.config.chains.samplers = "model-ancestral:40"
+    assert chains(built, tmp_path) == "done"
+    found = json.loads((tmp_path / "chains.json").read_text())["samplers"]["model-ancestral:40"]
+    shape = found["features"]["shape"]
+    assert shape["generated"]["share"] == [1, 0] and shape["plateau"]["backward"] == 1
+    assert shape["round_trip"]["kept_by_class"][-1] == [1, 0]  # each class's share of what is generated
+    assert shape["distances"]["plateau_by_class"]["largest"] == 0
+    for curve in ("backward_accuracy", "round_trip_kept"):
+        assert shape["distances"][curve]["standard_errors"] > 4, curve
+    page = write_report(tmp_path).read_text()
+    assert "step 7, ema weights" in page and "real or generated, from one half" in page
+
+
+def test_a_network_reads_beside_the_exact_reader(key, tmp_path, monkeypatch):
+    """One that always sees the first value of every factor."""
+    sizes = dict(zip(("shape", "scale", "orientation", "x", "y"), GRID.sizes, strict=True))
+    logits = jnp.concatenate([jnp.eye(size)[0] for size in sizes.values()])
+    network = FeatureNetwork("features of tiny", "0", "none")
+    net = FeatureReader(
+        lambda params, x, **_: (jnp.tile(logits, (len(x), 1)), x),
+        {},
+        np.array([-1, 1]),
+        sizes,
+        network,
+        {"x": 0.5},
+        0.6,
+    )
+    built = experiment(chains__readers="net,exact", chains__num_queries=100, chains__batch_size=100)
+    built.config.chains.samplers = "exact"
+    x, labels = make_subject(built).draw(key, 30)
+    assert not any(np.any(label) for label in net_reader(GRID, net)(x).values()) and np.any(labels["x"])
+    monkeypatch.setattr(chains_job, "trained_reader", lambda experiment: net)
+    assert exact(built, tmp_path) == chains(built, tmp_path) == "done"
+    record = json.loads((tmp_path / "chains.json").read_text())
+    assert record["readers"] == ["net", "exact"] and record["net"]["any_error"] == 0.6
+    found = record["samplers"]["exact"]
+    assert found["features"]["x"]["generated"]["share"] == [1, 0, 0]
+    assert max(found["features_by"]["exact"]["x"]["generated"]["share"]) < 0.6
+    assert "x 50.0%; in any 60.0%" in write_report(tmp_path).read_text()
