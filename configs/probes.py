@@ -75,6 +75,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.exact = _exact()
     config.chains = _chains()
     config.probe = _probe()
+    config.chain_probes = _chain_probes()
     config.lock()
     config.update_from_flattened_dict(choose("variant", variant or "quick", VARIANTS))
     return config
@@ -112,6 +113,25 @@ def _chains() -> ConfigDict:
             reader_images=20_000,  # training sprites at most for the network that reads
             reader_steps=1_500,
             far=0.1,  # root mean square distance a pixel from which on the end of a chain is no image of the data
+            seed=0,
+        )
+    )
+
+
+def _chain_probes() -> ConfigDict:
+    """Probes trained on chains; nets and training of those that ask for features are `probe`'s, the model `chains`'."""
+    return ConfigDict(
+        dict(
+            samplers="",  # as of chains; empty: none, and the job has nothing to do
+            num_steps=20,
+            every=1,  # trained at each so many-th timestep of the exact curves
+            num_chains=4_000,  # to learn from, 4 kB a timestep of each on disk at 32x32
+            num_validation=512,
+            num_test=1_536,
+            batch_size=100,  # chains at a time
+            told_net="conv",  # of the probes that tell z_t of a chain from noised data
+            told_hidden=(32, 64),
+            told_updates=300,
             seed=0,
         )
     )

@@ -1,10 +1,14 @@
 """A grid of few sprites, and the experiments on it, for the tests of exact curves, chains and their probes."""
 
+import jax.numpy as jnp
+
 from configs import probes
 from vdm_jax.data.sprite_posterior import make_sprite_posterior
 from vdm_jax.data.sprites import SpriteGrid
+from vdm_jax.diffusion.gaussian import eps_of_x
 from vdm_jax.experiments.build import fixed_table
 from vdm_jax.experiments.probes import ProbeExperiment
+from vdm_jax.experiments.trained_model import TrainedModel
 
 GRID = SpriteGrid("tiny", 16, 4, (0.7, 1.0), (0.0, 0.5), (0, 3, 6), ("square", "heart"))
 FEW = {
@@ -22,3 +26,14 @@ def experiment(**settings) -> ProbeExperiment:
     config = probes.get_config()
     config.update_from_flattened_dict(FEW | {name.replace("__", "."): value for name, value in settings.items()})
     return ProbeExperiment(config, GRID, fixed_table(config.diffusion), make_sprite_posterior(GRID))
+
+
+def model_of(posterior, schedule, step):
+    """A model that has been trained to this posterior's own denoiser."""
+
+    def eps_fn(z, t):
+        gamma = jnp.maximum(schedule.gamma(t[0]), -20.0)
+        return eps_of_x(posterior.mean(z, gamma), z, gamma)
+
+    about = {"step": step, "weights": "ema", "fingerprint": f"weights of {step}"}
+    return TrainedModel(eps_fn, (-1.0, 1.0), about)

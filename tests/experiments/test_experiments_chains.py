@@ -48,7 +48,7 @@ def test_the_exact_model_is_on_the_exact_curves_and_ddim_is_not(workdir):
 
 def test_the_report_draws_it(workdir):
     page = write_report(workdir).read_text()
-    assert "When features are decided" in page and page.count("--jobs=") == 1, "nothing is missing but probes"
+    assert "When features are decided" in page and page.count("--jobs=") == 2, "nothing is missing but probes"
     assert page.count("<img") == 5 + 5 + 5 + 2 + 1  # exact; backward, round trip, shape by class, told apart
     assert "2 MMSE" in page
 
@@ -89,10 +89,11 @@ def test_other_measurements_are_left_alone(workdir, tmp_path):
         ("samplers=exact,ddmi", "did you mean 'ddim'?"),
         ("samplers=ddim:many", "expected NAME or NAME:STEPS"),
         ("samplers=ddim:1001", "expected 1 to 1000"),
+        ("samplers=,", "config.chains.samplers is empty"),
         ("readers=exact,nett", "did you mean 'net'?"),
         ("samplers=model-ddim", "'model-ddim' needs config.chains.model"),
         ("samplers=model-ddmi", "did you mean 'model-ddim'?"),
-        ("model=somewhere", "no sampler of config.chains.samplers='exact' is of the model"),
+        ("model=somewhere", "no sampler is of the model"),
         ("every=0", "at least 1"),
         ("num_queries=1", "at least 2"),
         ("far=0", "above 0"),

@@ -8,16 +8,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from launching import ROOT
+from ml_collections import ConfigDict
 
 import launch
 from configs import ddpm as configs
+from configs import probes as probe_configs
 from vdm_jax.base.errors import UserError
 from vdm_jax.diffusion.gaussian import eps_of_x
 from vdm_jax.diffusion.schedules import ddpm_linear, dirac
 from vdm_jax.experiments import ddpm_jobs
 from vdm_jax.experiments.build_ddpm import build_ddpm
+from vdm_jax.experiments.checkpoints import load_weights
 from vdm_jax.experiments.coverage import read_exactly
 from vdm_jax.experiments.ddpm import Ddpm
+from vdm_jax.experiments.probes import build_probes
 from vdm_jax.models.model import Model
 from vdm_jax.train.metrics import read_metrics
 
@@ -94,6 +98,55 @@ def test_a_kill_changes_nothing(workdir, tmp_path, monkeypatch):
     monkeypatch.setattr(ddpm_jobs, "validate", validate)
     assert launched(tmp_path, "--jobs=train") == 0
     assert rows(tmp_path) == rows(workdir)
+
+
+def test_probes_take_the_averaged_weights_of_a_trained_model(workdir):
+    probes = probe_configs.get_config()
+    probes.chains.update({"model": str(workdir), "samplers": "model-ancestral:3", "checkpoint": "latest"})
+    trained = build_probes(probes).model
+    assert trained.about["step"] == 6 and trained.about["weights"] == "ema" and trained.x_range == (-1, 1)
+    stored = json.loads((workdir / "config.json").read_text())
+    config = ConfigDict(stored)
+    config.evaluate.checkpoint = "latest"
+    built = build_ddpm(config)
+    params = load_weights(workdir, built.model, config).params
+    z, t = jax.random.normal(jax.random.key(0), (2, 32, 32, 1)), jnp.array([0.2, 0.7])
+    np.testing.assert_allclose(trained.eps_fn(z, t), built.model.eps_fn(params)(z, t), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"diffusion.schedule": "cosine"}, "diffusion.schedule is 'ddpm_linear' there and 'cosine' here"),
+        ({"diffusion.num_steps": 500}, "diffusion.num_steps is 1000 there and 500 here"),
+        ({"diffusion.beta_T": 0.03}, "diffusion.beta_T"),
+        ({"data.name": "distinct"}, "data.name is 'small' there and 'distinct' here"),
+        ({"chains.checkpoint": "77"}, "77"),
+        ({"chains.model": "nowhere"}, "config.chains.model=nowhere: no trained model there"),
+    ],
+)
+def test_a_model_of_other_data_or_noise_is_refused(workdir, changes, told):
+    probes = probe_configs.get_config()
+    probes.update_from_flattened_dict({"chains.model": str(workdir), "chains.samplers": "model-ddim:3"} | changes)
+    with pytest.raises(UserError, match=told) as caught:
+        build_probes(probes)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_of_another_kind_is_refused(workdir, tmp_path):
+    stored = json.loads((workdir / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(stored | {"kind": "vae_vdm"}))
+    probes = probe_configs.get_config()
+    probes.chains.update({"model": str(tmp_path), "samplers": "model-ddim:3"})
+    with pytest.raises(UserError, match="is of kind 'vae_vdm'; expected 'ddpm'"):
+        build_probes(probes)
+
+
+def test_log_odds_are_for_pixels_of_two_values():
+    config = configs.get_config("digits-linear")
+    config.diffusion.target = "log_odds"
+    with pytest.raises(UserError, match="target='log_odds' is for pixels of -1 and 1"):
+        build_ddpm(config)
 
 
 def test_a_workdir_of_another_kind_is_left_alone(workdir, capfd):

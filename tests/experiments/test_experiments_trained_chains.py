@@ -7,31 +7,18 @@ import shutil
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_sprites import GRID, experiment
+from small_sprites import GRID, experiment, model_of
 
 from vdm_jax.data.sprite_posterior import make_sprite_posterior
-from vdm_jax.diffusion.gaussian import eps_of_x
 from vdm_jax.evals.feature_reader import FeatureReader
 from vdm_jax.evals.frechet import FeatureNetwork
 from vdm_jax.experiments import chains as chains_job
 from vdm_jax.experiments.chain_parts import make_subject, net_reader
 from vdm_jax.experiments.chains import chains
 from vdm_jax.experiments.exact import exact
-from vdm_jax.experiments.trained_model import TrainedModel
 from vdm_jax.report.page import write_report
 
 SAMPLERS = "ancestral:40,model-ancestral:40,model-ddim:40,model-dpmpp_2m:40"
-
-
-def model_of(posterior, schedule, step):
-    """A model that has been trained to this posterior's own denoiser."""
-
-    def eps_fn(z, t):
-        gamma = jnp.maximum(schedule.gamma(t[0]), -20.0)
-        return eps_of_x(posterior.mean(z, gamma), z, gamma)
-
-    about = {"step": step, "weights": "ema", "fingerprint": f"weights of {step}"}
-    return TrainedModel(eps_fn, (-1.0, 1.0), about)
 
 
 def with_model(grid=GRID, step=7, **settings):

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from vdm_jax.base.errors import choose
 from vdm_jax.experiments.build import build
 from vdm_jax.experiments.build_ddpm import build_ddpm
+from vdm_jax.experiments.chain_probes import chain_probes
 from vdm_jax.experiments.chains import chains
 from vdm_jax.experiments.ddpm_jobs import ddpm_training, draw_ddpm, evaluate_ddpm
 from vdm_jax.experiments.evaluate import evaluate
@@ -66,7 +67,14 @@ KINDS = {
         },
     ),
     "probes": Kind(
-        build_probes, {"exact": alone(exact), "probe": alone(probe), "chains": alone(chains), "report": report}
+        build_probes,
+        {
+            "exact": alone(exact),
+            "probe": alone(probe),
+            "chains": alone(chains),
+            "chain_probes": alone(chain_probes),
+            "report": report,
+        },
     ),
 }
 

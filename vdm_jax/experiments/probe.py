@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -9,12 +10,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
+from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.provenance import provenance
 from vdm_jax.data.sprite_posterior import sprite_labels
+from vdm_jax.data.sprites import SpriteGrid
+from vdm_jax.diffusion.optimal import Feature
 from vdm_jax.experiments import workdir as workdirs
 from vdm_jax.experiments.exact import check_folder
 from vdm_jax.experiments.probes import ProbeExperiment, gammas_at, timesteps
@@ -23,13 +27,13 @@ from vdm_jax.probing.chunks import Arrays, chunk_size, flat, run_in_chunks, unfl
 from vdm_jax.probing.curves import compare, probe_windows, summarise_known, summarise_scores
 from vdm_jax.probing.ensemble import Ensemble, Scored, Training, fit, timestep_keys
 from vdm_jax.probing.feeds import Feed, make_forward_feed
-from vdm_jax.probing.heads import make_heads, make_members
+from vdm_jax.probing.heads import Head, make_heads, make_members
 from vdm_jax.probing.nets import make_net
 from vdm_jax.report.workdir import Workdir
 from vdm_jax.train.sharding import make_mesh
 
 CHUNKS = "probe"  # folder of what is trained, by timesteps
-JUDGED, BY_LABEL, KNOWN = "judged", "by_label", "known"  # parts of a chunk
+PROBE, BY_LABEL, KNOWN = "probe", "by_label", "known"  # parts of a chunk
 MOST_NOISE = 5.0  # gamma above which no training is begun
 
 
@@ -51,11 +55,18 @@ def probe(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     steps = timesteps(experiment.config.exact.num_timesteps, experiment.schedule.num_steps)
     gammas = gammas_at(experiment.schedule, steps)
     ensemble, test = build_ensemble(experiment)
+    config, features = experiment.config.probe, experiment.posterior.features
+    score = ensemble.scores(test, -(-config.num_test // config.batch_size), experiment.posterior.classes)
+
+    def measure(params, keys, levels):
+        return summarise(features, jax.device_get(score(params, keys, levels)))
+
     _, first, where = np.unique(gammas, return_index=True, return_inverse=True)
-    arrays = train_ensemble(experiment, ensemble, test, steps[first], gammas[first], workdir / CHUNKS)
+    levels = {"gamma": np.asarray(gammas[first], np.float32)}
+    arrays = train_ensemble(config, ensemble, measure, steps[first], levels, workdir / CHUNKS)
     arrays = {name: values[where.reshape(-1)] for name, values in arrays.items()}
     exact = Workdir(workdir).exact.get("features", {})
-    features = {name: describe_probe(experiment, name, steps, arrays) for name in experiment.posterior.features}
+    features = {name: describe_probe(feature, name, steps, arrays) for name, feature in features.items()}
     for name in features.keys() & exact.keys():
         features[name] |= _beside_exact(features[name]["probe"], exact[name], experiment.config.probe.shortfall)
     about = {
@@ -75,12 +86,19 @@ def probe(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
 
 def build_ensemble(experiment: ProbeExperiment) -> tuple[Ensemble, Feed]:
     """The ensemble and the feed of its test, as the config says; nothing is compiled yet."""
-    config, grid = experiment.config.probe, experiment.grid
-    splits = grid.splits()
+    grid = experiment.grid
     feeds = {
-        name: make_forward_feed(grid.render, partial(sprite_labels, grid), index) for name, index in splits.items()
+        name: make_forward_feed(grid.render, partial(sprite_labels, grid), index)
+        for name, index in grid.splits().items()
     }
-    heads = make_heads(experiment.posterior.features, config.targets)
+    heads = make_heads(experiment.posterior.features, experiment.config.probe.targets)
+    return make_ensemble(experiment.config.probe, grid, heads, feeds["train"], feeds["validation"]), feeds["test"]
+
+
+def make_ensemble(
+    config: ConfigDict, grid: SpriteGrid, heads: Mapping[str, Head], train: Feed, validation: Feed
+) -> Ensemble:
+    """Probes of sprites with the nets and the training that `config` states, its section `probe`."""
     members = make_members(heads, config.members, range(config.num_seeds))
     net = make_net(
         config.net,
@@ -98,79 +116,82 @@ def build_ensemble(experiment: ProbeExperiment) -> tuple[Ensemble, Feed]:
         config.patience,
         config.num_validation,
     )
-    index = jnp.asarray(splits["train"][: config.num_examples])
-    examples, known = grid.render(index), sprite_labels(grid, index)
+    index = jnp.asarray(grid.splits()["train"][: config.num_examples])
+    examples, labels = grid.render(index), sprite_labels(grid, index)
+    known = labels if heads.keys() <= labels.keys() else None
     batching = "map" if jax.default_backend() == "cpu" else "vmap"
-    ensemble = Ensemble(
-        net, members, feeds["train"], feeds["validation"], training, examples, make_mesh(), batching, known
-    )
-    return ensemble, feeds["test"]
+    return Ensemble(net, members, train, validation, training, examples, make_mesh(), batching, known)
 
 
 def train_ensemble(
-    experiment: ProbeExperiment,
+    config: ConfigDict,
     ensemble: Ensemble,
-    test: Feed,
+    measure: Callable[..., Arrays],
     steps: np.ndarray,
-    gammas: np.ndarray,
+    levels: dict[str, np.ndarray],
     folder: pathlib.Path,
 ) -> Arrays:
-    """Scores, parameters and rounds of every timestep, [M, …] by name; chunks that are done are taken from `folder`."""
-    config = experiment.config.probe
+    """Scores, parameters and rounds of every timestep, [M, …] by name; chunks that are done are taken from `folder`.
+
+    measure(params, keys, levels): what is kept of the scores. levels: [M, …] each, on the host until they are trained.
+    """
     key = jax.random.key(config.seed)
-    levels = {"gamma": jnp.asarray(gammas, jnp.float32)}
-    num_batches = -(-config.num_test // config.batch_size)
-    score = ensemble.scores(test, num_batches, experiment.posterior.classes)
-    size = chunk_size(ensemble, jax.tree.map(lambda leaf: leaf[0], levels), len(steps), config.memory_gib * 2**30)
+    one = {name: jnp.asarray(values[0]) for name, values in levels.items()}
+    size = chunk_size(ensemble, one, len(steps), config.memory_gib * 2**30)
     started: list[Any] = []  # once there is something to train
 
     def run(index: np.ndarray, chunk: np.ndarray) -> Arrays:
         if config.warm_start and not started:
-            started.append(warm_start(experiment, ensemble, key, steps, gammas, folder))
-        own, keys = jax.tree.map(lambda leaf: leaf[index], levels), timestep_keys(key, chunk)
+            started.append(warm_start(config, ensemble, key, steps, levels, folder))
+        own, keys = {name: jnp.asarray(values[index]) for name, values in levels.items()}, timestep_keys(key, chunk)
         params = jax.tree.map(lambda leaf: jnp.repeat(leaf, len(chunk), axis=0), started[0]) if started else None
         state = fit(ensemble, keys, own, params=params, progress=bar(f"probe {chunk[0]} … {chunk[-1]}"))
         arrays = flat(state.best) | {"rounds": state.rounds, "validation_loss": state.best_loss}
-        return arrays | summarise(experiment, jax.device_get(score(state.best, keys, own)))
+        return arrays | measure(state.best, keys, own)
 
     return run_in_chunks(run, steps, size, folder, say)
 
 
-def summarise(experiment: ProbeExperiment, scored: Scored) -> Arrays:
-    """Curves of each feature, as "JUDGED/FEATURE/CURVE" and so on."""
+def summarise(features: Mapping[str, Feature], scored: Scored) -> Arrays:
+    """Curves of each feature, as "PROBE/FEATURE/CURVE" and so on."""
     arrays: Arrays = {}
-    for name, feature in experiment.posterior.features.items():
+    for name, feature in features.items():
         found = {
-            JUDGED: summarise_scores(feature, scored.judged[name], scored.image),
+            PROBE: summarise_scores(feature, scored.judged[name], scored.image),
             BY_LABEL: summarise_scores(feature, scored.by_label[name], scored.image),
             KNOWN: summarise_known(feature, scored.judged[name], scored.image),
         }
-        arrays |= {f"{part}/{name}/{curve}": a for part, curves in found.items() for curve, a in curves.items()}
+        arrays |= in_parts(name, found)
     return arrays
 
 
+def in_parts(name: str, found: Mapping[str, Mapping[str, np.ndarray]]) -> Arrays:
+    """A feature's {part: {curve: values}} as arrays of a chunk."""
+    return {f"{part}/{name}/{curve}": values for part, curves in found.items() for curve, values in curves.items()}
+
+
 def warm_start(
-    experiment: ProbeExperiment,
+    config: ConfigDict,
     ensemble: Ensemble,
     key: Key[Array, ""],
     steps: np.ndarray,
-    gammas: np.ndarray,
+    levels: dict[str, np.ndarray],
     folder: pathlib.Path,
 ) -> Any:
     """Parameters [1, K, ...] trained at one timestep, `warm_start_index`, for `warm_updates` updates."""
-    index = np.array([warm_start_index(gammas)])
+    index = np.array([warm_start_index(levels["gamma"])])
     longer = dataclasses.replace(
         ensemble,
         mesh=make_mesh(1),
-        training=dataclasses.replace(ensemble.training, num_updates=experiment.config.probe.warm_updates),
+        training=dataclasses.replace(ensemble.training, num_updates=config.warm_updates),
     )
     keys = timestep_keys(named_key(key, "warm_start"), steps[index])
     like = jax.eval_shape(longer.init, keys)
 
     def run(_: np.ndarray, chunk: np.ndarray) -> Arrays:
         say(f"warm start at timestep {chunk[0]}")
-        levels = {"gamma": jnp.asarray(gammas[index], jnp.float32)}
-        return flat(fit(longer, keys, levels, progress=bar("warm start")).best)
+        own = {name: jnp.asarray(values[index]) for name, values in levels.items()}
+        return flat(fit(longer, keys, own, progress=bar("warm start")).best)
 
     return unflat(run_in_chunks(run, steps[index], 1, folder / "warm_start"), like)
 
@@ -183,19 +204,18 @@ def warm_start_index(gammas: Float[np.ndarray, " m"]) -> int:
     return int(np.where(gammas < MOST_NOISE, np.abs(gammas), np.inf).argmin())
 
 
-def describe_probe(experiment: ProbeExperiment, name: str, steps: np.ndarray, arrays: Arrays) -> dict[str, Any]:
+def describe_probe(feature: Feature, name: str, steps: np.ndarray, arrays: Arrays) -> dict[str, Any]:
     """One feature's curves as lists over the timesteps, and its window."""
-    feature = experiment.posterior.features[name]
-    judged, by_label, known = (
+    probe, by_label, known = (
         {path.removeprefix(start): values for path, values in arrays.items() if path.startswith(start)}
-        for start in (f"{part}/{name}/" for part in (JUDGED, BY_LABEL, KNOWN))
+        for start in (f"{part}/{name}/" for part in (PROBE, BY_LABEL, KNOWN))
     )
-    if not judged:
+    if not probe:
         raise UserError(f"the probes in {CHUNKS}/ were stored without what is asked of them now; delete it")
     windows, errors = probe_windows(steps, known)
     return {
-        "probe": {curve: values.tolist() for curve, values in judged.items()},
-        "by_label": {curve: values.tolist() for curve, values in by_label.items()},
+        "probe": {curve: values.tolist() for curve, values in probe.items()},
+        **({"by_label": {curve: values.tolist() for curve, values in by_label.items()}} if by_label else {}),
         "windows": windows,
         "windows_standard_error": errors,
         "entropy_nats": feature.entropy,

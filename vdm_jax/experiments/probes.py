@@ -42,6 +42,7 @@ def build_probes(config: ConfigDict) -> ProbeExperiment:
     check_chains(config.chains, config.diffusion.num_steps)
     grid = load_grid(config.data.source, config.data.name, config.data.dir)
     check_probe(config.probe, grid.side)
+    check_chain_probes(config)
     chains = config.chains
     model = load_trained(chains.model, chains.checkpoint, config, grid) if chains.model else None
     return ProbeExperiment(config, grid, fixed_table(config.diffusion), make_sprite_posterior(grid), model)
@@ -69,16 +70,46 @@ def check_chains(chains: ConfigDict, num_steps: int) -> None:
         raise UserError(f"config.chains.far={chains.far}; expected a number above 0")
     for reader in chosen_readers(chains):
         choose("reader of config.chains.readers", reader, READERS)
-    samplers = chosen_samplers(chains)
+    if not check_chosen("chains", chains, num_steps):
+        raise UserError("config.chains.samplers is empty; expected NAME or NAME:STEPS, such as exact or ddim:50")
+
+
+def check_model(config: ConfigDict) -> None:
+    """Raises `UserError` where samplers are of a model that is not named, or none is of one that is."""
+    samplers = chosen_samplers(config.chains) | chosen_samplers(config.chain_probes)
+    of_model = [text for text, chosen in samplers.items() if chosen.trained]
+    if of_model and not config.chains.model:
+        raise UserError(f"sampler {of_model[0]!r} needs config.chains.model, the workdir of a trained DDPM")
+    if config.chains.model and not of_model:
+        told = f"config.chains.model={config.chains.model}, but no sampler is of the model"
+        raise UserError(f"{told}; add one such as --config.chains.samplers=exact,{MODEL}ancestral:100")
+
+
+def check_chain_probes(config: ConfigDict) -> None:
+    """Raises `UserError` for a number out of range or a name that is not known."""
+    own, num_steps = config.chain_probes, config.diffusion.num_steps
+    check_chosen("chain_probes", own, num_steps)
+    for name in ("every", "batch_size", "num_chains", "told_updates"):
+        if own[name] < 1:
+            raise UserError(f"config.chain_probes.{name}={own[name]}; expected at least 1")
+    for name in ("num_validation", "num_test"):
+        if own[name] < config.probe.batch_size:
+            told = f"config.chain_probes.{name}={own[name]}"
+            raise UserError(f"{told}; expected at least config.probe.batch_size={config.probe.batch_size}")
+    choose("config.chain_probes.told_net", own.told_net, dict.fromkeys(NETS))
+    if min(own.told_hidden, default=0) < 1:
+        raise UserError(f"config.chain_probes.told_hidden={tuple(own.told_hidden)}; expected widths of at least 1")
+    check_model(config)
+
+
+def check_chosen(section: str, settings: ConfigDict, num_steps: int) -> int:
+    """How many samplers there are. Raises `UserError` for one that is not known, or of too many or no steps."""
+    samplers = chosen_samplers(settings)
     for text, chosen in samplers.items():
         if not 1 <= chosen.num_steps <= num_steps:
-            raise UserError(f"config.chains.samplers: {text!r} has {chosen.num_steps} steps; expected 1 to {num_steps}")
-    of_model = [text for text, chosen in samplers.items() if chosen.trained]
-    if of_model and not chains.model:
-        raise UserError(f"config.chains.samplers: {of_model[0]!r} needs config.chains.model, a trained DDPM's workdir")
-    if chains.model and not of_model:
-        told = f"config.chains.model={chains.model}, but no sampler of config.chains.samplers={chains.samplers!r}"
-        raise UserError(f"{told} is of the model; add one such as {MODEL}ancestral:100")
+            told = f"config.{section}.samplers: {text!r} has {chosen.num_steps} steps"
+            raise UserError(f"{told}; expected 1 to {num_steps}")
+    return len(samplers)
 
 
 class ChosenSampler(NamedTuple):
@@ -89,17 +120,17 @@ class ChosenSampler(NamedTuple):
     trained: bool  # on the eps_hat of the trained model; else on the exact posterior
 
 
-def chosen_samplers(chains: ConfigDict) -> dict[str, ChosenSampler]:
-    """ "exact,ddim:50,model-ddim": each NAME or NAME:STEPS of `chains.samplers` by what was typed; without STEPS
-    `num_steps`; `model-` before a name for the trained model's."""
+def chosen_samplers(settings: ConfigDict) -> dict[str, ChosenSampler]:
+    """ "exact,ddim:50,model-ddim": each NAME or NAME:STEPS of a section's `samplers` by what was typed; without STEPS
+    its `num_steps`; `model-` before a name for the trained model's. None where nothing was typed."""
     found = {}
-    for text in map(str.strip, chains.samplers.split(",")):
+    for text in filter(None, map(str.strip, settings.samplers.split(","))):
         name, colon, steps = text.partition(":")
         known = (EXACT, *SAMPLERS, *(MODEL + sampler for sampler in SAMPLERS))
-        choose("sampler of config.chains.samplers", name, dict.fromkeys(known))
+        choose("sampler", name, dict.fromkeys(known))
         if colon and not steps.isdecimal():
-            raise UserError(f"config.chains.samplers: {text!r}; expected NAME or NAME:STEPS")
-        num_steps = int(steps) if colon else chains.num_steps
+            raise UserError(f"sampler {text!r}; expected NAME or NAME:STEPS")
+        num_steps = int(steps) if colon else settings.num_steps
         found[text] = ChosenSampler(name.removeprefix(MODEL), num_steps, name.startswith(MODEL))
     return found
 

@@ -144,8 +144,7 @@ def describe_sampler(
     }
     first, *others = found
     told = backward["real_or_generated"]
-    chance = np.full(len(round_trips), 0.5)
-    told = told | {"distance": _distance(told["accuracy"], chance, chance / math.sqrt(num_queries))}
+    told = told | {"distance": distance_from_chance(told["accuracy"], num_queries)}
     far = [trip["far_from_data"] for trip in round_trips.values()]
     about = {"real_or_generated": told, "far_from_data": backward["far_from_data"], "far_after_round_trip": far}
     return {"features": found[first], "features_by": {reader: found[reader] for reader in others}} | about
@@ -214,6 +213,12 @@ def distances(feature: Feature, exact: Curves, backward: Curves, round_trip: Cur
             own = np.maximum(curves["squared_error_standard_error"], rare)
             found[name] = _distance(curves["squared_error"], factor * mmse, np.hypot(own, factor * error))
     return found
+
+
+def distance_from_chance(accuracy: Sequence[float], num_scored: int) -> dict[str, float]:
+    """As in `distances`, of the accuracy on so many examples of two kinds from one half."""
+    chance = np.full(len(accuracy), 0.5)
+    return _distance(accuracy, chance, chance / math.sqrt(num_scored))
 
 
 def plateau_distance(

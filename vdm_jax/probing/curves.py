@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Integer
 
 from vdm_jax.diffusion.optimal import Feature
 from vdm_jax.probing.windows import Windows, jackknife_errors, share_known, windows_of
@@ -68,6 +68,12 @@ def _curves(feature: Feature, scores: Scores) -> dict[str, np.ndarray]:
     elif "mse" in curves:
         curves["r2"] = 1 - curves["mse"] / feature.variance
     return curves
+
+
+def with_prior_of(feature: Feature, labels: Integer[np.ndarray, " n"]) -> Feature:
+    """The feature with the shares of these labels for its prior; each class as if seen once more, so that none is 0."""
+    counts = np.bincount(labels, minlength=len(feature.prior)) + 1.0
+    return Feature(counts / counts.sum(), feature.values)
 
 
 def probe_windows(timesteps: np.ndarray, known: Mapping[str, np.ndarray]) -> tuple[Windows, Windows]:

@@ -4,16 +4,17 @@ A member is (timestep, features, seed). Nothing passes between timesteps, nor be
 that they look at: an ensemble gives the numbers that its members give when each is trained alone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.sharding import Mesh, PartitionSpec
-from jaxtyping import Array, Float, Int, Key, PyTree
+from jaxtyping import Array, Float, Int, Integer, Key, PyTree
 
 from vdm_jax.base.errors import choose
 from vdm_jax.base.keys import named_key
@@ -119,6 +120,26 @@ class Ensemble:
         """-> `scores(params, keys, levels)`, of fresh examples. posterior: `posterior(z, gamma) -> {feature: [B, C]}`,
         the exact p(c | z), if it is known."""
         return self._compiled(partial(self._scores, feed, num_batches, posterior))
+
+    def row_batches(self, rows: Integer[np.ndarray, " r"]) -> Integer[np.ndarray, "n b"]:
+        """Whole batches of them in order; those that fill none are left out."""
+        size = self.training.batch_size
+        return rows[: len(rows) // size * size].reshape(-1, size)
+
+    def row_scores(
+        self, classes: Mapping[str, Int[np.ndarray, " n"]], rows: Integer[np.ndarray, " r"]
+    ) -> Callable[..., dict[str, dict[str, Float[Array, "m n s b"]]]]:
+        """-> `scores(params, keys, levels)`: {feature: `Head.scores`} of each of these rows of level["z"] once."""
+        batches = jnp.asarray(self.row_batches(rows))
+
+        def score(params, _, level):
+            def batch(index):
+                own = {name: jnp.asarray(label)[index] for name, label in classes.items()}
+                return self.members.scores(self._outputs(params, level["z"][index], level), own)
+
+            return jax.lax.map(batch, batches)
+
+        return self._compiled(score)
 
     def _compiled(self, function: Callable, **options: Any) -> Callable:
         over_timesteps = choose("batching", self.batching, BATCHING)(function)

@@ -1,6 +1,6 @@
 """Where probes get what they look at: fresh noisy examples of one timestep, with the class of every feature."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
@@ -40,6 +40,17 @@ def make_forward_feed(
         return noised(x, jax.random.normal(named_key(key, "eps"), x.shape), level["gamma"]), classes(index) | {
             IMAGE: index
         }
+
+    return Feed(draw)
+
+
+def make_pool_feed(classes: Mapping[str, Int[np.ndarray, " n"]], rows: Integer[np.ndarray, " r"]) -> Feed:
+    """Rows of level["z"] [N, ...] with replacement: what was made beforehand, as by chains that are kept at every
+    timestep, the same N at all of them; classes: of each row."""
+
+    def draw(key, level, batch_size):
+        index = draw_index(key, rows, batch_size)
+        return level["z"][index], {name: jnp.asarray(label)[index] for name, label in classes.items()}
 
     return Feed(draw)
 

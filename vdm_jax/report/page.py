@@ -7,6 +7,7 @@ from pathlib import Path
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_text
 from vdm_jax.report import ddpm, numbers, pictures
+from vdm_jax.report.chain_probes import chain_probes_section
 from vdm_jax.report.chains import chains_section
 from vdm_jax.report.frechet import frechet_section
 from vdm_jax.report.markup import Gallery, facts, section
@@ -41,6 +42,7 @@ PROBE_SECTIONS: dict[str, tuple[str, Callable[[Workdir, Gallery], str]]] = {
     "exact": ("When features are destroyed", exact_section),
     "probe": ("Trained probes beside the exact answer", probe_section),
     "chains": ("When features are decided", chains_section),
+    "chain_probes": ("Probes trained on chains", chain_probes_section),
 }
 
 
@@ -48,8 +50,8 @@ def write_report(workdir: str | Path) -> Path:
     """Writes WORKDIR/report/index.html, and its figures as PNG beside it; returns the page's path.
 
     Reads config.json, metrics.jsonl, evaluate.json, evaluate_curves.npz, embeddings.npz and samples/*.npz, of a run of
-    probes exact.json, probe.json and chains.json; a section whose file is missing says which job makes it. Everything
-    is inlined: the page can be sent as one file. Raises `UserError` where there is no such folder.
+    probes exact.json, probe.json, chains.json and chain_probes.json; a section whose file is missing says which job
+    makes it. Everything is inlined: the page can be sent as one file. Raises `UserError` where there is no such folder.
     """
     path = Path(workdir)
     if not path.is_dir():

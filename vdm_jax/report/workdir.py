@@ -39,6 +39,11 @@ class Workdir:
         return _read_json(self.path / "chains.json") or {}
 
     @cached_property
+    def chain_probes(self) -> dict[str, Any]:
+        """chain_probes.json, empty where there is none."""
+        return _read_json(self.path / "chain_probes.json") or {}
+
+    @cached_property
     def probe(self) -> dict[str, Any]:
         """probe.json, empty where there is none."""
         return _read_json(self.path / "probe.json") or {}

@@ -1,0 +1,102 @@
+"""The chain_probes job on a few sprites: on the exact model, and on one that makes squares alone and never a heart."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from small_sprites import GRID, experiment, model_of
+
+from vdm_jax.base.errors import UserError
+from vdm_jax.data.sprite_posterior import make_sprite_posterior
+from vdm_jax.experiments.chain_probes import FOLDER, chain_probes, split_rows, told_settings
+from vdm_jax.report.page import write_report
+
+FEW = {
+    "exact__num_timesteps": 3,
+    "chains__model": "somewhere",
+    "chain_probes__samplers": "exact:10,model-ancestral:10",
+    "chain_probes__num_chains": 320,
+    "chain_probes__num_validation": 64,
+    "chain_probes__num_test": 192,
+    "chain_probes__batch_size": 192,
+    "chain_probes__told_net": "linear",
+    "chain_probes__told_updates": 40,
+    "probe__net": "linear",
+    "probe__batch_size": 32,
+    "probe__num_updates": 40,
+    "probe__updates_per_round": 20,
+    "probe__warm_updates": 20,
+    "probe__num_validation": 64,
+}
+
+
+def built(**settings):
+    """Its trained model knows squares alone."""
+    found = experiment(**FEW | settings)
+    squares = make_sprite_posterior(dataclasses.replace(GRID, shapes=("square",)))
+    return dataclasses.replace(found, model=model_of(squares, found.schedule, 7))
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    path = tmp_path_factory.mktemp("chain_probes")
+    assert chain_probes(built(), path) == "done"
+    return path
+
+
+def read(workdir):
+    return json.loads((workdir / "chain_probes.json").read_text())
+
+
+def test_the_exact_model_is_not_told_from_data_and_a_broken_one_is(workdir):
+    record = read(workdir)
+    assert record["timesteps"] == [0, 500, 1000] and record["num_chains"]["test"] == 192
+    exact, broken = (record["samplers"][name] for name in ("exact:10", "model-ancestral:10"))
+    for by in ("probe", "statistics"):
+        assert exact["real_or_generated"][by]["distance"]["standard_errors"] < 4, by
+        assert broken["real_or_generated"][by]["distance"]["standard_errors"] > 4, by
+        accuracy = broken["real_or_generated"][by]["accuracy"]
+        assert accuracy[0] > 0.6 and abs(accuracy[-1] - 0.5) < 0.15, "hearts are missing where the image is seen"
+    assert broken["features"]["shape"]["plateau"] > 0.99 > 0.7 > exact["features"]["shape"]["plateau"]
+    assert exact["num_steps"] == 10 and exact["far_from_data"] == 0 and record["model"]["step"] == 7
+
+
+def test_probes_stand_beside_the_posterior_on_the_same_chains(workdir):
+    features = read(workdir)["samplers"]["exact:10"]["features"]
+    for name, feature in features.items():
+        score = "accuracy" if name == "shape" else "r2"
+        probe, posterior = (np.array(feature[by][score]) for by in ("probe", "posterior"))
+        assert posterior[0] == pytest.approx(1) and abs(posterior[-1] - (0.5 if name == "shape" else 0)) < 0.15
+        np.testing.assert_allclose(feature["posterior_minus_probe"][score], posterior - probe)
+        assert probe[0] > 0.5 and abs(probe[-1] - posterior[-1]) < 0.25, (name, probe)
+        assert set(feature["posterior_windows"]) == {"95%", "50%", "5%"}
+
+
+def test_the_report_draws_it(workdir):
+    page = write_report(workdir).read_text()
+    assert "Probes trained on chains" in page and page.count("<img") == 5 + 1
+    assert "320 chains to learn from" in page
+
+
+def test_a_kill_loses_a_batch_and_a_chunk_and_others_are_left_alone(workdir, capfd):
+    before = read(workdir)["samplers"]
+    folder = workdir / FOLDER / "exact-10-exact"
+    batches = sorted((folder / "chains").glob("*.npz"))
+    assert len(batches) == 3
+    batches[1].unlink()
+    for chunk in (folder / "real_or_generated").glob("timesteps-*.npz"):
+        chunk.unlink()
+    capfd.readouterr()
+    assert chain_probes(built(), workdir) == "done" and read(workdir)["samplers"] == before
+    with pytest.raises(UserError, match="chain_probes.seed is 0 there and 1 here"):
+        chain_probes(built(chain_probes__seed=1), workdir)
+
+
+def test_rows_and_settings(workdir):
+    config = built().config
+    rows = split_rows(config.chain_probes)
+    assert [len(part) for part in rows] == [320, 64, 192] and len(set(np.concatenate(rows))) == 576
+    told = told_settings(config)
+    assert (told.net, told.num_updates, told.warm_start, told.batch_size) == ("linear", 40, False, 32)
+    assert config.probe.warm_start and config.probe.net == "linear"

@@ -1,0 +1,119 @@
+"""The section of probes trained on chains: what they know of the chain's end, and whether they tell it from data."""
+
+from html import escape
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from vdm_jax.report import style
+from vdm_jax.report.markup import Gallery, figure, missing, panel, table
+from vdm_jax.report.workdir import Workdir
+
+COLOURS = (style.BLUE, style.VERMILLION, style.GREEN, style.ORANGE, style.PURPLE, style.GREY)
+DECIDED = (
+    "Probes trained on z_t of the chain and the labels of its end, on chains that they have not seen (bands: ± 2 "
+    "standard errors). Dashed: the exact posterior of noised data, shown the same z_t; for a perfect model with a "
+    "stochastic sampler it cannot be beaten. A probe above it has found what the sampler, not the noise, put there. "
+    "Dotted: who always names what this sampler makes most of."
+)
+TOLD = (
+    "Noised data told from z_t of the chain: by trained probes (solid) and by a linear classifier of a few statistics "
+    "(dashed), each on what it was not fitted to; one half where the two are distributed alike."
+)
+
+
+def chain_probes_section(workdir: Workdir, gallery: Gallery) -> str:
+    """A panel a feature, one for real or generated, and a table of both."""
+    record = workdir.chain_probes
+    try:
+        timesteps, samplers = np.array(record["timesteps"], np.float64), dict(record["samplers"])
+        names = list(next(iter(samplers.values()))["features"])
+        decided = [decided_figure(name, samplers, timesteps) for name in names]
+        told = told_figure(samplers, timesteps)
+        rows, far = _rows(names, samplers), _told_rows(samplers)
+        number = (
+            f"{record['num_chains']['train']:,} chains to learn from, {record['num_chains']['test']:,} to be scored"
+        )
+    except (KeyError, TypeError, ValueError, StopIteration):
+        return missing("There is no readable chain_probes.json yet", "chain_probes")
+    pictures = [gallery.save(f"chain_probes_{i}", drawn) for i, drawn in enumerate(decided)]
+    panels = [
+        panel(picture, alt=f"{name}, decided on the chain") for name, picture in zip(names, pictures, strict=True)
+    ]
+    html = figure(panels, DECIDED)
+    html += figure([panel(gallery.save("chain_probes_told", told), alt="real or generated")], TOLD)
+    head = ("sampler", "steps", "feature", "95% known", "50%", "5%", "posterior: 95%", "50%", "5%", "probe behind by")
+    html += table(head, rows, numbers=(1, *range(3, 10)))
+    head = ("sampler", "told by", "largest from one half", "mean", "largest, s.e.", "mean, s.e.")
+    return f"<p>{number}.</p>{html}{table(head, far, numbers=(2, 3, 4, 5))}"
+
+
+def decided_figure(name: str, samplers: dict[str, Any], timesteps: np.ndarray) -> Figure:
+    """R² of a feature with values, else accuracy: of trained probes, and of the exact posterior on the same z_t."""
+    score = "r2" if "r2" in next(iter(samplers.values()))["features"][name]["probe"] else "accuracy"
+    label = "R²" if score == "r2" else "accuracy"
+    drawn, axes = style.panel(title=f"{name}: learned from chains", xlabel="timestep", ylabel=label)
+    lowest = 0.0
+    for (sampler, found), colour in zip(samplers.items(), cycle(COLOURS), strict=False):
+        feature = found["features"][name]
+        _curve(axes, timesteps, feature["probe"], score, colour, sampler)
+        axes.plot(timesteps, feature["posterior"][score], color=colour, linestyle="--", linewidth=1.0)
+        if score == "accuracy":
+            axes.axhline(feature["plateau"], color=colour, linewidth=1.0, linestyle=":")
+        lowest = min(lowest, *feature["posterior"][score], *feature["probe"][score])
+    axes.set_ylim(max(lowest, -1.0) - 0.03, 1.03)
+    style.legend(axes, loc="lower left")
+    return drawn
+
+
+def told_figure(samplers: dict[str, Any], timesteps: np.ndarray) -> Figure:
+    """Accuracy of real or generated, by probes and by statistics."""
+    drawn, axes = style.panel(title="real or generated, trained probes", xlabel="timestep", ylabel="accuracy")
+    axes.axhline(0.5, color=style.INK, linewidth=1.2)
+    for (sampler, found), colour in zip(samplers.items(), cycle(COLOURS), strict=False):
+        told = found["real_or_generated"]
+        curve = {"accuracy": told["probe"]["accuracy"], "accuracy_standard_error": told["probe"]["standard_error"]}
+        _curve(axes, timesteps, curve, "accuracy", colour, sampler)
+        axes.plot(timesteps, told["statistics"]["accuracy"], color=colour, linestyle="--", linewidth=1.0)
+    axes.set_ylim(0.38, 1.03)
+    style.legend(axes, loc="upper right")
+    return drawn
+
+
+def _curve(axes: Axes, timesteps: np.ndarray, curves: dict[str, Any], key: str, colour: str, label: str) -> None:
+    mean, error = (np.array(curves[name], np.float64) for name in (key, f"{key}_standard_error"))
+    axes.plot(timesteps, mean, color=colour, label=label)
+    axes.fill_between(timesteps, mean - 2 * error, mean + 2 * error, color=colour, alpha=0.15, linewidth=0)
+
+
+def _rows(names: list[str], samplers: dict[str, Any]) -> list[list[str]]:
+    """Windows of the probes and of the posterior, and by how much the probe is behind it at most."""
+    rows = []
+    for name in names:
+        for sampler, found in samplers.items():
+            feature = found["features"][name]
+            gaps = feature["posterior_minus_probe"]
+            behind = max(gaps.get("r2", gaps.get("accuracy")))
+            windows = [*_times(feature["windows"]), *_times(feature["posterior_windows"])]
+            rows.append([escape(sampler), f"{found['num_steps']}", escape(name), *windows, f"{behind:.3f}"])
+    return rows
+
+
+def _told_rows(samplers: dict[str, Any]) -> list[list[str]]:
+    return [
+        [
+            escape(sampler),
+            by,
+            *(f"{told['distance'][key]:.4f}" for key in ("largest", "mean")),
+            *(f"{told['distance'][key]:.1f}" for key in ("standard_errors", "mean_standard_errors")),
+        ]
+        for sampler, found in samplers.items()
+        for by, told in found["real_or_generated"].items()
+    ]
+
+
+def _times(windows: dict[str, float | None]) -> list[str]:
+    return ["never" if time is None else f"{time:.0f}" for time in windows.values()]
