@@ -73,8 +73,8 @@ def test_a_model_that_knows_one_shape_alone_is_far_from_all(tmp_path):
     assert shape["generated"]["share"] == [1, 0] and shape["plateau"]["backward"] == 1
     assert shape["round_trip"]["kept_by_class"][-1] == [1, 0]  # each class's share of what is generated
     assert shape["distances"]["plateau_by_class"]["largest"] == 0
-    for curve in ("backward_accuracy", "round_trip_kept"):
-        assert shape["distances"][curve]["standard_errors"] > 4, curve
+    assert shape["distances"]["round_trip_kept"]["standard_errors"] > 4
+    assert found["real_or_generated"]["distance"]["standard_errors"] > 4
     page = write_report(tmp_path).read_text()
     assert "step 7, ema weights" in page and "real or generated, from one half" in page
 
