@@ -110,7 +110,7 @@ def measured(sampler, num_steps):
         )
         for t in ASKED
     }
-    found = describe_sampler(FEATURES, {"side": EXACT | NO_ERRORS}, back, trips, NUM)
+    found = describe_sampler(FEATURES, {"side": EXACT | NO_ERRORS}, back, trips, NUM, "exact")
     return found, found["features"]["side"]
 
 

@@ -182,7 +182,7 @@ def posterior_curves(
     found = {}
     for name, feature in features.items():
         each = jax.tree.map(lambda *arrays: np.stack(arrays)[:, None, None], *(at[name] for at in guesses))
-        scores = {"accuracy": each.right, "cross_entropy": each.cross_entropy}
+        scores = {"accuracy": each.right.astype(np.float32), "cross_entropy": each.cross_entropy}
         if feature.values is not None:
             spread = ((feature.values - feature.prior @ feature.values) ** 2).sum(1)[pool.labels[name][rows]]
             scores |= {"mse": each.squared_error, "spread": np.broadcast_to(spread, each.squared_error.shape)}

@@ -92,6 +92,7 @@ def chains(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
             backward,
             dict(zip(asked.tolist(), trips, strict=True)),
             _size(config),
+            chosen_readers(config)[0],
         )
         seconds = sum(row["seconds"] for row in (backward, *trips))
         found[text] = {"num_steps": len(measures[chosen].grid.steps) - 1, "seconds": seconds} | curves

@@ -121,33 +121,33 @@ def describe_sampler(
     backward: Found,
     round_trips: Mapping[int, Found],
     num_queries: int,
+    reader: str,
 ) -> Found:
     """One sampler's curves beside the exact ones, from `summarise_backward` and a `summarise_round_trip` a timestep.
 
     exact: by feature, curves over the timesteps of `round_trips`. -> {"features": {name: {"backward", "round_trip",
     "generated", "plateau", "windows", "distances"}}, "real_or_generated", "far_from_data", "far_after_round_trip"};
-    "features" are as the first reader reads them, "features_by": {reader: as the other ones do}. The distance of
-    real or generated is from one half.
+    "features" are as `reader` reads them, "features_by": {reader: as the other ones do}. The distance of real or
+    generated is from one half.
     """
     found = {
-        reader: {
+        by: {
             name: _describe_feature(
                 feature,
                 exact[name],
                 mine[name],
-                {t: trip["readers"][reader][name] for t, trip in round_trips.items()},
+                {t: trip["readers"][by][name] for t, trip in round_trips.items()},
                 num_queries,
             )
             for name, feature in features.items()
         }
-        for reader, mine in backward["readers"].items()
+        for by, mine in backward["readers"].items()
     }
-    first, *others = found
     told = backward["real_or_generated"]
     told = told | {"distance": distance_from_chance(told["accuracy"], num_queries)}
     far = [trip["far_from_data"] for trip in round_trips.values()]
     about = {"real_or_generated": told, "far_from_data": backward["far_from_data"], "far_after_round_trip": far}
-    return {"features": found[first], "features_by": {reader: found[reader] for reader in others}} | about
+    return {"features": found.pop(reader), "features_by": found} | about
 
 
 def _describe_feature(
