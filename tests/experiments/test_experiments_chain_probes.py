@@ -20,12 +20,15 @@ FEW = {
     "chain_probes__num_validation": 64,
     "chain_probes__num_test": 192,
     "chain_probes__batch_size": 192,
-    "chain_probes__told_net": "linear",
-    "chain_probes__told_updates": 40,
-    "probe__net": "linear",
+    "chain_probes__told_net": "mlp",
+    "chain_probes__told_hidden": (32,),
+    "chain_probes__told_updates": 400,
+    "probe__net": "mlp",
+    "probe__hidden": (64,),
+    "probe__learning_rate": 1e-2,
     "probe__batch_size": 32,
-    "probe__num_updates": 40,
-    "probe__updates_per_round": 20,
+    "probe__num_updates": 120,
+    "probe__updates_per_round": 40,
     "probe__warm_updates": 20,
     "probe__num_validation": 64,
 }
@@ -54,10 +57,10 @@ def test_the_exact_model_is_not_told_from_data_and_a_broken_one_is(workdir):
     assert record["timesteps"] == [0, 500, 1000] and record["num_chains"]["test"] == 192
     exact, broken = (record["samplers"][name] for name in ("exact:10", "model-ancestral:10"))
     for by in ("probe", "statistics"):
-        assert exact["real_or_generated"][by]["distance"]["standard_errors"] < 4, by
-        assert broken["real_or_generated"][by]["distance"]["standard_errors"] > 4, by
+        assert exact["real_or_generated"][by]["distance"]["standard_errors"] < 3, by
+        assert broken["real_or_generated"][by]["distance"]["standard_errors"] > 3, by
         accuracy = broken["real_or_generated"][by]["accuracy"]
-        assert accuracy[0] > 0.6 and abs(accuracy[-1] - 0.5) < 0.15, "hearts are missing where the image is seen"
+        assert accuracy[0] > 0.57 and abs(accuracy[-1] - 0.5) < 0.15, "hearts are missing where the image is seen"
     assert broken["features"]["shape"]["plateau"] > 0.99 > 0.7 > exact["features"]["shape"]["plateau"]
     assert exact["num_steps"] == 10 and exact["far_from_data"] == 0 and record["model"]["step"] == 7
 
@@ -69,8 +72,9 @@ def test_probes_stand_beside_the_posterior_on_the_same_chains(workdir):
         probe, posterior = (np.array(feature[by][score]) for by in ("probe", "posterior"))
         assert posterior[0] == pytest.approx(1) and abs(posterior[-1] - (0.5 if name == "shape" else 0)) < 0.15
         np.testing.assert_allclose(feature["posterior_minus_probe"][score], posterior - probe)
-        assert probe[0] > 0.5 and abs(probe[-1] - posterior[-1]) < 0.25, (name, probe)
+        assert abs(probe[-1] - posterior[-1]) < 0.3, (name, probe)
         assert set(feature["posterior_windows"]) == {"95%", "50%", "5%"}
+    assert min(features[name]["probe"]["r2"][0] for name in ("x", "y")) > 0.7
 
 
 def test_the_report_draws_it(workdir):
@@ -98,5 +102,5 @@ def test_rows_and_settings(workdir):
     rows = split_rows(config.chain_probes)
     assert [len(part) for part in rows] == [320, 64, 192] and len(set(np.concatenate(rows))) == 576
     told = told_settings(config)
-    assert (told.net, told.num_updates, told.warm_start, told.batch_size) == ("linear", 40, False, 32)
-    assert config.probe.warm_start and config.probe.net == "linear"
+    assert (told.net, told.num_updates, told.warm_start, told.hidden) == ("mlp", 400, False, (32,))
+    assert config.probe.warm_start and config.probe.hidden == (64,)
