@@ -24,7 +24,7 @@ from vdm_jax.benchmarks.probe_ensemble import (
     make_ensemble,
 )
 from vdm_jax.data.sprites import load_sprites
-from vdm_jax.probing.nets import READOUT_GAIN, SHARPEST
+from vdm_jax.probing.matched import READOUT_GAIN, SHARPEST
 
 
 class Matched(nn.Module):
