@@ -18,7 +18,13 @@ GRIDS = {
         "chains.batch_size": 20,
         "chains.num_queries": 200,
         "probe.window": 31,
-        "probe.num_templates": 96,
+        "probe.num_templates": 72,  # as many as are different
+        "probe.num_updates": 20,
+        "probe.updates_per_round": 10,
+        "probe.learning_rate": 1e-3,
+        "probe.warm_updates": 100,
+        "probe.num_validation": 256,
+        "probe.num_test": 2_048,
     },
     "full": {
         "data.name": "full",
