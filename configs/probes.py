@@ -45,6 +45,7 @@ GRIDS = {
         "probe.warm_updates": 12,
         "probe.num_validation": 192,
         "probe.num_test": 768,
+        "probe.at_once": 4,
     },
 }
 SCHEDULES = {
@@ -166,6 +167,7 @@ def _probe() -> ConfigDict:
             warm_updates=400,
             shortfall=0.05,  # below the exact accuracy or R²: from there on a probe is flagged
             memory_gib=4.0,  # on each device, for the timesteps that train at once
+            at_once=100,  # timesteps at most that train at once: what a kill loses
             seed=0,
         )
     )

@@ -61,7 +61,7 @@ def test_the_report_draws_it_and_a_second_run_trains_nothing(workdir, capfd):
     assert page.count("--jobs=") == 2, "nothing is missing but chains"
     before = json.loads((workdir / "probe.json").read_text())["features"]
     capfd.readouterr()
-    assert launched(workdir, "--jobs=probe", "--config.probe.memory_gib=2") == 0
+    assert launched(workdir, "--jobs=probe", "--config.probe.memory_gib=2", "--config.probe.at_once=1") == 0
     assert "done" not in capfd.readouterr().out
     assert json.loads((workdir / "probe.json").read_text())["features"] == before
 

@@ -22,7 +22,7 @@ from vdm_jax.train.metrics import MetricsLog
 
 BATCHES = "exact.jsonl"  # a line a batch of queries, as they are measured
 RECORDS = {"exact": (BATCHES,), "probe": ("probe", "probe.json")}  # what belongs to the settings of a section
-NO_SETTING = "probe.memory_gib "  # changes no result
+NO_SETTING = ("probe.memory_gib ", "probe.at_once ")  # change no result
 
 
 def exact(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:

@@ -137,7 +137,8 @@ def train_ensemble(
     """
     key = jax.random.key(config.seed)
     one = {name: jnp.asarray(values[0]) for name, values in levels.items()}
-    size = chunk_size(ensemble, one, len(steps), config.memory_gib * 2**30)
+    most = min(len(steps), config.at_once)
+    size = chunk_size(ensemble, one, most, config.memory_gib * 2**30)
     started: list[Any] = []  # once there is something to train
 
     def run(index: np.ndarray, chunk: np.ndarray) -> Arrays:

@@ -153,6 +153,7 @@ def check_probe(probe: ConfigDict, side: int) -> None:
         "patience",
         "num_templates",
         "num_examples",
+        "at_once",
         "warm_updates",
     )
     for name in (*counts, "num_validation", "num_test"):
