@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from launching import ROOT
-from ml_collections import ConfigDict
 
 import launch
 from configs import ddpm as configs
@@ -105,13 +104,14 @@ def test_probes_take_the_averaged_weights_of_a_trained_model(workdir):
     probes.chains.update({"model": str(workdir), "samplers": "model-ancestral:3", "checkpoint": "latest"})
     trained = build_probes(probes).model
     assert trained.about["step"] == 6 and trained.about["weights"] == "ema" and trained.x_range == (-1, 1)
-    stored = json.loads((workdir / "config.json").read_text())
-    config = ConfigDict(stored)
-    config.evaluate.checkpoint = "latest"
-    built = build_ddpm(config)
-    params = load_weights(workdir, built.model, config).params
+    config = configs.get_config()
+    config.update_from_flattened_dict(
+        {"model.channels": 4, "model.multipliers": (1, 1), "model.attention": (), "evaluate.checkpoint": "latest"}
+    )
+    model = build_ddpm(config).model
+    params = load_weights(workdir, model, config).params
     z, t = jax.random.normal(jax.random.key(0), (2, 32, 32, 1)), jnp.array([0.2, 0.7])
-    np.testing.assert_allclose(trained.eps_fn(z, t), built.model.eps_fn(params)(z, t), atol=1e-6)
+    np.testing.assert_allclose(trained.eps_fn(z, t), model.eps_fn(params)(z, t), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_mistakes_are_told_and_leave_nothing(tmp_path, capfd, flag, told):
 def test_images_that_cannot_be_halved_so_often():
     config = configs.get_config()
     config.model.multipliers = (1,) * 7
-    with pytest.raises(UserError, match="images of 32x32 cannot be halved 6 times"):
+    with pytest.raises(UserError, match="images of 32x32 in 2x2 patches cannot be halved 6 times"):
         build_ddpm(config)
 
 

@@ -45,13 +45,24 @@ def load_trained(workdir: str, checkpoint: str, config: ConfigDict, grid: Sprite
     _refuse_others(workdir, stored, workdirs.plain(config))
     if workdirs.read_config(folder / "data.json").get("fingerprint") != data.fingerprint():
         raise UserError(f"config.chains.model={workdir} was trained on other data of the name {config.data.name!r}")
-    model = make_ddpm(ConfigDict(stored), data)
+    model = make_ddpm(_as_config(stored), data)
     chosen = ConfigDict(dict(evaluate=dict(weights="ema", checkpoint=checkpoint)))
     weights = load_weights(folder, model, chosen)
     low, high = data.pixel_values[[0, -1]].tolist()
     about = {"step": weights.step, "weights": weights.kind, "fingerprint": fingerprint(weights.params)}
     about |= {name: stored[name] for name in workdirs.IDENTITY if name in stored}
     return TrainedModel(model.eps_fn(weights.params), (low, high), about)
+
+
+def _as_config(stored: dict[str, Any]) -> ConfigDict:
+    """JSON has lists where a config has tuples."""
+    sections = {name: part for name, part in stored.items() if isinstance(part, dict)}
+    return ConfigDict(
+        {
+            name: {key: tuple(value) if isinstance(value, list) else value for key, value in part.items()}
+            for name, part in sections.items()
+        }
+    )
 
 
 def _refuse_others(workdir: str, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
