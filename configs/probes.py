@@ -1,7 +1,7 @@
 """When is a feature destroyed along the diffusion chain, when decided? Exact curves on sprites, trained probes, chains.
 
 Variants: `quick` (32x32, minutes on two CPU cores) and GRID-SCHEDULE, such as `small-linear`, which is the same,
-or `full-cosine` (all 737,280 images of 64x64).
+or `full-cosine` (all 737,280 images of 64x64). The sweep: every schedule, at 32x32 with three seeds and at 64x64.
 """
 
 from ml_collections import ConfigDict
@@ -86,6 +86,12 @@ def get_config(variant: str = "") -> ConfigDict:
     config.lock()
     config.update_from_flattened_dict(choose("variant", variant or "quick", VARIANTS))
     return config
+
+
+def get_sweep():
+    """Each schedule: at 32x32 with seeds 0, 1 and 2 of the probes, at 64x64 with one."""
+    small = [{"variant": f"small-{schedule}", "probe.seed": seed} for schedule in SCHEDULES for seed in range(3)]
+    return small + [{"variant": f"full-{schedule}", "probe.seed": 0} for schedule in SCHEDULES]
 
 
 def _exact() -> ConfigDict:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from vdm_jax.report import style
 from vdm_jax.report.markup import Gallery, figure, missing, panel, table
+from vdm_jax.report.windows import window_cells
 from vdm_jax.report.workdir import Workdir
 
 COLOURS = (style.BLUE, style.VERMILLION, style.GREEN, style.ORANGE, style.PURPLE, style.GREY)
@@ -97,7 +98,7 @@ def _rows(names: list[str], samplers: dict[str, Any]) -> list[list[str]]:
             feature = found["features"][name]
             gaps = feature["posterior_minus_probe"]
             behind = max(gaps.get("r2", gaps.get("accuracy")))
-            windows = [*_times(feature["windows"]), *_times(feature["posterior_windows"])]
+            windows = [*window_cells(feature["windows"]), *window_cells(feature["posterior_windows"])]
             rows.append([escape(sampler), f"{found['num_steps']}", escape(name), *windows, f"{behind:.3f}"])
     return rows
 
@@ -113,7 +114,3 @@ def _told_rows(samplers: dict[str, Any]) -> list[list[str]]:
         for sampler, found in samplers.items()
         for by, told in found["real_or_generated"].items()
     ]
-
-
-def _times(windows: dict[str, float | None]) -> list[str]:
-    return ["never" if time is None else f"{time:.0f}" for time in windows.values()]

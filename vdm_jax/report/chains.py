@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from vdm_jax.report import style
 from vdm_jax.report.markup import Gallery, figure, missing, panel, table
+from vdm_jax.report.windows import window_cells
 from vdm_jax.report.workdir import Workdir
 
 COLOURS = (style.BLUE, style.VERMILLION, style.GREEN, style.ORANGE, style.PURPLE, style.GREY)
@@ -147,9 +148,11 @@ def _rows(record: dict[str, Any]) -> list[list[str]]:
     rows = []
     for name, feature in record["features"].items():
         plateaus = [found["features"][name]["plateau"] for found in record["samplers"].values()]
-        rows.append(["noised data", "", escape(name), *_times(feature["windows"]), f"{plateaus[0]['forward']:.3f}"])
+        rows.append(
+            ["noised data", "", escape(name), *window_cells(feature["windows"]), f"{plateaus[0]['forward']:.3f}"]
+        )
         for (sampler, found), plateau in zip(record["samplers"].items(), plateaus, strict=True):
-            times = _times(found["features"][name]["windows"])
+            times = window_cells(found["features"][name]["windows"])
             rows.append([escape(sampler), f"{found['num_steps']}", escape(name), *times, f"{plateau['backward']:.3f}"])
     return rows
 
@@ -184,7 +187,3 @@ def _words(record: dict[str, Any]) -> str:
         errors = ", ".join(f"{name} {error:.1%}" for name, error in net["errors"].items())
         words.append(f"The network that reads errs on held-out sprites: {errors}; in any {net['any_error']:.1%}.")
     return " ".join(words)
-
-
-def _times(windows: dict[str, float | None]) -> list[str]:
-    return ["never" if time is None else f"{time:.0f}" for time in windows.values()]

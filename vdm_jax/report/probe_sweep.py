@@ -12,10 +12,11 @@ from matplotlib.figure import Figure
 from vdm_jax.base.files import write_file, write_json, write_text
 from vdm_jax.base.provenance import commit
 from vdm_jax.report import style
+from vdm_jax.report.windows import window_cells
 from vdm_jax.report.workdir import Workdir
 
 HEAD = ("run", "feature", "exact: 95% left at", "50%", "5%", "probe: 95%", "50%", "5%", "largest gap", "short at")
-DASHED_IS_EXACT = "dashed: exact"
+WINDOWS = ("windows", "windows_standard_error")
 
 
 def write_probe_sweep(folder: str | Path, runs: Mapping[str, Path], missing: Mapping[str, str]) -> str:
@@ -42,7 +43,8 @@ def numbers(run: Workdir) -> dict[str, Any]:
     found = {}
     for name, exact in run.exact["features"].items():
         probe = run.probe.get("features", {}).get(name, {})
-        found[name] = {"exact_windows": exact["windows"], "probe_windows": probe.get("windows")}
+        found[name] = {f"exact_{key}": exact.get(key) for key in WINDOWS}
+        found[name] |= {f"probe_{key}": probe.get(key) for key in WINDOWS}
         found[name] |= {key: probe.get(key) for key in ("exact_minus_probe", "falls_short")}
     origins = {job: getattr(run, job).get("provenance") for job in ("exact", "probe")}
     return {"features": found, "settings": run.exact.get("settings"), "provenance": origins}
@@ -73,14 +75,11 @@ def _rows(name: str, run: Workdir) -> list[list[str]]:
         judged = gaps.get("r2", gaps.get("accuracy"))
         steps = zip(run.probe.get("timesteps", []), probe.get("falls_short", []), strict=False)
         short = ", ".join(str(step) for step, is_short in steps if is_short)
-        found = _times(probe["windows"]) if probe else ["—"] * 3
+        found = window_cells(probe["windows"], probe.get("windows_standard_error")) if probe else ["—"] * 3
         gap = [f"{max(judged):.3f}", short or "none"] if judged else ["—", "—"]
-        rows.append([name, feature, *_times(exact["windows"]), *found, *gap])
+        known = window_cells(exact["windows"], exact.get("windows_standard_error"))
+        rows.append([name, feature, *known, *found, *gap])
     return rows
-
-
-def _times(windows: Mapping[str, float | None]) -> list[str]:
-    return ["never" if time is None else f"{time:.0f}" for time in windows.values()]
 
 
 def curves_figure(feature: str, runs: Mapping[str, Workdir]) -> Figure:
@@ -98,7 +97,7 @@ def curves_figure(feature: str, runs: Mapping[str, Workdir]) -> Figure:
             axes.plot(run.probe["timesteps"], probe[score], color=colour, label=name)
         else:
             axes.plot(np.nan, np.nan, color=colour, label=name)
-    axes.set_ylabel(f"{'R²' if score == 'r2' else score} ({DASHED_IS_EXACT})")
+    axes.set_ylabel(f"{'R²' if score == 'r2' else score} (dashed: exact)")
     axes.set_ylim(top=1.03)
     style.legend(axes, loc="lower left")
     return drawn

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from vdm_jax.report import style
 from vdm_jax.report.markup import Gallery, figure, missing, panel, table
+from vdm_jax.report.windows import window_cells
 from vdm_jax.report.workdir import Workdir
 
 LOWEST = -1.0  # R² that is still drawn
@@ -131,16 +132,9 @@ def _probe_row(name: str, feature: dict[str, Any], timesteps: list[int]) -> list
     gaps = feature["exact_minus_probe"]
     judged = gaps.get("r2", gaps.get("accuracy"))
     short = [str(t) for t, is_short in zip(timesteps, feature["falls_short"], strict=True) if is_short]
-    errors = feature.get("exact_windows_standard_error", {})
-    exact = _window_row(name, {"windows": feature["exact_windows"], "windows_standard_error": errors})[1:]
+    exact = window_cells(feature["exact_windows"], feature.get("exact_windows_standard_error"))
     return [*row, *exact, f"{max(judged):.3f}", ", ".join(short) or "none"]
 
 
 def _window_row(name: str, feature: dict[str, Any]) -> list[str]:
-    """When 95%, 50% and 5% is left, each with its standard error where that is known."""
-    errors = feature.get("windows_standard_error", {})
-    told = []
-    for level, time in feature["windows"].items():
-        error = errors.get(level)
-        told.append("never" if time is None else f"{time:.0f}" if error is None else f"{time:.0f} ± {error:.1f}")
-    return [escape(name), *told]
+    return [escape(name), *window_cells(feature["windows"], feature.get("windows_standard_error"))]
