@@ -11,6 +11,7 @@ import launch
 from vdm_jax.diffusion.schedules import ddpm_linear, dirac
 from vdm_jax.experiments.probe import warm_start_index
 from vdm_jax.experiments.probes import gammas_at, timesteps
+from vdm_jax.report.windows import window_cells
 
 FEW = {
     "exact.num_timesteps": 3,
@@ -153,10 +154,11 @@ def test_a_sweep_ends_with_the_windows_of_all(swept, capfd):
     for name, feature in record["features"].items():
         row = next(line for line in out.splitlines() if f"max_queries=200 | {name} |" in line)
         cells = [cell.strip() for cell in row.split("|")[3:-1]]
-        windows = [*feature["exact_windows"].values(), *feature["windows"].values()]
-        assert cells[:6] == ["never" if time is None else f"{time:.0f}" for time in windows]
+        exact = window_cells(feature["exact_windows"], feature["exact_windows_standard_error"])
+        assert cells[:6] == exact + window_cells(feature["windows"], feature["windows_standard_error"])
         assert cells[6] == f"{max(next(iter(feature['exact_minus_probe'].values()))):.3f}" and cells[7].startswith("0")
         assert told["features"][name]["probe_windows"] == feature["windows"]
+        assert told["features"][name]["exact_windows_standard_error"] == feature["exact_windows_standard_error"]
         assert (folder / f"sweep_{name}.png").stat().st_size > 10_000
 
 

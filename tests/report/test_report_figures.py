@@ -10,6 +10,7 @@ from matplotlib.image import imread
 from vdm_jax.report import figures, image_figures
 from vdm_jax.report.frechet import distance_by_n
 from vdm_jax.report.style import BLUE, CLASS_COLOURS, GREY, to_png
+from vdm_jax.report.windows import window_cells
 
 
 def line(figure, label):
@@ -181,3 +182,9 @@ def test_guided_and_chain_figures_put_the_source_at_the_left():
             levels = [drawn[y, 5 * scale, 0], drawn[y, left + 5 * scale, 0], drawn[y, left + 14 * scale, 0]]
             np.testing.assert_allclose(levels, [10 + 10 * row, 110 + 10 * row, 210 + 10 * row], atol=1)
     assert [text.get_text() for text in figure.texts] == ["source", "t = 1.00", "t = 0.00"]
+
+
+def test_windows_are_told_with_their_errors():
+    windows = {"95%": 311.7, "50%": 434.4, "5%": None}
+    assert window_cells(windows) == ["312", "434", "never"]
+    assert window_cells(windows, {"95%": 2.26, "50%": None}) == ["312 ± 2.3", "434", "never"]
