@@ -17,6 +17,8 @@ GRIDS = {
         "chains.every": 2,
         "chains.batch_size": 20,
         "chains.num_queries": 200,
+        "chain_probes.every": 2,
+        "chain_probes.num_chains": 2_000,
         "probe.window": 31,
         "probe.num_templates": 72,  # as many as are different
         "probe.num_updates": 20,
@@ -36,6 +38,8 @@ GRIDS = {
         "chains.num_steps": 10,
         "chains.batch_size": 10,
         "chains.num_queries": 100,
+        "chain_probes.every": 5,
+        "chain_probes.num_chains": 1_000,
         "probe.window": 31,
         "probe.num_templates": 660,  # as many as are different
         "probe.num_examples": 8_192,

@@ -1,6 +1,7 @@
 """The probe job end to end: its record beside the exact one, its report, a second run, other settings, and mistakes."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -162,6 +163,15 @@ def test_a_sweep_ends_with_the_windows_of_all(swept, capfd):
         assert (folder / f"sweep_{name}.png").stat().st_size > 10_000
 
 
+def drop_exact(path):
+    """As if the probes had been there before the exact curves."""
+    record = json.loads(path.read_text())
+    for feature in record["features"].values():
+        del feature["exact"]
+    path.write_text(json.dumps(record))
+    os.utime(path, (0, 0))
+
+
 @pytest.mark.parametrize(
     ("spoil", "left"),
     [
@@ -169,6 +179,7 @@ def test_a_sweep_ends_with_the_windows_of_all(swept, capfd):
         (lambda folder: (folder / "exact.json").unlink(), "exact,probe,report"),
         (lambda folder: (folder / "exact.json").write_text("{"), "exact,probe,report"),
         (lambda folder: (folder / "report" / "index.html").unlink(), "report"),
+        (lambda folder: drop_exact(folder / "probe.json"), "probe,report"),
         (lambda folder: None, "done"),
     ],
 )
@@ -178,6 +189,21 @@ def test_what_a_sweep_has_left_to_do(swept, capfd, spoil, left):
     assert launch.main([*words, "--dry_run"]) == 0
     first, second = capfd.readouterr().out.splitlines()
     assert first.endswith(f"  # {left}") and second.endswith("  # exact,probe,report")
+
+
+def test_chains_that_were_asked_for_are_left_too(swept, capfd):
+    words, folder = swept
+    words = [word.replace("probe,report", "probe,chain_probes,report") for word in words]
+    for samplers, left in (("", "done"), ("exact", "chain_probes,report")):
+        assert launch.main([*words, "--dry_run", f"--config.chain_probes.samplers={samplers}"]) == 0
+        assert capfd.readouterr().out.splitlines()[0].endswith(f"  # {left}")
+
+
+def test_what_only_judges_is_judged_anew(workdir, capfd):
+    assert launched(workdir, "--jobs=probe", "--config.probe.shortfall=2") == 0
+    record = json.loads((workdir / "probe.json").read_text())
+    assert not any(any(feature["falls_short"]) for feature in record["features"].values())
+    assert "falls short" not in capfd.readouterr().out
 
 
 def test_a_sweep_looks_at_its_members_first(swept, capfd):

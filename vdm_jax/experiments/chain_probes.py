@@ -32,9 +32,11 @@ from vdm_jax.probing.windows import share_known, windows_of
 FOLDER = "chain_probes"  # of chains and what is trained on them, by sampler
 SETTINGS = "settings.json"
 DEPENDS_ON = ("data", "diffusion", "chains", "probe", "chain_probes", "timesteps")
-IN_THE_NAME = {"chains": ("samplers", "num_steps", "num_queries", "every", "model", "checkpoint", "batch_size")} | {
+IN_THE_NAME = {
+    "chains": ("samplers", "num_steps", "num_queries", "every", "model", "checkpoint", "batch_size", "far")
+} | {
     "chain_probes": ("samplers", "num_steps")
-}  # settings that the sampler's folder is named by, or that belong to another job
+}  # settings that the sampler's folder is named by, that belong to another job, or that only judge what is stored
 TOLD = "generated"  # what is asked of z_t: 0 of noised data, 1 of the chain
 
 
@@ -123,7 +125,7 @@ def measure_features(
     ensemble = make_ensemble(config, experiment.grid, make_heads(features, config.targets), *feeds)
     levels, measure = {"gamma": gammas, "z": pool.z}, make_measure(ensemble, features, pool.labels, rows.test)
     arrays = train_ensemble(config, ensemble, measure, asked, levels, folder)
-    posterior = posterior_curves(experiment, features, pool, gammas, rows.test)
+    posterior = posterior_curves(experiment, features, pool, gammas, ensemble.row_batches(rows.test).reshape(-1))
     found = {}
     for name, feature in features.items():
         described = describe_probe(feature, name, asked, arrays)

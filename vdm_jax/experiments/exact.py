@@ -23,6 +23,7 @@ from vdm_jax.train.metrics import MetricsLog
 BATCHES = "exact.jsonl"  # a line a batch of queries, as they are measured
 RECORDS = {"exact": (BATCHES,), "probe": ("probe", "probe.json")}  # what belongs to the settings of a section
 NO_SETTING = ("probe.memory_gib ", "probe.at_once ")  # change no result
+ONLY_JUDGES = ("probe.shortfall ",)  # changes what is said of a result, and nothing that is stored for it
 
 
 def exact(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
@@ -105,7 +106,7 @@ def refuse_differences(
 ) -> None:
     """Raises `UserError` where what is there depends on other settings than those wanted."""
     told = [line for key in sections for line in workdirs.differences_of(stored.get(key), wanted[key], key)]
-    told = [line for line in dict.fromkeys(told) if not line.startswith(NO_SETTING)]
+    told = [line for line in dict.fromkeys(told) if not line.startswith((*NO_SETTING, *ONLY_JUDGES))]
     if told:
         raise UserError(f"workdir {workdir} holds other {what}: {'; '.join(told[:3])}; choose another --workdir")
 

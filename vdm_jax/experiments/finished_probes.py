@@ -5,16 +5,19 @@ from collections.abc import Sequence
 
 from ml_collections import ConfigDict
 
+from vdm_jax.base.errors import UserError
 from vdm_jax.experiments import workdir as workdirs
 from vdm_jax.experiments.exact import NO_SETTING
 from vdm_jax.experiments.finished import is_reported
 from vdm_jax.experiments.kinds import jobs_of
 from vdm_jax.report.workdir import Workdir
+from vdm_jax.train.checkpoint import find_checkpoint
 
 SECTIONS = {
     "exact": ("data", "diffusion", "exact"),
     "probe": ("data", "diffusion", "exact", "probe"),
     "chains": ("data", "diffusion", "exact", "chains"),
+    "chain_probes": ("data", "diffusion", "exact", "chains", "probe", "chain_probes"),
 }
 REPORTED = tuple(f"{job}.json" for job in SECTIONS)
 
@@ -22,10 +25,11 @@ REPORTED = tuple(f"{job}.json" for job in SECTIONS)
 def outstanding_probes(config: ConfigDict, workdir: pathlib.Path, jobs: Sequence[str]) -> list[str]:
     """Those of `jobs`, in their order, whose record does not state these settings; with `exact` all that follow it.
 
-    A report is complete where it is younger than what it shows.
+    Chains of a trained model are complete with its checkpoint of now, probes where they stand beside the exact curves
+    that are there, a report where it is younger than what it shows.
     """
     jobs = [job for job in jobs_of(config) if job in jobs]
-    if "exact" in jobs and not _is_done("exact", config, workdir):
+    if "exact" in jobs and not _states("exact", config, workdir):
         return jobs
     left = [job for job in jobs if job in SECTIONS and not _is_done(job, config, workdir)]
     if "report" in jobs and (left or not is_reported(workdir, REPORTED)):
@@ -35,13 +39,33 @@ def outstanding_probes(config: ConfigDict, workdir: pathlib.Path, jobs: Sequence
 
 def is_measured(config: ConfigDict, workdir: pathlib.Path) -> bool:
     """Whether the exact curves of this config are there."""
-    return _is_done("exact", config, workdir)
+    return _states("exact", config, workdir)
 
 
 def _is_done(job: str, config: ConfigDict, workdir: pathlib.Path) -> bool:
-    record, wanted = getattr(Workdir(workdir), job), workdirs.plain(config)
-    stored = record.get("settings")
+    if job == "chain_probes" and not config.chain_probes.samplers:
+        return True
+    if not _states(job, config, workdir):
+        return False
+    run = Workdir(workdir)
+    if job == "probe" and run.exact:
+        return all("exact" in feature for feature in run.probe["features"].values())
+    if job in ("chains", "chain_probes") and config.chains.model:
+        return (getattr(run, job).get("model") or {}).get("step") == _step_of_model(config)
+    return True
+
+
+def _states(job: str, config: ConfigDict, workdir: pathlib.Path) -> bool:
+    """Whether the job's record is there and about this config."""
+    stored, wanted = getattr(Workdir(workdir), job).get("settings"), workdirs.plain(config)
     if not isinstance(stored, dict):
         return False
     told = (line for name in SECTIONS[job] for line in workdirs.differences_of(stored.get(name), wanted[name], name))
     return all(line.startswith(NO_SETTING) for line in told)
+
+
+def _step_of_model(config: ConfigDict) -> int | None:
+    try:
+        return find_checkpoint(pathlib.Path(config.chains.model, "checkpoints"), config.chains.checkpoint).step
+    except UserError:
+        return None

@@ -93,7 +93,7 @@ def check_chain_probes(config: ConfigDict) -> None:
         if own[name] < 1:
             raise UserError(f"config.chain_probes.{name}={own[name]}; expected at least 1")
     for name in ("num_validation", "num_test"):
-        if own[name] < config.probe.batch_size:
+        if own.samplers and own[name] < config.probe.batch_size:
             told = f"config.chain_probes.{name}={own[name]}"
             raise UserError(f"{told}; expected at least config.probe.batch_size={config.probe.batch_size}")
     choose("config.chain_probes.told_net", own.told_net, dict.fromkeys(NETS))

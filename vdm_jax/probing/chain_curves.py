@@ -230,7 +230,8 @@ def plateau_distance(
     if not drawn:
         return {}
     q, error = (np.array(generated[name])[drawn] for name in ("share", "share_standard_error"))
-    own = np.sqrt(q * (1 - q) / (num_queries * feature.prior[drawn]) + 1 / num_queries**2)
+    starts = num_queries * feature.prior[drawn]
+    own = np.sqrt(q * (1 - q) / starts + 1 / starts**2)
     return {"plateau_by_class": _distance([kept[c] for c in drawn], q, np.hypot(own, error))}
 
 

@@ -21,9 +21,9 @@ COPIES = 6  # of the parameters: themselves, the best, two moments of Adam, grad
 def chunk_size(ensemble: Ensemble, level: Level, num_timesteps: int, budget_bytes: int | float) -> int:
     """How many of `num_timesteps` train at once within `budget_bytes` on each device, all devices alike.
 
-    A timestep needs its members' parameters with optimizer and best, and what the backward pass keeps of one batch; the
-    latter once in all where timesteps follow each other ("map"). level: of one timestep. Raises `UserError` where not
-    even one timestep a device fits.
+    A timestep needs what its level holds, its members' parameters with optimizer and best, and what the backward pass
+    keeps of one batch; the latter once in all where timesteps follow each other ("map"). level: of one timestep. Raises
+    `UserError` where not even one timestep a device fits.
     """
     state, kept = bytes_of_timestep(ensemble, level)
     every, once = (state, kept) if ensemble.batching == "map" else (state + kept, 0)
@@ -44,7 +44,7 @@ def bytes_of_timestep(ensemble: Ensemble, level: Level) -> tuple[int, int]:
 
     params = jax.eval_shape(lambda key: ensemble.init(key[None]), jax.random.key(0))
     params = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), params)
-    return COPIES * num_bytes(params), num_bytes(jax.eval_shape(residuals, params))
+    return COPIES * num_bytes(params) + num_bytes(level), num_bytes(jax.eval_shape(residuals, params))
 
 
 def num_bytes(shapes: PyTree) -> int:

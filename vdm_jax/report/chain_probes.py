@@ -5,15 +5,14 @@ from itertools import cycle
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vdm_jax.report import style
+from vdm_jax.report.chains import YARDSTICK
 from vdm_jax.report.markup import Gallery, figure, missing, panel, table
 from vdm_jax.report.windows import window_cells
 from vdm_jax.report.workdir import Workdir
 
-COLOURS = (style.BLUE, style.VERMILLION, style.GREEN, style.ORANGE, style.PURPLE, style.GREY)
 DECIDED = (
     "Probes trained on z_t of the chain and the labels of its end, on chains that they have not seen (bands: ± 2 "
     "standard errors). Dashed: the exact posterior of noised data, shown the same z_t; for a perfect model with a "
@@ -49,7 +48,7 @@ def chain_probes_section(workdir: Workdir, gallery: Gallery) -> str:
     head = ("sampler", "steps", "feature", "95% known", "50%", "5%", "posterior: 95%", "50%", "5%", "probe behind by")
     html += table(head, rows, numbers=(1, *range(3, 10)))
     head = ("sampler", "told by", "largest from one half", "mean", "largest, s.e.", "mean, s.e.")
-    return f"<p>{number}.</p>{html}{table(head, far, numbers=(2, 3, 4, 5))}"
+    return f"<p>{number}.</p>{html}{table(head, far, numbers=(2, 3, 4, 5))}<p>{YARDSTICK}</p>"
 
 
 def decided_figure(name: str, samplers: dict[str, Any], timesteps: np.ndarray) -> Figure:
@@ -58,9 +57,9 @@ def decided_figure(name: str, samplers: dict[str, Any], timesteps: np.ndarray) -
     label = "R²" if score == "r2" else "accuracy"
     drawn, axes = style.panel(title=f"{name}: learned from chains", xlabel="timestep", ylabel=label)
     lowest = 0.0
-    for (sampler, found), colour in zip(samplers.items(), cycle(COLOURS), strict=False):
+    for (sampler, found), colour in zip(samplers.items(), cycle(style.LINE_COLOURS), strict=False):
         feature = found["features"][name]
-        _curve(axes, timesteps, feature["probe"], score, colour, sampler)
+        style.curve(axes, timesteps, feature["probe"], score, colour=colour, label=sampler)
         axes.plot(timesteps, feature["posterior"][score], color=colour, linestyle="--", linewidth=1.0)
         if score == "accuracy":
             axes.axhline(feature["plateau"], color=colour, linewidth=1.0, linestyle=":")
@@ -74,20 +73,14 @@ def told_figure(samplers: dict[str, Any], timesteps: np.ndarray) -> Figure:
     """Accuracy of real or generated, by probes and by statistics."""
     drawn, axes = style.panel(title="real or generated, trained probes", xlabel="timestep", ylabel="accuracy")
     axes.axhline(0.5, color=style.INK, linewidth=1.2)
-    for (sampler, found), colour in zip(samplers.items(), cycle(COLOURS), strict=False):
+    for (sampler, found), colour in zip(samplers.items(), cycle(style.LINE_COLOURS), strict=False):
         told = found["real_or_generated"]
         curve = {"accuracy": told["probe"]["accuracy"], "accuracy_standard_error": told["probe"]["standard_error"]}
-        _curve(axes, timesteps, curve, "accuracy", colour, sampler)
+        style.curve(axes, timesteps, curve, "accuracy", colour=colour, label=sampler)
         axes.plot(timesteps, told["statistics"]["accuracy"], color=colour, linestyle="--", linewidth=1.0)
     axes.set_ylim(0.38, 1.03)
     style.legend(axes, loc="upper right")
     return drawn
-
-
-def _curve(axes: Axes, timesteps: np.ndarray, curves: dict[str, Any], key: str, colour: str, label: str) -> None:
-    mean, error = (np.array(curves[name], np.float64) for name in (key, f"{key}_standard_error"))
-    axes.plot(timesteps, mean, color=colour, label=label)
-    axes.fill_between(timesteps, mean - 2 * error, mean + 2 * error, color=colour, alpha=0.15, linewidth=0)
 
 
 def _rows(names: list[str], samplers: dict[str, Any]) -> list[list[str]]:

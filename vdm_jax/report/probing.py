@@ -4,7 +4,6 @@ from html import escape
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vdm_jax.report import style
@@ -91,7 +90,7 @@ def probe_figure(name: str, feature: dict[str, Any], timesteps: np.ndarray) -> F
     trained = "trained probe" if low >= LOWEST else f"trained probe, down to {low:.3g}"
     for key, label, colour in (("exact", "exact", style.BLUE), ("probe", trained, style.VERMILLION)):
         if key in feature:
-            _draw_curve(axes, timesteps, feature[key], score, label, colour)
+            style.curve(axes, timesteps, feature[key], score, colour=colour, label=label)
     axes.set_ylim(max(low, LOWEST) - 0.03, 1.03)
     style.legend(axes, loc="lower left")
     return drawn
@@ -102,18 +101,11 @@ def gap_figure(features: dict[str, Any], timesteps: np.ndarray, shortfall: float
     drawn, axes = style.panel(title="what the probes miss", xlabel="timestep", ylabel="exact minus probe")
     for (name, feature), colour in zip(features.items(), style.CLASS_COLOURS, strict=False):
         if gaps := feature.get("exact_minus_probe"):
-            _draw_curve(axes, timesteps, gaps, "r2" if "r2" in gaps else "accuracy", name, colour)
+            style.curve(axes, timesteps, gaps, "r2" if "r2" in gaps else "accuracy", colour=colour, label=name)
     axes.axhline(shortfall, color=style.INK, linestyle="--", linewidth=0.8)
     axes.axhline(0, color=style.GREY, linewidth=0.8)
     style.legend(axes, loc="upper left", ncols=2)
     return drawn
-
-
-def _draw_curve(axes: Axes, timesteps: np.ndarray, curves: dict[str, Any], score: str, label: str, colour: str) -> None:
-    """A line and ± 2 standard errors."""
-    values, error = (np.array(curves[key], np.float64) for key in (score, f"{score}_standard_error"))
-    axes.plot(timesteps, values, color=colour, label=label)
-    axes.fill_between(timesteps, values - 2 * error, values + 2 * error, color=colour, alpha=0.2, linewidth=0)
 
 
 def _shortfall(record: dict[str, Any]) -> float:

@@ -1,6 +1,8 @@
 """How every figure looks: one palette, quiet axes, one size of text. No pyplot, no global state."""
 
 import io
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from jaxtyping import Real
@@ -10,6 +12,7 @@ from matplotlib.figure import Figure
 INK, QUIET, RULE = "#26323b", "#6b7780", "#e4e8ea"
 # Okabe and Ito's colours: told apart with every common colour blindness.
 BLUE, VERMILLION, GREEN, ORANGE, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#9aa5ad"
+LINE_COLOURS = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, GREY)
 # Paul Tol's "muted" set and black, for up to ten classes; markers tell the classes apart a second time.
 CLASS_COLOURS = (
     "#332288", "#CC6677", "#117733", "#DDAA33", "#44AA99", "#882255", "#88CCEE", "#999933", "#AA4499", "#222222"
@@ -36,6 +39,15 @@ def panel(
     for side in ("left", "bottom"):
         axes.spines[side].set_color(GREY)
     return figure, axes
+
+
+def curve(
+    axes: Axes, x: Real[np.ndarray, " n"], curves: Mapping[str, Any], key: str, *, colour: str, label: str
+) -> None:
+    """`curves[key]` as a line, with a band of ± 2 `curves[KEY_standard_error]`."""
+    mean, error = (np.array(curves[name], np.float64) for name in (key, f"{key}_standard_error"))
+    axes.plot(x, mean, color=colour, label=label)
+    axes.fill_between(x, mean - 2 * error, mean + 2 * error, color=colour, alpha=0.15, linewidth=0)
 
 
 def legend(axes: Axes, **kwargs: object) -> None:
