@@ -32,11 +32,10 @@ from vdm_jax.probing.windows import share_known, windows_of
 FOLDER = "chain_probes"  # of chains and what is trained on them, by sampler
 SETTINGS = "settings.json"
 DEPENDS_ON = ("data", "diffusion", "chains", "probe", "chain_probes", "timesteps")
-IN_THE_NAME = {
-    "chains": ("samplers", "num_steps", "num_queries", "every", "model", "checkpoint", "batch_size", "far")
-} | {
-    "chain_probes": ("samplers", "num_steps")
-}  # settings that the sampler's folder is named by, that belong to another job, or that only judge what is stored
+IN_THE_NAME = {  # settings that the sampler's folder is named by, of another job, or that only judge what is stored
+    "chains": ("samplers", "num_steps", "num_queries", "every", "model", "checkpoint", "batch_size", "far"),
+    "chain_probes": ("samplers", "num_steps"),
+}
 TOLD = "generated"  # what is asked of z_t: 0 of noised data, 1 of the chain
 
 

@@ -104,9 +104,8 @@ def what_they_are(
     means = (sums + 0.5 * prior) / (count + 0.5)
     used = (count > 0).sum()
     between = jnp.sum(count * (sums / jnp.maximum(count, 1) - prior) ** 2, axis=0) / jnp.maximum(used - 1, 1)
-    within = jnp.sum((targets - one_hot @ (sums / jnp.maximum(count, 1))) ** 2, axis=0) / jnp.maximum(
-        len(where) - used, 1
-    )
+    within = jnp.sum((targets - one_hot @ (sums / jnp.maximum(count, 1))) ** 2, axis=0)
+    within = within / jnp.maximum(len(where) - used, 1)
     kept = jnp.clip(1 - within / jnp.maximum(between, TINY), 0, 1)[None]
     odds = jnp.log(jnp.maximum(means, TINY)) - jnp.log(jnp.maximum(prior, TINY))
     bias = jnp.log((count[:, 0] + UNSEEN) * size / len(where))

@@ -28,8 +28,8 @@ TOLD_APART = (
     "from noised data: up to the dotted line that alone may be seen."
 )
 YARDSTICK = (
-    "In standard errors: chance alone gives a perfect model 0.8 on average, and about 2.2 at the largest of 20 timesteps, "
-    "2.5 of 50."
+    "In standard errors: chance alone gives a perfect model 0.8 on average, and at the largest of 20 timesteps about "
+    "2.2, of 50 about 2.5."
 )
 DISTANCES = {
     "backward_accuracy": "backward: accuracy from A(t)",
