@@ -11,6 +11,7 @@ from vdm_jax.base.errors import choose
 
 GRIDS = {
     "small": {"data.name": "small"},
+    "sparse": {"data.name": "sparse"},
     "distinct": {
         "data.name": "distinct",
         "exact.batch_size": 96,

@@ -167,6 +167,7 @@ GRIDS = {
         SpriteGrid("full", 64, 15, tuple(np.linspace(0.5, 1, 6).tolist()), _turns(40), tuple(range(1, 33))),
         SpriteGrid("distinct", 64, 15, (0.6, 0.8, 1.0), _distinct_turns(8), tuple(range(1, 33))),
         SpriteGrid("small", 32, 7, (0.6, 0.8, 1.0), _distinct_turns(4), tuple(range(1, 17))),
+        SpriteGrid("sparse", 32, 7, (0.7, 1.0), _distinct_turns(2), tuple(range(1, 17, 2))),
     )
 }
 
