@@ -5,8 +5,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vdm_jax.base.keys import named_key
 from vdm_jax.diffusion.gaussian import alpha_sigma, noised
-from vdm_jax.diffusion.optimal import Feature, matrix_posterior, sample_exactly, score
+from vdm_jax.diffusion.optimal import (
+    Feature,
+    correlate,
+    correlated_posterior,
+    matrix_posterior,
+    sample_exactly,
+    score,
+)
 from vdm_jax.diffusion.schedules import make_schedule
 
 # r, accuracy, retention, information in nats (two deltas ±m, r = SNR m²)
@@ -81,3 +89,13 @@ def test_the_exact_model_draws_the_noising_process_backwards_on_a_coarse_grid(ke
         np.testing.assert_allclose(found, expected, atol=0.015)
     found = [(abs(last - p) < 0.3).mean() for p in (-1.5, 0.2, 1.0)]
     np.testing.assert_allclose(found, [0.25, 0.5, 0.25], atol=0.015)
+
+
+@pytest.mark.parametrize("gamma", [-12.0, -1.0, 0.5, 9.0])
+def test_the_posterior_from_kept_correlations(key, gamma):
+    """Of eps and of its mirror image, beside the posterior of the z_t that they make."""
+    rows, eps = (jax.random.normal(named_key(key, name), (n, 5)) for name, n in (("rows", 40), ("eps", 6)))
+    x, values = rows[:6], jax.nn.one_hot(jnp.arange(40) % 3, 3)
+    found = correlated_posterior(correlate(rows, x, eps), jnp.float32(gamma), values)
+    z = jnp.concatenate([noised(x, sign * eps, jnp.float32(gamma)) for sign in (1, -1)])
+    np.testing.assert_allclose(found, matrix_posterior(rows, z, jnp.float32(gamma), values, chunk=7), atol=2e-5)

@@ -5,9 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vdm_jax.base.keys import named_key
+from vdm_jax.diffusion.gaussian import noised
 from vdm_jax.diffusion.optimal import Feature, matrix_posterior
 from vdm_jax.diffusion.theory import two_gaussians
-from vdm_jax.probing.exact import FEWEST_BATCHES, instrument_of, measure_curve
+from vdm_jax.probing.exact import FEWEST_BATCHES, make_instrument, measure_curve
 from vdm_jax.probing.windows import crossing_times, jackknife_errors, windows_of
 
 POINTS = jnp.array([[-1.0], [1.0]])
@@ -17,12 +19,15 @@ BATCH = 100
 
 def two_deltas():
     def draw(key):
-        return POINTS[jax.random.randint(key, (BATCH // 2,), 0, 2)]
+        x = POINTS[jax.random.randint(key, (BATCH // 2,), 0, 2)]
+        return x, jax.random.normal(named_key(key, "eps"), x.shape)
 
-    def classes(z, gamma):
+    def classes(queries, gamma):
+        x, eps = queries
+        z = jnp.concatenate([noised(x, eps, gamma), noised(x, -eps, gamma)])
         return {"side": matrix_posterior(POINTS, z, gamma, jnp.eye(2), chunk=2)}
 
-    return instrument_of(draw, classes, FEATURES, BATCH // 2)
+    return make_instrument(draw, classes, FEATURES, BATCH)
 
 
 INSTRUMENT = two_deltas()

@@ -97,6 +97,28 @@ def matrix_posterior(
     return sums / total[:, None]
 
 
+class Correlations(NamedTuple):
+    """What Q clean images and their noise say of each of N rows x_i of the data, at any noise level:
+    log p(x_i | z_t) = SNR signal + √SNR noise, up to a constant, for z_t = alpha x + sigma eps."""
+
+    signal: Float[Array, "q n"]  # <x_i, x> - ½||x_i||²
+    noise: Float[Array, "q n"]  # <x_i, eps>
+
+
+def correlate(rows: Float[Array, "n d"], x: Float[Array, "q d"], eps: Float[Array, "q d"]) -> Correlations:
+    """Two matrix products, that serve all noise levels: 4 Q N D operations once."""
+    return Correlations(x @ rows.T - 0.5 * jnp.sum(rows**2, axis=1)[None], eps @ rows.T)
+
+
+def correlated_posterior(
+    found: Correlations, gamma: Float[Array, ""], values: Float[Array, "n k"]
+) -> Float[Array, "q2 k"]:
+    """E[values_i | z_t] of every query with its noise, then of every query with the noise's mirror image: [2 Q, K]."""
+    snr = jnp.exp(-gamma)
+    roots = (jnp.sqrt(snr), -jnp.sqrt(snr))
+    return jnp.concatenate([jax.nn.softmax(snr * found.signal + r * found.noise, axis=1) @ values for r in roots])
+
+
 def inverse_variance(gamma: Float[Array, ""]) -> Float[Array, ""]:
     """1/sigma_t² = 1 + exp(-gamma)."""
     return 1 + jnp.exp(-gamma)

@@ -65,7 +65,8 @@ def speciation_abar(x: Float[np.ndarray, "n d"]) -> float:
     of many dimensions). Raises UserError where the data have no variance.
     """
     centred = x - x.mean(axis=0)
-    leading = float(np.linalg.svd(centred, compute_uv=False)[0] ** 2 / len(x))
+    gram = centred.T @ centred if len(x) > x.shape[1] else centred @ centred.T  # the same eigenvalues but for zeros
+    leading = float(np.linalg.eigvalsh(gram)[-1] / len(x))
     if leading == 0:
         raise UserError("all data points are equal: there is nothing to separate")
     return 1 / leading

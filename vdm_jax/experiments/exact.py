@@ -2,16 +2,18 @@
 
 import pathlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.provenance import provenance
 from vdm_jax.diffusion.optimal import Feature
+from vdm_jax.diffusion.schedules import Schedule
 from vdm_jax.experiments import workdir as workdirs
 from vdm_jax.experiments.probes import ProbeExperiment, gammas_at, timesteps
 from vdm_jax.experiments.progress import bar
@@ -26,23 +28,46 @@ NO_SETTING = ("probe.memory_gib ", "probe.at_once ")  # change no result
 ONLY_JUDGES = ("probe.shortfall ",)  # changes what is said of a result, and nothing that is stored for it
 
 
+class Subject(NamedTuple):
+    """What exact curves are measured of."""
+
+    config: ConfigDict
+    schedule: Schedule
+    features: dict[str, Feature]
+    instrument: Instrument
+    data: str  # which, for the folder
+    num_images: int
+    known: dict[str, Any]  # of the data, for the record
+
+
 def exact(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
+    """The exact curves of all sprites of a grid: see `measure_exactly`."""
+    grid = experiment.grid
+    features, instrument = experiment.posterior.features, make_sprite_instrument(experiment)
+    subject = Subject(
+        experiment.config, experiment.schedule, features, instrument, f"sprites {grid.name}", len(grid), {}
+    )
+    return measure_exactly(subject, workdir)
+
+
+def measure_exactly(subject: Subject, workdir: pathlib.Path) -> str:
     """Writes `exact.json`; returns "done". A kill loses the batch that was being measured; the same command goes on.
 
     {"timesteps", "abar", "num_queries", "features": {name: {"exact": {"accuracy": […], "accuracy_standard_error": […],
-    …}, "entropy_nats", "variance", "windows": {"95%": t, "50%": t, "5%": t}, "windows_standard_error"}},
-    "settings", "provenance"}.
+    …}, "entropy_nats", "variance", "windows": {"95%": t, "50%": t, "5%": t}, "windows_standard_error"}}, what is known
+    of the data, "settings", "provenance"}.
     """
-    config, grid = experiment.config.exact, experiment.grid
-    steps = timesteps(config.num_timesteps, experiment.schedule.num_steps)
-    gammas = gammas_at(experiment.schedule, steps)
-    settings = workdirs.plain(experiment.config)
+    config, features = subject.config.exact, subject.features
+    steps = timesteps(config.num_timesteps, subject.schedule.num_steps)
+    gammas = gammas_at(subject.schedule, steps)
+    settings = workdirs.plain(subject.config)
     check_folder(workdir, settings)
-    workdirs.claim(workdir, experiment.config, f"sprites {grid.name}")
-    say(f"{len(grid):,} images, {len(steps)} timesteps, standard errors below {config.tolerance}")
-    features, log = experiment.posterior.features, MetricsLog(workdir / BATCHES)
+    check_data(workdir, subject.data)
+    workdirs.claim(workdir, subject.config, subject.data)
+    say(f"{subject.num_images:,} images, {len(steps)} timesteps, standard errors below {config.tolerance}")
+    log = MetricsLog(workdir / BATCHES)
     levels = measure_curve(
-        make_sprite_instrument(experiment),
+        subject.instrument,
         features,
         gammas,
         key=named_key(jax.random.key(config.seed), "exact"),
@@ -54,13 +79,13 @@ def exact(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     )
     abar = 1 / (1 + np.exp(gammas))
     found = {name: describe(features[name], name, steps, levels) for name in features}
-    about = {"settings": settings, "provenance": provenance() | {"config": experiment.config.name, "seed": config.seed}}
+    about = {"settings": settings, "provenance": provenance() | {"config": subject.config.name, "seed": config.seed}}
     record = {
         "timesteps": steps.tolist(),
         "abar": abar.tolist(),
         "num_queries": [level.num_queries for level in levels],
     }
-    write_json(workdir / "exact.json", record | {"features": found} | about)
+    write_json(workdir / "exact.json", record | {"features": found} | subject.known | about)
     return "done"
 
 
@@ -95,6 +120,14 @@ def check_folder(workdir: pathlib.Path, settings: dict[str, Any]) -> None:
             there = {"exact.num_timesteps": stored.get("exact", {}).get("num_timesteps")}
             sections = ("data", "diffusion", section, "exact.num_timesteps")
             refuse_differences(workdir, stored | there, settings | asked, sections, what)
+
+
+def check_data(workdir: pathlib.Path, data: str) -> None:
+    """Raises `UserError` where the folder's measurements are of other data under the same name."""
+    if (workdir / BATCHES).exists():
+        there = workdirs.read_config(workdir / "data.json").get("fingerprint")
+        if there != data:
+            raise UserError(f"workdir {workdir} was measured on other data of that name: {there} there, {data} here")
 
 
 def refuse_differences(

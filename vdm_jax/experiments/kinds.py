@@ -15,6 +15,7 @@ from vdm_jax.experiments.chains import chains
 from vdm_jax.experiments.ddpm_jobs import ddpm_training, draw_ddpm, evaluate_ddpm
 from vdm_jax.experiments.evaluate import evaluate
 from vdm_jax.experiments.exact import exact
+from vdm_jax.experiments.exact_images import build_images, exact_images
 from vdm_jax.experiments.probe import probe
 from vdm_jax.experiments.probes import build_probes
 from vdm_jax.experiments.sample import sample
@@ -66,6 +67,7 @@ KINDS = {
             "report": report,
         },
     ),
+    "exact": Kind(build_images, {"exact": alone(exact_images), "report": report}),
     "probes": Kind(
         build_probes,
         {

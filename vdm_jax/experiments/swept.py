@@ -12,6 +12,7 @@ from vdm_jax.data.dataset import ImageData
 from vdm_jax.experiments import workdir as workdirs
 from vdm_jax.experiments.build import build
 from vdm_jax.experiments.exact import check_folder
+from vdm_jax.experiments.exact_images import build_images
 from vdm_jax.experiments.finished import is_evaluated, outstanding
 from vdm_jax.experiments.finished_probes import is_measured, outstanding_probes
 from vdm_jax.experiments.probes import build_probes
@@ -52,9 +53,16 @@ def check_probes(config: ConfigDict, workdir: pathlib.Path) -> None:
     check_folder(workdir, workdirs.plain(config))
 
 
+def check_images(config: ConfigDict, workdir: pathlib.Path) -> None:
+    """Of exact curves of images: settings, data and folder."""
+    build_images(config)
+    check_folder(workdir, workdirs.plain(config))
+
+
 SWEPT = {
     "vae_vdm": Swept(make_training_check, outstanding, is_evaluated, "evaluated", write_sweep),
     "probes": Swept(lambda: check_probes, outstanding_probes, is_measured, "measured", write_probe_sweep),
+    "exact": Swept(lambda: check_images, outstanding_probes, is_measured, "measured", write_probe_sweep),
 }
 
 

@@ -20,7 +20,6 @@ from vdm_jax.diffusion.gaussian import EpsFn, noised
 from vdm_jax.diffusion.optimal import Draw, Feature, sample_exactly
 from vdm_jax.diffusion.samplers import XFn, sample, sample_by_x
 from vdm_jax.diffusion.schedules import Schedule
-from vdm_jax.probing.exact import Classes
 from vdm_jax.probing.two_samples import statistics
 
 
@@ -85,7 +84,7 @@ class Subject:
 
     draw: Callable[[Key[Array, ""], int], tuple[Images, Labels]]
     features: dict[str, Feature]
-    classes: Classes
+    classes: Callable[[Float[Array, "q ..."], Float[Array, ""]], dict[str, Float[Array, "q c"]]]
     readers: dict[str, Callable[[Images], Labels]]
     distance: Callable[[Images], Float[Array, " q"]]
 

@@ -17,12 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
-from vdm_jax.base.keys import named_key
-from vdm_jax.diffusion.gaussian import noised
 from vdm_jax.diffusion.optimal import Feature, Scores, score
 from vdm_jax.probing.windows import share_known
 
-Classes = Callable[[Float[Array, "q ..."], Float[Array, ""]], dict[str, Float[Array, "q c"]]]
 Means = Float[np.ndarray, "n f s"]  # of n batches, for each feature and each of `Scores`
 FEWEST_BATCHES = 8  # before a level may end; errors from fewer are not to be believed
 GROUPS = 8  # of batches, one of which at a time is left out to see how much windows move
@@ -64,22 +61,6 @@ def make_instrument(
         return jnp.stack([jnp.stack(score(feature, p[name])).mean(axis=1) for name, feature in features.items()])
 
     return Instrument(jax.jit(draw), jax.jit(means), num_queries)
-
-
-def instrument_of(
-    draw: Callable[[Key[Array, ""]], Float[Array, "q ..."]], classes: Classes, features: dict[str, Feature], num: int
-) -> Instrument:
-    """For a posterior of z_t = alpha x + sigma eps alone: `num` clean images x = draw(key), each with eps and -eps."""
-
-    def draw_both(key):
-        x = draw(named_key(key, "x"))
-        return x, jax.random.normal(named_key(key, "eps"), x.shape)
-
-    def of_both(queries, gamma):
-        x, eps = queries
-        return classes(jnp.concatenate([noised(x, eps, gamma), noised(x, -eps, gamma)]), gamma)
-
-    return make_instrument(draw_both, of_both, features, 2 * num)
 
 
 def measure_curve(

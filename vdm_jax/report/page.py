@@ -46,6 +46,9 @@ PROBE_SECTIONS: dict[str, tuple[str, Callable[[Workdir, Gallery], str]]] = {
 }
 
 
+CURVES = {"exact": ("exact",), "probes": tuple(PROBE_SECTIONS)}  # by kind, which of these sections it has
+
+
 def write_report(workdir: str | Path) -> Path:
     """Writes WORKDIR/report/index.html, and its figures as PNG beside it; returns the page's path.
 
@@ -57,8 +60,9 @@ def write_report(workdir: str | Path) -> Path:
     if not path.is_dir():
         raise UserError(f"workdir={str(path)!r} is not a folder; --jobs=train makes it")
     run, gallery = Workdir(path), Gallery(path / "report")
-    if run.config.get("kind") == "probes":
-        parts = {name: (title, draw(run, gallery)) for name, (title, draw) in PROBE_SECTIONS.items()}
+    if (kind := run.config.get("kind")) in CURVES:
+        sections = {name: PROBE_SECTIONS[name] for name in CURVES[kind]}
+        parts = {name: (title, draw(run, gallery)) for name, (title, draw) in sections.items()}
         parts |= {name: (title, write(run)) for name, (title, write) in NUMBER_SECTIONS.items() if name != "other"}
     else:
         parts = {"numbers": ("The numbers", numbers.headline(run))}
@@ -104,7 +108,7 @@ def _header_facts(run: Workdir) -> list[tuple[str, str]]:
     data = run.config.get("data")
     name = data.get("name") if isinstance(data, dict) else None
     pairs = [("data", str(name or "not recorded"))]
-    if run.config.get("kind") != "probes":
+    if run.config.get("kind") not in CURVES:
         trained = f"{run.metrics[-1]['step']:,.0f} steps" if run.metrics else "not yet"
         pairs += [("evaluated at step", evaluated), ("trained", trained)]
     pairs += [
