@@ -22,6 +22,15 @@ def pytest_collection_modifyitems(items):
         item.add_marker(pytest.mark.xdist_group("whole" if "whole" in item.fixturenames else item.path.name))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once(tmp_path_factory, request):
+    """What takes long to compile is kept for the other tests, and for the other processes that share them."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder.parent if hasattr(request.config, "workerinput") else folder
+    jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
 @pytest.fixture
 def key():
     return jax.random.key(0)

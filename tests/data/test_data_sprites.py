@@ -142,7 +142,8 @@ def test_rendering_is_part_of_a_compiled_program(key):
 
 def test_a_spread_sample_is_even_in_every_factor_and_takes_each_image_as_often(key):
     grid = SpriteGrid("even", 16, 4, (0.7, 1.0), (0.0, 0.5, 1.0), (0, 2, 4, 6), ("square", "heart"))
-    found = np.stack([grid.spread(jax.random.fold_in(key, i), 12) for i in range(800)])
+    keys = jax.random.split(key, 800)
+    found = np.asarray(jax.vmap(lambda key: grid.spread(key, 12))(keys))
     for sample in found[:5]:
         factors = grid.factors(sample)
         kinds = factors["shape"] * 2 + factors["scale"]

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,6 @@ from configs import probes as probe_configs
 from vdm_jax.base.errors import UserError
 from vdm_jax.diffusion.gaussian import eps_of_x
 from vdm_jax.diffusion.schedules import ddpm_linear, dirac
-from vdm_jax.experiments import ddpm_jobs
 from vdm_jax.experiments.build_ddpm import build_ddpm
 from vdm_jax.experiments.checkpoints import load_weights
 from vdm_jax.experiments.coverage import read_exactly
@@ -83,20 +83,13 @@ def test_all_jobs_leave_what_they_promise(workdir):
     assert "are no sprite" in page and "From noise to image" in page and "--jobs=" not in page, "nothing is missing"
 
 
-def test_a_kill_changes_nothing(workdir, tmp_path, monkeypatch):
-    validate = ddpm_jobs.validate
-
-    def killed(state, **settings):
-        if int(state.step) == 4:
-            raise KeyboardInterrupt
-        return validate(state, **settings)
-
-    monkeypatch.setattr(ddpm_jobs, "validate", killed)
-    assert launched(tmp_path, "--jobs=train") == 130
-    assert max(row["step"] for row in rows(tmp_path)) == 4, "a row that the checkpoint of step 2 has not seen"
-    monkeypatch.setattr(ddpm_jobs, "validate", validate)
-    assert launched(tmp_path, "--jobs=train") == 0
-    assert rows(tmp_path) == rows(workdir)
+def test_a_run_goes_on_from_its_checkpoint_as_if_it_had_not_stopped(workdir, tmp_path):
+    """From step 2, with rows that this checkpoint has not seen."""
+    again = shutil.copytree(workdir, tmp_path / "again")
+    for step in (4, 6):
+        shutil.rmtree(again / "checkpoints" / str(step))
+    assert launched(again, "--jobs=train") == 0
+    assert rows(again) == rows(workdir)
 
 
 def test_probes_take_the_averaged_weights_of_a_trained_model(workdir):

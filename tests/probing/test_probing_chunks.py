@@ -34,25 +34,25 @@ def assert_same(a, b):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    return run_in_chunks(Run(), TIMESTEPS, 3, tmp_path_factory.mktemp("whole"))
+def in_one(tmp_path_factory):
+    return run_in_chunks(Run(), TIMESTEPS, 3, tmp_path_factory.mktemp("in_one"))
 
 
-def test_chunks_are_the_whole_and_of_one_size(whole, tmp_path):
+def test_chunks_are_the_whole_and_of_one_size(in_one, tmp_path):
     run = Run()
-    assert_same(run_in_chunks(run, TIMESTEPS, 2, tmp_path), whole)
-    assert run.sizes == [2, 2] and whole["loss"].shape == (3, 4)
-    assert len(np.unique(whole["loss"])) == 12
+    assert_same(run_in_chunks(run, TIMESTEPS, 2, tmp_path), in_one)
+    assert run.sizes == [2, 2] and in_one["loss"].shape == (3, 4)
+    assert len(np.unique(in_one["loss"])) == 12
 
 
-def test_a_kill_loses_the_chunk_in_training_alone(whole, tmp_path):
+def test_a_kill_loses_the_chunk_in_training_alone(in_one, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run_in_chunks(Run(allowed=1), TIMESTEPS, 1, tmp_path)
     assert sorted(load_chunks(tmp_path)) == [100]
     run = Run()
-    assert_same(run_in_chunks(run, TIMESTEPS, 2, tmp_path), whole)  # also with another size
+    assert_same(run_in_chunks(run, TIMESTEPS, 2, tmp_path), in_one)  # also with another size
     assert run.sizes == [2]
-    assert_same(run_in_chunks(Run(allowed=0), TIMESTEPS, 2, tmp_path), whole)
+    assert_same(run_in_chunks(Run(allowed=0), TIMESTEPS, 2, tmp_path), in_one)
 
 
 def test_a_damaged_chunk_is_told(tmp_path):

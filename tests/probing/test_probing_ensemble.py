@@ -20,7 +20,7 @@ def fitted(ensemble, picked=slice(None)) -> State:
 
 
 @pytest.fixture(scope="module")
-def whole():
+def all_at_once():
     return fitted(make_ensemble())
 
 
@@ -29,9 +29,9 @@ def assert_same(a, b):
         np.testing.assert_allclose(x, y, atol=1e-5)
 
 
-def test_an_ensemble_is_its_members_trained_one_by_one(whole):
+def test_an_ensemble_is_its_members_trained_one_by_one(all_at_once):
     start = make_ensemble().init(timestep_keys(key_of(), TIMESTEPS))
-    moved = jax.tree.map(lambda a, b: float(abs(np.asarray(a) - b).max()), start, whole.params)
+    moved = jax.tree.map(lambda a, b: float(abs(np.asarray(a) - b).max()), start, all_at_once.params)
     assert min(jax.tree.leaves(moved)) > 1e-3, "everything learns"
     for member, (feature, seed) in enumerate([("side", 0), ("side", 1), ("value", 1)]):
         alone = make_ensemble(features=(feature,), seeds=(seed,))
@@ -39,7 +39,7 @@ def test_an_ensemble_is_its_members_trained_one_by_one(whole):
         for timestep in range(len(TIMESTEPS)):
             found = fitted(alone, slice(timestep, timestep + 1))
             k = member if feature == "side" else 3
-            wanted = jax.tree.map(lambda leaf, m=timestep, k=k: leaf[m, k], whole)
+            wanted = jax.tree.map(lambda leaf, m=timestep, k=k: leaf[m, k], all_at_once)
             for name in ("weights", "bias"):
                 wide = wanted.best[-1][name][..., :own]
                 np.testing.assert_allclose(found.best[-1][name][0, 0], wide, atol=1e-5, err_msg=f"{feature} {seed}")
@@ -47,19 +47,19 @@ def test_an_ensemble_is_its_members_trained_one_by_one(whole):
 
 
 @pytest.mark.parametrize("how", [dict(devices=2), dict(devices=2, batching="vmap")])
-def test_batching_and_devices_change_nothing(whole, how):
+def test_batching_and_devices_change_nothing(all_at_once, how):
     ensemble = make_ensemble(**how)
     even = np.array([0, 1, 2, 2]) if ensemble.mesh.size == 2 else np.arange(3)
     found = fitted(ensemble, even)
-    assert_same(jax.tree.map(lambda leaf: leaf[:3], found), whole)
+    assert_same(jax.tree.map(lambda leaf: leaf[:3], found), all_at_once)
 
 
-def test_a_timestep_does_not_depend_on_the_others(whole):
-    assert_same(fitted(make_ensemble(), slice(1, 3)), jax.tree.map(lambda leaf: leaf[1:3], whole))
+def test_a_timestep_does_not_depend_on_the_others(all_at_once):
+    assert_same(fitted(make_ensemble(), slice(1, 3)), jax.tree.map(lambda leaf: leaf[1:3], all_at_once))
 
 
-def test_members_of_a_timestep_share_their_batch_and_differ_by_seed(whole):
-    hidden = whole.params[0]["weights"]
+def test_members_of_a_timestep_share_their_batch_and_differ_by_seed(all_at_once):
+    hidden = all_at_once.params[0]["weights"]
     assert abs(hidden[:, 0] - hidden[:, 1]).max() > 0.1
     trunk = fitted(make_ensemble(members="trunk", seeds=(0,)))
     assert trunk.best_loss.shape == (3, 1) and np.all(trunk.best_loss < 1)
