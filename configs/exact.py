@@ -1,7 +1,7 @@
 """When does noise destroy the class of an image? Exact curves over the training images, without any training.
 
-Variants: DATA-SCHEDULE, such as `digits-linear` (seconds) or `mnist-cosine` (55,000 images of 28x28, as quick; its file is
-looked for in VDM_DATA_DIR); any other labelled data by `--config.data.source` and `…data.name`.
+Variants: DATA-SCHEDULE, such as `digits-linear` (seconds) or `mnist-cosine` (55,000 images of 28x28, as quick; its file
+is looked for in VDM_DATA_DIR); any other labelled data by `--config.data.source` and `…data.name`.
 The sweep: both data sets under each schedule.
 """
 
