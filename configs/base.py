@@ -61,6 +61,18 @@ def _model() -> ConfigDict:
     )
 
 
+NOISE_TABLES = {  # for variants of files whose noise is a table of 1 … T
+    "linear": {"diffusion.schedule": "ddpm_linear"},
+    "cosine": {"diffusion.schedule": "cosine"},
+    "dirac": {"diffusion.schedule": "dirac"},
+}
+
+
+def paired(first: dict[str, dict], second: dict[str, dict]) -> dict[str, dict]:
+    """Variants "FIRST-SECOND": the settings of both, those of the second over those of the first."""
+    return {f"{a}-{b}": of_a | of_b for a, of_a in first.items() for b, of_b in second.items()}
+
+
 def table_settings() -> dict:
     """What tables of noise take; none: each table's own value."""
     return dict(

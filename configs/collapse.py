@@ -5,6 +5,7 @@ Variants: SIDE-MODE. `14-target` is MNIST reduced to 14x14, minutes on two CPU c
 """
 
 from configs.base import get_config as get_base_config
+from configs.base import paired
 from configs.digits import VARIANTS as MODES
 from vdm_jax.base.errors import choose
 
@@ -43,9 +44,7 @@ ALL = {
     "evaluate.probe_images": 5_000,
     "sample.num_steps": 50,
 }
-VARIANTS = {
-    f"{side}-{mode}": ALL | of_side | of_mode for side, of_side in SIDES.items() for mode, of_mode in MODES.items()
-}
+VARIANTS = paired({side: ALL | of_side for side, of_side in SIDES.items()}, MODES)
 THAT_MATTER = ("target", "beta1", "mmd", "unconditional")
 
 

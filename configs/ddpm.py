@@ -7,8 +7,8 @@ scikit-learn's 8x8 digits.
 
 from ml_collections import ConfigDict, config_dict
 
+from configs.base import NOISE_TABLES, paired, table_settings
 from configs.base import get_config as get_base_config
-from configs.base import table_settings
 from vdm_jax.base.errors import choose
 
 ONE_CORE = {
@@ -34,17 +34,9 @@ DATA = {
         "train.eval_images": 0,
     },
 }
-SCHEDULES = {
-    "linear": {"diffusion.schedule": "ddpm_linear"},
-    "cosine": {"diffusion.schedule": "cosine"},
-    # Entries without noise: there z says nothing of eps, and who predicts x divides by 0.
-    "dirac": {"diffusion.schedule": "dirac", "diffusion.target": "eps", "sample.num_steps": 500},
-}
-VARIANTS = {
-    f"{data}-{schedule}": of_data | of_schedule
-    for data, of_data in DATA.items()
-    for schedule, of_schedule in SCHEDULES.items()
-}
+# Dirac has entries without noise: there z says nothing of eps, and who predicts x divides by 0.
+DIRAC = NOISE_TABLES["dirac"] | {"diffusion.target": "eps", "sample.num_steps": 500}
+VARIANTS = paired(DATA, NOISE_TABLES | {"dirac": DIRAC})
 
 
 def get_config(variant: str = "") -> ConfigDict:

@@ -7,48 +7,25 @@ The sweep: both data sets under each schedule.
 
 from ml_collections import ConfigDict
 
+from configs.base import NOISE_TABLES, paired
 from configs.base import get_config as get_base_config
-from configs.base import table_settings
+from configs.probes import get_config as get_probes_config
 from vdm_jax.base.errors import choose
 
 DATA = {
-    "digits": {"data.source": "digits", "data.name": "digits"},
+    "digits": {"data.source": "digits", "data.name": "digits", "exact.num_timesteps": 101},
     "mnist": {"data.source": "npz", "data.name": "mnist", "exact.num_timesteps": 51},
 }
-SCHEDULES = {
-    "linear": {"diffusion.schedule": "ddpm_linear"},
-    "cosine": {"diffusion.schedule": "cosine"},
-    "dirac": {"diffusion.schedule": "dirac"},
-}
-VARIANTS = {
-    f"{data}-{schedule}": of_data | of_schedule
-    for data, of_data in DATA.items()
-    for schedule, of_schedule in SCHEDULES.items()
-}
+VARIANTS = paired(DATA, NOISE_TABLES)
 
 
 def get_config(variant: str = "") -> ConfigDict:
     """`variant`: one of `VARIANTS`; nothing for `digits-linear`."""
-    config = ConfigDict()
+    config, probes = ConfigDict(), get_probes_config()
     config.kind = "exact"
     config.name = f"exact-{variant or 'digits-linear'}"
     config.data = get_base_config().data
-    config.diffusion = ConfigDict(
-        dict(
-            schedule="ddpm_linear",  # any table of SCHEDULES in vdm_jax/diffusion/schedules.py
-            num_steps=1000,
-            **table_settings(),
-        )
-    )
-    config.exact = ConfigDict(
-        dict(
-            num_timesteps=101,  # evenly spaced from 0 to num_steps
-            batch_size=100,  # queries at a time, half of them with the noise of the others turned round
-            max_queries=8_000,  # of each timestep
-            tolerance=0.005,  # standard error of every curve at which a timestep is done
-            seed=0,
-        )
-    )
+    config.diffusion, config.exact = probes.diffusion, probes.exact
     config.lock()
     config.update_from_flattened_dict(choose("variant", variant or "digits-linear", VARIANTS))
     return config

@@ -6,7 +6,7 @@ or `full-cosine` (all 737,280 images of 64x64). The sweep: every schedule, at 32
 
 from ml_collections import ConfigDict
 
-from configs.base import table_settings
+from configs.base import NOISE_TABLES, paired, table_settings
 from vdm_jax.base.errors import choose
 
 GRIDS = {
@@ -53,16 +53,7 @@ GRIDS = {
         "probe.at_once": 4,
     },
 }
-SCHEDULES = {
-    "linear": {"diffusion.schedule": "ddpm_linear"},
-    "cosine": {"diffusion.schedule": "cosine"},
-    "dirac": {"diffusion.schedule": "dirac"},
-}
-VARIANTS = {"quick": {}} | {
-    f"{grid}-{schedule}": of_grid | of_schedule
-    for grid, of_grid in GRIDS.items()
-    for schedule, of_schedule in SCHEDULES.items()
-}
+VARIANTS = {"quick": {}} | paired(GRIDS, NOISE_TABLES)
 
 
 def get_config(variant: str = "") -> ConfigDict:
@@ -94,9 +85,9 @@ def get_config(variant: str = "") -> ConfigDict:
 
 
 def get_sweep():
-    """Each schedule: at 32x32 with seeds 0, 1 and 2 of the probes, at 64x64 with one."""
-    small = [{"variant": f"small-{schedule}", "probe.seed": seed} for schedule in SCHEDULES for seed in range(3)]
-    return small + [{"variant": f"full-{schedule}", "probe.seed": 0} for schedule in SCHEDULES]
+    """Each schedule: at 32x32 with three seeds of every probe in one ensemble, at 64x64 with one."""
+    small = [{"variant": f"small-{schedule}", "probe.num_seeds": 3} for schedule in NOISE_TABLES]
+    return small + [{"variant": f"full-{schedule}"} for schedule in NOISE_TABLES]
 
 
 def _exact() -> ConfigDict:

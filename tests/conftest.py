@@ -17,7 +17,11 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items):
-    """Where several processes share the tests, those of a file stay together, and those that look at the same run."""
+    """Where several processes share the tests, those of a file stay together, and those that look at the same run.
+
+    The latter are few and slow: they begin, for at the end one process would be alone with them.
+    """
+    items.sort(key=lambda item: "whole" not in item.fixturenames)
     for item in items:
         item.add_marker(pytest.mark.xdist_group("whole" if "whole" in item.fixturenames else item.path.name))
 

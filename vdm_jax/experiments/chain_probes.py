@@ -12,13 +12,14 @@ from ml_collections import ConfigDict
 
 from vdm_jax.base.files import write_json
 from vdm_jax.base.provenance import provenance
+from vdm_jax.data.sprites import SpriteGrid
 from vdm_jax.diffusion.optimal import Feature
 from vdm_jax.experiments import workdir as workdirs
 from vdm_jax.experiments.chain_parts import about_model, about_reader, model_of, trained_reader
 from vdm_jax.experiments.chain_pools import Pool, make_pool
 from vdm_jax.experiments.exact import check_folder, refuse_differences
 from vdm_jax.experiments.probe import KNOWN, PROBE, describe_probe, in_parts, make_ensemble, train_ensemble
-from vdm_jax.experiments.probes import ChosenSampler, ProbeExperiment, chosen_samplers, gammas_at, timesteps
+from vdm_jax.experiments.probes import ChosenSampler, ProbeExperiment, chosen_samplers, every_nth, gammas_at, timesteps
 from vdm_jax.probing.chain_curves import distance_from_chance
 from vdm_jax.probing.chains import judge
 from vdm_jax.probing.chunks import Arrays
@@ -63,7 +64,7 @@ def chain_probes(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
         return "done"
     check_folder(workdir, settings)
     steps = timesteps(experiment.config.exact.num_timesteps, experiment.schedule.num_steps)
-    asked = np.unique([*steps[:: config.every], steps[-1]])
+    asked = every_nth(steps, config.every)
     _claim_folder(workdir / FOLDER, settings | {"timesteps": asked.tolist()})
     workdirs.claim(workdir, experiment.config, f"sprites {experiment.grid.name}")
     net = trained_reader(experiment)
@@ -120,10 +121,8 @@ def measure_features(
         name: with_prior_of(feature, pool.labels[name][rows.train])
         for name, feature in experiment.posterior.features.items()
     }
-    feeds = (make_pool_feed(pool.labels, part) for part in rows[:2])
-    ensemble = make_ensemble(config, experiment.grid, make_heads(features, config.targets), *feeds)
-    levels, measure = {"gamma": gammas, "z": pool.z}, make_measure(ensemble, features, pool.labels, rows.test)
-    arrays = train_ensemble(config, ensemble, measure, asked, levels, folder)
+    levels = {"gamma": gammas, "z": pool.z}
+    ensemble, arrays = train_on_rows(config, experiment.grid, features, pool.labels, levels, asked, rows, folder)
     posterior = posterior_curves(experiment, features, pool, gammas, ensemble.row_batches(rows.test).reshape(-1))
     found = {}
     for name, feature in features.items():
@@ -136,6 +135,23 @@ def measure_features(
             "plateau": float(feature.prior.max()),
         }
     return found
+
+
+def train_on_rows(
+    config: ConfigDict,
+    grid: SpriteGrid,
+    features: dict[str, Feature],
+    labels: dict[str, Int[np.ndarray, " n"]],
+    levels: dict[str, np.ndarray],
+    asked: np.ndarray,
+    rows: Rows,
+    folder: pathlib.Path,
+) -> tuple[Ensemble, Arrays]:
+    """(ensemble, arrays): probes trained on rows of `levels["z"]`, [M, N, …], whose labels are known; their curves."""
+    feeds = (make_pool_feed(labels, part) for part in rows[:2])
+    ensemble = make_ensemble(config, grid, make_heads(features, config.targets), *feeds)
+    measure = make_measure(ensemble, features, labels, rows.test)
+    return ensemble, train_ensemble(config, ensemble, measure, asked, levels, folder)
 
 
 def make_measure(
@@ -206,11 +222,8 @@ def tell_generated(
     both = both._replace(test=random.permutation(both.test))
     labels = {TOLD: np.repeat([0, 1], number).astype(np.int32)}
     features = {TOLD: Feature(np.array([0.5, 0.5]))}
-    feeds = (make_pool_feed(labels, part) for part in both[:2])
-    ensemble = make_ensemble(config, experiment.grid, make_heads(features, config.targets), *feeds)
     levels = {"gamma": gammas, "z": np.concatenate([pool.real, pool.z], axis=1)}
-    measure = make_measure(ensemble, features, labels, both.test)
-    arrays = train_ensemble(config, ensemble, measure, asked, levels, folder)
+    _, arrays = train_on_rows(config, experiment.grid, features, labels, levels, asked, both, folder)
     numbers = jax.jit(statistics)
     told = [tell_apart(*map(np.asarray, map(numbers, pair))) for pair in zip(pool.real, pool.z, strict=True)]
     num_scored = len(both.test) // config.batch_size * config.batch_size

@@ -24,7 +24,15 @@ from vdm_jax.experiments.chain_parts import (
     trained_reader,
 )
 from vdm_jax.experiments.exact import check_folder, refuse_differences
-from vdm_jax.experiments.probes import MODEL, ChosenSampler, ProbeExperiment, chosen_readers, chosen_samplers, gammas_at
+from vdm_jax.experiments.probes import (
+    MODEL,
+    ChosenSampler,
+    ProbeExperiment,
+    chosen_readers,
+    chosen_samplers,
+    every_nth,
+    gammas_at,
+)
 from vdm_jax.experiments.progress import bar
 from vdm_jax.probing.chain_curves import describe_sampler, gather, summarise_backward, summarise_round_trip
 from vdm_jax.probing.chains import make_backward, make_grid, make_round_trip
@@ -62,7 +70,7 @@ def chains(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     config, settings = experiment.config.chains, workdirs.plain(experiment.config)
     check_folder(workdir, settings)
     exact = _exact_record(workdir, settings)
-    asked = _asked(exact["timesteps"], config.every)
+    asked = every_nth(exact["timesteps"], config.every)
     log = _open_log(workdir, settings | {"timesteps": asked.tolist()})
     workdirs.claim(workdir, experiment.config, f"sprites {experiment.grid.name}")
     samplers = chosen_samplers(config)
@@ -150,11 +158,6 @@ def _open_log(workdir: pathlib.Path, settings: dict[str, Any]) -> MetricsLog:
     else:
         log.write({"step": -1, "settings": settings})
     return log
-
-
-def _asked(timesteps: list[int], every: int) -> np.ndarray:
-    """Every so many-th, and the last."""
-    return np.unique([*timesteps[::every], timesteps[-1]])
 
 
 def _only(exact: dict[str, Any], asked: np.ndarray) -> dict[str, Any]:

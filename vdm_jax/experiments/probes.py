@@ -1,11 +1,12 @@
 """From a config of timestep probes to plain objects: the data, the schedule and the exact posterior."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError, choose
@@ -171,6 +172,11 @@ def check_probe(probe: ConfigDict, side: int) -> None:
 def timesteps(num_timesteps: int, num_steps: int) -> np.ndarray:
     """So many of 0 … T, evenly spaced, both ends included."""
     return np.unique(np.linspace(0, num_steps, num_timesteps).round().astype(int))
+
+
+def every_nth(steps: Sequence[int] | np.ndarray, n: int) -> Int[np.ndarray, " m"]:
+    """Every n-th of them, and the last."""
+    return np.unique([*steps[::n], steps[-1]])
 
 
 def gammas_at(schedule: Schedule, steps: np.ndarray) -> Float[np.ndarray, " m"]:
