@@ -31,6 +31,8 @@ SIDES = {
 }
 ALL = {
     "model.w_dim": 16,
+    "model.dropout": 0.0,  # an image is shown once to three times: there is nothing to overfit
+    "model.encoder_dropout": 0.0,
     "model.unet.size": "m",
     "model.unet.conditioning": "adagn",
     "model.unet.fourier_min": 7,  # n near log2 of the 256 levels tells neighbours apart
