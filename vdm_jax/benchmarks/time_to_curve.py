@@ -1,0 +1,185 @@
+"""How long until every probe is at the exact curve? `python -m vdm_jax.benchmarks.time_to_curve --config=FILE.py`
+
+Seconds of training until each probe of all timesteps of a config of probes misses at most 0.02 of the exact accuracy or
+R²: separate nets a feature or one trunk for all, begun from nothing, from one timestep that is trained first, or each
+from its neighbour. All ways in turn, seed after seed, in one run; compiling and looking do not count. One record, and a
+figure of how many are there against time.
+"""
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from matplotlib.figure import Figure
+from ml_collections import ConfigDict
+
+from vdm_jax.base.errors import UserError, choose
+from vdm_jax.base.files import write_file
+from vdm_jax.benchmarks.command import write_record
+from vdm_jax.experiments import flags
+from vdm_jax.experiments import workdir as workdirs
+from vdm_jax.experiments.kinds import jobs_of
+from vdm_jax.experiments.probe import build_ensemble, warm_start_index
+from vdm_jax.experiments.probes import ProbeExperiment, build_probes, gammas_at, timesteps
+from vdm_jax.probing.ensemble import timestep_keys
+from vdm_jax.probing.heads import MEMBERS
+from vdm_jax.probing.time_to_curve import Course, from_neighbours, from_one, make_fit_to_curve, make_missed
+from vdm_jax.report import style
+from vdm_jax.train.sharding import make_mesh
+
+DEFAULT_CONFIG = "configs/probes.py"
+NEVER = -1.0  # nothing misses less than 0: a training without an early end
+STARTS = ("nothing", "one", "neighbour")
+WAYS = {f"{members}-{start}": (members, start) for members in MEMBERS for start in STARTS}
+
+
+class Way(NamedTuple):
+    """`train(seed) -> Course` of all timesteps; programs are compiled in the first call alone."""
+
+    name: str
+    train: Callable[[int], Course]
+
+
+def make_way(options: argparse.Namespace, experiment: ProbeExperiment, name: str) -> Way:
+    """One of `WAYS`, with the nets and the training that the config states."""
+    members, start = WAYS[name]
+    steps = timesteps(experiment.config.exact.num_timesteps, experiment.schedule.num_steps)
+    gammas, index = np.unique(gammas_at(experiment.schedule, steps), return_index=True)
+    levels, first = {"gamma": jnp.asarray(gammas, jnp.float32)}, warm_start_index(gammas)
+    config = ConfigDict(experiment.config)
+    config.probe.update(members=members, num_seeds=1, num_validation=config.probe.batch_size)
+    config.probe.updates_per_round = options.updates_per_round
+    ensemble, test = build_ensemble(dataclasses.replace(experiment, config=config))
+
+    def make_fit(num_updates: int, within: float, mesh: Mesh) -> Callable[..., Course]:
+        training = dataclasses.replace(ensemble.training, num_updates=num_updates)
+        own = dataclasses.replace(ensemble, training=training, mesh=mesh)
+        missed = make_missed(own, test, -(-options.num_test // config.probe.batch_size), experiment.posterior.classes)
+        return make_fit_to_curve(own, missed, within)
+
+    alone = make_mesh(1)
+    fit = (
+        make_fit(options.cold_updates, options.within, ensemble.mesh)
+        if start == "nothing"
+        else make_fit(config.probe.num_updates, options.within, alone if start == "neighbour" else ensemble.mesh)
+    )
+    begin = make_fit(config.probe.warm_updates, NEVER, alone)
+
+    def train(seed: int) -> Course:
+        keys = timestep_keys(jax.random.key(seed), steps[index])
+        if start == "nothing":
+            return fit(keys, levels)
+        begun = begin(keys[first : first + 1], {"gamma": levels["gamma"][first : first + 1]})
+        if start == "one":
+            return from_one(begun, fit, keys, levels)
+        return from_neighbours(begun, fit, first, keys, levels)
+
+    return Way(name, train)
+
+
+def describe(courses: dict[str, list[Course]], within: float) -> dict[str, Any]:
+    """By way, over the seeds so far: seconds until all are there (None for a seed where one never was), and how it
+    went."""
+    found: dict[str, Any] = {}
+    for name, own in courses.items():
+        there = [bool((course.missed[-1] <= within).all()) for course in own]
+        found[name] = {
+            "seconds_to_curve": [float(c.seconds[-1]) if ok else None for c, ok in zip(own, there, strict=True)],
+            "largest_missed_at_the_end": [float(course.missed[-1].max()) for course in own],
+            "probes": int(own[0].missed[0].size),
+            "course": [
+                {"seconds": course.seconds.tolist(), "share_there": (course.missed <= within).mean((1, 2)).tolist()}
+                for course in own
+            ],
+        }
+    return found
+
+
+def figure_of(courses: dict[str, list[Course]], within: float) -> Figure:
+    """The share of all probes that are within, against seconds of training; a line a seed."""
+    drawn, axes = style.panel(
+        title=f"probes within {within:g} of the exact curve", xlabel="seconds of training", ylabel="share of all probes"
+    )
+    for (name, own), colour in zip(courses.items(), style.LINE_COLOURS, strict=False):
+        for i, course in enumerate(own):
+            share = (course.missed <= within).mean((1, 2))
+            axes.step(course.seconds, share, where="post", color=colour, label=name if i == 0 else None, linewidth=1.2)
+    axes.set_ylim(-0.03, 1.03)
+    style.legend(axes, loc="lower right")
+    return drawn
+
+
+def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
+    """(options, what is said of the config)."""
+    what = __doc__.splitlines()[0]
+    parser = argparse.ArgumentParser(
+        prog="python -m vdm_jax.benchmarks.time_to_curve",
+        description=what,
+        epilog="--config=FILE.py[:VARIANT] and --config.KEY=VALUE as of launch.py: nets, batch and training of `probe`",
+    )
+    parser.add_argument("--ways", default=",".join(WAYS), help="(%(default)s)")
+    parser.add_argument("--within", type=float, default=0.02, help="of the exact accuracy or R² (%(default)s)")
+    parser.add_argument("--seeds", type=int, default=3, help="(%(default)s)")
+    parser.add_argument("--cold_updates", type=int, default=400, help="at most, from nothing (%(default)s)")
+    parser.add_argument("--updates_per_round", type=int, default=10, help="between two looks (%(default)s)")
+    parser.add_argument("--num_test", type=int, default=1_024, help="images of a look (%(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("results/benchmarks"), help="folder (%(default)s)")
+    return parser.parse_known_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The whole benchmark; the exit code."""
+    options, of_config = parse(arguments)
+    try:
+        names = check(options)
+        asked = flags.parse(["time_to_curve", *of_config], DEFAULT_CONFIG, jobs_of)
+        if asked.config.kind != "probes":
+            raise UserError(f"--config={asked.file} is of kind {asked.config.kind!r}; expected one of kind 'probes'")
+        experiment = build_probes(asked.config)
+        ways = [make_way(options, experiment, name) for name in names]
+    except UserError as error:
+        print(f"time_to_curve: {error}", file=sys.stderr)
+        return 2
+    courses: dict[str, list[Course]] = {way.name: [] for way in ways}
+    for seed in range(options.seeds):
+        for way in ways:
+            courses[way.name].append(way.train(seed))
+            print(line(way.name, courses[way.name][-1], options.within), flush=True)
+        record = {"config": workdirs.plain(asked.config), "ways": describe(courses, options.within)}
+        path = write_record("time_to_curve", options, record)
+        write_file(path.with_suffix(".png"), lambda file: file.write(style.to_png(figure_of(courses, options.within))))
+    print(path)
+    return 0
+
+
+def check(options: argparse.Namespace) -> list[str]:
+    """The ways asked for. Raises `UserError` for what is none, or a number out of range."""
+    names = options.ways.split(",")
+    for name in names:
+        choose("--ways", name, WAYS)
+    for what in ("seeds", "cold_updates", "updates_per_round", "num_test"):
+        if getattr(options, what) < 1:
+            raise UserError(f"--{what}={getattr(options, what)}; expected at least 1")
+    if not options.within > 0:
+        raise UserError(f"--within={options.within}; expected a number above 0")
+    return names
+
+
+def line(name: str, course: Course, within: float) -> str:
+    """One way with one seed in a line."""
+    left = int((course.missed[-1] > within).sum())
+    told = f"{name}: {course.seconds[-1]:.1f} s of training, "
+    if not left:
+        return told + "all probes there"
+    return told + f"{left} of {course.missed[-1].size} probes not there, {course.missed[-1].max():.3f} missed at most"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
