@@ -13,17 +13,13 @@ SIDES = {
     "14": {
         "data.downsample": 2,
         "model.encoder": "digits",
-        "train.num_steps": 2_000,
-        "train.learning_rate": 4e-3,
-        "train.warmup_steps": 50,
+        "train.num_steps": 5_000,
         "evaluate.num_images": 2_000,
         "evaluate.frechet_images": 500,
     },
     "28": {
         "model.encoder": "te",
-        "train.num_steps": 5_000,
-        "train.learning_rate": 2e-3,
-        "train.warmup_steps": 100,
+        "train.num_steps": 6_000,
         "evaluate.num_images": 1_000,
         "evaluate.passes": 2,
         "evaluate.frechet_images": 250,
@@ -38,15 +34,19 @@ ALL = {
     "model.unet.fourier_min": 7,  # n near log2 of the 256 levels tells neighbours apart
     "model.unet.fourier_max": 8,
     "train.learning_rate_schedule": "cosine",
-    "train.batch_size": 32,
-    "train.ema_decay": 0.995,
-    "train.eval_every": 500,
-    "train.checkpoint_every": 500,
+    "train.learning_rate": 3e-3,
+    "train.warmup_steps": 100,
+    "train.batch_size": 16,  # of as many images many small batches teach a short run more than few large ones
+    "train.ema_decay": 0.9975,
+    "train.eval_every": 1_000,
+    "train.checkpoint_every": 1_000,
     "evaluate.curve_images": 250,
     "evaluate.probe_images": 5_000,
     "sample.num_steps": 50,
 }
-VARIANTS = paired({side: ALL | of_side for side, of_side in SIDES.items()}, MODES)
+OF_LONGER_RUNS = {"warmup": {"rate.warmup_steps": 2_500}, "cyclical": {"rate.cycle_steps": 1_500}}
+OWN_MODES = {name: settings | OF_LONGER_RUNS.get(name, {}) for name, settings in MODES.items()}
+VARIANTS = paired({side: ALL | of_side for side, of_side in SIDES.items()}, OWN_MODES)
 THAT_MATTER = ("target", "beta1", "mmd", "unconditional")
 
 
