@@ -23,12 +23,14 @@ FEW = {
     "chain_probes__told_net": "mlp",
     "chain_probes__told_hidden": (32,),
     "chain_probes__told_updates": 200,
+    "chain_probes__told_learning_rate": 1e-2,
     "probe__net": "mlp",
     "probe__hidden": (64,),
     "probe__learning_rate": 1e-2,
     "probe__batch_size": 32,
     "probe__num_updates": 80,
     "probe__updates_per_round": 40,
+    "probe__warm_start": True,
     "probe__warm_updates": 20,
     "probe__num_validation": 64,
 }
@@ -103,4 +105,5 @@ def test_rows_and_settings(workdir):
     assert [len(part) for part in rows] == [320, 64, 192] and len(set(np.concatenate(rows))) == 576
     told = told_settings(config)
     assert (told.net, told.num_updates, told.warm_start, told.hidden) == ("mlp", 200, False, (32,))
+    assert config.probe.learning_rate == told.learning_rate == 1e-2
     assert config.probe.warm_start and config.probe.hidden == (64,)

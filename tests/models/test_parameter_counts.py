@@ -1,4 +1,4 @@
-"""The blog's parameter counts, SCIENCE.md section 2, without allocating a parameter."""
+"""The blog's parameter counts, without allocating a parameter."""
 
 import jax
 import pytest

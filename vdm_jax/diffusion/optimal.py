@@ -57,7 +57,7 @@ class Scores(NamedTuple):
 
 
 def score(feature: Feature, probabilities: Probabilities) -> Scores:
-    """What the exact class posterior p(c | z_t) of each query says of the best probe there (SCIENCE: A, R, MMSE, I)."""
+    """What the exact class posterior p(c | z_t) of each query says of the best probe there."""
     p = probabilities
     entropy = -jnp.sum(jnp.where(p > 0, p * jnp.log(jnp.where(p > 0, p, 1.0)), 0.0), axis=1)
     mmse = jnp.zeros(p.shape[0])
@@ -139,7 +139,7 @@ def sample_exactly(
 ) -> tuple[Queries, Float[Array, "k q ..."]]:
     """The exact diffusion model on any grid of times: x_i ~ p(· | z_t), then z_s ~ q(z_s | z_t, x_i), over and over.
 
-    The z of a run have the joint distribution of the noising process however coarse the grid is (SCIENCE 4), unlike
+    The z of a run have the joint distribution of the noising process however coarse the grid is, unlike
     ancestral sampling with E[x | z_t], which needs small steps. -> z at times[-1] and at times[k] for each k of `keep`,
     all of them where it is None. `first`: as in `sample`.
     """

@@ -239,7 +239,8 @@ def told_settings(config: ConfigDict) -> ConfigDict:
     from nothing."""
     own, settings = config.chain_probes, ConfigDict(config.probe)
     changes = {"net": own.told_net, "hidden": tuple(own.told_hidden), "num_updates": own.told_updates}
-    settings.update(changes | {"warm_start": False, "members": "trunk"})
+    changes |= {"learning_rate": own.told_learning_rate, "warm_start": False, "members": "trunk"}
+    settings.update(changes)
     return settings
 
 

@@ -48,7 +48,7 @@ def exact_images(experiment: ImagesExperiment, workdir: pathlib.Path) -> str:
     """The exact curves of the training images' class: see `measure_exactly`.
 
     The data are the images themselves, not what they were drawn from: right for queries made of these very images,
-    while a probe that generalises may beat the curve on others (SCIENCE 4). The record has the time of speciation
+    while a probe that generalises may beat the curve on others. The record has the time of speciation
     beside: 1/Λ of the same images.
     """
     data, images = experiment.data, experiment.data.train

@@ -98,6 +98,8 @@ def check_chain_probes(config: ConfigDict) -> None:
             told = f"config.chain_probes.{name}={own[name]}"
             raise UserError(f"{told}; expected at least config.probe.batch_size={config.probe.batch_size}")
     choose("config.chain_probes.told_net", own.told_net, dict.fromkeys(NETS))
+    if not own.told_learning_rate > 0:
+        raise UserError(f"config.chain_probes.told_learning_rate={own.told_learning_rate}; expected a number above 0")
     if min(own.told_hidden, default=0) < 1:
         raise UserError(f"config.chain_probes.told_hidden={tuple(own.told_hidden)}; expected widths of at least 1")
     check_model(config)

@@ -1,7 +1,8 @@
 """What a code is worth beside the same network without one: bounds, and where along the chain w helps.
 
 ½ [E||eps - eps_hat(z)||² - E||eps - eps_hat(z, w)||²] against log SNR, for optimal denoisers: its area is
-I(w; z_0) - I(w; z_1) (SCIENCE 4). The first network is the unconditional run of the same data and U-Net.
+I(w; z_0) - I(w; z_1) (by dI/dSNR = ½ mmse, Guo et al. 2005). The first network is the unconditional run of the same
+data and U-Net.
 """
 
 import math
