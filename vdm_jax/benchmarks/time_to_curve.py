@@ -2,8 +2,8 @@
 
 Seconds of training until each probe of all timesteps of a config of probes misses at most 0.02 of the exact accuracy or
 R²: separate nets a feature or one trunk for all, begun from nothing, from one timestep that is trained first, or each
-from its neighbour. All ways in turn, seed after seed, in one run; compiling and looking do not count. One record, and a
-figure of how many are there against time.
+from its neighbour. On one device, all ways in turn, seed after seed; compiling and looking do not count. One record, and
+a figure of how many are there against time.
 """
 
 import argparse
@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
@@ -58,19 +57,14 @@ def make_way(options: argparse.Namespace, experiment: ProbeExperiment, name: str
     config.probe.updates_per_round = options.updates_per_round
     ensemble, test = build_ensemble(dataclasses.replace(experiment, config=config))
 
-    def make_fit(num_updates: int, within: float, mesh: Mesh) -> Callable[..., Course]:
+    def make_fit(num_updates: int, within: float) -> Callable[..., Course]:
         training = dataclasses.replace(ensemble.training, num_updates=num_updates)
-        own = dataclasses.replace(ensemble, training=training, mesh=mesh)
+        own = dataclasses.replace(ensemble, training=training, mesh=make_mesh(1))
         missed = make_missed(own, test, -(-options.num_test // config.probe.batch_size), experiment.posterior.classes)
         return make_fit_to_curve(own, missed, within)
 
-    alone = make_mesh(1)
-    fit = (
-        make_fit(options.cold_updates, options.within, ensemble.mesh)
-        if start == "nothing"
-        else make_fit(config.probe.num_updates, options.within, alone if start == "neighbour" else ensemble.mesh)
-    )
-    begin = make_fit(config.probe.warm_updates, NEVER, alone)
+    fit = make_fit(options.cold_updates if start == "nothing" else config.probe.num_updates, options.within)
+    begin = make_fit(config.probe.warm_updates, NEVER)
 
     def train(seed: int) -> Course:
         keys = timestep_keys(jax.random.key(seed), steps[index])
