@@ -2,8 +2,8 @@
 
 Seconds of training until each probe of all timesteps of a config of probes misses at most 0.02 of the exact accuracy or
 R²: separate nets a feature or one trunk for all, begun from nothing, from one timestep that is trained first, or each
-from its neighbour. On one device, all ways in turn, seed after seed; compiling and looking do not count. One record, and
-a figure of how many are there against time.
+from its neighbour. On one device, all ways in turn, seed after seed; compiling and looking do not count. One record,
+and a figure of how many are there against time.
 """
 
 import argparse
