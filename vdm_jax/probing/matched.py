@@ -3,6 +3,8 @@
 With the true templates and readouts it is the exact posterior of whatever shifts on a flat background.
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,9 +14,8 @@ from vdm_jax.base.keys import named_key
 from vdm_jax.diffusion.gaussian import alpha_sigma
 from vdm_jax.diffusion.optimal import inverse_variance
 
-SHARPEST = (
-    20.0  # alpha/sigma² above which `matched` takes no more: one pixel there decides anyway, gradients need slopes
-)
+# alpha/sigma² above which `matched` takes no more: one pixel there decides anyway, gradients need slopes.
+SHARPEST = 20.0
 READOUT_GAIN = 10.0  # of what is read off, and of biases: Adam's steps should move these sooner than the templates
 COPY_COST = 100  # multiplications and additions of a matrix product that take as long as copying one number
 UNSEEN = 0.01  # examples that a part is taken to have had on top: without any it is next to impossible
@@ -32,11 +33,44 @@ def init_matched(
 ) -> dict[str, PyTree]:
     """Templates are windows of examples, as different from each other as can be, less the image's median.
 
-    Of each example the window whose middle holds most of what is not background; of these one at random, then always
-    the one farthest from those chosen. (From random templates the training ends 10 to 25 points below the exact curve.)
+    Of each example the window of its figure; of these one at random, then always the one farthest from those chosen.
+    (From random templates the training ends 10 to 25 points below the exact curve.)
     Where the examples have targets, each template, row and column says at first what the examples nearest to it are
     (`what_they_are`), as a classifier by prototypes does; else next to nothing.
     """
+    found = figures(examples, window)
+    num_rows, num_columns = (size - window + 1 for size in examples.shape[1:3])
+    chosen, nearest = choose_apart(named_key(key, "first"), found.windows.reshape(len(examples), -1), num_templates)
+    templates = found.windows[chosen]
+    level = found.background[chosen] * templates.sum((1, 2, 3)) + 0.5 * jnp.sum(templates**2, (1, 2, 3))
+    where = {"template": nearest, "row": found.row, "column": found.column}
+    sizes = {"template": num_templates, "row": num_rows, "column": num_columns}
+    if targets is None:
+        bias = {name: jnp.zeros(size) for name, size in sizes.items()}
+        readout = {
+            name: 0.1 * jax.random.normal(named_key(key, name), (size, num_outputs)) for name, size in sizes.items()
+        }
+        output_bias = jnp.zeros((1, num_outputs))
+    else:
+        told = {name: what_they_are(where[name], size, targets, categorical) for name, size in sizes.items()}
+        bias, readout = ({name: pair[i] for name, pair in told.items()} for i in (0, 1))
+        prior = targets.mean(axis=0, keepdims=True)
+        output_bias = jnp.where(categorical[None], jnp.log(jnp.maximum(prior, TINY)), prior)
+    learned = {"bias": bias, "readout": readout, "output_bias": output_bias}
+    return {"templates": templates, "level": level} | jax.tree.map(lambda leaf: leaf / READOUT_GAIN, learned)
+
+
+class Figures(NamedTuple):
+    """Of each example the window that holds its figure, what is not background, and where that is."""
+
+    windows: Float[Array, "e window window c"]  # less the background
+    background: Float[Array, " e"]  # the median
+    row: Int[Array, " e"]
+    column: Int[Array, " e"]
+
+
+def figures(examples: Float[Array, "e h w c"], window: int) -> Figures:
+    """The window whose middle holds most of what is not background."""
     num, height, width, _ = examples.shape
     background = jnp.median(examples.reshape(num, -1), axis=1)
     figure = examples - background[:, None, None, None]
@@ -52,25 +86,7 @@ def init_matched(
     def cut(image, row, column):
         return jax.lax.dynamic_slice(image, (row, column, 0), (window, window, image.shape[2]))
 
-    candidates = jax.vmap(cut)(figure, row, column)
-    chosen, nearest = choose_apart(named_key(key, "first"), candidates.reshape(num, -1), num_templates)
-    templates = candidates[chosen]
-    level = background[chosen] * templates.sum((1, 2, 3)) + 0.5 * jnp.sum(templates**2, (1, 2, 3))
-    where = {"template": nearest, "row": row, "column": column}
-    sizes = {"template": num_templates, "row": energy.shape[1], "column": energy.shape[2]}
-    if targets is None:
-        bias = {name: jnp.zeros(size) for name, size in sizes.items()}
-        readout = {
-            name: 0.1 * jax.random.normal(named_key(key, name), (size, num_outputs)) for name, size in sizes.items()
-        }
-        output_bias = jnp.zeros((1, num_outputs))
-    else:
-        told = {name: what_they_are(where[name], size, targets, categorical) for name, size in sizes.items()}
-        bias, readout = ({name: pair[i] for name, pair in told.items()} for i in (0, 1))
-        prior = targets.mean(axis=0, keepdims=True)
-        output_bias = jnp.where(categorical[None], jnp.log(jnp.maximum(prior, TINY)), prior)
-    learned = {"bias": bias, "readout": readout, "output_bias": output_bias}
-    return {"templates": templates, "level": level} | jax.tree.map(lambda leaf: leaf / READOUT_GAIN, learned)
+    return Figures(jax.vmap(cut)(figure, row, column), background, row, column)
 
 
 def choose_apart(
