@@ -96,6 +96,14 @@ def test_timesteps_of_one_gamma_share_their_probes(tmp_path, capfd):
     assert "holds other probes: exact.num_timesteps is 5 there and 6 here" in told and told.count("\n") == 1
 
 
+def test_without_a_warm_start_every_timestep_begins_from_labelled_examples(tmp_path):
+    matched = ["probe.net=matched", "probe.warm_start=False", "probe.num_templates=8", "probe.num_examples=64"]
+    assert launched(tmp_path, "--jobs=probe", *(f"--config.{setting}" for setting in matched)) == 0
+    assert not (tmp_path / "probe" / "warm_start").exists()
+    features = json.loads((tmp_path / "probe.json").read_text())["features"]
+    assert features["x"]["probe"]["r2"][0] > 0.5, "four updates of nets begun from nothing would know nothing"
+
+
 def test_other_probes_are_left_alone(workdir, capfd):
     before = (workdir / "probe.json").read_bytes()
     assert launched(workdir, "--config.probe.num_seeds=2") == 2

@@ -54,6 +54,15 @@ def test_batching_and_devices_change_nothing(all_at_once, how):
     assert_same(jax.tree.map(lambda leaf: leaf[:3], found), all_at_once)
 
 
+def test_parameters_are_the_same_whether_their_shapes_were_asked_for_before():
+    keys, known = timestep_keys(key_of(), TIMESTEPS), {"side": jnp.array([0, 1]), "value": jnp.array([0, 1])}
+    asked, fresh = (dataclasses.replace(make_ensemble(), example_classes=known) for _ in range(2))
+    shapes = jax.eval_shape(asked.init, keys)
+    found = asked.init(keys)
+    assert jax.tree.map(jnp.shape, found) == jax.tree.map(lambda leaf: leaf.shape, shapes)
+    assert_same(found, fresh.init(keys))
+
+
 def test_a_timestep_does_not_depend_on_the_others(all_at_once):
     assert_same(fitted(make_ensemble(), slice(1, 3)), jax.tree.map(lambda leaf: leaf[1:3], all_at_once))
 

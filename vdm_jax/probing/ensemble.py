@@ -93,19 +93,19 @@ class Ensemble:
         decay = optax.cosine_decay_schedule(self.training.learning_rate, self.training.num_updates)
         return optax.chain(optax.clip_by_global_norm(self.training.clip), optax.adam(decay))
 
-    @cached_property
-    def init(self) -> Callable[[Key[Array, " m"]], PyTree]:
-        """`init(keys)`: fresh parameters [M, K, ...]."""
-        known = self.example_classes
-        targets = None if known is None else self.members.targets(known)
-        categorical = jnp.asarray(self.members.categorical)
+    def init(self, keys: Key[Array, " m"]) -> PyTree:
+        """Fresh parameters [M, K, ...]."""
+        return self._init(keys, self.examples, self.example_classes)
 
-        def one(key, examples, targets):
+    @cached_property
+    def _init(self) -> Callable[[Key[Array, " m"], Images, Classes | None], PyTree]:
+        def one(key, examples, known):
+            targets = None if known is None else self.members.targets(known)
             keys = jnp.stack([named_key(key, name) for name in self.members.names])
+            categorical = jnp.asarray(self.members.categorical)
             return jax.vmap(self.net.init, (0, None, 0, 0))(keys, examples, targets, categorical)
 
-        compiled = jax.jit(jax.vmap(one, (0, None, None)))
-        return lambda keys: compiled(keys, self.examples, targets)
+        return jax.jit(jax.vmap(one, (0, None, None)))
 
     @cached_property
     def start(self) -> Callable[[PyTree, Key[Array, " m"], Level], State]:
