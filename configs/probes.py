@@ -24,6 +24,7 @@ GRIDS = {
         "probe.num_templates": 72,  # as many as are different
         "probe.num_updates": 20,
         "probe.updates_per_round": 10,
+        "probe.warm_updates": 50,
         "probe.num_validation": 256,
         "probe.num_test": 2_048,
     },
@@ -44,6 +45,7 @@ GRIDS = {
         "probe.num_examples": 8_192,
         "probe.num_updates": 6,
         "probe.updates_per_round": 3,
+        "probe.warm_updates": 12,
         "probe.num_validation": 192,
         "probe.num_test": 768,
         "probe.at_once": 4,
@@ -164,8 +166,8 @@ def _probe() -> ConfigDict:
             patience=3,  # rounds without improvement after which a member stops
             num_validation=512,  # examples
             num_test=6_144,
-            warm_start=False,  # True: train one timestep first, and start the others from its parameters
-            warm_updates=400,
+            warm_start=True,  # train one timestep first, and start the others from its parameters
+            warm_updates=100,
             shortfall=0.05,  # below the exact accuracy or R²: from there on a probe is flagged
             memory_gib=4.0,  # on each device, for the timesteps that train at once
             at_once=100,  # timesteps at most that train at once: what a kill loses

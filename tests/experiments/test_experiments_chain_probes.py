@@ -30,7 +30,6 @@ FEW = {
     "probe__batch_size": 32,
     "probe__num_updates": 80,
     "probe__updates_per_round": 40,
-    "probe__warm_start": True,
     "probe__warm_updates": 20,
     "probe__num_validation": 64,
 }

@@ -21,7 +21,6 @@ FEW = {
     "probe.net": "linear",
     "probe.num_updates": 4,
     "probe.updates_per_round": 2,
-    "probe.warm_start": True,
     "probe.warm_updates": 2,
     "probe.learning_rate": 3e-3,
     "probe.num_validation": 64,
