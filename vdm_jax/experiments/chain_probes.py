@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Integer
 from ml_collections import ConfigDict
@@ -17,11 +16,19 @@ from vdm_jax.diffusion.optimal import Feature
 from vdm_jax.experiments import workdir as workdirs
 from vdm_jax.experiments.chain_parts import about_model, about_reader, model_of, trained_reader
 from vdm_jax.experiments.chain_pools import Pool, make_pool
+from vdm_jax.experiments.chain_posterior import missed, posterior_scores
 from vdm_jax.experiments.exact import check_folder, refuse_differences
-from vdm_jax.experiments.probe import KNOWN, PROBE, describe_probe, in_parts, make_ensemble, train_ensemble
+from vdm_jax.experiments.probe import (
+    KNOWN,
+    PROBE,
+    describe_probe,
+    in_parts,
+    make_ensemble,
+    of_part,
+    train_ensemble,
+)
 from vdm_jax.experiments.probes import ChosenSampler, ProbeExperiment, chosen_samplers, every_nth, gammas_at, timesteps
 from vdm_jax.probing.chain_curves import distance_from_chance
-from vdm_jax.probing.chains import judge
 from vdm_jax.probing.chunks import Arrays
 from vdm_jax.probing.curves import compare, summarise_known, summarise_scores, with_prior_of
 from vdm_jax.probing.ensemble import Ensemble
@@ -37,6 +44,7 @@ IN_THE_NAME = {  # settings that the sampler's folder is named by, of another jo
     "chains": ("samplers", "num_steps", "num_queries", "every", "model", "checkpoint", "batch_size", "far"),
     "chain_probes": ("samplers", "num_steps"),
 }
+BY_ROW = "by_row"  # part of a chunk
 TOLD = "generated"  # what is asked of z_t: 0 of noised data, 1 of the chain
 
 
@@ -123,15 +131,17 @@ def measure_features(
     }
     levels = {"gamma": gammas, "z": pool.z}
     ensemble, arrays = train_on_rows(config, experiment.grid, features, pool.labels, levels, asked, rows, folder)
-    posterior = posterior_curves(experiment, features, pool, gammas, ensemble.row_batches(rows.test).reshape(-1))
+    posterior = posterior_scores(experiment, features, pool, gammas, ensemble.row_batches(rows.test).reshape(-1))
     found = {}
     for name, feature in features.items():
         described = describe_probe(feature, name, asked, arrays)
-        gaps = compare(described["probe"], posterior[name], config.shortfall)["exact_minus_probe"]
+        curves = summarise_scores(feature, posterior[name])
+        behind = summarise_scores(feature, missed(posterior[name], of_part(arrays, BY_ROW, name)))
+        gaps = compare({key: values.tolist() for key, values in behind.items()}, {}, config.shortfall)
         found[name] = described | {
-            "posterior": {key: values.tolist() for key, values in posterior[name].items()},
-            "posterior_windows": windows_of(asked, share_known(feature, posterior[name])),
-            "posterior_minus_probe": gaps,
+            "posterior": {key: values.tolist() for key, values in curves.items()},
+            "posterior_windows": windows_of(asked, share_known(feature, curves)),
+            "posterior_minus_probe": gaps["exact_minus_probe"],
             "plateau": float(feature.prior.max()),
         }
     return found
@@ -160,7 +170,8 @@ def make_measure(
     labels: dict[str, Int[np.ndarray, " n"]],
     rows: Integer[np.ndarray, " t"],
 ) -> Callable[..., Arrays]:
-    """-> `measure(params, keys, levels)`: curves of the probes on these rows, whose labels are known."""
+    """-> `measure(params, keys, levels)`: the curves of the probes on these rows, whose labels are known, and what each
+    row scores, [M, S, R]."""
     batches, score = ensemble.row_batches(rows), ensemble.row_scores(labels, rows)
 
     def measure(params, keys, levels):
@@ -168,43 +179,11 @@ def make_measure(
         images = np.broadcast_to(batches, (len(keys), *batches.shape))
         for name, scores in jax.device_get(score(params, keys, levels)).items():
             probe, known = (summary(features[name], scores, images) for summary in (summarise_scores, summarise_known))
-            arrays |= in_parts(name, {PROBE: probe, KNOWN: known})
+            by_row = {key: values.swapaxes(1, 2).reshape(*values.shape[::2], -1) for key, values in scores.items()}
+            arrays |= in_parts(name, {PROBE: probe, KNOWN: known, BY_ROW: by_row})
         return arrays
 
     return measure
-
-
-def posterior_curves(
-    experiment: ProbeExperiment,
-    features: dict[str, Feature],
-    pool: Pool,
-    gammas: Float[np.ndarray, " m"],
-    rows: Integer[np.ndarray, " t"],
-) -> dict[str, dict[str, Float[np.ndarray, " m"]]]:
-    """By feature, what the exact posterior of noised data says of the chains' ends, scored as a probe is."""
-    guess = jax.jit(
-        lambda z, gamma, labels: {
-            name: judge(features[name], p, labels[name]) for name, p in experiment.posterior.classes(z, gamma).items()
-        }
-    )
-    size = experiment.config.chain_probes.batch_size
-    batches = np.array_split(rows, max(1, len(rows) // size))
-    guesses = []
-    for z, gamma in zip(pool.z, gammas, strict=True):
-        parts = [
-            jax.device_get(guess(z[b], jnp.float32(gamma), {n: label[b] for n, label in pool.labels.items()}))
-            for b in batches
-        ]
-        guesses.append(jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts))
-    found = {}
-    for name, feature in features.items():
-        each = jax.tree.map(lambda *arrays: np.stack(arrays)[:, None, None], *(at[name] for at in guesses))
-        scores = {"accuracy": each.right.astype(np.float32), "cross_entropy": each.cross_entropy}
-        if feature.values is not None:
-            spread = ((feature.values - feature.prior @ feature.values) ** 2).sum(1)[pool.labels[name][rows]]
-            scores |= {"mse": each.squared_error, "spread": np.broadcast_to(spread, each.squared_error.shape)}
-        found[name] = summarise_scores(feature, scores)
-    return found
 
 
 def tell_generated(

@@ -171,6 +171,12 @@ def in_parts(name: str, found: Mapping[str, Mapping[str, np.ndarray]]) -> Arrays
     return {f"{part}/{name}/{curve}": values for part, curves in found.items() for curve, values in curves.items()}
 
 
+def of_part(arrays: Arrays, part: str, name: str) -> Arrays:
+    """{curve: values} of one part of a feature, as `in_parts` put them there."""
+    start = f"{part}/{name}/"
+    return {path.removeprefix(start): values for path, values in arrays.items() if path.startswith(start)}
+
+
 def warm_start(
     config: ConfigDict,
     ensemble: Ensemble,
@@ -207,10 +213,7 @@ def warm_start_index(gammas: Float[np.ndarray, " m"]) -> int:
 
 def describe_probe(feature: Feature, name: str, steps: np.ndarray, arrays: Arrays) -> dict[str, Any]:
     """One feature's curves as lists over the timesteps, and its window."""
-    probe, by_label, known = (
-        {path.removeprefix(start): values for path, values in arrays.items() if path.startswith(start)}
-        for start in (f"{part}/{name}/" for part in (PROBE, BY_LABEL, KNOWN))
-    )
+    probe, by_label, known = (of_part(arrays, part, name) for part in (PROBE, BY_LABEL, KNOWN))
     if not probe:
         raise UserError(f"the probes in {CHUNKS}/ were stored without what is asked of them now; delete it")
     windows, errors = probe_windows(steps, known)
