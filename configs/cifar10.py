@@ -30,3 +30,8 @@ def get_config(variant: str = ""):
     config.name = f"cifar10-{variant or 'mvdm-te'}"
     config.update_from_flattened_dict(CIFAR10 | choose("variant", variant or "mvdm-te", VARIANTS))
     return config
+
+
+def get_sweep():
+    """Every U-Net with every encoder and without."""
+    return [{"variant": variant} for variant in VARIANTS]

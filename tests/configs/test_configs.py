@@ -240,6 +240,12 @@ def test_collapse_variants_differ_in_the_rate_alone(side):
     assert counts(without, MNIST) == {"unet": conditional["unet"]}
 
 
+def test_the_sweeps_of_columns():
+    assert [member["variant"] for member in mnist.get_sweep()] == list(mnist.VARIANTS) and len(mnist.VARIANTS) == 18
+    assert [member["variant"] for member in cifar10.get_sweep()] == list(cifar10.VARIANTS)
+    assert {"vdm-none", "svdm-oe++", "mvdm-te"} <= set(cifar10.VARIANTS) and len(cifar10.VARIANTS) == 24
+
+
 def test_the_collapse_sweep():
     names = [member["variant"] for member in collapse.get_sweep()]
     assert len(names) == 3 * len(digits.VARIANTS) + 4
