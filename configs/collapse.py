@@ -27,7 +27,7 @@ SIDES = {
 }
 ALL = {
     "model.w_dim": 16,
-    "model.dropout": 0.0,  # an image is shown once to three times: there is nothing to overfit
+    "model.dropout": 0.0,  # an image is shown once or twice: there is nothing to overfit
     "model.encoder_dropout": 0.0,
     "model.unet.size": "m",
     "model.unet.conditioning": "adagn",

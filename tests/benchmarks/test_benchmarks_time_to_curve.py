@@ -16,17 +16,21 @@ FEW = {"exact.num_timesteps": 3, "probe.net": "linear", "probe.num_updates": 4, 
 
 def test_a_record_and_a_figure(tmp_path, capfd):
     few = [f"--config.{name}={value}" for name, value in FEW.items()]
-    options = ["--ways=trunk-nothing,separate-neighbour", "--seeds=1", "--cold_updates=6", "--updates_per_round=2"]
+    options = ["--ways=trunk-fresh,separate-neighbour", "--seeds=1", "--fresh_updates=6", "--updates_per_round=2"]
     assert main([CONFIG, *few, *options, "--num_test=64", f"--out={tmp_path}"]) == 0
     told = capfd.readouterr().out.splitlines()
-    assert told[0].startswith("trunk-nothing: ") and "of 3 probes not there" in told[0]
+    assert told[0].startswith("trunk-fresh: ") and "of 3 probes not there" in told[0]
     record = json.loads((tmp_path / "time_to_curve-cpu.json").read_text())
-    assert record["config"]["probe"]["net"] == "linear" and record["provenance"]["commit"]
-    nothing, neighbour = (record["ways"][name] for name in ("trunk-nothing", "separate-neighbour"))
-    assert nothing["probes"] == 3 and neighbour["probes"] == 15, "five features apart"
-    assert nothing["seconds_to_curve"] == [None], "six updates of a linear probe are not enough"
-    assert len(nothing["course"][0]["seconds"]) == 1 + 3
-    assert len(neighbour["course"][0]["seconds"]) == 1 + (1 + 2), "where it begins, then one wave of two rounds"
+    asked = record["config"]["probe"]
+    assert (asked["net"], asked["members"], asked["num_validation"]) == ("linear", "trunk", 512), "as it was asked"
+    assert record["provenance"]["commit"]
+    fresh, neighbour = (record["ways"][name] for name in ("trunk-fresh", "separate-neighbour"))
+    assert fresh["probes"] == 3 and neighbour["probes"] == 15, "five features apart"
+    assert fresh["seconds_to_curve"] == [None], "six updates of a linear probe are not enough"
+    assert len(fresh["course"][0]["seconds"]) == 1 + 3
+    assert len(neighbour["course"][0]["seconds"]) == 1 + 2 * (1 + 2), (
+        "where it begins; itself, then one wave, of two rounds each"
+    )
     assert (tmp_path / "time_to_curve-cpu.png").stat().st_size > 1_000
 
 
@@ -46,6 +50,8 @@ def test_who_is_there_in_the_end_has_a_time():
         (["--ways=trunk-none"], "did you mean 'trunk-one'?"),
         (["--within=0"], "expected a number above 0"),
         (["--seeds=0"], "expected at least 1"),
+        (["--seed=1"], "unknown flag 'seed'"),
+        (["--config.probe.members=separate"], "is set by the race itself: see --ways"),
         (["--config.probe.nett=mlp"], "did you mean 'probe.net'?"),
         ([f"--config={ROOT}/configs/digits.py"], "of kind 'vae_vdm'; expected one of kind 'probes'"),
     ],
@@ -57,5 +63,5 @@ def test_mistakes_are_told(tmp_path, capfd, arguments, told):
 
 def test_every_way_is_nets_and_a_start():
     assert set(WAYS) == {
-        f"{members}-{start}" for members in ("separate", "trunk") for start in ("nothing", "one", "neighbour")
+        f"{members}-{start}" for members in ("separate", "trunk") for start in ("fresh", "one", "neighbour")
     }

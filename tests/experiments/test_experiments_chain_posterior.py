@@ -1,8 +1,34 @@
-"""What a probe misses of the posterior, row by row."""
+"""The exact posterior on rows of a pool, each in its place, and what a probe misses of it row by row."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from small_sprites import GRID, experiment
 
-from vdm_jax.experiments.chain_posterior import missed
+from vdm_jax.data.sprite_posterior import sprite_labels
+from vdm_jax.experiments.chain_pools import Pool
+from vdm_jax.experiments.chain_posterior import missed, posterior_scores
+from vdm_jax.probing.chains import judge
+
+
+def test_each_row_is_scored_in_its_place():
+    found, gammas = experiment(chain_probes__batch_size=3), np.array([1.5, 3.0], np.float32)
+    index = jnp.arange(0, 36, 4)
+    clean, features = GRID.render(index), found.posterior.features
+    z = np.asarray(clean[None] + 2.0 * jax.random.normal(jax.random.key(0), (2, *clean.shape)), np.float32)
+    labels = {name: np.asarray(label) for name, label in sprite_labels(GRID, index).items()}
+    pool = Pool(z, z, labels, np.zeros(9), 1)
+    rows = np.array([7, 2, 8, 0, 5])
+    scores = posterior_scores(found, features, pool, gammas, rows)
+    differ = 0
+    for m, gamma in enumerate(gammas):
+        alone = found.posterior.classes(jnp.asarray(z[m][rows]), jnp.float32(gamma))
+        for name, feature in features.items():
+            guess = judge(feature, alone[name], jnp.asarray(labels[name][rows]))
+            np.testing.assert_allclose(scores[name]["cross_entropy"][m, 0, 0], guess.cross_entropy, atol=1e-4)
+            np.testing.assert_array_equal(scores[name]["accuracy"][m, 0, 0], guess.right)
+            differ += len(np.unique(np.round(guess.cross_entropy, 3))) > 3
+    assert differ >= 3, "in another order these would not be the same"
 
 
 def test_differences_are_of_the_same_row_and_seed():

@@ -10,7 +10,7 @@ from gaussian_probes import GAMMAS, TIMESTEPS, key_of, make_ensemble, side_feed
 
 from vdm_jax.diffusion.gaussian import alpha_sigma
 from vdm_jax.probing import time_to_curve
-from vdm_jax.probing.ensemble import fit, timestep_keys
+from vdm_jax.probing.ensemble import Ensemble, Scored, fit, timestep_keys
 from vdm_jax.probing.time_to_curve import (
     Course,
     from_neighbours,
@@ -95,6 +95,36 @@ def test_the_clock_counts_training_alone(ensemble, missed, monkeypatch):
     np.testing.assert_array_equal(course.seconds, np.arange(1, 2 + ensemble.training.num_rounds))
 
 
+def test_nothing_compiles_while_the_clock_runs(ensemble, missed, monkeypatch):
+    running, found = [], []
+
+    class Watched(time_to_curve.Clock):
+        def __call__(self, do):
+            running.append(True)
+            done = super().__call__(do)
+            running.pop()
+            return done
+
+    monkeypatch.setattr(time_to_curve, "Clock", Watched)
+    fit = make_fit_to_curve(dataclasses.replace(ensemble), missed, -1.0)
+    listen = lambda event, *_, **__: found.append((bool(running), event))  # noqa: E731
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        fit(KEYS, LEVELS)
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    compiled = [inside for inside, event in found if "compile" in event]
+    assert compiled and not any(compiled)
+
+
+def test_of_accuracy_and_r2_the_larger_counts(monkeypatch):
+    both = {"accuracy_missed": np.full((1, 2, 1, 4), 0.1), "r2_missed": np.full((1, 2, 1, 4), 0.3)}
+    scored = Scored({}, {"value": both}, np.zeros((1, 2, 4), int))
+    monkeypatch.setattr(Ensemble, "scores", lambda *_: lambda *_: scored)
+    found = make_missed(make_ensemble(features=("value",), seeds=(0,)), side_feed(), 2, posterior)
+    np.testing.assert_allclose(found(None, KEYS, LEVELS), [[0.3]])
+
+
 def test_waves_go_outwards_and_every_timestep_trains_once():
     for num, first in ((5, 1), (4, 3), (3, 0), (1, 0)):
         waves = outwards(first, num)
@@ -122,9 +152,11 @@ def test_from_one_and_from_neighbours_begin_where_they_say(ensemble, missed):
     four = jnp.arange(-1.0, 3.0)
     course = from_neighbours(begun, fake, 1, timestep_keys(key_of(), np.arange(4)), {"gamma": four})
     gammas, params = zip(*starts[1:], strict=True)
-    assert gammas == ([-1.0, 1.0], [2.0])
-    np.testing.assert_array_equal(params[0], np.repeat(mother, 2, axis=0))
-    np.testing.assert_array_equal(params[1], mother + 1)
-    np.testing.assert_allclose(course.seconds, begun.seconds[-1] + np.array([0, 1, 2, 3, 4]))
-    assert np.isinf(course.missed[0, 0]).all() and np.isfinite(course.missed[-1]).all()
-    np.testing.assert_array_equal(course.missed[:, 1], np.repeat(begun.missed[-1], 5, axis=0))
+    assert gammas == ([0.0], [-1.0, 1.0], [2.0])
+    np.testing.assert_array_equal(params[0], mother)
+    np.testing.assert_array_equal(params[1], np.repeat(mother + 1, 2, axis=0))
+    np.testing.assert_array_equal(params[2], mother + 1 + 1)
+    np.testing.assert_allclose(course.seconds, begun.seconds[-1] + np.array([0, 1, 2, 3, 4, 5, 6]))
+    assert np.isinf(course.missed[2, 0]).all() and np.isfinite(course.missed[-1]).all()
+    np.testing.assert_array_equal(course.missed[0, 1], begun.missed[-1, 0])
+    assert (course.missed[1:, 1] == 0.25).all()

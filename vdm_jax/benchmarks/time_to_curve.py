@@ -1,9 +1,9 @@
 """How long until every probe is at the exact curve? `python -m vdm_jax.benchmarks.time_to_curve --config=FILE.py`
 
 Seconds of training until each probe of all timesteps of a config of probes misses at most 0.02 of the exact accuracy or
-R²: separate nets a feature or one trunk for all, begun from nothing, from one timestep that is trained first, or each
-from its neighbour. On one device, all ways in turn, seed after seed; compiling and looking do not count. One record,
-and a figure of how many are there against time.
+R²: separate nets a feature or one trunk for all; fresh (`matched`: begun from labelled examples), from one timestep
+that is trained first, or each from its neighbour. On one device, all ways in turn, seed after seed; compiling and
+looking do not count. One record, and a figure of how many are there against time.
 """
 
 import argparse
@@ -17,10 +17,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
-from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.files import write_file
+from vdm_jax.base.keys import named_key
 from vdm_jax.benchmarks.command import write_record
 from vdm_jax.experiments import flags
 from vdm_jax.experiments import workdir as workdirs
@@ -35,7 +35,8 @@ from vdm_jax.train.sharding import make_mesh
 
 DEFAULT_CONFIG = "configs/probes.py"
 NEVER = -1.0  # nothing misses less than 0: a training without an early end
-STARTS = ("nothing", "one", "neighbour")
+STARTS = ("fresh", "one", "neighbour")
+OWN = ("members", "num_seeds", "num_validation", "updates_per_round")  # settings of `probe` that the race sets
 WAYS = {f"{members}-{start}": (members, start) for members in MEMBERS for start in STARTS}
 
 
@@ -52,7 +53,7 @@ def make_way(options: argparse.Namespace, experiment: ProbeExperiment, name: str
     steps = timesteps(experiment.config.exact.num_timesteps, experiment.schedule.num_steps)
     gammas, index = np.unique(gammas_at(experiment.schedule, steps), return_index=True)
     levels, first = {"gamma": jnp.asarray(gammas, jnp.float32)}, warm_start_index(gammas)
-    config = ConfigDict(experiment.config)
+    config = experiment.config.copy_and_resolve_references()
     config.probe.update(members=members, num_seeds=1, num_validation=config.probe.batch_size)
     config.probe.updates_per_round = options.updates_per_round
     ensemble, test = build_ensemble(dataclasses.replace(experiment, config=config))
@@ -63,14 +64,16 @@ def make_way(options: argparse.Namespace, experiment: ProbeExperiment, name: str
         missed = make_missed(own, test, -(-options.num_test // config.probe.batch_size), experiment.posterior.classes)
         return make_fit_to_curve(own, missed, within)
 
-    fit = make_fit(options.cold_updates if start == "nothing" else config.probe.num_updates, options.within)
+    fit = make_fit(options.fresh_updates if start == "fresh" else config.probe.num_updates, options.within)
     begin = make_fit(config.probe.warm_updates, NEVER)
 
     def train(seed: int) -> Course:
-        keys = timestep_keys(jax.random.key(seed), steps[index])
-        if start == "nothing":
+        key = jax.random.key(seed)
+        keys = timestep_keys(key, steps[index])
+        if start == "fresh":
             return fit(keys, levels)
-        begun = begin(keys[first : first + 1], {"gamma": levels["gamma"][first : first + 1]})
+        warm = timestep_keys(named_key(key, "warm_start"), steps[index][first : first + 1])
+        begun = begin(warm, {"gamma": levels["gamma"][first : first + 1]})
         if start == "one":
             return from_one(begun, fit, keys, levels)
         return from_neighbours(begun, fit, first, keys, levels)
@@ -103,8 +106,10 @@ def figure_of(courses: dict[str, list[Course]], within: float) -> Figure:
     )
     for (name, own), colour in zip(courses.items(), style.LINE_COLOURS, strict=False):
         for i, course in enumerate(own):
-            share = (course.missed <= within).mean((1, 2))
-            axes.step(course.seconds, share, where="post", color=colour, label=name if i == 0 else None, linewidth=1.2)
+            seconds = np.concatenate([[0.0], course.seconds])
+            share = np.concatenate([[0.0], (course.missed <= within).mean((1, 2))])
+            axes.step(seconds, share, where="post", color=colour, linewidth=1.2)
+            axes.plot(seconds[-1:], share[-1:], "o", color=colour, markersize=5, label=name if i == 0 else None)
     axes.set_ylim(-0.03, 1.03)
     style.legend(axes, loc="lower right")
     return drawn
@@ -116,13 +121,18 @@ def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(
         prog="python -m vdm_jax.benchmarks.time_to_curve",
         description=what,
+        allow_abbrev=False,
         epilog="--config=FILE.py[:VARIANT] and --config.KEY=VALUE as of launch.py: nets, batch and training of `probe`",
     )
     parser.add_argument("--ways", default=",".join(WAYS), help="(%(default)s)")
     parser.add_argument("--within", type=float, default=0.02, help="of the exact accuracy or R² (%(default)s)")
     parser.add_argument("--seeds", type=int, default=3, help="(%(default)s)")
-    parser.add_argument("--cold_updates", type=int, default=400, help="at most, from nothing (%(default)s)")
-    parser.add_argument("--updates_per_round", type=int, default=10, help="between two looks (%(default)s)")
+    parser.add_argument(
+        "--fresh_updates", type=int, default=100, help="at most, of those not begun from another (%(default)s)"
+    )
+    parser.add_argument(
+        "--updates_per_round", type=int, default=10, help="between two looks, whole rounds (%(default)s)"
+    )
     parser.add_argument("--num_test", type=int, default=1_024, help="images of a look (%(default)s)")
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks"), help="folder (%(default)s)")
     return parser.parse_known_args(arguments)
@@ -136,6 +146,8 @@ def main(arguments: list[str] | None = None) -> int:
         asked = flags.parse(["time_to_curve", *of_config], DEFAULT_CONFIG, jobs_of)
         if asked.config.kind != "probes":
             raise UserError(f"--config={asked.file} is of kind {asked.config.kind!r}; expected one of kind 'probes'")
+        if own := [name for name in OWN if f"probe.{name}" in asked.overrides]:
+            raise UserError(f"--config.probe.{own[0]} is set by the race itself: see --ways and --updates_per_round")
         experiment = build_probes(asked.config)
         ways = [make_way(options, experiment, name) for name in names]
     except UserError as error:
@@ -158,7 +170,7 @@ def check(options: argparse.Namespace) -> list[str]:
     names = options.ways.split(",")
     for name in names:
         choose("--ways", name, WAYS)
-    for what in ("seeds", "cold_updates", "updates_per_round", "num_test"):
+    for what in ("seeds", "fresh_updates", "updates_per_round", "num_test"):
         if getattr(options, what) < 1:
             raise UserError(f"--{what}={getattr(options, what)}; expected at least 1")
     if not options.within > 0:

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int, Integer
 from ml_collections import ConfigDict
 
+from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json
 from vdm_jax.base.provenance import provenance
 from vdm_jax.data.sprites import SpriteGrid
@@ -134,9 +135,11 @@ def measure_features(
     posterior = posterior_scores(experiment, features, pool, gammas, ensemble.row_batches(rows.test).reshape(-1))
     found = {}
     for name, feature in features.items():
-        described = describe_probe(feature, name, asked, arrays)
+        described, by_row = describe_probe(feature, name, asked, arrays), of_part(arrays, BY_ROW, name)
+        if not by_row:
+            raise UserError(f"the probes in {folder} were stored without the scores of each row; delete it")
         curves = summarise_scores(feature, posterior[name])
-        behind = summarise_scores(feature, missed(posterior[name], of_part(arrays, BY_ROW, name)))
+        behind = summarise_scores(feature, missed(posterior[name], by_row))
         gaps = compare({key: values.tolist() for key, values in behind.items()}, {}, config.shortfall)
         found[name] = described | {
             "posterior": {key: values.tolist() for key, values in curves.items()},

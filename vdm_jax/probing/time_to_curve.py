@@ -29,13 +29,13 @@ class Course(NamedTuple):
 
 def make_missed(ensemble: Ensemble, test: Feed, num_batches: int, posterior: Posterior) -> Missed:
     """-> missed(params, keys, levels): by how much accuracy or R² of each member is below that of the exact posterior
-    of the same noisy images, the largest of its features."""
+    of the same noisy images, the largest of both and of its features."""
     scores = ensemble.scores(test, num_batches, posterior)
 
     def missed(params, keys, levels):
         judged = scores(params, keys, levels).judged
         by_feature = {
-            name: np.asarray(next(found[key] for key in JUDGED if key in found), np.float64).mean((1, 3))
+            name: np.max([np.asarray(found[key], np.float64).mean((1, 3)) for key in JUDGED if key in found], axis=0)
             for name, found in judged.items()
         }
         return largest_by_member(ensemble.members, by_feature)
@@ -50,7 +50,8 @@ def largest_by_member(members: Members, by_feature: dict[str, Float[np.ndarray, 
 
 def make_fit_to_curve(ensemble: Ensemble, missed: Missed, within: float) -> Callable[..., Course]:
     """-> fit(keys [M], levels [M, ...], params [M, K, ...] or None): trains each member until it misses at most
-    `within`, or for `num_updates`; nothing else stops one.
+    `within`, or for `num_updates`; nothing else stops one. Where members stop at different times, those of a timestep
+    cost what they did until the last of them has (`Ensemble.round`).
 
     The clock runs while parameters are made (unless they are given) and trained, not while programs are compiled, once
     for each M, or members are looked at.
@@ -107,13 +108,13 @@ def from_one(begun: Course, fit: Callable[..., Course], keys: Key[Array, " m"], 
 def from_neighbours(
     begun: Course, fit: Callable[..., Course], first: int, keys: Key[Array, " m"], levels: Level
 ) -> Course:
-    """`begun` is the training of timestep `first`; from there to both ends each starts from its neighbour. What is not
-    begun yet misses everything (infinity)."""
+    """`begun` is the training of timestep `first`, which goes on from there; then, to both ends, each starts from its
+    neighbour. What is not begun yet misses everything (infinity)."""
     params = {first: begun.params}
     now = np.full((len(keys), begun.missed.shape[2]), np.inf)
     now[first] = begun.missed[-1, 0]
     seconds, missed = [begun.seconds[-1]], [now]
-    for wave in outwards(first, len(keys)):
+    for wave in [[(first, first)], *outwards(first, len(keys))]:
         own = np.array([i for i, _ in wave])
         start = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *(params[source] for _, source in wave))
         course = fit(keys[own], {name: values[own] for name, values in levels.items()}, start)
