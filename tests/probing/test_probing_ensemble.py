@@ -12,6 +12,7 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.diffusion.theory import two_gaussians
 from vdm_jax.probing.curves import summarise_scores
 from vdm_jax.probing.ensemble import State, fit, timestep_keys
+from vdm_jax.probing.feeds import Feed
 
 
 def fitted(ensemble, picked=slice(None)) -> State:
@@ -67,7 +68,43 @@ def test_a_timestep_does_not_depend_on_the_others(all_at_once):
     assert_same(fitted(make_ensemble(), slice(1, 3)), jax.tree.map(lambda leaf: leaf[1:3], all_at_once))
 
 
-def test_members_of_a_timestep_share_their_batch_and_differ_by_seed(all_at_once):
+def test_members_of_a_seed_share_their_batch_and_seeds_do_not():
+    """From the same parameters every update of a seed alone is a function of its batch."""
+    ensemble = make_ensemble(features=("side",), num_updates=4)
+    keys, levels = timestep_keys(key_of(), TIMESTEPS), {"gamma": GAMMAS}
+    same = jax.tree.map(lambda leaf: leaf.at[:, 1].set(leaf[:, 0]), ensemble.init(keys))
+    trained = jax.device_get(fit(ensemble, keys, levels, params=same).params)
+    assert abs(trained[-1]["weights"][:, 0] - trained[-1]["weights"][:, 1]).max() > 1e-3
+    drawn = []
+    feed = side_feed()
+
+    def draw(key, level, batch_size):
+        z, classes = feed.draw(key, level, batch_size)
+        drawn.append(z.shape)
+        return z, classes
+
+    watched = dataclasses.replace(make_ensemble(seeds=(0,)), train=Feed(draw))
+    jax.eval_shape(watched.round, watched.start(watched.init(keys), keys, levels), keys, levels, jnp.zeros(3, int))
+    assert drawn == [(32, 1)], "two features, one batch"
+
+
+def test_each_seed_begins_from_examples_of_its_own():
+    def init(key, examples, targets, categorical):
+        return {"saw": examples[:, 0], "told": targets[:, 0]}
+
+    points = jnp.arange(6.0)[:, None]
+    known = {"value": jnp.array([0, 1, 0, 1, 1, 1])}
+    ensemble = make_ensemble(features=("value",), seeds=(0, 1, 2))
+    net = ensemble.net._replace(init=init)
+    own = dataclasses.replace(ensemble, net=net, examples=points, example_classes=known, num_examples=2)
+    found = own.init(timestep_keys(key_of(), TIMESTEPS))
+    np.testing.assert_array_equal(found["saw"][1], [[0, 1], [2, 3], [4, 5]])
+    np.testing.assert_array_equal(found["told"][1], [[-1, 1], [-1, 1], [1, 1]])
+    wrapped = dataclasses.replace(own, num_examples=4).init(timestep_keys(key_of(), TIMESTEPS))
+    np.testing.assert_array_equal(wrapped["saw"][0], [[0, 1, 2, 3], [4, 5, 0, 1], [2, 3, 4, 5]])
+
+
+def test_members_of_a_timestep_differ_by_seed(all_at_once):
     hidden = all_at_once.params[0]["weights"]
     assert abs(hidden[:, 0] - hidden[:, 1]).max() > 0.1
     trunk = fitted(make_ensemble(members="trunk", seeds=(0,)))

@@ -116,11 +116,22 @@ def make_ensemble(
         config.patience,
         config.num_validation,
     )
-    index = jnp.asarray(grid.splits()["train"][: config.num_examples])
+    index = jnp.asarray(grid.splits()["train"][: config.num_seeds * config.num_examples])
     examples, labels = grid.render(index), sprite_labels(grid, index)
     known = labels if heads.keys() <= labels.keys() else None
     batching = "map" if jax.default_backend() == "cpu" else "vmap"
-    return Ensemble(net, members, train, validation, training, examples, make_mesh(), batching, known)
+    return Ensemble(
+        net,
+        members,
+        train,
+        validation,
+        training,
+        examples,
+        make_mesh(),
+        batching,
+        known,
+        min(config.num_examples, len(index)),
+    )
 
 
 def train_ensemble(

@@ -39,8 +39,7 @@ def bytes_of_timestep(ensemble: Ensemble, level: Level) -> tuple[int, int]:
     """(state, residuals): from shapes alone."""
 
     def residuals(params):
-        z, classes = ensemble.train.draw(jax.random.key(0), level, ensemble.training.batch_size)
-        return jax.vjp(lambda params: ensemble.losses(params, z, classes, level), params)[1]
+        return jax.vjp(lambda params: ensemble.train_losses(params, jax.random.key(0), level), params)[1]
 
     params = jax.eval_shape(lambda key: ensemble.init(key[None]), jax.random.key(0))
     params = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), params)

@@ -1,11 +1,12 @@
 """Ensembles of probes: all members of all timesteps train in one compiled program.
 
 A member is (timestep, features, seed). Nothing passes between timesteps, nor between the members of one but the batch
-that they look at: an ensemble gives the numbers that its members give when each is trained alone.
+that those of one seed look at: an ensemble gives the numbers that its members give when each is trained alone. Seeds
+differ in everything that chance decides: what a net begins from, and every batch it learns from.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
@@ -86,6 +87,7 @@ class Ensemble:
     mesh: Mesh
     batching: str
     example_classes: Classes | None = None  # where known, a net may start from what its examples are
+    num_examples: int | None = None  # of the examples for each seed, one after the other; none: all for every seed
 
     @cached_property
     def optimizer(self) -> optax.GradientTransformation:
@@ -103,9 +105,22 @@ class Ensemble:
             targets = None if known is None else self.members.targets(known)
             keys = jnp.stack([named_key(key, name) for name in self.members.names])
             categorical = jnp.asarray(self.members.categorical)
-            return jax.vmap(self.net.init, (0, None, 0, 0))(keys, examples, targets, categorical)
+            if self.num_examples is None:
+                return jax.vmap(self.net.init, (0, None, 0, 0))(keys, examples, targets, categorical)
+            rows = jnp.asarray([seed * self.num_examples + np.arange(self.num_examples) for seed in self.member_seeds])
+
+            def of_own(key, rows, targets, categorical):
+                own = None if targets is None else targets[rows]
+                return self.net.init(key, examples[rows], own, categorical)
+
+            return jax.vmap(of_own)(keys, rows % len(examples), targets, categorical)
 
         return jax.jit(jax.vmap(one, (0, None, None)))
+
+    @property
+    def member_seeds(self) -> list[int]:
+        """The seed of each member."""
+        return [seed for _ in self.members.groups for seed in self.members.seeds]
 
     @cached_property
     def start(self) -> Callable[[PyTree, Key[Array, " m"], Level], State]:
@@ -165,10 +180,8 @@ class Ensemble:
 
         def update(carry, i):
             params, opt_state = carry
-            z, classes = self.train.draw(
-                jax.random.fold_in(named_key(key, "train"), i), level, self.training.batch_size
-            )
-            grads = jax.grad(lambda params: self.losses(params, z, classes, level).mean(axis=1).sum())(params)
+            at = jax.random.fold_in(named_key(key, "train"), i)
+            grads = jax.grad(lambda params: self.train_losses(params, at, level).mean(axis=1).sum())(params)
             updates, new_opt_state = jax.vmap(self.optimizer.update)(grads, opt_state, params)
             new = (optax.apply_updates(params, updates), new_opt_state)
             return select(stopped, carry, new), None
@@ -180,6 +193,21 @@ class Ensemble:
         stale = jnp.where(better, 0, state.stale + 1)
         stale, rounds = select(stopped, (state.stale, state.rounds), (stale, state.rounds + 1))
         return State(params, opt_state, best, best_loss, stale, rounds)
+
+    def train_losses(self, params: PyTree, key: Key[Array, ""], level: Level) -> Float[Array, "k b"]:
+        """Of each member of one timestep, each example of a batch to learn from, drawn for each seed."""
+        groups, seeds = len(self.members.groups), self.members.seeds
+
+        def of_seed(ensemble, params, seed):
+            batch = self.train.draw(jax.random.fold_in(key, seed), level, self.training.batch_size)
+            return ensemble.losses(params, *batch, level)
+
+        if len(seeds) == 1:
+            return of_seed(self, params, seeds[0])
+        one = replace(self, members=replace(self.members, seeds=(0,)))
+        by_seed = jax.tree.map(lambda leaf: leaf.reshape(groups, len(seeds), *leaf.shape[1:]), params)
+        losses = jax.vmap(partial(of_seed, one), (1, 0), 1)(by_seed, jnp.asarray(seeds))
+        return losses.reshape(groups * len(seeds), -1)
 
     def losses(self, params: PyTree, z: Images, classes: Classes, level: Level) -> Float[Array, "k b"]:
         """Of each member of one timestep, each example."""
