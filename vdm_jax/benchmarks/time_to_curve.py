@@ -99,19 +99,21 @@ def describe(courses: dict[str, list[Course]], within: float) -> dict[str, Any]:
     return found
 
 
-def figure_of(courses: dict[str, list[Course]], within: float) -> Figure:
-    """The share of all probes that are within, against seconds of training; a line a seed."""
+def figure_of(ways: dict[str, Any], within: float) -> Figure:
+    """The share of all probes that are within, against seconds of training; a line a seed. ways: of `describe`."""
     drawn, axes = style.panel(
-        title=f"probes within {within:g} of the exact curve", xlabel="seconds of training", ylabel="share of all probes"
+        title=f"probes within {within:g} of the exact curve",
+        xlabel="seconds of training",
+        ylabel="share of all probes",
+        size=(6.2, 3.3),
     )
-    for (name, own), colour in zip(courses.items(), style.LINE_COLOURS, strict=False):
-        for i, course in enumerate(own):
-            seconds = np.concatenate([[0.0], course.seconds])
-            share = np.concatenate([[0.0], (course.missed <= within).mean((1, 2))])
+    for (name, way), colour in zip(ways.items(), style.LINE_COLOURS, strict=False):
+        for i, course in enumerate(way["course"]):
+            seconds, share = [0.0, *course["seconds"]], [0.0, *course["share_there"]]
             axes.step(seconds, share, where="post", color=colour, linewidth=1.2)
-            axes.plot(seconds[-1:], share[-1:], "o", color=colour, markersize=5, label=name if i == 0 else None)
+            axes.plot(seconds[-1:], share[-1:], "o", color=colour, markersize=5, label=None if i else name)
     axes.set_ylim(-0.03, 1.03)
-    style.legend(axes, loc="lower right")
+    style.legend(axes, loc="upper left", bbox_to_anchor=(1.01, 1.0))
     return drawn
 
 
@@ -158,9 +160,10 @@ def main(arguments: list[str] | None = None) -> int:
         for way in ways:
             courses[way.name].append(way.train(seed))
             print(line(way.name, courses[way.name][-1], options.within), flush=True)
-        record = {"config": workdirs.plain(asked.config), "ways": describe(courses, options.within)}
-        path = write_record("time_to_curve", options, record)
-        write_file(path.with_suffix(".png"), lambda file: file.write(style.to_png(figure_of(courses, options.within))))
+        found = describe(courses, options.within)
+        path = write_record("time_to_curve", options, {"config": workdirs.plain(asked.config), "ways": found})
+        picture = style.to_png(figure_of(found, options.within))
+        write_file(path.with_suffix(".png"), lambda file, picture=picture: file.write(picture))
     print(path)
     return 0
 
