@@ -156,7 +156,7 @@ def _probe() -> ConfigDict:
             num_examples=1_024,  # clean training images with their labels, from which `matched` starts, for each seed
             members="trunk",  # a net a timestep for all features; "separate": a net for each
             targets="values",  # regresses what has a value; "classes": tells everything apart
-            num_seeds=1,  # each with batches and examples of its own
+            num_seeds=1,  # each with batches of its own, and examples where there are enough
             batch_size=64,
             num_updates=100,  # at most
             updates_per_round=50,  # between two looks at the validation loss

@@ -87,7 +87,9 @@ class Ensemble:
     mesh: Mesh
     batching: str
     example_classes: Classes | None = None  # where known, a net may start from what its examples are
-    num_examples: int | None = None  # of the examples for each seed, one after the other; none: all for every seed
+    num_examples: int | None = (
+        None  # of the examples for each seed, one after the other, from the first again where they end; none: all
+    )
 
     @cached_property
     def optimizer(self) -> optax.GradientTransformation:
@@ -102,25 +104,19 @@ class Ensemble:
     @cached_property
     def _init(self) -> Callable[[Key[Array, " m"], Images, Classes | None], PyTree]:
         def one(key, examples, known):
+            seeds, names = self.members.seeds, self.members.names
             targets = None if known is None else self.members.targets(known)
-            keys = jnp.stack([named_key(key, name) for name in self.members.names])
             categorical = jnp.asarray(self.members.categorical)
-            if self.num_examples is None:
-                return jax.vmap(self.net.init, (0, None, 0, 0))(keys, examples, targets, categorical)
-            rows = jnp.asarray([seed * self.num_examples + np.arange(self.num_examples) for seed in self.member_seeds])
-
-            def of_own(key, rows, targets, categorical):
-                own = None if targets is None else targets[rows]
-                return self.net.init(key, examples[rows], own, categorical)
-
-            return jax.vmap(of_own)(keys, rows % len(examples), targets, categorical)
+            each = self.num_examples or len(examples)
+            init, found = jax.vmap(self.net.init, (0, None, 0, 0)), []
+            for i, seed in enumerate(seeds):  # its members are every so many-th
+                rows = jnp.asarray((seed * each + np.arange(each)) % len(examples))
+                keys = jnp.stack([named_key(key, name) for name in names[i :: len(seeds)]])
+                own = None if targets is None else targets[i :: len(seeds)][:, rows]
+                found.append(init(keys, examples[rows], own, categorical[i :: len(seeds)]))
+            return jax.tree.map(lambda *leaves: jnp.stack(leaves, 1).reshape(-1, *leaves[0].shape[1:]), *found)
 
         return jax.jit(jax.vmap(one, (0, None, None)))
-
-    @property
-    def member_seeds(self) -> list[int]:
-        """The seed of each member."""
-        return [seed for _ in self.members.groups for seed in self.members.seeds]
 
     @cached_property
     def start(self) -> Callable[[PyTree, Key[Array, " m"], Level], State]:
@@ -196,7 +192,7 @@ class Ensemble:
 
     def train_losses(self, params: PyTree, key: Key[Array, ""], level: Level) -> Float[Array, "k b"]:
         """Of each member of one timestep, each example of a batch to learn from, drawn for each seed."""
-        groups, seeds = len(self.members.groups), self.members.seeds
+        seeds = self.members.seeds
 
         def of_seed(ensemble, params, seed):
             batch = self.train.draw(jax.random.fold_in(key, seed), level, self.training.batch_size)
@@ -205,9 +201,9 @@ class Ensemble:
         if len(seeds) == 1:
             return of_seed(self, params, seeds[0])
         one = replace(self, members=replace(self.members, seeds=(0,)))
-        by_seed = jax.tree.map(lambda leaf: leaf.reshape(groups, len(seeds), *leaf.shape[1:]), params)
+        by_seed = jax.tree.map(lambda leaf: leaf.reshape(-1, len(seeds), *leaf.shape[1:]), params)
         losses = jax.vmap(partial(of_seed, one), (1, 0), 1)(by_seed, jnp.asarray(seeds))
-        return losses.reshape(groups * len(seeds), -1)
+        return losses.reshape(-1, losses.shape[-1])
 
     def losses(self, params: PyTree, z: Images, classes: Classes, level: Level) -> Float[Array, "k b"]:
         """Of each member of one timestep, each example."""
