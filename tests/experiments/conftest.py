@@ -5,12 +5,12 @@ from launching import Launched, arguments
 
 
 @pytest.fixture(scope="session")
-def start(tmp_path_factory):
+def start():
     """`Launched`, of which none outlives the tests."""
-    cache, processes = tmp_path_factory.mktemp("compiled"), []
+    processes = []
 
     def start(*arguments) -> Launched:
-        processes.append(Launched(cache, *arguments))
+        processes.append(Launched(*arguments))
         return processes[-1]
 
     yield start

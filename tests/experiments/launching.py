@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 
+import jax
+
 from vdm_jax.train.metrics import read_metrics
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -41,12 +43,12 @@ def arguments(workdir: pathlib.Path, config: str = "configs/digits.py", jobs: st
 
 
 class Launched:
-    """launch.py in a process of its own, with what was compiled before at hand."""
+    """launch.py in a process of its own, with what the tests compiled before at hand."""
 
-    def __init__(self, cache: pathlib.Path, *arguments: str):
+    def __init__(self, *arguments: str):
         environment = os.environ | {
-            "JAX_COMPILATION_CACHE_DIR": str(cache),
-            "JAX_PERSISTENT_COMPILATION_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir,
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         }
         command = [sys.executable, str(ROOT / "launch.py"), *map(str, arguments)]
         self.process = subprocess.Popen(
