@@ -1,5 +1,6 @@
 """Strict by default: no key used twice, no silent rank promotion; shapes are checked by jaxtyping and beartype."""
 
+import gc
 import os
 
 # Two devices, so that sharding shards. Tests compile more than they compute: unoptimised code halves their time.
@@ -33,6 +34,14 @@ def compiled_once(tmp_path_factory, request):
     folder = folder.parent if hasattr(request.config, "workerinput") else folder
     jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_kept_in_memory():
+    """Compiled programs of a file are of no use to the next, and a heap of gigabytes makes each collection slow."""
+    yield
+    jax.clear_caches()
+    gc.collect()
 
 
 @pytest.fixture
