@@ -1,7 +1,8 @@
 """Which setting keeps a code alive? MNIST under every rate mode of `configs/digits.py`, and without a code.
 
-Variants: SIDE-MODE. `14-target` is MNIST reduced to 14x14, minutes on two CPU cores; `28-target` is the blog's MVDM on
-28x28. The sweep: every mode at 14x14 with three seeds, and the four that matter at 28x28 with one.
+Variants: SIDE-MODE. `14-target` is MNIST reduced to 14x14, minutes on two CPU cores; `28-target` has 28x28 and
+the size of the blog's MVDM, with the settings of `ALL`. The sweep: every mode at 14x14 with three seeds, and the four
+that matter at 28x28 with one.
 """
 
 from configs.base import get_config as get_base_config
