@@ -59,7 +59,7 @@ def vdm_losses(
     reconstruction  -log p(x | z_0)
     prior           KL(q(z_1 | x) || N(0, I))
     diffusion       ½ gamma'(t) ||eps - eps_hat||²                        T = ∞   (VDM eq. 17)
-                    ½ T expm1(gamma_t - gamma_s) ||eps - eps_hat||²       T steps (VDM eq. 13), s = t - 1/T
+                    ½ T expm1(gamma_t - gamma_s) ||eps - eps_hat||²       T steps (VDM eq. 14), s = t - 1/T
 
     x = pixel_values[levels]. `t` comes from `times.draw_times`: uniform on [0, 1], or on the steps i/T of a table or of
     a continuous schedule cut into T = `num_steps`. On a table z_0 is the first noisy entry and the sum starts at i = 2.
@@ -100,8 +100,8 @@ def denoising_losses(
 ) -> Float[Array, " b"]:
     """weight ||eps - eps_hat||²/D of each image, D values, from one draw of noise; "simple" is DDPM's (eq. 14). [B].
 
-    1 for eps_hat = 0. It is 0 at an entry that carries no noise (Dirac schedule): z_t = x says nothing of eps, no
-    sampler asks for it there, and its gradient would be noise alone.
+    "simple" is 1 on average for eps_hat = 0. It is 0 at an entry that carries no noise (Dirac schedule): z_t = x says
+    nothing of eps, no sampler asks for it there, and its gradient would be noise alone.
     """
     gamma_t, weight = bound_weight(schedule, t, None)
     eps = jax.random.normal(named_key(key, "eps"), x.shape)

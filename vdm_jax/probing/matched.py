@@ -34,7 +34,6 @@ def init_matched(
     """Templates are windows of examples, as different from each other as can be, less the image's median.
 
     Of each example the window of its figure; of these one at random, then always the one farthest from those chosen.
-    (From random templates the training ends 10 to 25 points below the exact curve.)
     Where the examples have targets, each template, row and column says at first what the examples nearest to it are
     (`what_they_are`), as a classifier by prototypes does; else next to nothing.
     """

@@ -138,11 +138,11 @@ def bound_by_logsnr(logsnr: Real[np.ndarray, " m"], curves: Mapping[str, MeanAnd
 
 
 def code_gain(logsnr: Real[np.ndarray, " m"], costs: Mapping[str, MeanAndError]) -> Figure:
-    """½ [E||eps - eps_hat(other w)||² - E||eps - eps_hat(own w)||²] against log SNR: where a code w tells something.
+    """½ [E||eps - eps_hat(other w)||² - E||eps - eps_hat(own w)||²] against log SNR: what a wrong code costs.
 
     `costs`: name -> (mean difference [M], its standard error [M]), nats per unit of log SNR; ± 2 standard errors.
     """
-    figure, axes = panel(title="What the code saves", xlabel="log SNR", ylabel="difference,  nats / log SNR")
+    figure, axes = panel(title="What a wrong code costs", xlabel="log SNR", ylabel="difference,  nats / log SNR")
     order = np.argsort(logsnr)
     axes.axhline(0, color=GREY, linewidth=1.0)
     for name, (mean, error) in costs.items():

@@ -80,7 +80,7 @@ def logsnr_section(workdir: Workdir, gallery: Gallery) -> str:
     )
     if costs:
         drawn = figures.code_gain(logsnr, costs)
-        panels.append(panel(gallery.save("code_gain", drawn), alt="what the own code saves, by log SNR"))
+        panels.append(panel(gallery.save("code_gain", drawn), alt="what a wrong code costs, by log SNR"))
         areas = ", ".join(f"{figures.area(logsnr, mean):.1f} nats ({name})" for name, (mean, _) in costs.items())
         caption += f", and what another code costs at the right adds up to {areas}"
     return figure(panels, caption + ".")

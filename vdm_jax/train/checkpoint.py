@@ -124,7 +124,7 @@ class Checkpointer:
 
 
 def _one_replica_writes() -> ocp.Context:
-    """Each leaf is written whole: to cut those of some tens of MB in slices, one a device, takes longer than it saves."""
+    """Each leaf is written whole: to cut some tens of MB in slices, one a device, takes longer than it saves."""
     context = ocp.Context()
     context.array.saving.use_replica_parallel = False
     return context
