@@ -5,10 +5,11 @@ import pathlib
 import shlex
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
-POLL_SECONDS = 0.5
+POLL_SECONDS = 0.3
 TAIL_BYTES = 4096
 
 
@@ -53,14 +54,13 @@ def _wait(
     process: subprocess.Popen, log: pathlib.Path, stop_requested: Callable[[], bool], show: Callable[[str], None]
 ) -> int:
     told = False
-    while True:
-        try:
-            return process.wait(POLL_SECONDS)
-        except subprocess.TimeoutExpired:
-            show(last_line(log))
+    while (code := process.poll()) is None:
+        time.sleep(POLL_SECONDS)  # `process.wait` with a time limit looks twenty times a second: 5% of a core
+        show(last_line(log))
         if stop_requested() and not told:
             process.send_signal(signal.SIGTERM)
             told = True
+    return code
 
 
 def last_line(log: pathlib.Path) -> str:
