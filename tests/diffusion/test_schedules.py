@@ -107,3 +107,21 @@ def test_mistakes_are_named():
         make_schedule("cosin")
     with pytest.raises(UserError, match="takes .*gamma_min"):
         make_schedule("linear", gamma_mn=0.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "told"),
+    [
+        ("ddpm_linear", {"beta_1": -1.0}, "beta_1=-1.0; expected a number between 0 and 1"),
+        ("ddpm_linear", {"beta_T": float("nan")}, "beta_T=nan; expected a number between 0 and 1"),
+        ("ddpm_linear_continuous", {"beta_T": 20.0}, "beta_T=20.0; expected"),
+        ("constant", {"beta": 0.0}, "beta=0.0; expected"),
+        ("constant_continuous", {"beta": 1.0}, "beta=1.0; expected"),
+        ("cosine", {"s": -0.008}, "s=-0.008; expected a number from 0 to below 1"),
+        ("cosine_continuous", {"s": 8.0}, "s=8.0; expected"),
+        ("dirac", {"total": -10.0}, "cannot share total=-10.0"),
+    ],
+)
+def test_settings_of_no_table_are_refused(name, settings, told):
+    with pytest.raises(UserError, match=told):
+        make_schedule(name, **settings)

@@ -90,6 +90,7 @@ def ddpm_linear_continuous(num_steps: int = 1000, beta_1: float = 1e-4, beta_T: 
 
 def constant_continuous(num_steps: int = 2000, beta: float = 1e-3) -> Schedule:
     """-log abar(u) = -T u log(1 - beta), from u = 1/T to 1: through every entry of the table."""
+    _check_betas(beta=beta)
     total = -num_steps * np.log1p(-beta)
     return Schedule(lambda t: _gamma_of(_between((total / num_steps, total), t)))
 
@@ -121,6 +122,7 @@ def ddpm_linear(num_steps: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.0
 
 def constant(num_steps: int = 2000, beta: float = 1e-3) -> Schedule:
     """beta_i = beta. Where T beta is small z_T is not N(0, I), and the prior term says by how much."""
+    _check_betas(beta=beta)
     return schedule_of_betas(np.full(num_steps, beta))
 
 
@@ -133,7 +135,7 @@ def dirac(num_steps: int = 1000, t1: float = 0.5, t2: float = 0.55, total: float
     """beta = 0 but for the entries with t1 < i/T <= t2, which share `total` equally; total >= 7 reaches noise."""
     i = np.arange(1, num_steps + 1)
     inside = (i > t1 * num_steps) & (i <= t2 * num_steps)
-    if not inside.any() or total >= inside.sum():
+    if not 0 < total < inside.sum():
         raise UserError(f"dirac: {inside.sum()} entries in ({t1}, {t2}] cannot share total={total} with each beta < 1")
     no_bound = "no bound is defined for the Dirac schedule: its first entries carry no noise at all"
     return schedule_of_betas(np.where(inside, total / inside.sum(), 0.0), no_bound)
@@ -154,12 +156,22 @@ def table_schedule(gammas: Float[np.ndarray, " T"], no_bound: str | None = None)
 
 
 def _linear_betas(num_steps: int, beta_1: float, beta_T: float) -> np.ndarray:
+    _check_betas(beta_1=beta_1, beta_T=beta_T)
     return np.linspace(beta_1, beta_T, num_steps)
 
 
 def _cosine_betas(num_steps: int, s: float) -> np.ndarray:
+    if not 0 <= s < 1:
+        raise UserError(f"s={s}; expected a number from 0 to below 1")
     f = np.cos(0.5 * np.pi * (np.arange(num_steps + 1) / num_steps + s) / (1 + s)) ** 2
     return np.minimum(1 - f[1:] / f[:-1], 0.999)
+
+
+def _check_betas(**betas: float) -> None:
+    """`UserError` for one that adds no noise, or leaves nothing."""
+    for name, beta in betas.items():
+        if not 0 < beta < 1:
+            raise UserError(f"{name}={beta}; expected a number between 0 and 1")
 
 
 def _log_abar(betas: np.ndarray) -> np.ndarray:
