@@ -13,10 +13,8 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.experiments.build import build
 from vdm_jax.experiments.checks import NUMBERS, check_settings
 
-# Read by the schedule, the U-Net and the encoder, which say themselves what they cannot use.
-ELSEWHERE = {f"diffusion.{name}" for name in ("beta", "beta_1", "beta_T", "s", "t1", "t2", "total")} | {
-    "model.w_dim", "model.unet.fourier_min", "model.unet.fourier_max",
-}  # fmt: skip
+# Read by the schedule, which says itself what it cannot use.
+ELSEWHERE = {f"diffusion.{name}" for name in ("beta", "beta_1", "beta_T", "s", "t1", "t2", "total")}
 
 
 def flat(config, prefix=""):
@@ -50,14 +48,21 @@ def test_the_configs_themselves_pass():
     "setting, value, sentence",
     [
         ("train.num_steps", 0, "config.train.num_steps=0; expected at least 1"),
-        ("evaluate.curve_points", 1, "config.evaluate.curve_points=1; expected at least 2"),
+        ("evaluate.curve_points", 1, "config.evaluate.curve_points=1; expected 2 to 1,000,000"),
+        ("sample.num_images", 10**9, "config.sample.num_images=1000000000; expected 1 to 1,000,000"),
+        ("diffusion.num_steps", 10**9, "expected 1 to 1,000,000"),
+        ("model.unet.channels", 10**9, "expected 1 to 65,536"),
+        ("model.unet.num_blocks", 10**9, "expected 1 to 1,000"),
+        ("model.unet.fourier_max", 10**9, "expected -30 to 30"),
+        ("model.w_dim", 0, "expected 1 to 65,536, or model.encoder='none' for no code"),
         ("evaluate.frechet_images", -1, "expected at least 0"),
         ("train.seed", -1, "expected a seed"),
         ("train.learning_rate", float("nan"), "config.train.learning_rate=nan; expected a number above 0"),
         ("rate.beta", float("inf"), "expected a number not below 0"),
         ("data.max_gib", 0.0, "config.data.max_gib=0.0; expected a number above 0"),
         ("model.dropout", 1.0, "expected a number from 0 to below 1"),
-        ("diffusion.gamma_max", float("inf"), "expected a finite number"),
+        ("diffusion.gamma_max", float("inf"), "expected a number from -80 to 80"),
+        ("diffusion.gamma_min", -1e30, "expected a number from -80 to 80"),
         ("sample.sampler", "dim", "did you mean 'ddim'"),
         ("evaluate.weights", "EMA", "expected one of"),
         ("evaluate.checkpoint", "newest", "expected 'best', 'latest' or a step"),

@@ -1,5 +1,7 @@
 """From a config of kind "ddpm" to plain objects: the data set, also of sprites, and the DDPM."""
 
+import math
+
 import jax
 from ml_collections import ConfigDict
 
@@ -21,11 +23,12 @@ NUMBERS = (
     (
         "at least 1",
         lambda value: value >= 1,
-        "model.channels model.num_blocks model.num_heads model.patch evaluate.reader_images evaluate.reader_steps "
-        "sample.num_paths",
+        "model.num_heads model.patch evaluate.reader_images evaluate.reader_steps sample.num_paths",
     ),
-    ("at least 0", lambda value: value >= 0, "evaluate.coverage_images"),
-    ("a number above 0", lambda value: value > 0, "evaluate.sprite_tolerance"),
+    ("1 to 65,536", lambda value: 1 <= value <= 65_536, "model.channels"),
+    ("1 to 1,000", lambda value: 1 <= value <= 1_000, "model.num_blocks"),
+    ("0 to 1,000,000", lambda value: 0 <= value <= 1_000_000, "evaluate.coverage_images"),
+    ("a number above 0", lambda value: 0 < value < math.inf, "evaluate.sprite_tolerance"),
 )
 NOT_OF_SPRITES = {"validation_size": None, "num_levels": None, "max_gib": None, "downsample": 1}
 

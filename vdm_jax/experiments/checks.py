@@ -19,19 +19,31 @@ NAMES = {
     "sample.grid": SPACINGS,
 }
 
+LOG_SNRS = "diffusion.gamma_min diffusion.gamma_max rate.high_noise_logsnr"
+SEED = ("a seed from 0 to 2^31 - 1", lambda value: 0 <= value < 2**31)
+
 # (what is expected, whether a number is that, settings); a setting without a value is left alone.
 NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
     (
         "at least 1",
         lambda value: value >= 1,
-        "data.validation_size data.downsample model.unet.channels model.unet.num_blocks model.unet.num_heads "
-        "diffusion.num_steps rate.warmup_steps rate.cycle_steps rate.prior_width rate.prior_blocks rate.prior_steps "
+        "data.validation_size data.downsample model.unet.num_heads rate.warmup_steps rate.cycle_steps "
         "train.num_steps train.batch_size train.accumulate train.steps_per_call "
         "train.log_every train.eval_every train.checkpoint_every train.keep_latest train.eval_passes "
         "train.max_skipped_in_a_row evaluate.passes evaluate.batch_size evaluate.curve_images evaluate.curve_passes "
-        "sample.num_steps sample.num_images sample.guided_sources sample.guided_per_source sample.batch_size",
+        "sample.batch_size",
     ),
-    ("at least 2", lambda value: value >= 2, "data.num_levels evaluate.curve_points"),
+    (
+        "1 to 1,000,000",  # what is held at once; beyond it a step of float32 time is no longer told from the next
+        lambda value: 1 <= value <= 1_000_000,
+        "diffusion.num_steps rate.prior_steps sample.num_steps sample.num_images sample.guided_sources "
+        "sample.guided_per_source",
+    ),
+    ("2 to 1,000,000", lambda value: 2 <= value <= 1_000_000, "evaluate.curve_points"),
+    ("1 to 65,536", lambda value: 1 <= value <= 65_536, "model.unet.channels rate.prior_width"),
+    ("1 to 65,536, or model.encoder='none' for no code", lambda value: 1 <= value <= 65_536, "model.w_dim"),
+    ("1 to 1,000", lambda value: 1 <= value <= 1_000, "model.unet.num_blocks rate.prior_blocks"),
+    ("at least 2", lambda value: value >= 2, "data.num_levels"),
     (
         "at least 0",
         lambda value: value >= 0,
@@ -39,7 +51,7 @@ NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
     ),
     ("0 for all, or at least 10", lambda value: value == 0 or value >= 10, "evaluate.num_images"),
     ("at least 10", lambda value: value >= 10, "evaluate.probe_images"),
-    ("a seed from 0 to 2^31 - 1", lambda value: 0 <= value < 2**31, "train.seed evaluate.seed sample.seed"),
+    (*SEED, "train.seed evaluate.seed sample.seed"),
     (
         "a number above 0",
         lambda value: 0 < value < math.inf,
@@ -55,7 +67,13 @@ NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
         lambda value: 0 <= value < 1,
         "model.dropout model.encoder_dropout rate.w_dropout train.b1 train.b2 train.ema_decay",
     ),
-    ("a finite number", math.isfinite, "diffusion.gamma_min diffusion.gamma_max rate.high_noise_logsnr"),
+    # exp of more is nothing that float32 can hold.
+    ("a number from -80 to 80", lambda value: abs(value) <= 80, LOG_SNRS),
+    (
+        "-30 to 30",
+        lambda value: abs(value) <= 30,
+        "model.unet.fourier_min model.unet.fourier_max",
+    ),
 )
 
 

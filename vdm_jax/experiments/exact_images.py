@@ -36,7 +36,7 @@ class ImagesExperiment:
 
 def build_images(config: ConfigDict) -> ImagesExperiment:
     """Looks at every setting, loads the data. Raises `UserError`, also for images without labels."""
-    check_exact(config.exact, config.diffusion.num_steps)
+    check_exact(config)
     schedule = fixed_table(config.diffusion)
     data = load(config.data)
     if data.train.labels is None:

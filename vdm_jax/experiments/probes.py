@@ -1,5 +1,6 @@
 """From a config of timestep probes to plain objects: the data, the schedule and the exact posterior."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from vdm_jax.data.sprites import SpriteGrid
 from vdm_jax.diffusion.samplers import SAMPLERS
 from vdm_jax.diffusion.schedules import Schedule
 from vdm_jax.experiments.build import fixed_table
+from vdm_jax.experiments.checks import SEED, check_numbers
 from vdm_jax.experiments.trained_model import TrainedModel, load_trained
 from vdm_jax.probing.heads import MEMBERS, TARGETS
 from vdm_jax.probing.nets import NETS
@@ -24,6 +26,30 @@ LEAST_NOISE = -20.0  # gamma that stands for no noise at all: a deviation of 5e-
 EXACT = "exact"  # the sampler by posterior draws, and the reader by the exact posterior
 READERS = {EXACT: "the classes of the nearest of all images", "net": "a trained network, whose errors are told"}
 MODEL = "model-"  # before the name of a sampler: of the trained model
+
+NUMBERS = (
+    ("1 to 1,000,000", lambda value: 1 <= value <= 1_000_000, "diffusion.num_steps"),
+    (
+        "at least 2",
+        lambda value: value >= 2,
+        "exact.num_timesteps exact.batch_size exact.max_queries chains.num_queries",
+    ),
+    (
+        "at least 1",
+        lambda value: value >= 1,
+        "chains.batch_size chains.every chains.reader_images chains.reader_steps probe.num_seeds probe.batch_size "
+        "probe.num_updates probe.updates_per_round probe.patience probe.num_templates probe.num_examples "
+        "probe.num_validation probe.num_test probe.at_once probe.warm_updates chain_probes.every "
+        "chain_probes.batch_size chain_probes.num_chains chain_probes.told_updates",
+    ),
+    (
+        "a number above 0",
+        lambda value: 0 < value < math.inf,
+        "exact.tolerance chains.far probe.learning_rate probe.memory_gib probe.shortfall "
+        "chain_probes.told_learning_rate",
+    ),
+    (*SEED, "exact.seed chains.seed probe.seed chain_probes.seed"),
+)
 
 
 @dataclass(frozen=True)
@@ -39,7 +65,7 @@ class ProbeExperiment:
 
 def build_probes(config: ConfigDict) -> ProbeExperiment:
     """Looks at every setting; nothing is compiled yet. Raises `UserError`."""
-    check_exact(config.exact, config.diffusion.num_steps)
+    check_exact(config)
     check_chains(config.chains, config.diffusion.num_steps)
     grid = load_grid(config.data.source, config.data.name, config.data.dir)
     check_probe(config.probe, grid.side)
@@ -49,26 +75,18 @@ def build_probes(config: ConfigDict) -> ProbeExperiment:
     return ProbeExperiment(config, grid, fixed_table(config.diffusion), make_sprite_posterior(grid), model)
 
 
-def check_exact(exact: ConfigDict, num_steps: int) -> None:
-    """Raises `UserError` for a number out of range."""
-    for name, least in (("num_timesteps", 2), ("batch_size", 2), ("max_queries", 2)):
-        if exact[name] < least:
-            raise UserError(f"config.exact.{name}={exact[name]}; expected at least {least}")
+def check_exact(config: ConfigDict) -> None:
+    """Raises `UserError` for a number out of range, of any section there is."""
+    check_numbers(config, NUMBERS)
+    exact, num_steps = config.exact, config.diffusion.num_steps
     if exact.batch_size % 2:
         raise UserError(f"config.exact.batch_size={exact.batch_size}; expected an even number: noise comes in pairs")
     if exact.num_timesteps > num_steps + 1:
         raise UserError(f"config.exact.num_timesteps={exact.num_timesteps}; there are {num_steps + 1}, 0 … {num_steps}")
-    if not exact.tolerance > 0:
-        raise UserError(f"config.exact.tolerance={exact.tolerance}; expected a number above 0")
 
 
 def check_chains(chains: ConfigDict, num_steps: int) -> None:
-    """Raises `UserError` for a number out of range or a name that is not known."""
-    for name, least in (("batch_size", 1), ("num_queries", 2), ("every", 1), ("reader_images", 1), ("reader_steps", 1)):
-        if chains[name] < least:
-            raise UserError(f"config.chains.{name}={chains[name]}; expected at least {least}")
-    if not chains.far > 0:
-        raise UserError(f"config.chains.far={chains.far}; expected a number above 0")
+    """Raises `UserError` for a name that is not known, or too many steps."""
     for reader in chosen_readers(chains):
         choose("reader of config.chains.readers", reader, READERS)
     if not check_chosen("chains", chains, num_steps):
@@ -90,16 +108,11 @@ def check_chain_probes(config: ConfigDict) -> None:
     """Raises `UserError` for a number out of range or a name that is not known."""
     own, num_steps = config.chain_probes, config.diffusion.num_steps
     check_chosen("chain_probes", own, num_steps)
-    for name in ("every", "batch_size", "num_chains", "told_updates"):
-        if own[name] < 1:
-            raise UserError(f"config.chain_probes.{name}={own[name]}; expected at least 1")
     for name in ("num_validation", "num_test"):
         if own.samplers and own[name] < config.probe.batch_size:
             told = f"config.chain_probes.{name}={own[name]}"
             raise UserError(f"{told}; expected at least config.probe.batch_size={config.probe.batch_size}")
     choose("config.chain_probes.told_net", own.told_net, dict.fromkeys(NETS))
-    if not own.told_learning_rate > 0:
-        raise UserError(f"config.chain_probes.told_learning_rate={own.told_learning_rate}; expected a number above 0")
     if min(own.told_hidden, default=0) < 1:
         raise UserError(f"config.chain_probes.told_hidden={tuple(own.told_hidden)}; expected widths of at least 1")
     check_model(config)
@@ -144,27 +157,10 @@ def chosen_readers(chains: ConfigDict) -> tuple[str, ...]:
 
 
 def check_probe(probe: ConfigDict, side: int) -> None:
-    """Raises `UserError` for a choice or number that cannot be."""
+    """Raises `UserError` for a choice that cannot be."""
     choose("config.probe.net", probe.net, dict.fromkeys(NETS))
     choose("config.probe.members", probe.members, dict.fromkeys(MEMBERS))
     choose("config.probe.targets", probe.targets, TARGETS)
-    counts = (
-        "num_seeds",
-        "batch_size",
-        "num_updates",
-        "updates_per_round",
-        "patience",
-        "num_templates",
-        "num_examples",
-        "at_once",
-        "warm_updates",
-    )
-    for name in (*counts, "num_validation", "num_test"):
-        if probe[name] < 1:
-            raise UserError(f"config.probe.{name}={probe[name]}; expected at least 1")
-    for name in ("learning_rate", "memory_gib", "shortfall"):
-        if not probe[name] > 0:
-            raise UserError(f"config.probe.{name}={probe[name]}; expected a number above 0")
     if not 1 <= probe.window <= side:
         raise UserError(f"config.probe.window={probe.window}; expected 1 … {side}, the side of the images")
     if min(probe.hidden, default=0) < 1:
