@@ -30,6 +30,14 @@ def test_mistakes_on_the_command_line(capfd, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("flag", ["workdir", "archive"])
+def test_a_folder_that_cannot_be_is_told_before_the_training(capfd, tmp_path, flag):
+    (tmp_path / "file").write_text("mine")
+    typed = arguments(tmp_path / "run", jobs="train") + [f"--{flag}={tmp_path / 'file' / 'deeper'}"]
+    assert f"{tmp_path / 'file'} is no folder; choose another --{flag}" in refused(capfd, *typed)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"] and (tmp_path / "file").read_text() == "mine"
+
+
 def test_data_that_are_not_there(capfd, tmp_path, monkeypatch):
     monkeypatch.delenv("VDM_DATA_DIR", raising=False)
     for folder, told in (("", "no data folder"), (tmp_path, "no mnist.npz")):

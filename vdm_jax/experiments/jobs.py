@@ -29,6 +29,9 @@ def run(
     with. A run in `archive` is put into the workdir first; it is packed into it after its training.
     """
     kind = kind_of(config)
+    workdirs.check_place(workdir, "workdir")
+    if archive:
+        workdirs.check_place(archive, "archive")
     jobs = [job for job in kind.jobs if job in jobs]
     experiment = kind.build(config) if jobs != ["report"] else None
     if isinstance(experiment, Experiment):

@@ -107,10 +107,8 @@ def check(members: list[Member], folder: pathlib.Path, check_one: Callable[[Conf
     if (folder / "config.json").exists():
         raise UserError(f"workdir {folder} holds a run of its own; choose another --workdir for the sweep")
     for member in members:
-        blocked = [path for path in (member.workdir, *member.workdir.parents) if path.exists()][:1]
         try:
-            if blocked and not blocked[0].is_dir():
-                raise UserError(f"{blocked[0]} is no folder; choose another --workdir")
+            workdirs.check_place(member.workdir, "workdir")
             check_one(member.config, member.workdir)
         except UserError as error:
             raise UserError(f"sweep member {member.name!r}: {error}") from error

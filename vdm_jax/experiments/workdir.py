@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import pathlib
 from collections.abc import Iterator
 
@@ -40,6 +41,15 @@ def check(workdir: pathlib.Path, config: ConfigDict, data: str) -> None:
     there = read_config(workdir / "data.json").get("fingerprint")
     if there != data:
         raise UserError(f"workdir {workdir} was trained on other data of that name: {there} there, {data} here")
+
+
+def check_place(folder: pathlib.Path, flag: str) -> None:
+    """Raises `UserError` where the folder that `flag` names is none, or cannot be made or written; writes nothing."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise UserError(f"{there} is no folder; choose another --{flag}")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"{there} cannot be written; choose another --{flag}")
 
 
 def owner(config: ConfigDict, data: str) -> str:
