@@ -86,6 +86,11 @@ MISTAKES = [
     (["--jobs=trian"], r"job='trian'; expected one of .*did you mean 'train'\?"),
     (["--jobs=train,evalute"], r"job='evalute'.*did you mean 'evaluate'\?"),
     (["--jobs="], r"no job; expected --jobs with any of"),
+    (["--workdir="], r"^--workdir= names no folder"),
+    (["--archive="], r"^--archive= names no folder"),
+    (["--stop_after=inf"], r"^--stop_after=inf; expected seconds, .* at most 1e9$"),
+    (["--config.kind=probes"], r"^--config\.kind=probes is no choice: .*another --config$"),
+    (["--config.name="], r"^--config\.name= is empty"),
     (["--wokdir=x"], r"'wokdir'.*workdir"),
     (["train"], r"unexpected argument 'train'"),
 ]

@@ -11,6 +11,8 @@ from ml_collections import ConfigDict, config_flags
 from vdm_jax.base.errors import UserError, choose, suggestion
 from vdm_jax.experiments import workdir as workdirs
 
+OF_A_RUN = ("workdir", "jobs", "stop_after", "archive", "sweep", "dry_run")  # flags beside those of the config
+MOST_SECONDS = 1e9  # more than a timer takes is no time to wait for
 FAULTS = (flags.Error, AttributeError, ImportError, KeyError, SyntaxError, TypeError, ValueError)
 
 
@@ -49,6 +51,11 @@ def parse(argv: Sequence[str], default_config: str, jobs_of: Callable[[ConfigDic
     values = _parse_values(argv, default_config)
     config, workdir = values.config, values.workdir
     overrides = config_flags.get_override_values(values["config"])
+    if "kind" in overrides:
+        kind = overrides["kind"]
+        raise UserError(f"--config.kind={kind} is no choice: a config file has its kind; choose another --config")
+    if not config.name:
+        raise UserError("--config.name= is empty; expected a name, or leave it out")
     if values.sweep is not None:
         folder = workdir or f"results/runs/{pathlib.Path(_file(argv, default_config).partition(':')[0]).stem}-sweep"
         sweep = Sweep(values.sweep, values.dry_run)
@@ -83,15 +90,17 @@ def _parse_values(argv: Sequence[str], default_config: str) -> flags.FlagValues:
             define(name, default, meaning, flag_values=values)
         rest = values(argv)
     except flags.UnrecognizedFlagError as error:
-        own = ("config", "workdir", "jobs", "stop_after", "archive", "sweep", "dry_run")
-        names = [*own, *(f"config.{name}" for name in _names(argv, default_config))]
+        names = ["config", *OF_A_RUN, *(f"config.{name}" for name in _names(argv, default_config))]
         raise UserError(f"unknown flag {error.flagname!r}{suggestion(error.flagname, names)}") from error
     except FAULTS as error:
         raise UserError(_sentence(error)) from error
     if rest[1:]:
         raise UserError(f"unexpected argument {rest[1]!r}; settings are written --config.KEY=VALUE")
-    if values.stop_after is not None and not values.stop_after > 0:
-        raise UserError(f"--stop_after={values.stop_after}; expected seconds, a number above 0")
+    if values.stop_after is not None and not 0 < values.stop_after <= MOST_SECONDS:
+        raise UserError(f"--stop_after={values.stop_after}; expected seconds, a number above 0 and at most 1e9")
+    for name in ("workdir", "archive"):
+        if values[name].present and not values[name].value:  # as a variable of the shell that is not set
+            raise UserError(f"--{name}= names no folder; leave it out, or name one")
     if values.sweep is not None and (values.archive or values.stop_after):
         raise UserError("--archive and --stop_after are for one run, not for a sweep")
     if values.dry_run and values.sweep is None:
