@@ -29,7 +29,12 @@ def test_npz(config):
     "settings, sentence",
     [
         ({"source": "npz", "max_gib": 2.0}, "max_gib=2.0: the data source 'npz' has no such choice"),
-        ({"source": "digits", "validation_size": 7}, "validation_size=7: the data source 'digits' has no such choice"),
+        (
+            {"source": "digits", "name": "digits", "dir": "", "validation_size": 7},
+            "validation_size=7: the data source 'digits' has no such choice",
+        ),
+        ({"source": "digits", "name": "mnist"}, "data.name='mnist' is no data set of data.source='digits'"),
+        ({"source": "digits", "name": "digits", "dir": "x"}, "data_dir='x': the data source 'digits' has no such"),
         ({"source": "tfd"}, "data source='tfd'; expected one of .*did you mean 'tfds'"),
         ({"source": "tfds", "max_gib": 2.0}, "no TFDS build of 'mine' in the folder '.*' .*: it holds no builds"),
     ],

@@ -54,7 +54,9 @@ def build(config: ConfigDict, data: ImageData | None = None) -> Experiment:
 
 def load(config: ConfigDict) -> ImageData:
     """The data set of `config.data`."""
-    place = {} if config.source == "digits" else {"name": config.name, "data_dir": config.dir or None}
+    place = {"name": config.name, "data_dir": config.dir or None}
+    if config.source == "digits" and place.pop("name") not in ("", "digits"):
+        raise UserError(f"data.name={config.name!r} is no data set of data.source='digits'; expected 'digits'")
     return load_data(
         config.source,
         **place,
