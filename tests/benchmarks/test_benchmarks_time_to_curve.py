@@ -50,6 +50,10 @@ def test_who_is_there_in_the_end_has_a_time():
         (["--ways=trunk-none"], "did you mean 'trunk-one'?"),
         (["--within=0"], "expected a number above 0"),
         (["--seeds=0"], "expected at least 1"),
+        (["--workdir=somewhere"], "--workdir is a flag of launch.py"),
+        (["--sweep"], "--sweep is a flag of launch.py"),
+        (["--jobs", "exact"], "--jobs is a flag of launch.py"),
+        ([f"--out={__file__}"], "test_benchmarks_time_to_curve.py is no folder; choose another --out"),
         (["--seed=1"], "unknown flag 'seed'"),
         (["--config.probe.members=separate"], "is set by the race itself: see --ways"),
         (["--config.probe.nett=mlp"], "did you mean 'probe.net'?"),
@@ -57,7 +61,7 @@ def test_who_is_there_in_the_end_has_a_time():
     ],
 )
 def test_mistakes_are_told(tmp_path, capfd, arguments, told):
-    assert main([CONFIG, *arguments, f"--out={tmp_path}"]) == 2
+    assert main([CONFIG, f"--out={tmp_path}", *arguments]) == 2
     assert told in capfd.readouterr().err and not list(tmp_path.iterdir())
 
 

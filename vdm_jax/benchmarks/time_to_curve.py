@@ -145,6 +145,8 @@ def main(arguments: list[str] | None = None) -> int:
     options, of_config = parse(arguments)
     try:
         names = check(options)
+        if foreign := [name for name in map(name_of, of_config) if name in flags.OF_A_RUN]:
+            raise UserError(f"--{foreign[0]} is a flag of launch.py; the race has no folder or jobs, but --out")
         asked = flags.parse(["time_to_curve", *of_config], DEFAULT_CONFIG, jobs_of)
         if asked.config.kind != "probes":
             raise UserError(f"--config={asked.file} is of kind {asked.config.kind!r}; expected one of kind 'probes'")
@@ -168,6 +170,11 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def name_of(argument: str) -> str:
+    """The flag that an argument sets, without its dashes; nothing for what is no flag."""
+    return argument.partition("=")[0].lstrip("-") if argument.startswith("-") else ""
+
+
 def check(options: argparse.Namespace) -> list[str]:
     """The ways asked for. Raises `UserError` for what is none, or a number out of range."""
     names = options.ways.split(",")
@@ -176,6 +183,7 @@ def check(options: argparse.Namespace) -> list[str]:
     for what in ("seeds", "fresh_updates", "updates_per_round", "num_test"):
         if getattr(options, what) < 1:
             raise UserError(f"--{what}={getattr(options, what)}; expected at least 1")
+    workdirs.check_place(options.out, "out")
     if not options.within > 0:
         raise UserError(f"--within={options.within}; expected a number above 0")
     return names
