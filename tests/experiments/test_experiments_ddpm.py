@@ -205,6 +205,10 @@ def test_every_variant_is_built(variant):
         ("--config.diffusion.schedule=linear", "schedule='linear'"),
         ("--config.diffusion.weighting=simpel", "did you mean 'simple'?"),
         ("--config.model.size=smal", "did you mean 'small'?"),
+        (
+            "--config.model.attention=(8,32)",
+            "model.attention has 32; expected sides of the U-Net's levels, which are [16",
+        ),
         ("--config.sample.num_steps=1000", "at most 999"),
         ("--config.evaluate.sprite_tolerance=0.0", "config.evaluate.sprite_tolerance=0.0; expected a number above 0"),
         ("--config.train.batch_size=8000", "there are 7372 training images"),

@@ -75,12 +75,18 @@ def load_any(config: ConfigDict) -> ImageData | SpriteData:
 
 def _unet(config: ConfigDict, image_shape: tuple[int, int, int]) -> Model:
     size = choose("model.size", config.size, MULTISCALE_SIZES)
-    return make_multiscale_unet(
+    size |= given(config, ("channels", "num_blocks", "multipliers", "attention", "patch"))
+    unet = make_multiscale_unet(
         image_shape,
-        **size | given(config, ("channels", "num_blocks", "multipliers", "attention", "patch")),
+        **size,
         conditioning=config.conditioning,
         zero_init=config.zero_init,
         num_heads=config.num_heads,
         dropout=config.dropout,
         dtype=choose("dtype", config.dtype, DTYPES),
     )
+    sides = [max(image_shape[:2]) // size.get("patch", 1) // 2**level for level in range(len(size["multipliers"]))]
+    for side in given(config, ("attention",)).get("attention", ()):
+        if side not in sides:
+            raise UserError(f"model.attention has {side}; expected sides of the U-Net's levels, which are {sides}")
+    return unet
