@@ -40,3 +40,10 @@ def test_what_cannot_be_read_is_said(tmp_path):
     (tmp_path / "metrics.jsonl").write_text('{"step": 1}\nrubbish\n{"step": 2}\n')
     with pytest.raises(UserError, match="holds a line that is no JSON"):
         read_metrics(tmp_path / "metrics.jsonl")
+
+
+@pytest.mark.parametrize("text", [b"3\n", b"[1]\n", b'{"loss": 1}\n', b'{"step": "1"}\n', b"\xff\xfe\n"])
+def test_what_is_no_row_is_told(tmp_path, text):
+    (tmp_path / "metrics.jsonl").write_bytes(text)
+    with pytest.raises(UserError, match=r"metrics\.jsonl holds a line that is no "):
+        read_metrics(tmp_path / "metrics.jsonl")

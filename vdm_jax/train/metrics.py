@@ -39,16 +39,17 @@ class MetricsLog:
 def read_metrics(path: str | Path) -> list[dict[str, Any]]:
     """The rows of a metrics file, also of one that is being written: an unfinished last line is left out.
 
-    `UserError` where the file is missing or a finished line is no JSON.
+    `UserError` where the file is missing or a finished line is no JSON, or no row.
     """
     try:
-        lines = Path(path).read_text().split("\n")[:-1]
+        rows = [json.loads(line) for line in Path(path).read_text().split("\n")[:-1]]
     except FileNotFoundError:
         raise UserError(f"no metrics at {path}: train first") from None
-    try:
-        return [json.loads(line) for line in lines]
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # of JSON, or of bytes that are no text
         raise UserError(f"{path} holds a line that is no JSON ({error})") from None
+    if foreign := [row for row in rows if not isinstance(row, dict) or not isinstance(row.get("step"), int | float)]:
+        raise UserError(f"{path} holds a line that is no row with its step: {str(foreign[0])[:80]}")
+    return rows
 
 
 def _plain(value: Any) -> Any:
