@@ -38,6 +38,12 @@ def test_an_empty_or_absent_folder_is_anyones(tmp_path):
     assert not (tmp_path / "absent").exists()
 
 
+def test_a_folder_of_measurements_is_no_trainings(tmp_path):
+    (tmp_path / "exact.jsonl").write_text("")
+    with pytest.raises(UserError, match="holds measurements, exact.jsonl; choose another --workdir"):
+        check(tmp_path, digits.get_config())
+
+
 def test_a_claimed_folder_is_its_owners(tmp_path):
     workdir = tmp_path / "a" / "run"
     claim(workdir, digits.get_config())

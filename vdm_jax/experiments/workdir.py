@@ -15,6 +15,8 @@ from vdm_jax.train.checkpoint import saved_checkpoints
 # What a trained checkpoint depends on, where the kind has it; the other sections may change from job to job.
 IDENTITY = ("data", "model", "diffusion", "rate", "train")
 
+MEASURED = ("exact.jsonl", "probe", "chains.jsonl", "chain_probes")  # what a run of probes leaves as it goes
+
 
 def plain(config: ConfigDict) -> dict:
     """The config as JSON has it."""
@@ -25,9 +27,11 @@ def check(workdir: pathlib.Path, config: ConfigDict, data: str) -> None:
     """Raises `UserError` where the folder holds a run of another config, or of other data under the same name.
 
     `data`: the data set's fingerprint. With a constant learning rate `train.num_steps` may change: the run is then
-    continued to the new length. A folder without a checkpoint holds no run yet.
+    continued to the new length. A folder without a checkpoint holds no run yet, or one of measurements.
     """
     if not saved_checkpoints(workdir / "checkpoints"):
+        if measured := [name for name in MEASURED if (workdir / name).exists()]:
+            raise UserError(f"workdir {workdir} holds measurements, {measured[0]}; choose another --workdir")
         return
     stored, wanted = read_config(workdir / "config.json"), plain(config)
     kind = stored.get("kind", wanted["kind"])
