@@ -9,10 +9,14 @@ from small_sprites import experiment
 
 import launch
 from vdm_jax.base.errors import UserError
+from vdm_jax.base.files import write_json
 from vdm_jax.experiments.chain_parts import make_subject
-from vdm_jax.experiments.chains import LINES, chains
+from vdm_jax.experiments.chain_probes import check_claimed
+from vdm_jax.experiments.chains import LINES, chains, check_log
 from vdm_jax.experiments.exact import exact
+from vdm_jax.experiments.probe_jobs import check_jobs
 from vdm_jax.experiments.probes import chosen_samplers
+from vdm_jax.experiments.workdir import plain
 from vdm_jax.report.page import write_report
 
 
@@ -104,6 +108,31 @@ def test_mistakes_are_told_and_leave_nothing(tmp_path, capfd, flag, told):
     arguments = [f"--config={ROOT}/configs/probes.py", f"--workdir={workdir}", f"--config.chains.{flag}"]
     assert launch.main(["launch.py", *arguments]) == 2
     assert told in capfd.readouterr().err and not workdir.exists()
+
+
+def test_chains_without_exact_curves_are_told_before_the_probes_train(tmp_path, capfd):
+    arguments = [f"--config={ROOT}/configs/probes.py", f"--workdir={tmp_path / 'run'}", "--jobs=probe,chains"]
+    assert launch.main(["launch.py", *arguments]) == 2
+    assert "no exact curves in" in capfd.readouterr().err and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("text", ["{", "3", '{"timesteps": [0, 1000]}'])
+def test_a_record_that_is_damaged_is_no_exact_curves(tmp_path, text):
+    (tmp_path / "exact.json").write_text(text)
+    with pytest.raises(UserError, match="no exact curves in"):
+        check_jobs(experiment(), tmp_path, ["probe", "chains"])
+
+
+def test_what_a_later_job_will_refuse_is_told_before_the_first(tmp_path):
+    check_jobs(experiment(), tmp_path, ["exact", "probe", "chains"])
+    others = plain(experiment(chains__seed=1, chain_probes__seed=1).config) | {"timesteps": [0, 333, 667, 1000]}
+    (tmp_path / LINES).write_text(json.dumps({"step": -1, "settings": check_log(tmp_path, others)}) + "\n")
+    with pytest.raises(UserError, match="chains.seed is 1 there and 0 here"):
+        check_jobs(experiment(), tmp_path, ["exact", "probe", "chains"])
+    settings, path = check_claimed(tmp_path / "chain_probes", others)
+    write_json(path, settings)
+    with pytest.raises(UserError, match="chain_probes.seed is 1 there and 0 here"):
+        check_jobs(experiment(chains__seed=1, chain_probes__samplers="exact"), tmp_path, ["chain_probes"])
 
 
 def test_samplers_are_told_with_their_steps():

@@ -74,7 +74,9 @@ def chain_probes(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     check_folder(workdir, settings)
     steps = timesteps(experiment.config.exact.num_timesteps, experiment.schedule.num_steps)
     asked = every_nth(steps, config.every)
-    _claim_folder(workdir / FOLDER, settings | {"timesteps": asked.tolist()})
+    depends_on, path = check_claimed(workdir / FOLDER, settings | {"timesteps": asked.tolist()})
+    if not path.exists():
+        write_json(path, depends_on)
     workdirs.claim(workdir, experiment.config, f"sprites {experiment.grid.name}")
     net = trained_reader(experiment)
     rows, found = split_rows(config), {}
@@ -231,19 +233,17 @@ def _told(accuracy: list[float], error: list[float], num_scored: int) -> dict[st
     return {"accuracy": accuracy, "standard_error": error, "distance": distance}
 
 
-def _claim_folder(folder: pathlib.Path, settings: dict[str, Any]) -> None:
-    """Raises `UserError` where chains or probes are there with other settings."""
+def check_claimed(folder: pathlib.Path, settings: dict[str, Any]) -> tuple[dict[str, Any], pathlib.Path]:
+    """The settings that all depends on, and the file that holds them. Raises `UserError` where it holds others."""
     settings = {
         section: {key: value for key, value in settings[section].items() if key not in IN_THE_NAME.get(section, ())}
         if isinstance(settings[section], dict)
         else settings[section]
         for section in DEPENDS_ON
     }
-    path = folder / SETTINGS
-    if path.exists():
+    if (path := folder / SETTINGS).exists():
         refuse_differences(folder, workdirs.read_config(path), settings, DEPENDS_ON, "chains and probes")
-    else:
-        write_json(path, settings)
+    return settings, path
 
 
 def say(what: str) -> None:

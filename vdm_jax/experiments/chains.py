@@ -38,7 +38,7 @@ from vdm_jax.probing.chain_curves import describe_sampler, gather, summarise_bac
 from vdm_jax.probing.chains import make_backward, make_grid, make_round_trip
 from vdm_jax.probing.two_samples import start_told_apart
 from vdm_jax.report.workdir import Workdir
-from vdm_jax.train.metrics import MetricsLog
+from vdm_jax.train.metrics import MetricsLog, read_metrics
 
 LINES = "chains.jsonl"  # the settings, then a line for each sampler's chains from noise and each of its round trips
 DEPENDS_ON = ("data", "diffusion", "chains", "timesteps")  # sections of the config, and what is asked
@@ -69,7 +69,7 @@ def chains(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     """
     config, settings = experiment.config.chains, workdirs.plain(experiment.config)
     check_folder(workdir, settings)
-    exact = _exact_record(workdir, settings)
+    exact = exact_record(workdir, settings)
     asked = every_nth(exact["timesteps"], config.every)
     log = _open_log(workdir, settings | {"timesteps": asked.tolist()})
     workdirs.claim(workdir, experiment.config, f"sprites {experiment.grid.name}")
@@ -137,23 +137,30 @@ class _Measure:
         return summarise_round_trip(self._features, found, config.far)
 
 
-def _exact_record(workdir: pathlib.Path, settings: dict[str, Any]) -> dict[str, Any]:
+def exact_record(workdir: pathlib.Path, settings: dict[str, Any]) -> dict[str, Any]:
     """`exact.json`; raises `UserError` where there is none of these data and this diffusion."""
     record = Workdir(workdir).exact
-    if not record:
+    if not all(record.get(part) for part in ("timesteps", "abar", "features", "settings")):
         raise UserError(f"no exact curves in {workdir} to be compared with; --jobs=exact,chains measures them first")
     refuse_differences(workdir, record["settings"], settings, ("data", "diffusion"))
     return record
 
 
-def _open_log(workdir: pathlib.Path, settings: dict[str, Any]) -> MetricsLog:
-    """The lines so far, of these settings; raises `UserError` where they are of others. Samplers may be added."""
+def check_log(workdir: pathlib.Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """Those of the settings that all lines depend on; raises `UserError` where lines are there of others. Samplers may
+    be added."""
     settings = {key: settings[key] for key in DEPENDS_ON}
     settings["chains"] = {key: value for key, value in settings["chains"].items() if key not in NAMES_PARTS}
-    log = MetricsLog(workdir / LINES)
-    there = [row for row in log.rows() if "settings" in row]
-    if there:
-        refuse_differences(workdir, there[0]["settings"], settings, DEPENDS_ON)
+    rows = read_metrics(workdir / LINES) if (workdir / LINES).exists() else []
+    for there in [row["settings"] for row in rows if "settings" in row][:1]:
+        refuse_differences(workdir, there, settings, DEPENDS_ON)
+    return settings
+
+
+def _open_log(workdir: pathlib.Path, settings: dict[str, Any]) -> MetricsLog:
+    """The lines so far, of these settings."""
+    settings, log = check_log(workdir, settings), MetricsLog(workdir / LINES)
+    if any("settings" in row for row in log.rows()):
         log.truncate_after(max(row["step"] for row in log.rows()))  # a line that a kill tore goes
     else:
         log.write({"step": -1, "settings": settings})

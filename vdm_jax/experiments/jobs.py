@@ -42,6 +42,8 @@ def run(
             print(f"archive: step {unpack(archive, workdir, owner)}", flush=True)
         if "train" in jobs:
             workdirs.claim(workdir, config, fingerprint)
+    if experiment is not None:
+        kind.check(experiment, workdir, jobs)
     for job in jobs:
         with sigterm_after(stop_after) if job == "train" else nullcontext():
             status = kind.jobs[job](experiment, workdir)

@@ -1,7 +1,7 @@
 """What a config file can describe: kinds of experiment, each with its parts, its jobs in their order, its identity."""
 
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from vdm_jax.experiments.evaluate import evaluate
 from vdm_jax.experiments.exact import exact
 from vdm_jax.experiments.exact_images import build_images, exact_images
 from vdm_jax.experiments.probe import probe
+from vdm_jax.experiments.probe_jobs import check_jobs
 from vdm_jax.experiments.probes import build_probes
 from vdm_jax.experiments.sample import sample
 from vdm_jax.experiments.train import train
@@ -42,10 +43,12 @@ def alone(job: Callable[[Any, pathlib.Path], str]) -> Callable[[Any, pathlib.Pat
 
 
 class Kind(NamedTuple):
-    """`build(config)`: every setting looked at, the parts put together. `jobs`: (what was built, workdir) -> status."""
+    """`build(config)`: every setting looked at, the parts put together. `jobs`: (what was built, workdir) -> status.
+    `check(what was built, workdir, names of jobs)`: the folder looked at for all of them."""
 
     build: Callable[[ConfigDict], Any]
     jobs: dict[str, Callable[[Any, pathlib.Path], str]]
+    check: Callable[[Any, pathlib.Path, Sequence[str]], None] = lambda *_: None
 
 
 KINDS = {
@@ -77,6 +80,7 @@ KINDS = {
             "chain_probes": alone(chain_probes),
             "report": report,
         },
+        check_jobs,
     ),
 }
 

@@ -1,0 +1,25 @@
+"""What the jobs on timestep probes need of their folder, looked at before the first of them starts."""
+
+import pathlib
+from collections.abc import Sequence
+
+from vdm_jax.experiments import workdir as workdirs
+from vdm_jax.experiments.chain_probes import FOLDER, check_claimed
+from vdm_jax.experiments.chains import check_log, exact_record
+from vdm_jax.experiments.exact import check_folder
+from vdm_jax.experiments.probes import ProbeExperiment, every_nth, timesteps
+
+
+def check_jobs(experiment: ProbeExperiment, workdir: pathlib.Path, jobs: Sequence[str]) -> None:
+    """Raises `UserError` where one of `jobs` will not find the curves it needs, or will find what is of other settings;
+    writes nothing."""
+    config, settings = experiment.config, workdirs.plain(experiment.config)
+    check_folder(workdir, settings)
+    steps = timesteps(config.exact.num_timesteps, experiment.schedule.num_steps)
+    if "chains" in jobs:
+        if "exact" not in jobs:
+            exact_record(workdir, settings)
+        check_log(workdir, settings | {"timesteps": every_nth(steps, config.chains.every).tolist()})
+    if "chain_probes" in jobs and config.chain_probes.samplers:
+        asked = every_nth(steps, config.chain_probes.every)
+        check_claimed(workdir / FOLDER, settings | {"timesteps": asked.tolist()})
