@@ -84,9 +84,17 @@ def test_a_small_run_leaves_its_record(benchmark, tmp_path, capsys, monkeypatch)
 
 
 def test_mistakes_are_told(tmp_path, capsys):
-    mistakes = {"--sizes=x": "--sizes='x'", "--dtypes=float61": "'float61'", "--batch_size=0": "at least 1"}
+    mistakes = {
+        "--sizes=x": "--sizes='x'",
+        "--dtypes=float61": "'float61'",
+        "--batch_size=0": "at least 1",
+        "--side=0": "--side=0; expected at least 1",
+        "--seconds=nan": "--seconds=nan; expected a number above 0",
+        "--patience=-1": "--patience=-1.0; expected a number above 0",
+        f"--out={__file__}": "test_benchmarks.py is no folder; choose another --out",
+    }
     for flag, told in mistakes.items():
-        arguments = [flag, f"--out={tmp_path}"]
+        arguments = [f"--out={tmp_path}", flag]
         assert run_cases("train_step", "", train_step.make_subject, train_step.make_peer, arguments) == 2
         assert told in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -1,6 +1,7 @@
 """What the benchmarks of a step share: their flags, the cases of a machine, and the record they write."""
 
 import argparse
+import math
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from vdm_jax.benchmarks.measure import Timing, ratio, side_by_side
 from vdm_jax.benchmarks.networks import Case
 from vdm_jax.benchmarks.roofline import Machine, measure_machine, roofline
 from vdm_jax.benchmarks.subject import Subject
+from vdm_jax.experiments.workdir import check_place
 from vdm_jax.models.sizes import ENCODER_SIZES, UNET_SIZES
 
 DTYPES = {"float32": "float32", "bfloat16": "bfloat16"}
@@ -43,11 +45,22 @@ def parse(name: str, description: str, arguments: Sequence[str] | None) -> argpa
     return parser.parse_args(arguments)
 
 
-def cases(options: argparse.Namespace) -> list[Case]:
-    """A case for each size and dtype. Raises `UserError` for a name that is none."""
-    for what in ("side", "batch_size", "rounds"):
+def check_common(options: argparse.Namespace) -> None:
+    """Raises `UserError` for a number out of range, or an `--out` that is no folder, before anything is timed."""
+    for what in ("batch_size", "rounds"):
         if getattr(options, what) < 1:
             raise UserError(f"--{what}={getattr(options, what)}; expected at least 1")
+    for what in ("seconds", "patience"):
+        if not 0 < getattr(options, what) < math.inf:
+            raise UserError(f"--{what}={getattr(options, what)}; expected a number above 0")
+    check_place(options.out, "out")
+
+
+def cases(options: argparse.Namespace) -> list[Case]:
+    """A case for each size and dtype. Raises `UserError` for a name that is none."""
+    check_common(options)
+    if options.side < 1:
+        raise UserError(f"--side={options.side}; expected at least 1")
     choose("--encoder", options.encoder, ENCODER_SIZES)
     sizes, dtypes = options.sizes.split(","), options.dtypes.split(",")
     for size in sizes:

@@ -20,7 +20,7 @@ import optax
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.keys import named_key
 from vdm_jax.benchmarks import peers
-from vdm_jax.benchmarks.command import write_record
+from vdm_jax.benchmarks.command import check_common, write_record
 from vdm_jax.benchmarks.measure import Contender, Timing, ratio, side_by_side
 from vdm_jax.benchmarks.roofline import Machine, measure_machine
 from vdm_jax.benchmarks.subject import memory_of
@@ -221,9 +221,7 @@ def cases(options: argparse.Namespace) -> list[Case]:
     for number in members:
         if not number.isdecimal() or not (int(number) == 1 or (int(number) and int(number) % len(FEATURES) == 0)):
             raise UserError(f"--members={number}; expected 1, or a multiple of {len(FEATURES)}")
-    for what in ("batch_size", "rounds"):
-        if getattr(options, what) < 1:
-            raise UserError(f"--{what}={getattr(options, what)}; expected at least 1")
+    check_common(options)
     return [Case(net, int(number), options.batch_size) for net in nets for number in members]
 
 
