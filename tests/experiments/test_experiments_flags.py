@@ -150,12 +150,16 @@ def test_an_unknown_key_beside_a_workdirs_config(tmp_path):
         parse(f"--workdir={workdir}", "--config.evaluate.pases=2")
 
 
-def test_settings_newer_than_a_workdirs_config_keep_their_default(tmp_path):
+def test_settings_newer_than_a_workdirs_config_keep_their_default(tmp_path, capsys):
     workdir = stored(tmp_path, **{"train.num_steps": 11})
+    parse(f"--workdir={workdir}")
     config = json.loads((workdir / "config.json").read_text())
     del config["evaluate"]["passes"], config["sample"]
     (workdir / "config.json").write_text(json.dumps(config))
+    assert not capsys.readouterr().out
     found = parse(f"--workdir={workdir}").config
+    told = capsys.readouterr().out
+    assert told.startswith(f"{workdir / 'config.json'} is older than evaluate.passes, sample") and "more" in told
     assert (found.evaluate.passes, found.train.num_steps) == (digits.get_config().evaluate.passes, 11)
     assert found.sample == digits.get_config().sample
     assert parse(f"--workdir={workdir}", "--config.evaluate.passes=2").config.evaluate.passes == 2

@@ -63,7 +63,9 @@ def parse(argv: Sequence[str], default_config: str, jobs_of: Callable[[ConfigDic
         folder, sweep = workdir or f"results/runs/{config.name}", None
         stored = pathlib.Path(workdir, "config.json")
         if workdir and not values["config"].present and stored.is_file():
-            _lay_over(config, workdirs.read_config(stored), stored)
+            own = workdirs.read_config(stored)
+            _lay_over(config, own, stored)
+            _tell_newer(config, own, stored)
             config.update_from_flattened_dict(overrides)
             folder = workdir
     archive = pathlib.Path(values.archive) if values.archive else None
@@ -228,6 +230,14 @@ def _lay_over(config: ConfigDict, stored: dict[str, Any], path: pathlib.Path, pr
         except (TypeError, ValueError):
             expected = "a section" if isinstance(before, ConfigDict) else f"a value like {before!r}"
             raise UserError(f"{foreign}{name} is {value!r}; expected {expected}") from None
+
+
+def _tell_newer(config: ConfigDict, own: dict[str, Any], path: pathlib.Path) -> None:
+    """Says which settings a `config.json` is older than: they count as their default."""
+    there = set(_flat(ConfigDict(own)))
+    if newer := [name for name in _flat(config) if name not in there]:
+        told = ", ".join(newer[:5]) + (f" and {len(newer) - 5} more" if len(newer) > 5 else "")
+        print(f"{path} is older than {told}: as by default, unless typed", flush=True)
 
 
 def _flat(config: ConfigDict, prefix: str = "") -> Iterator[str]:
