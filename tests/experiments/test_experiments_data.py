@@ -5,7 +5,7 @@ import pytest
 
 from configs.base import get_config
 from vdm_jax.base.errors import UserError
-from vdm_jax.experiments.build import load
+from vdm_jax.experiments.build import build, load
 
 
 @pytest.fixture
@@ -16,6 +16,15 @@ def config(tmp_path):
     config = get_config().data
     config.update({"name": "mine", "dir": str(tmp_path)})
     return config
+
+
+def test_data_too_few_for_an_evaluation_are_told_before_the_training(tmp_path):
+    images = np.zeros((49, 8, 8), np.uint8)
+    np.savez(tmp_path / "few.npz", x_train=images[:40], x_test=images[40:])
+    config = get_config()
+    config.update_from_flattened_dict({"data.name": "few", "data.dir": str(tmp_path), "train.batch_size": 8})
+    with pytest.raises(UserError, match="^data 'few' have 9 test images; expected at least 10$"):
+        build(config)
 
 
 def test_npz(config):

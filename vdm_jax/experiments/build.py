@@ -15,7 +15,7 @@ from vdm_jax.data.sprite_data import SpriteData
 from vdm_jax.diffusion.objective import TARGETS, WEIGHTINGS
 from vdm_jax.diffusion.samplers import make_times
 from vdm_jax.diffusion.schedules import SCHEDULES, Schedule, make_schedule
-from vdm_jax.experiments.checks import check_batch, check_settings
+from vdm_jax.experiments.checks import check_batch, check_settings, check_splits
 from vdm_jax.experiments.diffuser import Diffuser
 from vdm_jax.experiments.rates import code_prior, rate_mode
 from vdm_jax.experiments.vae_vdm import VaeVdm
@@ -45,6 +45,7 @@ def build(config: ConfigDict, data: ImageData | None = None) -> Experiment:
     """
     check_settings(config)
     data = load(config.data) if data is None else data
+    check_splits(data.name, train=len(data.train), test=len(data.test))
     model = make_vae_vdm(config, data)
     check_batch(config.train, len(data.train), jax.device_count())
     if model.fixed_schedule:  # raises where a table has no such grid to sample over

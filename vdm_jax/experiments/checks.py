@@ -20,6 +20,7 @@ NAMES = {
 }
 
 LOG_SNRS = "diffusion.gamma_min diffusion.gamma_max rate.high_noise_logsnr"
+FEWEST = 10  # images that codes are drawn as a picture of, and neighbours are looked for among
 SEED = ("a seed from 0 to 2^31 - 1", lambda value: 0 <= value < 2**31)
 
 # (what is expected, whether a number is that, settings); a setting without a value is left alone.
@@ -49,8 +50,8 @@ NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
         lambda value: value >= 0,
         "train.warmup_steps train.keep_best train.eval_images evaluate.frechet_images evaluate.fid_reference_images",
     ),
-    ("0 for all, or at least 10", lambda value: value == 0 or value >= 10, "evaluate.num_images"),
-    ("at least 10", lambda value: value >= 10, "evaluate.probe_images"),
+    (f"0 for all, or at least {FEWEST}", lambda value: value == 0 or value >= FEWEST, "evaluate.num_images"),
+    (f"at least {FEWEST}", lambda value: value >= FEWEST, "evaluate.probe_images"),
     (*SEED, "train.seed evaluate.seed sample.seed"),
     (
         "a number above 0",
@@ -104,6 +105,13 @@ def check_numbers(config: ConfigDict, numbers: tuple[tuple[str, Callable[[float]
             value = _value(config, setting)
             if value is not None and not holds(value):
                 raise UserError(f"config.{setting}={value}; expected {expected}")
+
+
+def check_splits(name: str, **num_images: int) -> None:
+    """Raises `UserError` for a split, train or test, of fewer images than an evaluation can be made of."""
+    for split, number in num_images.items():
+        if number < FEWEST:
+            raise UserError(f"data {name!r} have {number} {split} images; expected at least {FEWEST}")
 
 
 def check_batch(train: ConfigDict, num_images: int, num_devices: int) -> None:
