@@ -178,6 +178,7 @@ MISTAKES = [
     ({"model.unet.conditioning": "adagm"}, r"did you mean 'adagn'\?"),
     ({"model.unet.channels": 7}, "channels=7"),
     ({"model.unet.num_heads": 5}, "num_heads"),
+    ({"model.w_dim": 0}, r"model\.w_dim=0"),
     ({"model.dtype": "bfloat61"}, r"dtype='bfloat61'.*did you mean 'bfloat16'\?"),
     ({"model.equal_capacity": True}, r"equal_capacity=True is for model\.encoder='none', not for 'te'"),
     ({"model.encoder": "none", "model.equal_capacity": True}, r"needs model\.w_dim"),

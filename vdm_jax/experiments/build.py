@@ -143,6 +143,8 @@ def _encoder(config: ConfigDict, data: ImageData) -> tuple[Model | None, int]:
         raise UserError(f"model.equal_capacity=True is for model.encoder='none', not for {config.encoder!r}")
     size = choose("model.encoder", config.encoder, ENCODER_SIZES | {"none": {}})
     size = size | given(config, ("w_dim",))
+    if size["w_dim"] < 1:
+        raise UserError(f"model.w_dim={size['w_dim']}; expected at least 1, or model.encoder='none' for no code")
     return make_encoder(data.image_shape, **size, dropout=config.encoder_dropout, dtype=dtype), size["w_dim"]
 
 
