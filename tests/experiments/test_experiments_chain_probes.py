@@ -73,7 +73,8 @@ def test_probes_stand_beside_the_posterior_on_the_same_chains(workdir):
         probe, posterior = (np.array(feature[by][score]) for by in ("probe", "posterior"))
         assert posterior[0] == pytest.approx(1) and abs(posterior[-1] - (0.5 if name == "shape" else 0)) < 0.15
         np.testing.assert_allclose(feature["posterior_minus_probe"][score], posterior - probe, atol=1e-5)
-        assert -1 < probe[-1] < posterior[-1] + 0.3, (name, probe)  # a net that learned by heart is below 0
+        # of three seeds, 320 chains each, the worst was -.34: it begins from the probe of t = 500, wrong on pure noise
+        assert -0.5 < probe[-1] < posterior[-1] + 0.3, (name, probe)
         assert set(feature["posterior_windows"]) == {"95%", "50%", "5%"}
     assert min(features[name]["probe"]["r2"][0] for name in ("x", "y")) > 0.7
 
