@@ -31,6 +31,7 @@ def main(argv: list[str]) -> int:
     # Imported late: a missing package or a mistyped flag should not wait for, or drown in, the start of a device.
     from vdm_jax.base.errors import UserError
     from vdm_jax.experiments import flags, jobs, kinds, sweep
+    from vdm_jax.experiments.memory import OutOfMemory
     from vdm_jax.train.checkpoint import SaveFailed
     from vdm_jax.train.loop import TrainingFailed
 
@@ -46,7 +47,7 @@ def main(argv: list[str]) -> int:
     except UserError as error:
         print(f"launch.py: {error}", file=sys.stderr)
         return 2
-    except (TrainingFailed, SaveFailed, sweep.SweepFailed, OSError) as error:
+    except (TrainingFailed, SaveFailed, OutOfMemory, sweep.SweepFailed, OSError) as error:
         print(f"launch.py: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

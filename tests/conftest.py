@@ -6,10 +6,11 @@ from importlib.metadata import version
 
 # Two devices, so that sharding shards. Tests compile more than they compute: unoptimised code halves their time, and
 # so do loops made without the fusion emitters, a choice that XLA offers until jaxlib 0.11 (it stops at unknown flags).
-FLAGS = ["--xla_force_host_platform_device_count=2", "--xla_backend_optimization_level=0"]
-if tuple(map(int, version("jaxlib").split(".")[:2])) < (0, 11):
-    FLAGS.append("--xla_cpu_use_fusion_emitters=false")
-os.environ.setdefault("XLA_FLAGS", " ".join(FLAGS))
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
+    + (" --xla_cpu_use_fusion_emitters=false" if version("jaxlib").startswith("0.10.") else ""),
+)
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax

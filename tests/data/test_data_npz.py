@@ -131,6 +131,12 @@ def test_missing_folder_and_file_say_how_to_get_mnist(tmp_path, monkeypatch):
     assert load_data("npz", name="mnist").name == "mnist"
 
 
+def test_a_text_under_the_name_of_an_npz(tmp_path):
+    (tmp_path / "mine.npz").write_text("0,1,2")
+    with pytest.raises(UserError, match="mine.npz is not a readable npz file of plain arrays: it is no zip archive$"):
+        load_data("npz", name="mine", data_dir=str(tmp_path))
+
+
 @pytest.mark.parametrize("kept", [0, 30, 1000])
 def test_truncated_file(tmp_path, kept):
     np.savez(tmp_path / "mine.npz", **arrays())

@@ -4,11 +4,13 @@ import json
 import os
 import shutil
 
+import jax.numpy as jnp
 import launching
 import pytest
 from launching import NUM_STEPS, arguments
 
 import launch
+from vdm_jax.experiments.kinds import KINDS
 
 
 def refused(capfd, *arguments) -> str:
@@ -50,6 +52,16 @@ def test_data_that_are_not_there(capfd, tmp_path, monkeypatch):
 def test_nothing_trained_yet(capfd, tmp_path, job):
     assert "train first" in refused(capfd, *arguments(tmp_path / "run", jobs=job))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("job, less", [("train", "config.train.accumulate"), ("report", "free some of it")])
+def test_too_little_memory(capfd, tmp_path, monkeypatch, job, less):
+    """2^44 bytes are more than any device has: what XLA answers then is told in one sentence."""
+    monkeypatch.setitem(KINDS["vae_vdm"].jobs, job, lambda *_: jnp.zeros(2**42).block_until_ready())
+    assert launch.main(["launch.py", *arguments(tmp_path / "run", jobs=job)]) == 1
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith(f"launch.py: {job}: too little memory"), lines
+    assert "17592186044416 bytes" in lines[0] and less in lines[0]
 
 
 def test_a_report_on_nothing(capfd, tmp_path):

@@ -66,7 +66,9 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
             with file:
                 arrays = {key: file[key] for key in file.files}
     except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path} is not a readable npz file of plain arrays: {error}") from error
+        no_archive = isinstance(error, ValueError) and not zipfile.is_zipfile(path)
+        reason = "it is no zip archive" if no_archive else error  # numpy takes it for a pickle, and says so
+        raise UserError(f"{path} is not a readable npz file of plain arrays: {reason}") from error
     if arrays is None:
         raise UserError(f"{path} is a single .npy array, not an npz file; {HOW_TO_GET}")
     for key in ("x_train", "x_test"):

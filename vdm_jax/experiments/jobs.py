@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from vdm_jax.experiments import workdir as workdirs
 from vdm_jax.experiments.build import Experiment
 from vdm_jax.experiments.kinds import kind_of
+from vdm_jax.experiments.memory import what_memory_lacks
 from vdm_jax.experiments.summary import summary
 from vdm_jax.train.archive import MANIFEST, pack, unpack
 from vdm_jax.train.signals import sigterm_after
@@ -45,7 +46,7 @@ def run(
     if experiment is not None:
         kind.check(experiment, workdir, jobs)
     for job in jobs:
-        with sigterm_after(stop_after) if job == "train" else nullcontext():
+        with what_memory_lacks(job), sigterm_after(stop_after) if job == "train" else nullcontext():
             status = kind.jobs[job](experiment, workdir)
         if job == "train" and archive:
             print("\n".join(f"archive: {path}" for path in pack(workdir, archive, owner)), flush=True)
