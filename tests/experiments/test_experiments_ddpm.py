@@ -21,6 +21,7 @@ from vdm_jax.experiments.checkpoints import load_weights
 from vdm_jax.experiments.coverage import read_exactly
 from vdm_jax.experiments.ddpm import Ddpm
 from vdm_jax.experiments.probes import build_probes
+from vdm_jax.experiments.swept import swept
 from vdm_jax.models.model import Model
 from vdm_jax.train.metrics import read_metrics
 
@@ -231,3 +232,32 @@ def test_no_bound_no_bound_weighting():
     config.diffusion.weighting = "bound"
     with pytest.raises(UserError, match="no bound is defined for the Dirac schedule"):
         build_ddpm(config)
+
+
+def test_a_sweep_ends_with_losses_and_modes_in_one_table(workdir, tmp_path, capfd):
+    (tmp_path / "own.py").write_text(
+        "from configs.ddpm import get_config\n\n\n"
+        "def get_sweep():\n    return [{'variant': 'small-linear', 'train.seed': 0}, {'variant': 'small-cosine'}]\n"
+    )
+    shutil.copytree(workdir, tmp_path / "sweep" / "small-linear,seed=0")
+    few = [f"--config.{name}={value}" for name, value in TINY.items()]
+    typed = ["launch.py", f"--config={tmp_path / 'own.py'}", f"--workdir={tmp_path / 'sweep'}", *few]
+    assert launch.main([*typed, "--sweep=*linear*"]) == 0
+    out, record = capfd.readouterr().out, json.loads((workdir / "evaluate.json").read_text())
+    assert out.startswith(
+        "sweep: 1 members, 1 of them done\n| setting | seeds | loss | bound, nats | bits/dim | no sprite"
+    )
+    assert "| ddpm-small-linear | 1 | " in out and "Missing, not evaluated yet: small-cosine\n" in out
+    told = json.loads((tmp_path / "sweep" / "sweep.json").read_text())["settings"]["ddpm-small-linear"]
+    assert told["runs"] == ["small-linear,seed=0"] and told["numbers"]["loss"]["mean"] == record["loss"]
+    assert (tmp_path / "sweep" / "sweep.png").stat().st_size > 10_000
+    with pytest.raises(UserError, match="there are 7372 training images"):
+        swept(config_of_training(batch_size=10**5)).make_check()(
+            config_of_training(batch_size=10**5), tmp_path / "none"
+        )
+
+
+def config_of_training(**train):
+    config = configs.get_config()
+    config.train.update(train)
+    return config

@@ -33,8 +33,11 @@ NUMBERS = (
 NOT_OF_SPRITES = {"validation_size": None, "num_levels": None, "max_gib": None, "downsample": 1}
 
 
-def build_ddpm(config: ConfigDict) -> Experiment:
-    """Looks at every setting, loads the data, binds the network; nothing is compiled yet. Raises `UserError`."""
+def build_ddpm(config: ConfigDict, data: ImageData | SpriteData | None = None) -> Experiment:
+    """Looks at every setting, loads the data, binds the network; nothing is compiled yet. Raises `UserError`.
+
+    data: those of `config.data`, where they were loaded before.
+    """
     check_settings(config)
     check_numbers(config, NUMBERS)
     schedule = fixed_table(config.diffusion)
@@ -43,7 +46,7 @@ def build_ddpm(config: ConfigDict) -> Experiment:
     choose("weighting", weighting, WEIGHTINGS)
     if schedule.no_bound and weighting == "bound":
         raise UserError(f"weighting='bound' with schedule={config.diffusion.schedule!r}: {schedule.no_bound}")
-    data = load_any(config.data)
+    data = load_any(config.data) if data is None else data
     check_batch(config.train, len(data.stored("train")), jax.device_count())
     return Experiment(config, data, make_ddpm(config, data))
 

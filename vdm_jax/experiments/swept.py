@@ -3,19 +3,23 @@
 import json
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.data.dataset import ImageData
+from vdm_jax.data.sprite_data import SpriteData
 from vdm_jax.experiments import workdir as workdirs
-from vdm_jax.experiments.build import build
+from vdm_jax.experiments.build import Experiment, build
+from vdm_jax.experiments.build_ddpm import build_ddpm
 from vdm_jax.experiments.exact import check_folder
 from vdm_jax.experiments.exact_images import build_images
 from vdm_jax.experiments.finished import is_evaluated, outstanding
 from vdm_jax.experiments.finished_probes import is_measured, outstanding_probes
 from vdm_jax.experiments.probes import build_probes
+from vdm_jax.report.ddpm_sweep import write_ddpm_sweep
 from vdm_jax.report.probe_sweep import write_probe_sweep
 from vdm_jax.report.sweep import write_sweep
 from vdm_jax.train.checkpoint import saved_checkpoints
@@ -32,9 +36,9 @@ class Swept(NamedTuple):
     write: Callable[[pathlib.Path, Mapping[str, pathlib.Path], Mapping[str, str]], str]
 
 
-def make_training_check() -> Callable[[ConfigDict, pathlib.Path], None]:
+def make_training_check(build: Callable[..., Experiment]) -> Callable[[ConfigDict, pathlib.Path], None]:
     """Of a training: settings, data and folder. Members with the same data read them once."""
-    data: dict[str, ImageData] = {}
+    data: dict[str, ImageData | SpriteData] = {}
 
     def check(config: ConfigDict, workdir: pathlib.Path) -> None:
         source = json.dumps(workdirs.plain(config)["data"])
@@ -60,7 +64,8 @@ def check_images(config: ConfigDict, workdir: pathlib.Path) -> None:
 
 
 SWEPT = {
-    "vae_vdm": Swept(make_training_check, outstanding, is_evaluated, "evaluated", write_sweep),
+    "vae_vdm": Swept(partial(make_training_check, build), outstanding, is_evaluated, "evaluated", write_sweep),
+    "ddpm": Swept(partial(make_training_check, build_ddpm), outstanding, is_evaluated, "evaluated", write_ddpm_sweep),
     "probes": Swept(lambda: check_probes, outstanding_probes, is_measured, "measured", write_probe_sweep),
     "exact": Swept(lambda: check_images, outstanding_probes, is_measured, "measured", write_probe_sweep),
 }

@@ -7,7 +7,7 @@ standard error over test images in brackets, which knows nothing of how another 
 import json
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -154,13 +154,13 @@ def study_table(workdirs: Iterable[str | Path]) -> str:
 
     Raises `UserError` as `read_settings` does.
     """
-    return table_of(read_settings(workdirs))
+    return table_of(read_settings(workdirs), COLUMNS)
 
 
-def table_of(settings: Sequence[Setting]) -> str:
-    """The Markdown table, a row a setting."""
-    numbers = [{title: setting.measured(key) for title, key in COLUMNS.items()} for setting in settings]
-    titles = [title for title in COLUMNS if any(row[title] is not None for row in numbers)]
+def table_of(settings: Sequence[Setting], columns: Mapping[str, str]) -> str:
+    """The Markdown table, a row a setting; columns: {title: key of evaluate.json, dotted where nested}."""
+    numbers = [{title: setting.measured(key) for title, key in columns.items()} for setting in settings]
+    titles = [title for title in columns if any(row[title] is not None for row in numbers)]
     rows = [["setting", "seeds", *titles], ["---"] * (2 + len(titles))]
     for setting, row in zip(settings, numbers, strict=True):
         cells = ["—" if row[title] is None else str(row[title]) for title in titles]

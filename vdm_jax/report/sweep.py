@@ -10,9 +10,9 @@ import numpy as np
 
 from vdm_jax.base.files import write_file, write_json, write_text
 from vdm_jax.base.provenance import commit
-from vdm_jax.report.code_worth import Worth, worth_figure, worth_table, worths
+from vdm_jax.report.code_worth import worth_figure, worth_table, worths
 from vdm_jax.report.plane import rate_distortion_plane
-from vdm_jax.report.study import Measured, Setting, read_settings, table_of
+from vdm_jax.report.study import COLUMNS, Measured, Setting, read_settings, table_of
 from vdm_jax.report.style import to_png
 from vdm_jax.report.workdir import flatten
 
@@ -33,7 +33,8 @@ def write_sweep(folder: str | Path, runs: Mapping[str, Path], missing: Mapping[s
     """
     folder, settings = Path(folder), read_settings(runs.values())
     found = worths(settings)
-    text = markdown(settings, found, missing)
+    tables = [table_of(settings, COLUMNS), *([worth_table(found)] if found else [])]
+    text = markdown(settings, tables, "Lower is better for D + R and Fréchet distances", missing)
     write_json(folder / "sweep.json", numbers(settings, runs, missing))
     write_file(folder / "sweep.png", lambda file: file.write(to_png(figure(settings))))
     pictures = "![rate and distortion](sweep.png)\n"
@@ -44,9 +45,9 @@ def write_sweep(folder: str | Path, runs: Mapping[str, Path], missing: Mapping[s
     return text
 
 
-def markdown(settings: Sequence[Setting], found: Sequence[Worth], missing: Mapping[str, str]) -> str:
-    """The tables, what its errors are, where the numbers come from, and what is missing."""
-    lines = [table_of(settings), ""] if settings else ["No member is evaluated yet.", ""]
+def markdown(settings: Sequence[Setting], tables: Sequence[str], better: str, missing: Mapping[str, str]) -> str:
+    """The tables, what their errors are and what is `better`, where the numbers come from, and what is missing."""
+    lines = [line for table in tables for line in (table, "")] if settings else ["No member is evaluated yet.", ""]
     if settings:
         sizes = {len(setting.runs) > 1 for setting in settings}
         told = [ERRORS["seeds"]] * (True in sizes) + [ERRORS["images"]] * (False in sizes)
@@ -55,8 +56,7 @@ def markdown(settings: Sequence[Setting], found: Sequence[Worth], missing: Mappi
             f"{name} {', '.join(sorted({str(origin.get(key, 'not recorded')) for origin in origins}))}"
             for name, key in ORIGINS.items()
         )
-        lines += [worth_table(found), ""] if found else []
-        lines += [f"{'; '.join(told)}. Lower is better for D + R and Fréchet distances. {'; '.join(where)}.", ""]
+        lines += [f"{'; '.join(told)}. {better}. {'; '.join(where)}.", ""]
     for reason in dict.fromkeys(missing.values()):
         lines += [f"Missing, {reason}: {' '.join(name for name in missing if missing[name] == reason)}", ""]
     return "\n".join(lines)

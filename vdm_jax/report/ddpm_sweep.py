@@ -1,0 +1,59 @@
+"""What a sweep of DDPMs ends with: losses, distances and mode coverage in one table, and how each setting learned."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from vdm_jax.base.files import write_file, write_json, write_text
+from vdm_jax.report import style
+from vdm_jax.report.study import Setting, read_settings, table_of
+from vdm_jax.report.sweep import markdown, numbers
+
+KINDS = "coverage.readers.exact.histograms.kind"
+COLUMNS = {
+    "loss": "loss",
+    "bound, nats": "bound_nats",
+    "bits/dim": "bpd",
+    "Fréchet": "frechet.distance",
+    "real against real": "frechet.real_vs_real_floor",
+    "FID": "fid",
+    "FID, real against real": "fid_real",
+    "no sprite": "coverage.not_a_sprite",
+    "exactly a sprite": "coverage.exactly_a_sprite",
+    "kinds hit": f"{KINDS}.num_hit",
+    "kinds hit by as many data": f"{KINDS}.num_hit_expected",
+    "KL of kinds, nats": f"{KINDS}.kl_nats",
+    "KL of as many data": f"{KINDS}.kl_expected_nats",
+}
+BETTER = "Losses of different schedules or weightings are no contest; lower is better for distances and KL"
+
+
+def write_ddpm_sweep(folder: str | Path, runs: Mapping[str, Path], missing: Mapping[str, str]) -> str:
+    """Writes sweep.md, sweep.json and sweep.png into `folder`; returns the text of the first.
+
+    runs: name -> workdir of each evaluated member. missing: name -> why there is none, of the others.
+    """
+    folder, settings = Path(folder), read_settings(runs.values())
+    text = markdown(settings, [table_of(settings, COLUMNS)], BETTER, missing)
+    write_json(folder / "sweep.json", numbers(settings, runs, missing))
+    write_file(folder / "sweep.png", lambda file: file.write(style.to_png(losses_figure(settings))))
+    write_text(folder / "sweep.md", f"{text}\n![validation loss](sweep.png)\n")
+    return text
+
+
+def losses_figure(settings: Sequence[Setting]) -> Figure:
+    """Validation loss over training steps, a line a run, a colour a setting."""
+    drawn, axes = style.panel(title="Validation loss", xlabel="step", ylabel="per pixel")
+    for setting, colour in zip(settings, itertools.cycle(style.CLASS_COLOURS), strict=False):
+        for i, run in enumerate(setting.runs):
+            steps, losses = run.series("validation", "loss")
+            axes.plot(steps, losses, color=colour, linewidth=1.2, label="_" * bool(i) + setting.name)
+    if any(np.size(line.get_xdata()) for line in axes.lines):
+        axes.set_yscale("log")
+        style.legend(axes)
+    else:
+        style.say_empty(axes)
+    return drawn
