@@ -45,6 +45,14 @@ def test_differences_are_taken_seed_by_seed(folders):
     assert (worth.excess.mean, worth.excess.error) == (pytest.approx(2.0), pytest.approx(1.0))
 
 
+def test_a_seed_that_the_other_lacks_is_left_out(folders, tmp_path):
+    """Else the seeds' own levels, 2 nats apart here, would be taken for what the code costs."""
+    third = write_run(tmp_path, "target", 7, np.full(9, 1.0), 200.0)
+    alone, further = worths(read_settings(folders))[0], worths(read_settings([third, *folders]))[0]
+    assert (further.excess, further.saved) == (alone.excess, alone.saved)
+    np.testing.assert_array_equal(further.curve, alone.curve)
+
+
 def test_other_seeds_are_taken_apart(tmp_path):
     runs = [write_run(tmp_path, "target", 0, np.full(9, 4.0), 80.0)]
     runs += [write_run(tmp_path, "unconditional", seed, np.full(9, 5.0), 79.0, encoder="none") for seed in (1, 2)]

@@ -7,7 +7,7 @@ data and U-Net.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -45,11 +45,15 @@ def baseline_of(setting: Setting, settings: Sequence[Setting]) -> Setting | None
 
 
 def worth_of(setting: Setting, baseline: Setting) -> Worth | None:
-    """Differences by seed where both have the same seeds, of means otherwise; None without the files it takes.
+    """Differences by seed, of the seeds that both have, where these are several; of means otherwise. None without the
+    files it takes.
 
     Every log SNR was asked of the same images under the same noise, whose errors go together: without seeds the area's
     error is at most the area under the error.
     """
+    shared = [seed for seed in setting.seeds if seed in baseline.seeds]
+    if paired := len(shared) > 1:
+        setting, baseline = (_of_seeds(one, shared) for one in (setting, baseline))
     ours, theirs = setting.measured("bound_nats"), baseline.measured("bound_nats")
     curves = [[run.arrays(CURVES, "logsnr", "own", "own_se") for run in one.runs] for one in (setting, baseline)]
     if ours is None or theirs is None or any(run is None for runs in curves for run in runs):
@@ -59,7 +63,6 @@ def worth_of(setting: Setting, baseline: Setting) -> Worth | None:
         return None
     with_code, without = (np.stack([run["own"] for run in runs]) for runs in curves)
     areas = [np.array([area(logsnr, own) for own in runs]) for runs in (with_code, without)]
-    paired = setting.seeds == baseline.seeds and len(setting.seeds) > 1
     if paired:
         curve, error = mean_and_error(without - with_code)
         saved = Measured(*map(float, mean_and_error(areas[1] - areas[0])), "seeds")
@@ -71,6 +74,12 @@ def worth_of(setting: Setting, baseline: Setting) -> Worth | None:
         saved = Measured(float(areas[1].mean() - areas[0].mean()), area(logsnr, error), "images")
         excess = Measured(ours.mean - theirs.mean, math.hypot(ours.error, theirs.error), "images")
     return Worth(setting.name, excess, saved, logsnr, curve, error)
+
+
+def _of_seeds(setting: Setting, seeds: Sequence[int]) -> Setting:
+    """Its runs of these seeds, in their order."""
+    run_of = dict(zip(setting.seeds, setting.runs, strict=True))
+    return replace(setting, runs=tuple(run_of[seed] for seed in seeds))
 
 
 def mean_and_error(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
