@@ -58,7 +58,8 @@ def run_here(*arguments) -> dict:
 def test_the_files_of_a_workdir(whole):
     workdir, out = whole
     names = {str(path.relative_to(workdir)) for path in workdir.rglob("*") if path.is_file()}
-    assert {"config.json", "metrics.jsonl", "evaluate.json", "evaluate_curves.npz", "embeddings.npz"} <= names
+    evaluated = {"evaluate.json", "evaluate_curves.npz", "evaluate_images.npz", "embeddings.npz"}
+    assert {"config.json", "metrics.jsonl"} | evaluated <= names
     samples = ("real", "prior", "aggregate", "guided", "chain")
     assert {f"samples/{name}.{kind}" for name in samples for kind in ("npz", "png")} <= names
     assert "report/index.html" in names and not any("tmp" in name for name in names)
@@ -91,6 +92,10 @@ def test_evaluate_json_keeps_its_promise(whole):
     by_n = values["frechet_by_n"]["frechet"]
     assert by_n["num_images"] == [2, 5, 10, 20] and set(by_n["curves"]) == {"prior", "aggregate", "real"}
     assert by_n["curves"]["prior"]["distance"][-1] == pytest.approx(values["frechet"]["distance"], rel=1e-6)
+    with np.load(whole[0] / "evaluate_images.npz") as each, np.load(whole[0] / "evaluate_curves.npz") as curves:
+        assert each["bound_nats"].shape == (300,) and each["own"].shape == (40, 3)
+        np.testing.assert_allclose(each["bound_nats"].mean(dtype=float), values["bound_nats"], rtol=1e-5)
+        np.testing.assert_allclose(each["own"].mean(0, dtype=float), curves["own"], rtol=1e-5)
     terms = [values[f"{name}_bpd"] for name in ("reconstruction", "prior", "diffusion", "encoder_kl")]
     np.testing.assert_allclose(values["bpd"], sum(terms), rtol=1e-5)
     np.testing.assert_allclose(values["encoder_kl_nats"], values["encoder_kl_bpd"] * 64 * np.log(2), rtol=1e-6)
@@ -122,12 +127,12 @@ def test_samples_are_pictures_of_the_data_sets_shape(whole):
 
 def test_another_process_finds_the_same_numbers(whole, tmp_path):
     workdir = shutil.copytree(whole[0], tmp_path / "copy")
-    for name in ("evaluate.json", "evaluate_curves.npz", "embeddings.npz"):
+    for name in ("evaluate.json", "evaluate_curves.npz", "evaluate_images.npz", "embeddings.npz"):
         (workdir / name).unlink()
     again, first = run_here(f"--workdir={workdir}", "--jobs=evaluate"), evaluation(whole[0])  # by its own config.json
     assert again["provenance"].pop("time") and first["provenance"].pop("time")
     assert again == first
-    for name in ("evaluate_curves.npz", "embeddings.npz"):
+    for name in ("evaluate_curves.npz", "evaluate_images.npz", "embeddings.npz"):
         there, here = np.load(whole[0] / name), np.load(workdir / name)
         for array in there.files:
             np.testing.assert_array_equal(here[array], there[array], err_msg=f"{name}: {array}")

@@ -53,6 +53,32 @@ def test_a_seed_that_the_other_lacks_is_left_out(folders, tmp_path):
     np.testing.assert_array_equal(further.curve, alone.curve)
 
 
+@pytest.mark.parametrize("seeds, data, paired", [((0, 0), "a", True), ((0, 1), "a", True), ((0, 0), "b", False)])
+def test_single_runs_are_compared_image_by_image(tmp_path, seeds, data, paired):
+    """Images differ by 10 nats, what the code costs by 1: of the same images the latter alone counts."""
+    rng = np.random.RandomState(0)
+    level, cost = 10.0 * rng.randn(400), 2.0 + rng.randn(400)
+    found = {
+        "target": (data, level + cost, level[:50, None] + np.full(9, 4.0)),
+        "unconditional": ("a", level, level[:50, None] + np.full(9, 5.0)),
+    }
+    runs = []
+    for (name, (fingerprint, bounds, curves)), seed in zip(found.items(), seeds, strict=True):
+        encoder = "none" if name == "unconditional" else "te"
+        run = write_run(tmp_path, name, seed, curves.mean(0), bounds.mean(), encoder=encoder)
+        record = json.loads((run / "evaluate.json").read_text()) | {"provenance": {"data": fingerprint}}
+        (run / "evaluate.json").write_text(json.dumps(record))
+        np.savez(run / "evaluate_images.npz", bound_nats=bounds, own=curves)
+        runs.append(run)
+    (worth,) = worths(read_settings(runs))
+    assert worth.excess.over == worth.saved.over == "images"
+    assert (worth.excess.mean, worth.saved.mean) == (pytest.approx(cost.mean()), pytest.approx(8.0))
+    if paired:
+        assert worth.excess.error == pytest.approx(cost.std(ddof=1) / 20) and worth.saved.error < 1e-9
+    else:
+        assert worth.excess.error == pytest.approx(np.hypot(0.3, 0.3)) and worth.saved.error > 1
+
+
 def test_other_seeds_are_taken_apart(tmp_path):
     runs = [write_run(tmp_path, "target", 0, np.full(9, 4.0), 80.0)]
     runs += [write_run(tmp_path, "unconditional", seed, np.full(9, 5.0), 79.0, encoder="none") for seed in (1, 2)]

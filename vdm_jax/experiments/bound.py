@@ -4,7 +4,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Integer, Key, PyTree
+from jaxtyping import Array, Float, Integer, Key, PyTree
 from ml_collections import ConfigDict
 
 from vdm_jax.base.keys import named_key
@@ -33,8 +33,9 @@ def with_codes(
 
 def measure_bound(
     model: VaeVdm, params: PyTree, images: dict[str, np.ndarray], key: Key[Array, ""], config: ConfigDict
-) -> dict[str, Any]:
-    """`bpd`, the bound D + R; each term as `…_bpd` and `…_nats`; each with `…_standard_error` over images.
+) -> tuple[dict[str, Any], Float[np.ndarray, " n"]]:
+    """(numbers, D + R of each image, nats): `bpd`, the bound D + R; each term as `…_bpd` and `…_nats`; each with
+    `…_standard_error` over images.
 
     With an encoder also the diffusion term where w is another image's (`diffusion_shuffled_…`) and where it is drawn
     from the prior (`diffusion_from_prior_…`), and how much more that is than under the own w (`…_cost_…`).
@@ -52,7 +53,8 @@ def measure_bound(
         del means["rate"], errors["rate"]
     del means["bpd"], errors["bpd"]  # the bound in nats says the same
     found = in_units(means, errors, model.num_dims)
-    return found | {"num_dims": model.num_dims, "num_images": estimate.num_images, "passes": estimate.passes}
+    found |= {"num_dims": model.num_dims, "num_images": estimate.num_images, "passes": estimate.passes}
+    return found, estimate.per_image["bound"]
 
 
 def in_units(means: dict[str, Any], errors: dict[str, Any], num_dims: int) -> dict[str, float]:
@@ -68,9 +70,10 @@ def in_units(means: dict[str, Any], errors: dict[str, Any], num_dims: int) -> di
 
 def measure_curves(
     model: VaeVdm, params: PyTree, images: dict[str, np.ndarray], key: Key[Array, ""], config: ConfigDict
-) -> dict[str, np.ndarray]:
-    """½ E||eps - eps_hat||² over log SNR, nats per unit of it: `own`, with an encoder also `shuffled` and `from_prior`
-    and what these cost, `…_cost`; each [M] with its standard error `…_se`; the first `config.curve_images` images."""
+) -> tuple[dict[str, np.ndarray], Float[np.ndarray, "n m"]]:
+    """(curves, `own` of each image): ½ E||eps - eps_hat||² over log SNR, nats per unit of it: `own`, with an encoder
+    also `shuffled` and `from_prior` and what these cost, `…_cost`; each [M] with its standard error `…_se`; of the
+    first `config.curve_images` images."""
     schedule = model.schedule(params)
     first, last = (float(schedule.gamma(jnp.float32(t))) for t in (schedule.t_first, 1.0))
     images = {name: values[: config.curve_images] for name, values in images.items()}
@@ -87,4 +90,5 @@ def measure_curves(
         place=across_devices,
     )
     errors = {f"{name}_se": error for name, error in estimate.standard_error.items() if name != "logsnr"}
-    return estimate.mean | errors | {"num_images": np.array(estimate.num_images)}
+    curves = estimate.mean | errors | {"num_images": np.array(estimate.num_images)}
+    return curves, estimate.per_image["own"]

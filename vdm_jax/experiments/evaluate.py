@@ -4,6 +4,7 @@ import pathlib
 from typing import Any
 
 import jax
+import numpy as np
 from jaxtyping import PyTree
 
 from vdm_jax.base.files import write_json, write_npz
@@ -21,7 +22,8 @@ RATE_KEYS = ("encoder_kl_nats", "encoder_kl_bpd")
 
 
 def evaluate(experiment: Experiment, workdir: pathlib.Path) -> str:
-    """Writes `evaluate.json`, `evaluate_curves.npz` and `embeddings.npz`, each whole; returns "done".
+    """Writes `evaluate.json`, `evaluate_curves.npz`, `evaluate_images.npz` (D + R and the curve of each image, for
+    differences between runs) and `embeddings.npz`, each whole; returns "done".
 
     A function of checkpoint, config and data: another process finds the same numbers.
     """
@@ -32,10 +34,11 @@ def evaluate(experiment: Experiment, workdir: pathlib.Path) -> str:
     key = jax.random.key(config.evaluate.seed)
     params, batch_size = weights.params, config.evaluate.batch_size
     images = with_codes(model, params, levels, named_key(key, "others"), batch_size)
-    values = measure_bound(model, params, images, named_key(key, "bound"), config.evaluate)
-    write_npz(
-        workdir / "evaluate_curves.npz", measure_curves(model, params, images, named_key(key, "curve"), config.evaluate)
-    )
+    values, bounds = measure_bound(model, params, images, named_key(key, "bound"), config.evaluate)
+    curves, by_image = measure_curves(model, params, images, named_key(key, "curve"), config.evaluate)
+    write_npz(workdir / "evaluate_curves.npz", curves)
+    each = {"bound_nats": bounds, "own": by_image}
+    write_npz(workdir / "evaluate_images.npz", {name: of.astype(np.float32) for name, of in each.items()})
     say("generating images and scoring them")
     scores, reasons = measure_images(experiment, params, images, named_key(key, "images"))
     say("reading the code")

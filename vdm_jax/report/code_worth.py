@@ -8,6 +8,7 @@ data and U-Net.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -17,7 +18,7 @@ from vdm_jax.report.figures import area, band
 from vdm_jax.report.study import Measured, Setting
 from vdm_jax.report.style import CLASS_COLOURS, GREY, INK, panel
 
-CURVES = "evaluate_curves.npz"
+CURVES, IMAGES = "evaluate_curves.npz", "evaluate_images.npz"
 DASHES = ("-", "--", "-.", ":")
 
 
@@ -45,10 +46,10 @@ def baseline_of(setting: Setting, settings: Sequence[Setting]) -> Setting | None
 
 
 def worth_of(setting: Setting, baseline: Setting) -> Worth | None:
-    """Differences by seed, of the seeds that both have, where these are several; of means otherwise. None without the
-    files it takes.
+    """Differences by seed, of the seeds that both have, where these are several; image by image between two single runs
+    of the same test images; of means otherwise. None without the files it takes.
 
-    Every log SNR was asked of the same images under the same noise, whose errors go together: without seeds the area's
+    Every log SNR was asked of the same images under the same noise, whose errors go together: of means, the area's
     error is at most the area under the error.
     """
     shared = [seed for seed in setting.seeds if seed in baseline.seeds]
@@ -62,18 +63,40 @@ def worth_of(setting: Setting, baseline: Setting) -> Worth | None:
     if any(not np.array_equal(run["logsnr"], logsnr) for runs in curves for run in runs):
         return None
     with_code, without = (np.stack([run["own"] for run in runs]) for runs in curves)
-    areas = [np.array([area(logsnr, own) for own in runs]) for runs in (with_code, without)]
     if paired:
-        curve, error = mean_and_error(without - with_code)
-        saved = Measured(*map(float, mean_and_error(areas[1] - areas[0])), "seeds")
         bounds = [np.array([run.evaluate["bound_nats"] for run in one.runs]) for one in (setting, baseline)]
-        excess = Measured(*map(float, mean_and_error(bounds[0] - bounds[1])), "seeds")
+        excess, saved, curve, error = _differences(logsnr, bounds, [with_code, without], "seeds")
+    elif (each := _by_image(setting, baseline)) is not None:
+        excess, saved, curve, error = _differences(logsnr, *each, "images")
     else:
+        areas = [np.array([area(logsnr, own) for own in runs]) for runs in (with_code, without)]
         curve = without.mean(0) - with_code.mean(0)
         error = np.hypot(*(_own_error(runs) for runs in curves))
         saved = Measured(float(areas[1].mean() - areas[0].mean()), area(logsnr, error), "images")
         excess = Measured(ours.mean - theirs.mean, math.hypot(ours.error, theirs.error), "images")
     return Worth(setting.name, excess, saved, logsnr, curve, error)
+
+
+def _by_image(setting: Setting, baseline: Setting) -> tuple[list[np.ndarray], list[np.ndarray]] | None:
+    """(D + R [N], curves [N', M]) of both, where these are single runs that were evaluated on the same test images."""
+    runs = (*setting.runs, *baseline.runs)
+    found = [run.arrays(IMAGES, "bound_nats", "own") for run in runs]
+    data = {(run.evaluate.get("provenance") or {}).get("data") for run in runs}
+    if len(runs) != 2 or None in data or len(data) > 1 or any(arrays is None for arrays in found):
+        return None
+    bounds, curves = ([arrays[name].astype(np.float64) for arrays in found] for name in ("bound_nats", "own"))
+    same = bounds[0].shape == bounds[1].shape and curves[0].shape == curves[1].shape
+    return (bounds, curves) if same else None
+
+
+def _differences(
+    logsnr: np.ndarray, bounds: Sequence[np.ndarray], curves: Sequence[np.ndarray], over: Literal["seeds", "images"]
+) -> tuple[Measured, Measured, np.ndarray, np.ndarray]:
+    """(excess, saved, curve, its error) of bounds [N] and curves [N', M] with the code and without."""
+    curve, error = mean_and_error(curves[1] - curves[0])
+    areas = np.array([area(logsnr, saved) for saved in curves[1] - curves[0]])
+    excess, saved = (Measured(*map(float, mean_and_error(each)), over) for each in (bounds[0] - bounds[1], areas))
+    return excess, saved, curve, error
 
 
 def _of_seeds(setting: Setting, seeds: Sequence[int]) -> Setting:
@@ -83,7 +106,7 @@ def _of_seeds(setting: Setting, seeds: Sequence[int]) -> Setting:
 
 
 def mean_and_error(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Over seeds, the first axis."""
+    """Over the first axis."""
     return np.asarray(values.mean(0)), np.asarray(values.std(0, ddof=1) / math.sqrt(len(values)))
 
 
