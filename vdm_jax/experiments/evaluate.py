@@ -1,6 +1,7 @@
 """The evaluation job: everything that is measured on the test split, at one checkpoint."""
 
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -22,8 +23,8 @@ RATE_KEYS = ("encoder_kl_nats", "encoder_kl_bpd")
 
 
 def evaluate(experiment: Experiment, workdir: pathlib.Path) -> str:
-    """Writes `evaluate.json`, `evaluate_curves.npz`, `evaluate_images.npz` (D + R and the curve of each image, for
-    differences between runs) and `embeddings.npz`, each whole; returns "done".
+    """Writes `evaluate_curves.npz`, `evaluate_images.npz` (D + R and the curve of each image, for differences between
+    runs), `embeddings.npz` and `evaluate.json`, all at the end; returns "done".
 
     A function of checkpoint, config and data: another process finds the same numbers.
     """
@@ -36,20 +37,33 @@ def evaluate(experiment: Experiment, workdir: pathlib.Path) -> str:
     images = with_codes(model, params, levels, named_key(key, "others"), batch_size)
     values, bounds = measure_bound(model, params, images, named_key(key, "bound"), config.evaluate)
     curves, by_image = measure_curves(model, params, images, named_key(key, "curve"), config.evaluate)
-    write_npz(workdir / "evaluate_curves.npz", curves)
-    each = {"bound_nats": bounds, "own": by_image}
-    write_npz(workdir / "evaluate_images.npz", {name: of.astype(np.float32) for name, of in each.items()})
     say("generating images and scoring them")
     scores, reasons = measure_images(experiment, params, images, named_key(key, "images"))
     say("reading the code")
-    read, unread = read_codes(experiment, params, images, workdir)
+    read, unread, pictures = read_codes(experiment, params, images)
     values |= scores | read
     reasons |= unread
     if model.encoder is None:
         values |= dict.fromkeys(RATE_KEYS + FOREIGN_KEYS)
         reasons |= dict.fromkeys(RATE_KEYS + FOREIGN_KEYS, codes.UNCONDITIONAL)
-    write_json(workdir / "evaluate.json", values | about(experiment, weights, model.objective(), reasons))
+    each = {"bound_nats": bounds.astype(np.float32), "own": by_image.astype(np.float32)}
+    arrays = {"evaluate_curves.npz": curves, "evaluate_images.npz": each, "embeddings.npz": pictures}
+    save(workdir, values | about(experiment, weights, model.objective(), reasons), arrays)
     return "done"
+
+
+def save(workdir: pathlib.Path, record: dict[str, Any], arrays: Mapping[str, Mapping[str, np.ndarray] | None]) -> None:
+    """Writes `evaluate.json`, and before it `arrays` by the name of their file, none where there are none.
+
+    The record of the evaluation before goes first: killed in between, no record stands beside arrays of another one.
+    """
+    (workdir / "evaluate.json").unlink(missing_ok=True)
+    for name, found in arrays.items():
+        if found is None:
+            (workdir / name).unlink(missing_ok=True)
+        else:
+            write_npz(workdir / name, found)
+    write_json(workdir / "evaluate.json", record)
 
 
 def about(experiment: Experiment, weights: Weights, objective: str, reasons: dict[str, str]) -> dict[str, Any]:
@@ -67,23 +81,22 @@ def about(experiment: Experiment, weights: Weights, objective: str, reasons: dic
 
 
 def read_codes(
-    experiment: Experiment, params: PyTree, images: dict[str, Any], workdir: pathlib.Path
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """What the code holds, with the reasons of what is missing; draws its pictures into `embeddings.npz`."""
+    experiment: Experiment, params: PyTree, images: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, str], dict[str, np.ndarray] | None]:
+    """What the code holds, the reasons of what is missing, and its pictures; none without a code."""
     config, data, model = experiment.config, experiment.data, experiment.model
     keys = codes.CODE_KEYS + codes.PROBE_KEYS
     if model.encoder is None:
-        (workdir / "embeddings.npz").unlink(missing_ok=True)
-        return dict.fromkeys(keys), dict.fromkeys(keys, codes.UNCONDITIONAL)
+        return dict.fromkeys(keys), dict.fromkeys(keys, codes.UNCONDITIONAL), None
     untrained = initial_params(model, config)
-    write_npz(workdir / "embeddings.npz", codes.embeddings(model, params, untrained, data, config))
+    pictures = codes.embeddings(model, params, untrained, data, config)
     key = named_key(jax.random.key(config.evaluate.seed), "information")
     train = codes.first(data.train, config.evaluate.probe_images)
     read = codes.encode_all(model, params, train.levels, config.evaluate.batch_size)
     found = codes.information(key, images["mu"], images["logvar"], *read)
     if reason := why_unread(train.labels):
-        return found | dict.fromkeys(codes.PROBE_KEYS), dict.fromkeys(codes.PROBE_KEYS, reason)
-    return found | codes.probes(experiment, params, untrained), {}
+        return found | dict.fromkeys(codes.PROBE_KEYS), dict.fromkeys(codes.PROBE_KEYS, reason), pictures
+    return found | codes.probes(experiment, params, untrained), {}, pictures
 
 
 def say(what: str) -> None:
