@@ -79,6 +79,20 @@ def test_single_runs_are_compared_image_by_image(tmp_path, seeds, data, paired):
         assert worth.excess.error == pytest.approx(np.hypot(0.3, 0.3)) and worth.saved.error > 1
 
 
+@pytest.mark.parametrize("shapes", [((6, 9), (5, 9)), ((1, 9), (1, 9)), ((6, 4), (6, 4))])
+def test_images_that_are_not_the_same_are_not_paired(tmp_path, shapes):
+    """Of other numbers of images; of one, which has no error; at other log SNRs than the curves."""
+    runs = []
+    for name, shape in zip(("target", "unconditional"), shapes, strict=True):
+        run = write_run(tmp_path, name, 0, np.full(9, 4.0), 80.0, encoder="none" if name == "unconditional" else "te")
+        record = json.loads((run / "evaluate.json").read_text()) | {"provenance": {"data": "a"}}
+        (run / "evaluate.json").write_text(json.dumps(record))
+        np.savez(run / "evaluate_images.npz", bound_nats=np.ones(6), own=np.ones(shape))
+        runs.append(run)
+    (worth,) = worths(read_settings(runs))
+    assert worth.excess.error == pytest.approx(np.hypot(0.3, 0.3)) and worth.saved.error > 1
+
+
 def test_other_seeds_are_taken_apart(tmp_path):
     runs = [write_run(tmp_path, "target", 0, np.full(9, 4.0), 80.0)]
     runs += [write_run(tmp_path, "unconditional", seed, np.full(9, 5.0), 79.0, encoder="none") for seed in (1, 2)]

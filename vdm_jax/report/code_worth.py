@@ -24,7 +24,7 @@ DASHES = ("-", "--", "-.", ":")
 
 @dataclass(frozen=True)
 class Worth:
-    """A setting against the one without a code. Curves are means over seeds, nats per unit of log SNR."""
+    """A setting against the one without a code. Curves are means over seeds or images, nats per unit of log SNR."""
 
     name: str
     excess: Measured  # D + R above the other's, nats: below zero is better
@@ -66,7 +66,7 @@ def worth_of(setting: Setting, baseline: Setting) -> Worth | None:
     if paired:
         bounds = [np.array([run.evaluate["bound_nats"] for run in one.runs]) for one in (setting, baseline)]
         excess, saved, curve, error = _differences(logsnr, bounds, [with_code, without], "seeds")
-    elif (each := _by_image(setting, baseline)) is not None:
+    elif (each := _by_image(setting, baseline, len(logsnr))) is not None:
         excess, saved, curve, error = _differences(logsnr, *each, "images")
     else:
         areas = [np.array([area(logsnr, own) for own in runs]) for runs in (with_code, without)]
@@ -77,8 +77,9 @@ def worth_of(setting: Setting, baseline: Setting) -> Worth | None:
     return Worth(setting.name, excess, saved, logsnr, curve, error)
 
 
-def _by_image(setting: Setting, baseline: Setting) -> tuple[list[np.ndarray], list[np.ndarray]] | None:
-    """(D + R [N], curves [N', M]) of both, where these are single runs that were evaluated on the same test images."""
+def _by_image(setting: Setting, baseline: Setting, num_points: int) -> tuple[list[np.ndarray], list[np.ndarray]] | None:
+    """(D + R [N], curves [N', M]) of both, M = `num_points`, where these are single runs that were evaluated on the
+    same test images, at least two."""
     runs = (*setting.runs, *baseline.runs)
     found = [run.arrays(IMAGES, "bound_nats", "own") for run in runs]
     data = {(run.evaluate.get("provenance") or {}).get("data") for run in runs}
@@ -86,7 +87,8 @@ def _by_image(setting: Setting, baseline: Setting) -> tuple[list[np.ndarray], li
         return None
     bounds, curves = ([arrays[name].astype(np.float64) for arrays in found] for name in ("bound_nats", "own"))
     same = bounds[0].shape == bounds[1].shape and curves[0].shape == curves[1].shape
-    return (bounds, curves) if same else None
+    whole = curves[0].shape[1:] == (num_points,) and min(len(bounds[0]), len(curves[0])) > 1
+    return (bounds, curves) if same and whole else None
 
 
 def _differences(
