@@ -20,8 +20,8 @@ HELP = f"""{__doc__}
                                one after the other in DIR/NAME; what is done is left as it is
   --dry_run                    with --sweep: print a command for each, and what is left of it, and run nothing
 
-Exit code 0: done, or stopped by SIGTERM with a checkpoint; 1: the training, or a run of the sweep, failed, or a file
-could not be written; 2: a mistake in what was asked. Both are told in one sentence."""
+Exit code 0: done, or stopped by SIGTERM with a checkpoint; 1: the training, or a run of the sweep, failed, memory was
+too little, or a file could not be written; 2: a mistake in what was asked. Both are told in one sentence."""
 
 
 def main(argv: list[str]) -> int:

@@ -1,16 +1,22 @@
 """What the user got wrong: exit code 2 and one sentence on stderr, nothing lost."""
 
+import io
 import json
 import os
+import re
 import shutil
+import zipfile
 
 import jax.numpy as jnp
 import launching
+import numpy as np
 import pytest
 from launching import NUM_STEPS, arguments
 
 import launch
+from configs import base, ddpm, exact, probes
 from vdm_jax.experiments.kinds import KINDS
+from vdm_jax.experiments.memory import LESS
 
 
 def refused(capfd, *arguments) -> str:
@@ -62,6 +68,28 @@ def test_too_little_memory(capfd, tmp_path, monkeypatch, job, less):
     lines = capfd.readouterr().err.splitlines()
     assert len(lines) == 1 and lines[0].startswith(f"launch.py: {job}: too little memory"), lines
     assert "17592186044416 bytes" in lines[0] and less in lines[0]
+
+
+@pytest.mark.parametrize("configs", [(base, ddpm), (probes,), (exact,)], ids=["trainings", "probes", "exact"])
+def test_what_to_lower_is_a_setting(configs):
+    for config in (file.get_config() for file in configs):
+        jobs = [job for job in KINDS[config.kind].jobs if job in LESS]
+        settings = [setting for job in jobs for setting in re.findall(r"config\.(\w+)\.(\w+)", LESS[job])]
+        assert settings and all(name in config[section] for section, name in settings), settings
+
+
+@pytest.mark.parametrize("sweep", [[], ["--sweep", "--dry_run"]])
+def test_data_that_memory_does_not_hold(capfd, tmp_path, sweep):
+    """The file says that it has 2^60 bytes of images."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (2**54, 8, 8)})
+    with zipfile.ZipFile(tmp_path / "mine.npz", "w") as file:
+        file.writestr("x_train.npy", header.getvalue())
+    data = {"data__source": "npz", "data__name": "mine", "data__dir": tmp_path}
+    assert launch.main(["launch.py", *arguments(tmp_path / "run", **data), *sweep]) == 1
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("launch.py: reading the data: too little memory (Unable to"), lines
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_report_on_nothing(capfd, tmp_path):

@@ -34,7 +34,8 @@ def run(
     if archive:
         workdirs.check_place(archive, "archive")
     jobs = [job for job in kind.jobs if job in jobs]
-    experiment = kind.build(config) if jobs != ["report"] else None
+    with what_memory_lacks("reading the data"):
+        experiment = kind.build(config) if jobs != ["report"] else None
     if isinstance(experiment, Experiment):
         fingerprint = experiment.data.fingerprint()
         workdirs.check(workdir, config, fingerprint)

@@ -10,6 +10,7 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.experiments import flags
 from vdm_jax.experiments.kinds import jobs_of
 from vdm_jax.experiments.members import Member, check, make_members, select
+from vdm_jax.experiments.memory import what_memory_lacks
 from vdm_jax.experiments.runner import LOG, Outcome, run_members, say
 from vdm_jax.experiments.swept import Swept, swept
 from vdm_jax.train.signals import catch_sigterm
@@ -30,7 +31,8 @@ def run(arguments: flags.Arguments, default_config: str, launcher: Sequence[str]
     members = make_members(arguments, default_config)
     chosen = select(members, arguments.sweep.pattern)
     kind = swept(arguments.config)
-    check(chosen, arguments.workdir, kind.make_check())
+    with what_memory_lacks("reading the data"):
+        check(chosen, arguments.workdir, kind.make_check())
     jobs = [job for job in jobs_of(arguments.config) if job in arguments.jobs]
 
     def left(member: Member) -> list[str]:
