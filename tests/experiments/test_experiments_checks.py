@@ -67,6 +67,7 @@ def test_the_configs_themselves_pass():
         ("evaluate.weights", "EMA", "expected one of"),
         ("evaluate.checkpoint", "newest", "expected 'best', 'latest' or a step"),
         ("evaluate.checkpoint", "2001", "expected 'best', 'latest' or a step up to config.train.num_steps=2000"),
+        ("evaluate.checkpoint", "9" * 5_000, "expected 'best', 'latest' or a step up to config.train.num_steps=2000"),
         ("train.batch_size", 1_298, "there are 1297 training images"),
     ],
 )

@@ -234,6 +234,24 @@ def test_no_bound_no_bound_weighting():
         build_ddpm(config)
 
 
+@pytest.mark.parametrize(("variant", "target"), [("small-dirac", "log_odds"), ("digits-dirac", "x")])
+def test_where_there_is_no_noise_x_tells_no_eps(variant, target):
+    """Half of all updates would not be finite."""
+    config = configs.get_config(variant)
+    config.diffusion.target = target
+    with pytest.raises(UserError, match=f"diffusion.target='{target}' with schedule='dirac'.*expected eps or v$"):
+        build_ddpm(config)
+
+
+def test_too_few_images_to_evaluate_are_refused_before_training(tmp_path):
+    images = np.zeros((60, 8, 8), np.uint8)
+    np.savez(tmp_path / "mine.npz", x_train=images, x_test=images[:1])
+    config = configs.get_config("digits-linear")
+    config.data.update({"source": "npz", "name": "mine", "dir": str(tmp_path)})
+    with pytest.raises(UserError, match="'mine' have 1 test images; expected at least 10"):
+        build_ddpm(config)
+
+
 def test_a_sweep_ends_with_losses_and_modes_in_one_table(workdir, tmp_path, capfd):
     (tmp_path / "own.py").write_text(
         "from configs.ddpm import get_config\n\n\n"

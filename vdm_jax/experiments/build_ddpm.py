@@ -13,7 +13,7 @@ from vdm_jax.data.sprite_data import SpriteData, make_sprite_data
 from vdm_jax.diffusion.objective import WEIGHTINGS
 from vdm_jax.diffusion.samplers import make_times
 from vdm_jax.experiments.build import DTYPES, Experiment, check_target, fixed_table, given, load
-from vdm_jax.experiments.checks import check_batch, check_numbers, check_settings
+from vdm_jax.experiments.checks import check_batch, check_numbers, check_settings, check_splits
 from vdm_jax.experiments.ddpm import Ddpm
 from vdm_jax.models.model import Model
 from vdm_jax.models.multiscale_unet import make_multiscale_unet
@@ -30,6 +30,7 @@ NUMBERS = (
     ("0 to 1,000,000", lambda value: 0 <= value <= 1_000_000, "evaluate.coverage_images"),
     ("a number above 0", lambda value: 0 < value < math.inf, "evaluate.sprite_tolerance"),
 )
+OF_X = ("x", "log_odds")  # targets that tell x_hat, whose eps_hat is divided by sigma
 NOT_OF_SPRITES = {"validation_size": None, "num_levels": None, "max_gib": None, "downsample": 1}
 
 
@@ -46,7 +47,11 @@ def build_ddpm(config: ConfigDict, data: ImageData | SpriteData | None = None) -
     choose("weighting", weighting, WEIGHTINGS)
     if schedule.no_bound and weighting == "bound":
         raise UserError(f"weighting='bound' with schedule={config.diffusion.schedule!r}: {schedule.no_bound}")
+    if schedule.no_bound and config.diffusion.target in OF_X:
+        told = f"diffusion.target={config.diffusion.target!r} with schedule={config.diffusion.schedule!r}"
+        raise UserError(f"{told}: where there is no noise, x does not tell eps; expected eps or v")
     data = load_any(config.data) if data is None else data
+    check_splits(data.name, train=len(data.stored("train")), test=len(data.stored("test")))
     check_batch(config.train, len(data.stored("train")), jax.device_count())
     return Experiment(config, data, make_ddpm(config, data))
 

@@ -88,7 +88,7 @@ def check_settings(config: ConfigDict) -> None:
     if checkpoint not in ("best", "latest") and not str(checkpoint).isdecimal():
         near = suggestion(str(checkpoint), ["best", "latest"])
         raise UserError(f"config.evaluate.checkpoint={checkpoint!r}; expected 'best', 'latest' or a step{near}")
-    if str(checkpoint).isdecimal() and int(checkpoint) > config.train.num_steps:
+    if str(checkpoint).isdecimal() and float(checkpoint) > config.train.num_steps:
         end = f"expected 'best', 'latest' or a step up to config.train.num_steps={config.train.num_steps}"
         raise UserError(f"config.evaluate.checkpoint={checkpoint}; {end}")
     if config.evaluate.inception:
