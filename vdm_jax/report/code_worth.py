@@ -16,10 +16,9 @@ from matplotlib.figure import Figure
 
 from vdm_jax.report.figures import area, band
 from vdm_jax.report.study import Measured, Setting
-from vdm_jax.report.style import CLASS_COLOURS, GREY, INK, panel
+from vdm_jax.report.style import GREY, INK, line_look, panel
 
 CURVES, IMAGES = "evaluate_curves.npz", "evaluate_images.npz"
-DASHES = ("-", "--", "-.", ":")
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,6 @@ def worth_figure(found: Sequence[Worth]) -> Figure:
     axes.axhline(0, color=GREY, linewidth=1.0)
     for i, one in enumerate(found):
         order = np.argsort(one.logsnr)
-        colour, dashes = CLASS_COLOURS[i % len(CLASS_COLOURS)], DASHES[i // len(CLASS_COLOURS) % len(DASHES)]
-        band(axes, one.logsnr[order], one.curve[order], one.error[order], colour, dashes, one.name)
+        band(axes, one.logsnr[order], one.curve[order], one.error[order], *line_look(i), one.name)
     figure.legend(loc="outside right upper", frameon=False, fontsize=8, labelcolor=INK)
     return figure

@@ -1,6 +1,5 @@
 """What a sweep of DDPMs ends with: losses, distances and mode coverage in one table, and how each setting learned."""
 
-import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -45,15 +44,19 @@ def write_ddpm_sweep(folder: str | Path, runs: Mapping[str, Path], missing: Mapp
 
 
 def losses_figure(settings: Sequence[Setting]) -> Figure:
-    """Validation loss over training steps, a line a run, a colour a setting."""
-    drawn, axes = style.panel(title="Validation loss", xlabel="step", ylabel="per pixel")
-    for setting, colour in zip(settings, itertools.cycle(style.CLASS_COLOURS), strict=False):
+    """Validation loss over training steps, a line a run, a look a setting."""
+    size = (7.4, max(4.1, 1.2 + 0.17 * len(settings)))
+    drawn, axes = style.panel(title="Validation loss", xlabel="step", ylabel="per pixel", size=size)
+    for number, setting in enumerate(settings):
+        colour, dashes = style.line_look(number)
         for i, run in enumerate(setting.runs):
             steps, losses = run.series("validation", "loss")
-            axes.plot(steps, losses, color=colour, linewidth=1.2, label="_" * bool(i) + setting.name)
-    if any(np.size(line.get_xdata()) for line in axes.lines):
-        axes.set_yscale("log")
-        style.legend(axes)
-    else:
+            look = dict(color=colour, linestyle=dashes, linewidth=1.2)
+            axes.plot(steps, losses, **look, label="_" * bool(i) + setting.name)
+    losses = np.concatenate([np.zeros(0), *(line.get_ydata() for line in axes.lines)])
+    if not np.any(np.isfinite(losses) & (losses > 0)):
         style.say_empty(axes)
+        return drawn
+    axes.set_yscale("log")
+    drawn.legend(loc="outside right upper", frameon=False, fontsize=8, labelcolor=style.INK)
     return drawn

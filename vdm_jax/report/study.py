@@ -82,7 +82,8 @@ class Setting:
         if len(numbers) == 1:
             error = standard_error(values[0], key)
             return Measured(float(numbers[0]), math.nan if error is None else error, "images")
-        return Measured(float(numbers.mean()), float(numbers.std(ddof=1) / np.sqrt(len(numbers))), "seeds")
+        with np.errstate(invalid="ignore"):  # one that is infinite has no error
+            return Measured(float(numbers.mean()), float(numbers.std(ddof=1) / np.sqrt(len(numbers))), "seeds")
 
     def numbers(self) -> dict[str, Measured]:
         """Every number that all of its runs have."""

@@ -17,6 +17,7 @@ LINE_COLOURS = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, GREY)
 CLASS_COLOURS = (
     "#332288", "#CC6677", "#117733", "#DDAA33", "#44AA99", "#882255", "#88CCEE", "#999933", "#AA4499", "#222222"
 )  # fmt: skip
+DASHES = ("-", "--", "-.", ":")  # of lines beyond as many colours
 CLASS_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DPI = 200  # twice what a screen shows, so that text stays sharp on dense displays
 PANEL = (4.4, 3.3)  # inches: legible when a phone shrinks it to its own width
@@ -39,6 +40,11 @@ def panel(
     for side in ("left", "bottom"):
         axes.spines[side].set_color(GREY)
     return figure, axes
+
+
+def line_look(i: int) -> tuple[str, str]:
+    """(colour, dashes) of the i-th of up to forty lines, no two alike."""
+    return CLASS_COLOURS[i % len(CLASS_COLOURS)], DASHES[i // len(CLASS_COLOURS) % len(DASHES)]
 
 
 def curve(
