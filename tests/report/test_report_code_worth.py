@@ -94,14 +94,23 @@ def test_images_that_are_not_the_same_are_not_paired(tmp_path, shapes):
 
 
 def test_other_seeds_are_taken_apart(tmp_path):
+    """One run has the error over its images, two have that over seeds: .1 of the curve, .8 of its area over 8."""
+    levels = {1: 4.9, 2: 5.1}
     runs = [write_run(tmp_path, "target", 0, np.full(9, 4.0), 80.0)]
-    runs += [write_run(tmp_path, "unconditional", seed, np.full(9, 5.0), 79.0, encoder="none") for seed in (1, 2)]
+    runs += [
+        write_run(tmp_path, "unconditional", seed, np.full(9, level), 79.0 + level, encoder="none")
+        for seed, level in levels.items()
+    ]
     (worth,) = worths(read_settings(runs))
-    assert (worth.excess.mean, worth.excess.over) == (pytest.approx(1.0), "images")
-    assert worth.saved.mean == pytest.approx(8.0)
-    np.testing.assert_allclose(worth.error, np.hypot(0.1, np.hypot(0.1, 0.1) / 2))
-    assert worth.saved.error == pytest.approx(worth.error[0] * 8)  # the same images at all points of 8 log SNR
-    assert worth.excess.error == pytest.approx(0.3)  # two seeds of one bound have none
+    assert (worth.excess.mean, worth.excess.over) == (pytest.approx(-4.0), "images")
+    assert (worth.saved.mean, worth.saved.over) == (pytest.approx(8.0), "images")
+    np.testing.assert_allclose(worth.error, np.hypot(0.1, 0.1))
+    assert worth.saved.error == pytest.approx(np.hypot(0.8, 0.8))
+    assert worth.excess.error == pytest.approx(np.hypot(0.3, 0.1))
+    runs.append(write_run(tmp_path, "target", 3, np.full(9, 4.4), 80.0))
+    (worth,) = worths(read_settings(runs))
+    assert (worth.excess.over, worth.saved.over) == ("seeds", "seeds")
+    assert worth.saved.error == pytest.approx(np.hypot(1.6, 0.8)) and worth.excess.error == pytest.approx(0.1)
 
 
 def test_a_baseline_has_the_same_network_and_data(folders, tmp_path):

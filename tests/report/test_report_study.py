@@ -95,3 +95,18 @@ def test_rounding_is_no_error():
     values = np.array([0.97, 0.97 + 1e-16, 0.97])
     assert str(Measured(float(values.mean()), 8e-17, "seeds")) == "0.97"
     assert str(Measured(0.0, 0.1, "seeds")) == "0.00 ± 0.10"
+
+
+def test_columns_are_those_of_the_kinds_that_there_are(tmp_path):
+    for name, config, values in (
+        ("a", {"kind": "ddpm"}, {"loss": 0.5, "bound_nats": 9.0, "coverage": {"not_a_sprite": 0.25}}),
+        ("b", {}, {"bound_nats": 8.0, "distortion_nats": 7.0}),
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps({"name": name} | config))
+        (tmp_path / name / "evaluate.json").write_text(json.dumps(values))
+    assert study_table([tmp_path / "a"]).splitlines()[::2] == [
+        "| setting | seeds | loss | bound, nats | no sprite |",
+        "| a | 1 | 0.5 | 9 | 0.25 |",
+    ]
+    assert study_table([tmp_path / "b"]).splitlines()[0] == "| setting | seeds | D + R, nats | D, nats |"

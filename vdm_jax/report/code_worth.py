@@ -38,7 +38,8 @@ def baseline_of(setting: Setting, settings: Sequence[Setting]) -> Setting | None
 
     def place(one: Setting) -> list:
         config = one.runs[0].config
-        return [config.get("data"), (config.get("model") or {}).get("unet"), one.runs[0].num_dims]
+        data = {key: value for key, value in (config.get("data") or {}).items() if key != "dir"}
+        return [data, (config.get("model") or {}).get("unet"), one.runs[0].num_dims]
 
     others = [other for other in settings if other.runs[0].is_unconditional and place(other) == place(setting)]
     return others[0] if len(others) == 1 and not setting.runs[0].is_unconditional else None
@@ -48,8 +49,8 @@ def worth_of(setting: Setting, baseline: Setting) -> Worth | None:
     """Differences by seed, of the seeds that both have, where these are several; image by image between two single runs
     of the same test images; of means otherwise. None without the files it takes.
 
-    Every log SNR was asked of the same images under the same noise, whose errors go together: of means, the area's
-    error is at most the area under the error.
+    Every log SNR was asked of the same images under the same noise, whose errors go together: of a single run of its
+    own, the area's error is at most the area under the error.
     """
     shared = [seed for seed in setting.seeds if seed in baseline.seeds]
     if paired := len(shared) > 1:
@@ -68,11 +69,11 @@ def worth_of(setting: Setting, baseline: Setting) -> Worth | None:
     elif (each := _by_image(setting, baseline, len(logsnr))) is not None:
         excess, saved, curve, error = _differences(logsnr, *each, "images")
     else:
-        areas = [np.array([area(logsnr, own) for own in runs]) for runs in (with_code, without)]
+        over: Literal["seeds", "images"] = "seeds" if ours.over == theirs.over == "seeds" else "images"
         curve = without.mean(0) - with_code.mean(0)
         error = np.hypot(*(_own_error(runs) for runs in curves))
-        saved = Measured(float(areas[1].mean() - areas[0].mean()), area(logsnr, error), "images")
-        excess = Measured(ours.mean - theirs.mean, math.hypot(ours.error, theirs.error), "images")
+        saved = Measured(area(logsnr, curve), math.hypot(*(_area_error(runs) for runs in curves)), over)
+        excess = Measured(ours.mean - theirs.mean, math.hypot(ours.error, theirs.error), over)
     return Worth(setting.name, excess, saved, logsnr, curve, error)
 
 
@@ -112,7 +113,15 @@ def mean_and_error(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _own_error(runs: Sequence[dict[str, np.ndarray]]) -> Float[np.ndarray, " m"]:
-    return np.sqrt(sum(run["own_se"] ** 2 for run in runs)) / len(runs)
+    """Of the mean curve: over seeds, or over images where there is one."""
+    return mean_and_error(np.stack([run["own"] for run in runs]))[1] if len(runs) > 1 else runs[0]["own_se"]
+
+
+def _area_error(runs: Sequence[dict[str, np.ndarray]]) -> float:
+    """Of the mean area, likewise."""
+    if len(runs) == 1:
+        return area(runs[0]["logsnr"], runs[0]["own_se"])
+    return float(mean_and_error(np.array([area(run["logsnr"], run["own"]) for run in runs]))[1])
 
 
 def worths(settings: Sequence[Setting]) -> list[Worth]:

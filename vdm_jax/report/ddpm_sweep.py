@@ -11,22 +11,6 @@ from vdm_jax.report import style
 from vdm_jax.report.study import Setting, read_settings, table_of
 from vdm_jax.report.sweep import markdown, numbers
 
-KINDS = "coverage.readers.exact.histograms.kind"
-COLUMNS = {
-    "loss": "loss",
-    "bound, nats": "bound_nats",
-    "bits/dim": "bpd",
-    "Fréchet": "frechet.distance",
-    "real against real": "frechet.real_vs_real_floor",
-    "FID": "fid",
-    "FID, real against real": "fid_real",
-    "no sprite": "coverage.not_a_sprite",
-    "exactly a sprite": "coverage.exactly_a_sprite",
-    "kinds hit": f"{KINDS}.num_hit",
-    "kinds hit by as many data": f"{KINDS}.num_hit_expected",
-    "KL of kinds, nats": f"{KINDS}.kl_nats",
-    "KL of as many data": f"{KINDS}.kl_expected_nats",
-}
 BETTER = "Losses of different schedules or weightings are no contest; lower is better for distances and KL"
 
 
@@ -36,7 +20,7 @@ def write_ddpm_sweep(folder: str | Path, runs: Mapping[str, Path], missing: Mapp
     runs: name -> workdir of each evaluated member. missing: name -> why there is none, of the others.
     """
     folder, settings = Path(folder), read_settings(runs.values())
-    text = markdown(settings, [table_of(settings, COLUMNS)], BETTER, missing)
+    text = markdown(settings, [table_of(settings)], BETTER, missing)
     write_json(folder / "sweep.json", numbers(settings, runs, missing))
     write_file(folder / "sweep.png", lambda file: file.write(style.to_png(losses_figure(settings))))
     write_text(folder / "sweep.md", f"{text}\n![validation loss](sweep.png)\n")

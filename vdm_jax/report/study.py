@@ -7,7 +7,7 @@ standard error over test images in brackets, which knows nothing of how another 
 import json
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -16,30 +16,10 @@ import numpy as np
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.names import describe, short_names
+from vdm_jax.report.columns import COLUMNS
 from vdm_jax.report.numbers import ERROR_SUFFIXES, standard_error
 from vdm_jax.report.workdir import Workdir, flatten, is_number
 
-COLUMNS = {
-    "D + R, nats": "bound_nats",
-    "bits/dim": "bpd",
-    "D, nats": "distortion_nats",
-    "R, nats": "encoder_kl_nats",
-    "I(x; w) at least, nats": "mi_lower_nats",
-    "I(x; w) at most, nats": "mi_upper_nats",
-    "active units": "active_units",
-    "linear probe on w": "linear_probe_accuracy",
-    "random projection": "linear_probe_accuracy_random_projection",
-    "untrained encoder": "linear_probe_accuracy_untrained",
-    "PCA": "linear_probe_accuracy_pca",
-    "raw pixels": "linear_probe_accuracy_raw_pixels",
-    "label kept": "guided_label_kept",
-    "Fréchet, w from prior": "frechet.distance",
-    "Fréchet, w of test images": "frechet_aggregate.distance",
-    "real against real": "frechet.real_vs_real_floor",
-    "FID": "fid",
-    "FID, w of test images": "fid_aggregate",
-    "FID, real against real": "fid_real",
-}
 SEEDS = ("train.seed", "evaluate.seed", "sample.seed")
 NO_SETTINGS = ("name", "data.dir")
 ABOUT = ("settings.", "provenance.", "reasons.", "frechet.network.", "frechet_aggregate.network.")
@@ -72,6 +52,11 @@ class Setting:
     def seeds(self) -> list[int]:
         """The seed of each training."""
         return [_settings(run).get(SEEDS[0]) for run in self.runs]
+
+    @property
+    def kind(self) -> str:
+        """What its config describes."""
+        return str(self.runs[0].config.get("kind", "vae_vdm"))
 
     def measured(self, key: str) -> Measured | None:
         """One number of evaluate.json, dotted where nested; None where a run has none."""
@@ -155,11 +140,14 @@ def study_table(workdirs: Iterable[str | Path]) -> str:
 
     Raises `UserError` as `read_settings` does.
     """
-    return table_of(read_settings(workdirs), COLUMNS)
+    return table_of(read_settings(workdirs))
 
 
-def table_of(settings: Sequence[Setting], columns: Mapping[str, str]) -> str:
-    """The Markdown table, a row a setting; columns: {title: key of evaluate.json, dotted where nested}."""
+def table_of(settings: Sequence[Setting]) -> str:
+    """The Markdown table, a row a setting, with the columns of every kind of run that there is."""
+    columns: dict[str, str] = {}
+    for setting in settings:
+        columns |= COLUMNS.get(setting.kind, {})
     numbers = [{title: setting.measured(key) for title, key in columns.items()} for setting in settings]
     titles = [title for title in columns if any(row[title] is not None for row in numbers)]
     rows = [["setting", "seeds", *titles], ["---"] * (2 + len(titles))]

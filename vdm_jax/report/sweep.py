@@ -12,7 +12,7 @@ from vdm_jax.base.files import write_file, write_json, write_text
 from vdm_jax.base.provenance import commit
 from vdm_jax.report.code_worth import worth_figure, worth_table, worths
 from vdm_jax.report.plane import rate_distortion_plane
-from vdm_jax.report.study import COLUMNS, Measured, Setting, read_settings, table_of
+from vdm_jax.report.study import Measured, Setting, read_settings, table_of
 from vdm_jax.report.style import to_png
 from vdm_jax.report.workdir import flatten
 
@@ -33,12 +33,14 @@ def write_sweep(folder: str | Path, runs: Mapping[str, Path], missing: Mapping[s
     """
     folder, settings = Path(folder), read_settings(runs.values())
     found = worths(settings)
-    tables = [table_of(settings, COLUMNS), *([worth_table(found)] if found else [])]
+    tables = [table_of(settings), *([worth_table(found)] if found else [])]
     text = markdown(settings, tables, "Lower is better for D + R and Fréchet distances", missing)
     write_json(folder / "sweep.json", numbers(settings, runs, missing))
     write_file(folder / "sweep.png", lambda file: file.write(to_png(figure(settings))))
     pictures = "![rate and distortion](sweep.png)\n"
-    if found:
+    if not found:
+        (folder / "sweep_code.png").unlink(missing_ok=True)
+    else:
         write_file(folder / "sweep_code.png", lambda file: file.write(to_png(worth_figure(found))))
         pictures += "![what a code is worth](sweep_code.png)\n"
     write_text(folder / "sweep.md", f"{text}\n{pictures}")
