@@ -9,6 +9,7 @@ import pytest
 from configs import digits, mnist
 from vdm_jax.base.errors import UserError
 from vdm_jax.experiments import flags, workdir
+from vdm_jax.experiments.build import build
 from vdm_jax.experiments.kinds import jobs_of
 from vdm_jax.experiments.members import check, load_sweep, make_members, names_of, select
 from vdm_jax.experiments.swept import make_training_check
@@ -135,7 +136,11 @@ def test_dry_run_needs_a_sweep():
 def test_settings_data_and_folders_are_looked_at_first(tmp_path):
     def refused(sentence, *arguments):
         with pytest.raises(UserError, match=sentence) as caught:
-            check(members(f"--workdir={tmp_path / 'sweep'}", *arguments)[:2], tmp_path / "sweep", make_training_check())
+            check(
+                members(f"--workdir={tmp_path / 'sweep'}", *arguments)[:2],
+                tmp_path / "sweep",
+                make_training_check(build),
+            )
         assert "\n" not in str(caught.value)
 
     refused(r"^sweep member 'target,seed=0': .*did you mean 'te'\?", "--config.model.encoder=tee")
@@ -154,7 +159,7 @@ def test_a_run_of_another_config_or_length_is_refused(whole, tmp_path):
     (tmp_path / "target,seed=0").symlink_to(whole[0])
     one = members(f"--workdir={tmp_path}")[:1]
     with pytest.raises(UserError, match="^sweep member 'target,seed=0': workdir .* holds another config"):
-        check(one, tmp_path, make_training_check())
+        check(one, tmp_path, make_training_check(build))
 
 
 def test_the_list_of_commands(tmp_path):

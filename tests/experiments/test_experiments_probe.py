@@ -220,5 +220,3 @@ def test_a_sweep_looks_at_its_members_first(swept, capfd):
     assert launch.main([*words, "--config.exact.seed=1"]) == 2
     told = capfd.readouterr().err
     assert "sweep member 'quick,max_queries=200'" in told and "exact.seed is 0 there and 1 here" in told
-    assert launch.main([*words[:1], f"--config={ROOT}/configs/ddpm.py", "--sweep"]) == 2
-    assert capfd.readouterr().err.count("\n") == 1
