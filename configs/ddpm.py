@@ -81,7 +81,7 @@ def get_config(variant: str = "") -> ConfigDict:
 
 
 def get_sweep():
-    """Every schedule on the digits with the seeds 0, 1 and 2, minutes each; on 768 and 9,216 sprites with one."""
+    """Every schedule on the digits with the seeds 0, 1 and 2; on 768 and 9,216 sprites with one."""
     digits = [{"variant": f"digits-{noise}", "train.seed": seed} for noise in NOISE_TABLES for seed in range(3)]
     return digits + [
         {"variant": f"{grid}-{noise}", "train.seed": 0} for grid in ("sparse", "small") for noise in NOISE_TABLES
