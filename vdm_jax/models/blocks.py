@@ -93,6 +93,28 @@ def fourier_features(z: Float[Array, "b h w c"], n_min: int, n_max: int) -> Floa
     return jnp.concatenate([f(a) for a in angles for f in (jnp.sin, jnp.cos)], axis=-1)
 
 
+@jax.custom_jvp
+def gradient_written_once(h: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+    """h itself; on a CPU its gradient is put into memory before anything reads it.
+
+    XLA fuses a chain of elementwise operations into each of its readers. Along a residual stack that is the whole
+    gradient down to the block, computed again by every reduction, transpose and convolution there: work that grows
+    with the square of the depth. XLA for CPUs drops `lax.optimization_barrier`; a product it cannot fuse into, and
+    multiplying by the identity changes no finite number.
+    """
+    return h
+
+
+@gradient_written_once.defjvp
+def _times_identity(h: tuple[jax.Array], tangent: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    """The transpose of what the tangent goes through is what the gradient goes through."""
+
+    def product(h):
+        return jnp.einsum("bhwc,cd->bhwd", h, jnp.eye(h.shape[-1], dtype=h.dtype))
+
+    return h[0], jax.lax.platform_dependent(tangent[0], cpu=product, default=lambda h: h)
+
+
 class GroupNorm(nn.Module):
     """(h - mean) / sqrt(var + 1e-6) over the pixels and channels of a group, then a learned scale and shift.
 

@@ -17,6 +17,7 @@ from vdm_jax.models.blocks import (
     default_groups,
     embed_condition,
     fourier_features,
+    gradient_written_once,
     scaled_fan_in,
 )
 from vdm_jax.models.denoiser import make_denoiser
@@ -50,7 +51,7 @@ class UNet(nn.Module):
             block = ResBlock(
                 self.channels, groups, self.dropout, self.conditioning, self.zero_init, dtype=self.dtype, name=name
             )
-            return block(h, condition, train=train)
+            return block(gradient_written_once(h), condition, train=train)
 
         h = z if self.fourier is None else jnp.concatenate([z, fourier_features(z, *self.fourier)], axis=-1)
         h = nn.Conv(self.channels, (3, 3), dtype=self.dtype, name="conv_in")(h)
