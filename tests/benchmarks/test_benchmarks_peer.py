@@ -64,7 +64,30 @@ def test_the_same_ancestral_step_but_for_its_noise():
     np.testing.assert_allclose(np.mean(ours * x_hat), np.mean(theirs * x_hat), atol=0.01)
 
 
-@pytest.mark.parametrize("make", [peer_steps.make_train, peer_steps.make_sample], ids=["train", "sample"])
-def test_the_peers_steps_run(make):
-    more = {"num_steps": 2} if make is peer_steps.make_sample else {}
-    make(CASE, "cpu", channels_last=True, compiled=False, **more)(2)
+def test_the_peers_training_lowers_the_bound(monkeypatch):
+    """On one batch over and over: what is timed learns, by every parameter."""
+    model, levels = peer_steps.make_peer(CASE, "cpu", channels_last=True)
+    levels = levels[:1].repeat(CASE.batch_size, 1, 1, 1)
+    monkeypatch.setattr(peer_steps, "make_peer", lambda *_, **__: (model, levels))
+    before = [p.detach().clone() for p in model.parameters()]
+    losses = [model(levels).mean().item() for _ in range(20)]
+    peer_steps.make_train(CASE, "cpu", channels_last=True, compiled=False)(40)
+    after = [model(levels).mean().item() for _ in range(20)]
+    assert all(not torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
+    assert np.mean(after) < np.mean(losses) - 4 * np.hypot(np.std(losses), np.std(after)) / np.sqrt(20)
+
+
+def test_the_peers_sampling_asks_the_network_at_every_step(monkeypatch):
+    """Once a step, at times that fall from 1, and with a state that stays finite."""
+    model, levels = peer_steps.make_peer(CASE, "cpu", channels_last=True)
+    asked = []
+
+    def unet(z, t, w):
+        asked.append((tuple(z.shape), t.tolist(), bool(torch.isfinite(z).all())))
+        return forward(z, t, w)
+
+    forward, model.unet.forward = model.unet.forward, unet
+    monkeypatch.setattr(peer_steps, "make_peer", lambda *_, **__: (model, levels))
+    peer_steps.make_sample(CASE, "cpu", channels_last=True, compiled=False, num_steps=4)(2)
+    of_a_chain = [((CASE.batch_size, 1, 8, 8), [t] * CASE.batch_size, True) for t in (1.0, 0.75, 0.5, 0.25)]
+    assert asked == 2 * of_a_chain

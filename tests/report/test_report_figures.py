@@ -7,7 +7,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.image import imread
 
-from vdm_jax.report import figures, image_figures
+from vdm_jax.report import figures, image_figures, style
 from vdm_jax.report.frechet import distance_by_n
 from vdm_jax.report.style import BLUE, CLASS_COLOURS, GREY, to_png
 from vdm_jax.report.windows import window_cells
@@ -188,3 +188,9 @@ def test_windows_are_told_with_their_errors():
     windows = {"95%": 311.7, "50%": 434.4, "5%": None}
     assert window_cells(windows) == ["312", "434", "never"]
     assert window_cells(windows, {"95%": 2.26, "50%": None}) == ["312 ± 2.3", "434", "never"]
+
+
+def test_no_two_lines_look_alike():
+    assert len({style.line_look(i) for i in range(40)}) == 40
+    looks = [style.marked_look(i) for i in range(80)]
+    assert len(set(looks)) == 80 and all(marker is None for _, marker in looks[:10])

@@ -1,7 +1,6 @@
 """What a sweep of timestep probes ends with: every run's windows, and the curves of all runs, a panel a feature."""
 
 import datetime
-import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -83,10 +82,12 @@ def _rows(name: str, run: Workdir) -> list[list[str]]:
 
 
 def curves_figure(feature: str, runs: Mapping[str, Workdir]) -> Figure:
-    """R² or accuracy over timesteps: the exact curve of each run dashed, its probe drawn through."""
+    """R² or accuracy over timesteps: the exact curve of each run dashed, its probe drawn through; marks tell the runs
+    apart beyond as many as there are colours."""
     score = "accuracy"
     drawn, axes = style.panel(title=feature, xlabel="timestep", ylabel="")
-    for (name, run), colour in zip(runs.items(), itertools.cycle(style.CLASS_COLOURS), strict=False):
+    for number, (name, run) in enumerate(runs.items()):
+        colour, marker = style.marked_look(number)
         exact = run.exact["features"].get(feature, {}).get("exact")
         if exact is None:
             continue
@@ -94,9 +95,9 @@ def curves_figure(feature: str, runs: Mapping[str, Workdir]) -> Figure:
         probe = run.probe.get("features", {}).get(feature, {}).get("probe", {})
         axes.plot(run.exact["timesteps"], exact[score], color=colour, linestyle="--", linewidth=1.2)
         if score in probe:
-            axes.plot(run.probe["timesteps"], probe[score], color=colour, label=name)
+            axes.plot(run.probe["timesteps"], probe[score], color=colour, marker=marker, markersize=4, label=name)
         else:
-            axes.plot(np.nan, np.nan, color=colour, label=name)
+            axes.plot(np.nan, np.nan, color=colour, marker=marker, markersize=4, label=name)
     axes.set_ylabel(f"{'R²' if score == 'r2' else score} (dashed: exact)")
     axes.set_ylim(top=1.03)
     style.legend(axes, loc="lower left")

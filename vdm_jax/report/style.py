@@ -47,6 +47,12 @@ def line_look(i: int) -> tuple[str, str]:
     return CLASS_COLOURS[i % len(CLASS_COLOURS)], DASHES[i // len(CLASS_COLOURS) % len(DASHES)]
 
 
+def marked_look(i: int) -> tuple[str, str | None]:
+    """(colour, marker) of the i-th of up to eighty lines whose dashes mean something; the first ten bear no mark."""
+    marker = i // len(CLASS_COLOURS) % (len(CLASS_MARKERS) + 1)
+    return CLASS_COLOURS[i % len(CLASS_COLOURS)], (None, *CLASS_MARKERS)[marker]
+
+
 def curve(
     axes: Axes, x: Real[np.ndarray, " n"], curves: Mapping[str, Any], key: str, *, colour: str, label: str
 ) -> None:
