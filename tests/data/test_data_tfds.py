@@ -159,7 +159,9 @@ def test_builds_that_are_not_there(several, name, sentence):
 
 
 def test_a_folder_without_builds(tmp_path):
-    with pytest.raises(UserError, match=r"it holds no builds; `python -m vdm_jax.data.prepare mnist` makes one"):
+    with pytest.raises(
+        UserError, match=rf"it holds no builds; `python -m vdm_jax.data.prepare mnist --dir={tmp_path}` makes one"
+    ):
         load(tmp_path, "mnist")
 
 

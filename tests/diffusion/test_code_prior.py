@@ -13,24 +13,24 @@ SCHEDULE = make_schedule("linear", gamma_min=-12.0, gamma_max=6.0)
 DRAWS = 100_000
 
 
-def exact_eps(mean, deviation):
+def exact_eps(mean, deviation, schedule=SCHEDULE):
     """eps_hat of x ~ N(mean, deviation²): sigma_t (z_t - alpha_t mean)/(alpha_t² deviation² + sigma_t²)."""
 
     def eps_hat(z_t, t):
-        alpha, sigma = alpha_sigma(expand(SCHEDULE.gamma(t), z_t))
+        alpha, sigma = alpha_sigma(expand(schedule.gamma(t), z_t))
         return sigma * (z_t - alpha * mean) / (alpha**2 * deviation**2 + sigma**2)
 
     return eps_hat
 
 
-def gaussian_prior(mean, deviation):
+def gaussian_prior(mean, deviation, schedule=SCHEDULE):
     """A `DiffusionPrior` that is exactly N(mean, deviation²)."""
 
     def network(params, z_t, t):
-        sigma = alpha_sigma(expand(SCHEDULE.gamma(t), z_t))[1]
-        return exact_eps(mean, deviation)(z_t, t) - sigma * z_t
+        sigma = alpha_sigma(expand(schedule.gamma(t), z_t))[1]
+        return exact_eps(mean, deviation, schedule)(z_t, t) - sigma * z_t
 
-    return DiffusionPrior(network, SCHEDULE, 200)
+    return DiffusionPrior(network, schedule, 200)
 
 
 def nats(x, mean, deviation):
@@ -111,3 +111,11 @@ def test_draws_from_the_prior_have_its_moments(key):
     draws = gaussian_prior(1.0, 0.5).sample({}, key, (4000, 2))
     np.testing.assert_allclose(draws.mean(0), 1.0, atol=0.04)
     np.testing.assert_allclose(draws.std(0), 0.5, atol=0.03)
+
+
+def test_a_draw_ends_with_the_likelihood_that_the_bound_has(key):
+    """w ~ N(z_0/alpha_0, sigma_0²/alpha_0²), seen where z_0 is noisy: the variance is s² + 2 sigma_0²/alpha_0²."""
+    noisy = make_schedule("linear", gamma_min=-1.0, gamma_max=6.0)
+    draws = gaussian_prior(1.0, 0.5, noisy).sample({}, key, (4000, 2))
+    np.testing.assert_allclose(draws.mean(0), 1.0, atol=0.08)
+    np.testing.assert_allclose(draws.std(0), np.sqrt(0.25 + 2 * np.exp(-1)), atol=0.05)

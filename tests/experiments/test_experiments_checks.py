@@ -1,5 +1,8 @@
 """Settings out of range are told before anything is spent."""
 
+from contextlib import nullcontext
+
+import jax
 import pytest
 
 from configs.base import get_config as base_config
@@ -84,3 +87,13 @@ def test_a_table_with_fewer_entries_than_sampling_steps_is_refused_before_traini
     config.update_from_flattened_dict({"diffusion.schedule": "cosine", "diffusion.num_steps": 50})
     with pytest.raises(UserError, match="only 50 entries"):
         build(config)
+
+
+@pytest.mark.parametrize("split", [{"train.batch_size": 1}, {"train.batch_size": 4, "train.accumulate": 4}])
+def test_a_code_without_others_to_be_compared_with_is_refused_before_training(split, monkeypatch):
+    monkeypatch.setattr(jax, "device_count", lambda: 1)
+    for mode, reason in (("mmd", "config.train.batch_size=.*at least 2 images in each"), ("beta1", None)):
+        config = digits_config(mode)
+        config.update_from_flattened_dict(split)
+        with pytest.raises(UserError, match=reason) if reason else nullcontext():
+            build(config)

@@ -261,4 +261,14 @@ def test_a_run_in_pieces_on_two_machines_ends_as_if_on_one(whole, tmp_path):
     assert launch.main(["launch.py", *arguments(two, jobs="train"), archive]) == 0
     jax.tree.map(np.testing.assert_array_equal, final_state(two), final_state(whole[0]))
     steps = [[row["step"] for row in read_metrics(run / "metrics.jsonl")] for run in (two, whole[0])]
+    assert not (two / "evaluate.json").exists()
+    for name in ("samples", "evaluate.json"):  # as if the second machine had gone on to these jobs
+        (shutil.copytree if (whole[0] / name).is_dir() else shutil.copy)(whole[0] / name, two / name)
+    assert launch.main(["launch.py", *arguments(two, jobs="train,report"), archive]) == 0
+    assert launch.main(["launch.py", *arguments(tmp_path / "home", jobs="train"), archive]) == 0
+    assert (tmp_path / "home" / "evaluate.json").read_bytes() == (whole[0] / "evaluate.json").read_bytes()
+    there, brought = (
+        sorted(path.name for path in (run / "samples").iterdir()) for run in (whole[0], tmp_path / "home")
+    )
+    assert there == brought
     assert steps[0] == steps[1] and json.loads((tmp_path / "archive" / "archive.json").read_text())["step"] == NUM_STEPS

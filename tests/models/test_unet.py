@@ -140,3 +140,17 @@ def test_bfloat16_computes_beside_float32_parameters():
     assert out.dtype == jnp.float32
     difference = jnp.abs(out - exact).max() / jnp.abs(exact - z).max()
     assert 0 < difference < 0.05
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="other back ends fuse by their own rules")
+def test_every_pair_of_blocks_costs_the_same():
+    """Of a gradient, in XLA's count of bytes: four more down and up cost twice what two more do."""
+    z, t = jnp.ones((2, 4, 4, 1)), jnp.ones(2)
+
+    def moved(num_blocks):
+        unet = make_unet((4, 4, 1), channels=8, num_blocks=num_blocks, dropout=0.0)
+        gradient = jax.jit(jax.grad(lambda params: (unet.apply(params, z, t) ** 2).sum()))
+        return gradient.lower(start(unet)).compile().cost_analysis()["bytes accessed"]
+
+    bytes_of = {n: moved(n) for n in (2, 4, 8)}
+    assert bytes_of[8] - bytes_of[4] == pytest.approx(2 * (bytes_of[4] - bytes_of[2]), rel=0.02)

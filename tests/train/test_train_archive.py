@@ -1,5 +1,7 @@
 """A run carried in pieces ends as if it had stayed where it was; nothing of another run is ever replaced."""
 
+import shutil
+
 import jax
 import numpy as np
 import pytest
@@ -65,6 +67,25 @@ def test_an_archive_grows_and_is_never_put_back(runs, tmp_path):
     with pytest.raises(UserError, match="of another config"):
         pack(runs / "whole", tmp_path / "archive", "somebody")
     assert content(tmp_path / "archive") == later
+
+
+def test_what_the_jobs_left_comes_along(runs, tmp_path):
+    """The same step is packed again once there is more to bring; a folder takes the place of the one that is there."""
+    home, away, archive = (tmp_path / name for name in ("home", "away", "archive"))
+    shutil.copytree(runs / "whole", away)
+    pack(away, archive, "me")
+    (away / "evaluate.json").write_text("{}")
+    (away / "samples").mkdir()
+    (away / "samples" / "prior.npz").write_bytes(b"images")
+    pack(away, archive, "me")
+    before = content(archive)
+    (away / "evaluate.json").write_text("{}")  # the same content at another time
+    assert pack(away, archive, "me") and content(archive) == before
+    (home / "samples").mkdir(parents=True)
+    (home / "samples" / "old.npz").write_bytes(b"of an earlier step")
+    assert unpack(archive, home, "me") == 64
+    assert (home / "evaluate.json").read_text() == "{}"
+    assert {path.name: path.read_bytes() for path in (home / "samples").iterdir()} == {"prior.npz": b"images"}
 
 
 def test_killed_while_packing_the_archive_before_is_whole(runs, tmp_path, monkeypatch):

@@ -39,7 +39,9 @@ def parse(name: str, description: str, arguments: Sequence[str] | None) -> argpa
     parser.add_argument("--dtypes", default=defaults["dtypes"], help="of float32, bfloat16 (%(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="in which all are timed in turn (%(default)s)")
     parser.add_argument("--seconds", type=float, default=5.0, help="for each contender of a case (%(default)s)")
-    parser.add_argument("--patience", type=float, default=120.0, help="s for finding PyTorch's best way (%(default)s)")
+    parser.add_argument(
+        "--patience", type=float, default=240.0, help="s for finding PyTorch's best ways, all cases (%(default)s)"
+    )
     parser.add_argument("--no_peer", action="store_true", help="leave PyTorch out")
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks"), help="folder (%(default)s)")
     return parser.parse_args(arguments)
@@ -100,21 +102,24 @@ def run_cases(
     machine = measure_machine(tuple(dict.fromkeys(case.dtype for case in todo)))
     record = {"machine": {"peak_flops_per_second": machine.peak, "bytes_per_second": machine.bandwidth}, "cases": {}}
     for case in todo:
-        record["cases"][case.name] = found = measure(case, machine, options, make_subject, make_peer, unit)
+        patience = options.patience / len(todo)
+        record["cases"][case.name] = found = measure(case, machine, options, patience, make_subject, make_peer, unit)
         path = write_record(name, options, record)  # after every case: a kill loses one
         print(line(case, found, unit), flush=True)
     print(path)
     return 0
 
 
-def measure(case: Case, machine: Machine, options: argparse.Namespace, make_subject, make_peer, unit: str) -> dict:
-    """One case: ours and the fastest way of the peer in turn."""
+def measure(
+    case: Case, machine: Machine, options: argparse.Namespace, patience: float, make_subject, make_peer, unit: str
+) -> dict:
+    """One case: ours and the fastest way of the peer in turn, looked for no longer than `patience` seconds."""
     subject = make_subject(case)
     contenders, peer = [subject.contender], {"ways": None, "reason": "left out (--no_peer)"}
     if not options.no_peer and not peers.torch_version():
         peer["reason"] = "PyTorch is not installed: pip install vdm_jax[peers]"
     elif not options.no_peer:
-        best, ways = peers.fastest(make_peer, case, options.patience, subject.steps_per_call)
+        best, ways = peers.fastest(make_peer, case, patience, subject.steps_per_call)
         peer = {"torch": peers.torch_version(), "ways": ways}
         contenders += [best] if best else []
     calls = side_by_side(contenders, rounds=options.rounds, seconds=options.seconds)

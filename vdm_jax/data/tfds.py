@@ -27,7 +27,7 @@ NUM_LEVELS = 256
 BATCH_SIZE = 1_000  # records read and decoded at a time
 NAME = re.compile(r"(?P<builder>[A-Za-z_]\w*)(/(?P<config>[\w+.-]+))?(:(?P<version>(\d+|\*)(\.(\d+|\*)){2}))?")
 VERSION = re.compile(r"\d+\.\d+\.\d+")
-HOW_TO_BUILD = "`python -m vdm_jax.data.prepare {}` makes one, where TensorFlow and a network are"
+HOW_TO_BUILD = "`python -m vdm_jax.data.prepare {}{}` makes one, where TensorFlow and a network are"
 
 
 def load_tfds(
@@ -92,7 +92,7 @@ def find_build(name: str, data_dir: str | None) -> Path:
     wanted = parse_name(name)
     folder = data_folder(data_dir)
     there = f"the folder {str(folder)!r} (data.dir, else {FOLDER_VARIABLE}, else {DEFAULT_FOLDER})"
-    how = HOW_TO_BUILD.format(name)
+    how = HOW_TO_BUILD.format(name, f" --dir={data_dir}" if data_dir else "")
     if not folder.is_dir():
         raise UserError(f"no TFDS build of {name!r}: {there} does not exist; {how}")
     builds = builds_in(folder)

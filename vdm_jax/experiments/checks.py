@@ -117,14 +117,18 @@ def check_splits(name: str, **num_images: int) -> None:
             raise UserError(f"data {name!r} have {number} {split} images; expected at least {FEWEST}")
 
 
-def check_batch(train: ConfigDict, num_images: int, num_devices: int) -> None:
-    """Raises `UserError` for a batch larger than the data, or one that devices and micro-batches do not divide."""
+def check_batch(train: ConfigDict, num_images: int, num_devices: int, at_least: int = 1) -> None:
+    """Raises `UserError` for a batch larger than the data, one that devices and micro-batches do not divide, or a
+    micro-batch of fewer than `at_least` images."""
     batch_size, parts = train.batch_size, train.accumulate * num_devices
     if batch_size > num_images:
         raise UserError(f"config.train.batch_size={batch_size}; there are {num_images} training images")
     if batch_size % parts:
         given = f"config.train.batch_size={batch_size} does not divide by {parts}"
         raise UserError(f"{given}, the devices ({num_devices}) times config.train.accumulate ({train.accumulate})")
+    if batch_size < at_least * train.accumulate:
+        given = f"config.train.batch_size={batch_size} in {train.accumulate} part(s) (config.train.accumulate)"
+        raise UserError(f"{given}; this rate.mode compares the codes of at least {at_least} images in each")
 
 
 def _value(config: ConfigDict, setting: str):

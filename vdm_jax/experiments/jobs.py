@@ -27,7 +27,8 @@ def run(
 
     Settings, data and model are looked at before the workdir is touched, and only the training claims it: a mistake
     leaves no trace (`UserError`). A training of more than `stop_after` seconds is stopped and saved, to be gone on
-    with. A run in `archive` is put into the workdir first; it is packed into it after its training.
+    with. A run in `archive` is put into the workdir first; it is packed into it after its training, and again, with
+    what they left, after the jobs that follow.
     """
     kind = kind_of(config)
     workdirs.check_place(workdir, "workdir")
@@ -46,10 +47,10 @@ def run(
             workdirs.claim(workdir, config, fingerprint)
     if experiment is not None:
         kind.check(experiment, workdir, jobs)
-    for job in jobs:
+    for number, job in enumerate(jobs):
         with what_memory_lacks(job), sigterm_after(stop_after) if job == "train" else nullcontext():
             status = kind.jobs[job](experiment, workdir)
-        if job == "train" and archive:
+        if archive and (job == "train" or number == len(jobs) - 1):
             print("\n".join(f"archive: {path}" for path in pack(workdir, archive, owner)), flush=True)
         if status == "stopped":
             return

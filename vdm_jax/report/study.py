@@ -138,8 +138,11 @@ def _without(run: Workdir, but: Sequence[str]) -> dict[str, Any]:
 def study_table(workdirs: Iterable[str | Path]) -> str:
     """The table of the evaluated runs in `workdirs`, a row a setting; a column that no run has is left out.
 
-    Raises `UserError` as `read_settings` does.
+    Raises `UserError` as `read_settings` does, and where there is no workdir.
     """
+    workdirs = list(workdirs)
+    if not workdirs:
+        raise UserError("no workdir; expected those of one or more evaluated runs")
     return table_of(read_settings(workdirs))
 
 

@@ -17,11 +17,13 @@ PART_BYTES = 15 * 2**20
 MOST_PARTS_WITH_BEST = 8
 MANIFEST = "archive.json"
 DESCRIPTIONS = ("config.json", "data.json", "metrics.jsonl")
+RECORDS = ("evaluate_curves.npz", "evaluate_images.npz", "embeddings.npz", "samples", "evaluate.json")
 
 
 def pack(workdir: Path, folder: Path, owner: str, part_bytes: int = PART_BYTES) -> list[Path]:
-    """Writes the latest checkpoint of `workdir` (weights, averages, optimizer), the log and the descriptions of the run
-    into `folder`, in parts; returns the files. The best checkpoint comes along where all of it fits in eight parts.
+    """Writes the latest checkpoint of `workdir` (weights, averages, optimizer), the log, the descriptions of the run
+    and what its jobs have left into `folder`, in parts; returns the files. The best checkpoint comes along where all of
+    it fits in eight parts.
 
     `owner` says whose run it is: a folder with an archive of another owner, or of a later step, is left as it is and
     refused. The manifest `archive.json` is written last; it names the parts with their digests, and until then the
@@ -35,8 +37,6 @@ def pack(workdir: Path, folder: Path, owner: str, part_bytes: int = PART_BYTES) 
         there = read_manifest(folder, owner)
         if there["step"] > latest:
             raise UserError(f"{folder} holds step {there['step']}, further on than step {latest} of {workdir}")
-        if there["step"] == latest:
-            return [folder / name for name in (*there["parts"], MANIFEST)]
     scored = [checkpoint for checkpoint in saved if checkpoint.score is not None]
     best = min(scored, key=lambda checkpoint: (checkpoint.score, -checkpoint.step)).step if scored else latest
     content = _tar(workdir, sorted({best, latest}))
@@ -71,8 +71,10 @@ def unpack(folder: Path, workdir: Path, owner: str) -> int:
     with tempfile.TemporaryDirectory(dir=workdir, prefix=".unpacking-") as draft:
         with tarfile.open(fileobj=io.BytesIO(content)) as tar:
             tar.extractall(draft, filter="data")
-        for name in DESCRIPTIONS:
+        for name in (*DESCRIPTIONS, *RECORDS):
             if (Path(draft) / name).exists():
+                if (workdir / name).is_dir():
+                    shutil.rmtree(workdir / name)
                 (Path(draft) / name).replace(workdir / name)
         (workdir / "checkpoints").mkdir(exist_ok=True)
         for checkpoint in sorted((Path(draft) / "checkpoints").iterdir(), key=lambda path: int(path.name)):
@@ -96,10 +98,16 @@ def read_manifest(folder: Path, owner: str) -> dict[str, Any]:
 def _tar(workdir: Path, steps: list[int]) -> bytes:
     whole = io.BytesIO()
     with tarfile.open(fileobj=whole, mode="w") as tar:
-        for name in (*DESCRIPTIONS, *(f"checkpoints/{step}" for step in steps)):
+        for name in (*DESCRIPTIONS, *RECORDS, *(f"checkpoints/{step}" for step in steps)):
             if (workdir / name).exists():
-                tar.add(workdir / name, name)
+                tar.add(workdir / name, name, filter=_timeless)
     return whole.getvalue()
+
+
+def _timeless(info: tarfile.TarInfo) -> tarfile.TarInfo:
+    """The same content is the same archive, whenever it was written."""
+    info.mtime = 0
+    return info
 
 
 def _read_part(path: Path, digest: str) -> bytes:
