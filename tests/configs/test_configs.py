@@ -248,6 +248,6 @@ def test_the_sweeps_of_columns():
 
 def test_the_collapse_sweep():
     names = [member["variant"] for member in collapse.get_sweep()]
-    assert len(names) == 3 * len(digits.VARIANTS) + 4
+    assert len(names) == 3 * len(digits.VARIANTS) + 2 * len(collapse.THAT_MATTER)
     assert set(names) <= set(collapse.VARIANTS)
     assert {name for name in names if name.startswith("28")} == {f"28-{mode}" for mode in collapse.THAT_MATTER}
