@@ -53,6 +53,21 @@ def test_a_seed_that_the_other_lacks_is_left_out(folders, tmp_path):
     np.testing.assert_array_equal(further.curve, alone.curve)
 
 
+def test_of_one_seed_in_common_that_seed_alone_counts(tmp_path):
+    """The other seeds of either are left out, and the images of this one are compared."""
+    cost = np.array([1.0, 2.0, 3.0, 2.0])
+    for name, seed, bounds in (("target", 0, 80 + cost), ("unconditional", 0, np.full(4, 80.0))):
+        run = write_run(tmp_path, name, seed, np.ones(9), bounds.mean(), encoder="te" if name == "target" else "none")
+        stored = json.loads((run / "evaluate.json").read_text()) | {"provenance": {"data": "a"}}
+        (run / "evaluate.json").write_text(json.dumps(stored))
+        np.savez(run / "evaluate_images.npz", bound_nats=bounds, own=np.ones((2, 9)))
+    write_run(tmp_path, "unconditional", 1, np.full(9, 7.0), 500.0, encoder="none")
+    write_run(tmp_path, "target", 2, np.full(9, 7.0), 900.0)
+    (worth,) = worths(read_settings(sorted(tmp_path.iterdir())))
+    assert (worth.excess.mean, worth.excess.over) == (pytest.approx(2.0), "images")
+    assert worth.excess.error == pytest.approx(cost.std(ddof=1) / 2)
+
+
 @pytest.mark.parametrize("seeds, data, paired", [((0, 0), "a", True), ((0, 1), "a", True), ((0, 0), "b", False)])
 def test_single_runs_are_compared_image_by_image(tmp_path, seeds, data, paired):
     """Images differ by 10 nats, what the code costs by 1: of the same images the latter alone counts."""

@@ -46,14 +46,15 @@ def baseline_of(setting: Setting, settings: Sequence[Setting]) -> Setting | None
 
 
 def worth_of(setting: Setting, baseline: Setting) -> Worth | None:
-    """Differences by seed, of the seeds that both have, where these are several; image by image between two single runs
-    of the same test images; of means otherwise. None without the files it takes.
+    """Differences of the seeds that both have, if any: by seed where these are several; image by image between two
+    single runs of the same test images; of means otherwise. None without the files it takes.
 
     Every log SNR was asked of the same images under the same noise, whose errors go together: of a single run of its
     own, the area's error is at most the area under the error.
     """
     shared = [seed for seed in setting.seeds if seed in baseline.seeds]
-    if paired := len(shared) > 1:
+    paired = len(shared) > 1
+    if shared:
         setting, baseline = (_of_seeds(one, shared) for one in (setting, baseline))
     ours, theirs = setting.measured("bound_nats"), baseline.measured("bound_nats")
     curves = [[run.arrays(CURVES, "logsnr", "own", "own_se") for run in one.runs] for one in (setting, baseline)]
