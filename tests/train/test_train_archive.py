@@ -81,6 +81,7 @@ def test_what_the_jobs_left_comes_along(runs, tmp_path):
     before = content(archive)
     (away / "evaluate.json").write_text("{}")  # the same content at another time
     assert pack(away, archive, "me") and content(archive) == before
+    assert pack(runs / "whole", archive, "me") and content(archive) == before  # this workdir has none to bring
     (home / "samples").mkdir(parents=True)
     (home / "samples" / "old.npz").write_bytes(b"of an earlier step")
     assert unpack(archive, home, "me") == 64

@@ -37,6 +37,8 @@ def pack(workdir: Path, folder: Path, owner: str, part_bytes: int = PART_BYTES) 
         there = read_manifest(folder, owner)
         if there["step"] > latest:
             raise UserError(f"{folder} holds step {there['step']}, further on than step {latest} of {workdir}")
+        if there["step"] == latest and not any((workdir / name).exists() for name in RECORDS):
+            return [folder / name for name in (*there["parts"], MANIFEST)]  # records it has are not lost
     scored = [checkpoint for checkpoint in saved if checkpoint.score is not None]
     best = min(scored, key=lambda checkpoint: (checkpoint.score, -checkpoint.step)).step if scored else latest
     content = _tar(workdir, sorted({best, latest}))
