@@ -6,7 +6,7 @@ dict of scalars in the training state: `penalty` reads it, `update` renews it af
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
@@ -33,7 +33,9 @@ class Code(NamedTuple):
 
 @dataclass(frozen=True)
 class RateMode:
-    """What every mode answers."""
+    """What every mode answers; `fewest_images`: what a (micro-)batch of it needs."""
+
+    fewest_images: ClassVar[int] = 1
 
     @property
     def objective(self) -> str:

@@ -1,6 +1,7 @@
 """Rate modes that act on the code as a whole, on what the decoder sees of it, or on where the decoder is asked."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +37,7 @@ class MmdRate(FixedRate):
     what a code tells of its own image.
     """
 
+    fewest_images: ClassVar[int] = 2
     beta: float = 0.0
     mmd_weight: float = 1000.0
 

@@ -47,8 +47,7 @@ def build(config: ConfigDict, data: ImageData | None = None) -> Experiment:
     data = load(config.data) if data is None else data
     check_splits(data.name, train=len(data.train), test=len(data.test))
     model = make_vae_vdm(config, data)
-    fewest = 2 if model.encoder and config.rate.mode == "mmd" else 1
-    check_batch(config.train, len(data.train), jax.device_count(), fewest)
+    check_batch(config.train, len(data.train), jax.device_count(), model.rate.fewest_images if model.encoder else 1)
     if model.fixed_schedule:  # raises where a table has no such grid to sample over
         make_times(model.fixed_schedule, config.sample.num_steps, config.sample.grid)
     return Experiment(config, data, model)
