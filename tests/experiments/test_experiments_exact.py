@@ -56,11 +56,12 @@ def test_the_record_has_a_curve_a_feature(workdir):
         assert curves["information_nats"][-1] == pytest.approx(0, abs=0.02)
     assert record["features"]["shape"]["exact"]["accuracy"][-1] == pytest.approx(1 / 3, abs=0.02)
     assert record["features"]["x"]["windows"]["50%"] > record["features"]["shape"]["windows"]["50%"]
+    assert 400 < record["speciation"]["timestep"] < 800 and 0 < record["speciation"]["abar"] < 0.1
 
 
 def test_the_report_draws_it(workdir):
     page = (workdir / "report" / "index.html").read_text()
-    assert "When features are destroyed" in page and page.count("<img") == 5
+    assert "When features are destroyed" in page and page.count("<img") == 6
     assert page.count("--jobs=") == 3, "nothing is missing but probes and chains"
     assert launch.main(["launch.py", f"--workdir={workdir}", "--jobs=report"]) == 0  # by its own config.json
 

@@ -9,7 +9,7 @@ from launching import ROOT
 import launch
 from vdm_jax.data.sources import load_data
 from vdm_jax.diffusion.schedules import ddpm_linear, dirac
-from vdm_jax.experiments.exact_images import speciation
+from vdm_jax.experiments.exact import speciation
 
 FEW = ["--config.exact.num_timesteps=5", "--config.exact.max_queries=400", "--config.exact.batch_size=20"]
 
@@ -34,7 +34,7 @@ def test_nothing_is_lost_at_first_and_all_at_last(workdir):
     assert 0.8 < curves["accuracy"][1] < 1 and max(curves["accuracy_standard_error"]) < 0.03
     assert 200 < record["speciation"]["timestep"] < 400 and record["provenance"]["commit"]
     page = (workdir / "report" / "index.html").read_text()
-    assert page.count("<img") == 1 and "--jobs=" not in page
+    assert page.count("<img") == 2 and "--jobs=" not in page
 
 
 def test_a_second_run_measures_nothing_anew(workdir, capfd):
@@ -75,7 +75,7 @@ def test_a_sweep_knows_what_is_done(workdir, tmp_path, capfd):
 
 def test_speciation_is_none_where_the_schedule_does_not_come_so_low():
     rows = np.random.default_rng(0).normal(0, 1e-3, (50, 4)).astype(np.float32)
-    assert speciation(rows, ddpm_linear())["speciation"]["timestep"] is None
+    assert speciation(np.cov(rows.T), ddpm_linear())["timestep"] is None
     wide = 2 * rows / rows.std()
-    found = speciation(wide, dirac())["speciation"]
+    found = speciation(np.cov(wide.T), dirac())
     assert 500 <= found["timestep"] <= 540 and 0.1 < found["abar"] < 0.3

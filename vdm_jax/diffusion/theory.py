@@ -58,15 +58,15 @@ def time_of_abar(schedule: Schedule, level: float) -> float:
     return float(times_of_gamma(schedule, jnp.array([np.log((1 - level) / level)], jnp.float32))[0])
 
 
-def speciation_abar(x: Float[np.ndarray, "n d"]) -> float:
-    """1/Λ, Λ the leading eigenvalue of the data's covariance: classes separate where abar is above it.
+def speciation_abar(covariance: Float[np.ndarray, "d d"]) -> float:
+    """1/Λ, Λ the leading eigenvalue of the data's `covariance`: classes separate where abar is above it.
 
     Where abar Λ > 1 the leading direction's signal exceeds the noise's unit variance (Biroli et al. 2024, in the limit
     of many dimensions). Raises UserError where the data have no variance.
     """
-    centred = x - x.mean(axis=0)
-    gram = centred.T @ centred if len(x) > x.shape[1] else centred @ centred.T  # the same eigenvalues but for zeros
-    leading = float(np.linalg.eigvalsh(gram)[-1] / len(x))
-    if leading == 0:
+    if not np.trace(covariance):
         raise UserError("all data points are equal: there is nothing to separate")
-    return 1 / leading
+    from scipy.sparse.linalg import eigsh
+
+    start = np.random.default_rng(0).normal(size=len(covariance))
+    return 1 / float(eigsh(covariance, k=1, which="LA", v0=start, return_eigenvectors=False)[0])

@@ -5,15 +5,19 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.provenance import provenance
+from vdm_jax.data.sprite_covariance import sprite_covariance
 from vdm_jax.diffusion.optimal import Feature
 from vdm_jax.diffusion.schedules import Schedule
+from vdm_jax.diffusion.theory import speciation_abar, time_of_abar
 from vdm_jax.experiments import workdir as workdirs
 from vdm_jax.experiments.probes import ProbeExperiment, gammas_at, timesteps
 from vdm_jax.experiments.progress import bar
@@ -44,8 +48,9 @@ def exact(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     """The exact curves of all sprites of a grid: see `measure_exactly`."""
     grid = experiment.grid
     features, instrument = experiment.posterior.features, make_sprite_instrument(experiment)
+    known = {"speciation": speciation(sprite_covariance(grid), experiment.schedule)}
     subject = Subject(
-        experiment.config, experiment.schedule, features, instrument, f"sprites {grid.name}", len(grid), {}
+        experiment.config, experiment.schedule, features, instrument, f"sprites {grid.name}", len(grid), known
     )
     return measure_exactly(subject, workdir)
 
@@ -87,6 +92,14 @@ def measure_exactly(subject: Subject, workdir: pathlib.Path) -> str:
     }
     write_json(workdir / "exact.json", record | {"features": found} | subject.known | about)
     return "done"
+
+
+def speciation(covariance: Float[np.ndarray, "d d"], schedule: Schedule) -> dict[str, float | None]:
+    """{"abar", "timestep"} of data with that covariance; no timestep where the schedule does not come so low."""
+    abar = speciation_abar(covariance)
+    lowest = float(1 / (1 + np.exp(float(schedule.gamma(jnp.float32(1))))))
+    timestep = time_of_abar(schedule, abar) * schedule.num_steps if lowest < abar < 1 else None
+    return {"abar": abar, "timestep": timestep}
 
 
 def make_sprite_instrument(experiment: ProbeExperiment) -> Instrument:

@@ -3,7 +3,6 @@
 import pathlib
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,9 +15,8 @@ from vdm_jax.base.keys import named_key
 from vdm_jax.data.dataset import ImageData
 from vdm_jax.diffusion.optimal import Feature, correlate, correlated_posterior
 from vdm_jax.diffusion.schedules import Schedule
-from vdm_jax.diffusion.theory import speciation_abar, time_of_abar
 from vdm_jax.experiments.build import fixed_table, load
-from vdm_jax.experiments.exact import Subject, measure_exactly
+from vdm_jax.experiments.exact import Subject, measure_exactly, speciation
 from vdm_jax.experiments.probes import check_exact
 from vdm_jax.probing.exact import Instrument, make_instrument
 
@@ -49,14 +47,15 @@ def exact_images(experiment: ImagesExperiment, workdir: pathlib.Path) -> str:
 
     The data are the images themselves, not what they were drawn from: right for queries made of these very images,
     while a probe that generalises may beat the curve on others. The record has the time of speciation
-    beside: 1/Λ of the same images.
+    beside, of the same images.
     """
     data, images = experiment.data, experiment.data.train
     rows = data.pixel_values[images.levels].reshape(len(images), -1).astype(np.float32)
     prior = np.bincount(images.labels, minlength=data.num_classes) / len(images)
     features = {CLASS: Feature(prior)}
     instrument = make_image_instrument(rows, images.labels, features, experiment.config.exact.batch_size // 2)
-    about = (f"{data.name} {data.fingerprint()}", len(images), speciation(rows, experiment.schedule))
+    known = {"speciation": speciation(np.cov(rows.T, bias=True), experiment.schedule)}
+    about = (f"{data.name} {data.fingerprint()}", len(images), known)
     return measure_exactly(Subject(experiment.config, experiment.schedule, features, instrument, *about), workdir)
 
 
@@ -76,11 +75,3 @@ def make_image_instrument(
 
     # The rows are an argument, for a compiled program would hold a constant a second time.
     return make_instrument(draw, posterior, features, 2 * num)._replace(draw=partial(draw, jnp.asarray(rows)))
-
-
-def speciation(rows: np.ndarray, schedule: Schedule) -> dict[str, Any]:
-    """{"speciation": {"abar", "timestep"}}; no timestep where the schedule does not come so low."""
-    abar = speciation_abar(rows.astype(np.float64))
-    lowest = float(1 / (1 + np.exp(float(schedule.gamma(jnp.float32(1))))))
-    timestep = time_of_abar(schedule, abar) * schedule.num_steps if lowest < abar < 1 else None
-    return {"speciation": {"abar": abar, "timestep": timestep}}

@@ -13,6 +13,7 @@ from vdm_jax.report.frechet import frechet_section
 from vdm_jax.report.markup import Gallery, facts, section
 from vdm_jax.report.probing import exact_section, probe_section
 from vdm_jax.report.stylesheet import STYLE
+from vdm_jax.report.timeline import timeline_section
 from vdm_jax.report.workdir import Workdir, is_number
 
 NUMBER_SECTIONS: dict[str, tuple[str, Callable[[Workdir], str]]] = {
@@ -39,6 +40,7 @@ DDPM_SECTIONS: dict[str, tuple[str, Callable[[Workdir, Gallery], str]]] = {
     "frechet": ("Fréchet distance against N", frechet_section),
 }
 PROBE_SECTIONS: dict[str, tuple[str, Callable[[Workdir, Gallery], str]]] = {
+    "timeline": ("The chain at a glance", timeline_section),
     "exact": ("When features are destroyed", exact_section),
     "probe": ("Trained probes beside the exact answer", probe_section),
     "chains": ("When features are decided", chains_section),
@@ -46,7 +48,7 @@ PROBE_SECTIONS: dict[str, tuple[str, Callable[[Workdir, Gallery], str]]] = {
 }
 
 
-CURVES = {"exact": ("exact",), "probes": tuple(PROBE_SECTIONS)}  # by kind, which of these sections it has
+CURVES = {"exact": ("timeline", "exact"), "probes": tuple(PROBE_SECTIONS)}  # by kind, which of these sections it has
 
 
 def write_report(workdir: str | Path) -> Path:

@@ -15,12 +15,11 @@ LOWEST = -1.0  # R² that is still drawn
 
 
 def exact_section(workdir: Workdir, gallery: Gallery) -> str:
-    """A panel a feature, and a table of when it is destroyed."""
+    """A panel a feature."""
     record = workdir.exact
     try:
         timesteps, features = np.array(record["timesteps"], np.float64), dict(record["features"])
         drawn = {name: exact_figure(name, feature, timesteps) for name, feature in features.items()}
-        rows = [_window_row(name, feature) for name, feature in features.items()]
     except (KeyError, TypeError, ValueError):
         return missing("There is no readable exact.json yet", "exact")
     panels = [panel(gallery.save(f"exact_{name}", drawn[name]), alt=f"exact curves of {name}") for name in drawn]
@@ -30,8 +29,7 @@ def exact_section(workdir: Workdir, gallery: Gallery) -> str:
         f"images of the data set (band: ± 2 standard errors; {min(queries):,} to {max(queries):,} queries a timestep). "
         "Grey: from the timestep at which 95% of what there is to know is left to that of 5%."
     )
-    head = ("feature", "95% left", "50%", "5%")
-    return figure(panels, caption) + table(head, rows, numbers=(1, 2, 3))
+    return figure(panels, caption)
 
 
 def exact_figure(name: str, feature: dict[str, Any], timesteps: np.ndarray) -> Figure:

@@ -1,0 +1,144 @@
+"""The chain on one line: which features are safe, being destroyed (or decided) and gone, and in which order."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+import numpy as np
+from jaxtyping import Real
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from vdm_jax.report import style
+from vdm_jax.report.markup import Gallery, figure, missing, panel, table
+from vdm_jax.report.windows import window_cells
+from vdm_jax.report.workdir import Workdir
+
+Windows = Mapping[str, float | None]
+NO_NOISE = 19.5  # log SNR that stands for none
+BAR, ROW = 0.62, 0.34  # share of a feature's height that its bars fill; inches a bar
+COLOURS = (style.BLUE, style.VERMILLION, style.GREEN, style.ORANGE, style.PURPLE, style.GREY)
+CAPTION = (
+    "A bar reaches from the timestep at which 95% is left of what there is to know of a feature to that of 5%, "
+    "white at 50%. Three regions: left of its bar the feature is safe, within it destroyed on the way to noise "
+    "and decided on the way back, right of it gone. The place of a bar is the order, its length the speed. "
+    "Speciation: from there on the leading direction of the data is below the noise (abar = 1/Λ)."
+)
+
+
+def timeline_section(workdir: Workdir, gallery: Gallery) -> str:
+    """One figure of all windows there are: exact, of the probes, and of each sampler on its way from noise."""
+    record = workdir.exact
+    try:
+        timesteps, abar = (np.array(record[key], np.float64) for key in ("timesteps", "abar"))
+        series = {"exact": windows_in(record["features"])}
+        if trained := workdir.probe.get("features"):
+            series["trained probes"] = windows_in(trained)
+        for sampler, found in (workdir.chains.get("samplers") or {}).items():
+            series[f"decided, {sampler}"] = windows_in(found["features"])
+        marks = {"speciation": (record.get("speciation") or {}).get("timestep")}
+        drawn = timeline_figure(series, timesteps, abar, marks)
+        rows = _rows(record["features"])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return missing("There is no readable exact.json yet", "exact")
+    picture = gallery.save("timeline", drawn)
+    head = ("feature, the first to go first", "95% left", "50%", "5%", "timesteps from 95 to 5%")
+    return figure([panel(picture, alt="windows of all features", wide=True)], CAPTION) + table(
+        head, rows, numbers=(1, 2, 3, 4)
+    )
+
+
+def windows_in(features: Mapping[str, Mapping]) -> dict[str, Windows]:
+    """name -> {"95%": t, …} of the features of a record."""
+    return {name: feature["windows"] for name, feature in features.items()}
+
+
+def _rows(features: Mapping[str, Mapping]) -> list[list[str]]:
+    """The exact windows, in order."""
+    rows = []
+    for name in in_order(windows_in(features)):
+        feature = features[name]
+        took = duration(feature["windows"])
+        cells = window_cells(feature["windows"], feature.get("windows_standard_error"))
+        rows.append([escape(name), *cells, "—" if took is None else f"{took:.0f}"])
+    return rows
+
+
+def in_order(windows: Mapping[str, Windows]) -> list[str]:
+    """The features by the time at which half is left, the first to go first; those that keep half come last."""
+    half = {name: found.get("50%") for name, found in windows.items()}
+    return sorted(windows, key=lambda name: (half[name] is None, half[name] or 0.0))
+
+
+def duration(windows: Windows) -> float | None:
+    """Timesteps between 95% and 5%: how slowly a feature goes. None where it never comes so low."""
+    first, last = windows.get("95%"), windows.get("5%")
+    return None if first is None or last is None else last - first
+
+
+def timeline_figure(
+    series: Mapping[str, Mapping[str, Windows]],
+    timesteps: Real[np.ndarray, " m"],
+    abar: Real[np.ndarray, " m"],
+    marks: Mapping[str, float | None],
+) -> Figure:
+    """A bar for each feature and series, in the order of the first series; timesteps below, log SNR above.
+
+    series: name -> feature -> its windows. marks: name -> timestep of a vertical line, where it has one.
+    """
+    features = in_order(next(iter(series.values())))
+    size = (2 * style.PANEL[0], 1.5 + ROW * len(features) * max(len(series), 2))
+    drawn, axes = style.panel(title="", xlabel="timestep", ylabel="", size=size)
+    height = BAR / len(series)
+    for i, (label, windows) in enumerate(series.items()):
+        colour = COLOURS[i % len(COLOURS)]
+        places = np.arange(len(features)) + BAR / 2 - height * (i + 0.5)
+        bars(
+            axes,
+            [windows.get(name, {}) for name in features],
+            places,
+            0.86 * height,
+            float(timesteps[-1]),
+            colour,
+            label,
+        )
+    for dashes, (label, t) in zip(style.DASHES[1:], marks.items(), strict=False):
+        if t is not None:
+            axes.axvline(t, color=style.INK, linestyle=dashes, linewidth=1.0, label=f"{label} ({t:.0f})")
+    axes.set_yticks(range(len(features)), features)
+    axes.grid(visible=False, axis="y")
+    axes.set_xlim(float(timesteps[0]), float(timesteps[-1]))
+    axes.set_ylim(-0.6, len(features) - 0.4)
+    log_snr_axis(axes, timesteps, abar)
+    style.legend(axes, loc="best")
+    return drawn
+
+
+def bars(
+    axes: Axes,
+    windows: Sequence[Windows],
+    places: Real[np.ndarray, " n"],
+    height: float,
+    end: float,
+    colour: str,
+    label: str,
+) -> None:
+    """From 95% to 5%, or to `end` where that is never reached; nothing of what is never lost."""
+    for found, place in zip(windows, places, strict=True):
+        first, half, last = (found.get(level) for level in ("95%", "50%", "5%"))
+        if first is None:
+            continue
+        axes.barh(place, (end if last is None else last) - first, height, first, color=colour, label=label)
+        if half is not None:
+            axes.plot([half, half], [place - height / 2, place + height / 2], color="white", linewidth=1.6)
+        label = "_"  # one line in the legend
+
+
+def log_snr_axis(axes: Axes, timesteps: Real[np.ndarray, " m"], abar: Real[np.ndarray, " m"]) -> None:
+    """Above: log SNR = log(abar/(1 - abar)) at the ticks below, by interpolation between the timesteps."""
+    above = axes.secondary_xaxis("top")
+    above.spines["top"].set_color(style.GREY)
+    ticks = [tick for tick in axes.get_xticks() if timesteps[0] <= tick <= timesteps[-1]]
+    values = np.interp(ticks, timesteps, np.log(abar) - np.log1p(-abar))
+    above.set_xticks(ticks, [f"{value:.1f}" if value < NO_NOISE else "∞" for value in values])
+    above.set_xlabel("log SNR", fontsize=9.5, color=style.INK)
+    above.tick_params(labelsize=9, colors=style.QUIET, length=3, width=0.8)
