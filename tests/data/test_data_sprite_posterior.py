@@ -117,3 +117,23 @@ def test_angles_that_look_the_same_are_the_same():
     )
     np.testing.assert_allclose(vectors[0, 0], vectors[0, 1], atol=1e-6)
     assert abs(vectors[1, 0] - vectors[1, 1]).max() > 0.5
+
+
+def test_of_sprites_that_look_alike_each_is_as_likely(key):
+    grid, posterior = TWICE, POSTERIORS["twice"]
+    index = jnp.tile(jnp.arange(len(grid)), 400)
+    found = posterior.alike(key, index)
+    np.testing.assert_array_equal(grid.render(found), grid.render(index))
+    np.testing.assert_allclose(np.bincount(found, minlength=len(grid)) / 400, 1, atol=0.15)
+    assert set(np.asarray(found)[np.asarray(index) == 0]) == {0, 2 * 9}
+    np.testing.assert_array_equal(
+        POSTERIOR.alike(jax.random.fold_in(key, 1), jnp.arange(len(GRID))), np.arange(len(GRID))
+    )
+
+
+def test_a_single_query_without_noise_has_a_posterior():
+    """At a log SNR of 20 log weights are of 1e12: what is rounded in one place must not be subtracted in another."""
+    for index in range(0, len(GRID), 7):
+        found = POSTERIOR.classes(IMAGES[index][None], jnp.float32(-20.0))
+        for name, p in found.items():
+            assert p.max() == 1, (index, name, p)

@@ -1,7 +1,10 @@
 """The chains job on a few sprites: its record, its report, a kill, another sampler, and mistakes."""
 
 import json
+from dataclasses import replace
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from launching import ROOT
@@ -10,6 +13,9 @@ from small_sprites import experiment
 import launch
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json
+from vdm_jax.data.sprite_posterior import make_sprite_posterior
+from vdm_jax.data.sprites import SpriteGrid
+from vdm_jax.diffusion.optimal import score
 from vdm_jax.experiments.chain_parts import make_subject
 from vdm_jax.experiments.chain_probes import check_claimed
 from vdm_jax.experiments.chains import LINES, chains, check_log
@@ -53,7 +59,9 @@ def test_the_exact_model_is_on_the_exact_curves_and_ddim_is_not(workdir):
 def test_the_report_draws_it(workdir):
     page = write_report(workdir).read_text()
     assert "When features are decided" in page and page.count("--jobs=") == 2, "nothing is missing but probes"
-    assert page.count("<img") == 5 + 5 + 5 + 2 + 1  # exact; backward, round trip, shape by class, told apart
+    assert (
+        page.count("<img") == 1 + 5 + 5 + 5 + 2 + 1
+    )  # all windows; exact; backward, round trip, shape by class, told apart
     assert "2 MMSE" in page
 
 
@@ -145,9 +153,22 @@ def test_samplers_are_told_with_their_steps():
 def test_the_reader_reads_what_was_drawn_and_the_nearest_of_what_is_none(key):
     subject = make_subject(experiment())
     x, labels = subject.draw(key, 40)
-    for name, label in subject.read(x)["exact"].items():
+    read = jax.jit(lambda x: subject.read(jax.random.fold_in(key, 1), x)["exact"])
+    for name, label in read(x).items():
         np.testing.assert_array_equal(label, labels[name], err_msg=name)
     np.testing.assert_allclose(subject.distance(x), 0)
     wrong = x.at[:, 0, 0, 0].multiply(-1)  # a corner pixel
     np.testing.assert_allclose(subject.distance(wrong), 2 / 16)
-    np.testing.assert_array_equal(subject.read(wrong)["exact"]["x"], labels["x"])
+    np.testing.assert_array_equal(read(wrong)["x"], labels["x"])
+
+
+def test_labels_that_an_end_does_not_tell_apart_are_drawn(key):
+    """Turns by 0 and 2π look the same: what is kept without noise is the exact R(0), and both are generated."""
+    grid = SpriteGrid("twice", 16, 4, (1.0,), (0.0, 0.5, 2 * np.pi), (0, 3, 6), ("heart",))
+    subject = make_subject(replace(experiment(), grid=grid, posterior=make_sprite_posterior(grid)))
+    x, labels = subject.draw(key, 3_000)
+    found = subject.read(jax.random.fold_in(key, 1), x)["exact"]["orientation"]
+    retention = score(subject.features["orientation"], subject.classes(x, jnp.float32(-20.0))["orientation"]).retention
+    assert abs(float(retention.mean()) - 2 / 3) < 0.03  # one third is told apart, two thirds kept in half of all cases
+    assert abs(float((found == labels["orientation"]).mean() - retention.mean())) < 0.03
+    np.testing.assert_allclose(np.bincount(found, minlength=3) / 3_000, 1 / 3, atol=0.03)

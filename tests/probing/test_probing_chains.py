@@ -70,8 +70,8 @@ SUBJECT = Subject(
     FEATURES,
     classes,
     {
-        "exact": lambda x: {"side": (x[:, 0] > 0).astype(jnp.int32)},
-        "upside down": lambda x: {"side": (x[:, 0] < 0).astype(jnp.int32)},
+        "exact": lambda _, x: {"side": (x[:, 0] > 0).astype(jnp.int32)},
+        "upside down": lambda _, x: {"side": (x[:, 0] < 0).astype(jnp.int32)},
     },
     lambda x: abs(1 - abs(x[:, 0])),
 )

@@ -35,15 +35,17 @@ class Evidence(NamedTuple):
 class SpritePosterior(NamedTuple):
     """`features`: what there is to know, every image as likely as every other. `classes(z, gamma)`: p(c | z_t) of each,
     [Q, C]; `draw(key, z, gamma)`: x ~ p(x | z_t); `mean(z, gamma)`: E[x | z_t], the optimal denoiser; `nearest(z)`: the
-    index of the sprite that is likeliest at any noise level, the first of several. `evidence(index, eps)` holds all
-    correlations of clean images and noise, and `classes_from(evidence, gamma)` is `classes` of their z_t at any level,
-    first with eps and then with -eps, for a tenth of the time: [2 Q, C]."""
+    index of the sprite that is likeliest at any noise level, the first of several; `alike(key, index)`: one of those
+    that look like this sprite, each as likely. `evidence(index, eps)` holds all correlations of clean images and noise,
+    and `classes_from(evidence, gamma)` is `classes` of their z_t at any level, first with eps and then with -eps, for a
+    tenth of the time: [2 Q, C]."""
 
     features: dict[str, Feature]
     classes: Callable[[Images, Float[Array, ""]], dict[str, Float[Array, "q c"]]]
     draw: Callable[[Key[Array, ""], Images, Float[Array, ""]], Images]
     mean: Callable[[Images, Float[Array, ""]], Images]
     nearest: Callable[[Images], Int[Array, " q"]]
+    alike: Callable[[Key[Array, ""], Integer[Array, " q"]], Int[Array, " q"]]
     evidence: Callable[[Integer[Array, " q"], Images], Evidence]
     classes_from: Callable[[Evidence, Float[Array, ""]], dict[str, Float[Array, "q c"]]]
 
@@ -76,18 +78,7 @@ def sprite_features(grid: SpriteGrid) -> dict[str, Feature]:
 
 def sprite_labels(grid: SpriteGrid, index: Integer[Array, " q"]) -> dict[str, Integer[Array, " q"]]:
     """The class of each image by feature, as `sprite_features` and `SpritePosterior.classes` count them."""
-    return factor_labels(grid, *jnp.unravel_index(index, grid.sizes))
-
-
-def factor_labels(
-    grid: SpriteGrid,
-    shape: Integer[Array, " q"],
-    scale: Integer[Array, " q"],
-    turn: Integer[Array, " q"],
-    x: Integer[Array, " q"],
-    y: Integer[Array, " q"],
-) -> dict[str, Integer[Array, " q"]]:
-    """`sprite_labels` from the indices of the factors' values."""
+    shape, scale, turn, x, y = jnp.unravel_index(index, grid.sizes)
     return {"shape": shape, "orientation": shape * grid.sizes[2] + turn, "scale": scale, "x": x, "y": y}
 
 
@@ -148,11 +139,14 @@ def make_sprite_posterior(grid: SpriteGrid) -> SpritePosterior:
     num_places = len(grid.offsets) ** 2
 
     def log_weights(z: Images, gamma: Float[Array, ""]) -> Float[Array, "q t p"]:
-        """Of one image of each distinct template."""
-        return 2 * alpha_sigma(gamma)[0] * inverse_variance(gamma) * correlation(z)
+        """Of one image of each distinct template, the largest 0: less the largest before they are multiplied, for a
+        fused multiplication and subtraction rounds once, and leaves of 1e12 less 1e12 what exp makes infinite."""
+        found = correlation(z)
+        below = found - found.max(axis=(1, 2), keepdims=True)
+        return 2 * alpha_sigma(gamma)[0] * inverse_variance(gamma) * below
 
     def classes(z: Images, gamma: Float[Array, ""]) -> dict[str, Float[Array, "q c"]]:
-        return class_sums(lambda logits: jnp.exp(logits - logits.max()), log_weights(z, gamma))
+        return class_sums(jnp.exp, log_weights(z, gamma))
 
     def evidence(index: Integer[Array, " q"], eps: Images) -> Evidence:
         template, place = jnp.asarray(templates.which)[index // num_places], index % num_places
@@ -182,11 +176,20 @@ def make_sprite_posterior(grid: SpriteGrid) -> SpritePosterior:
     def nearest(z: Images) -> Int[Array, " q"]:
         return whole_index(jnp.argmax(flat(correlation(z)), axis=1))
 
+    members = [np.flatnonzero(templates.which == t) for t in range(len(templates.first))]
+    members = np.stack([np.resize(those, int(templates.count.max())) for those in members])
+
+    def alike(key: Key[Array, ""], index: Integer[Array, " q"]) -> Int[Array, " q"]:
+        template, place = jnp.asarray(templates.which)[index // num_places], index % num_places
+        count = jnp.asarray(templates.count, jnp.int32)[template]
+        one = jax.random.randint(key, index.shape, 0, count)
+        return jnp.asarray(members, jnp.int32)[template, one] * num_places + place
+
     def whole_index(index: Integer[Array, " q"]) -> Integer[Array, " q"]:
         """Among all images of the grid."""
         return jnp.asarray(templates.first, jnp.int32)[index // num_places] * num_places + index % num_places
 
-    return SpritePosterior(sprite_features(grid), classes, draw, mean, nearest, evidence, classes_from)
+    return SpritePosterior(sprite_features(grid), classes, draw, mean, nearest, alike, evidence, classes_from)
 
 
 def flat(weights: Float[Array, "q t p"]) -> Float[Array, "q tp"]:

@@ -5,11 +5,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Key
 
 from vdm_jax.data.sprite_data import make_sprite_data
-from vdm_jax.data.sprite_posterior import factor_labels, sprite_labels
-from vdm_jax.data.sprites import FACTORS, SpriteGrid
+from vdm_jax.data.sprite_posterior import sprite_labels
+from vdm_jax.data.sprites import FACTORS
 from vdm_jax.evals.feature_reader import FeatureReader, read_pixels
 from vdm_jax.experiments.coverage import make_reader
 from vdm_jax.experiments.probes import EXACT, LEAST_NOISE, ChosenSampler, ProbeExperiment, chosen_readers
@@ -27,13 +27,13 @@ def make_subject(experiment: ProbeExperiment, net: FeatureReader | None = None) 
         index = jax.random.randint(key, (n,), 0, len(grid))
         return grid.render(index), sprite_labels(grid, index)
 
-    def read(x):
-        return sprite_labels(grid, posterior.nearest(x))
+    def read(key, x):
+        return sprite_labels(grid, posterior.alike(key, posterior.nearest(x)))
 
     def distance(x):
         return jnp.sqrt(jnp.mean((x - grid.render(posterior.nearest(x))) ** 2, axis=(1, 2, 3)))
 
-    there_are = {EXACT: read} | ({} if net is None else {"net": net_reader(grid, net)})
+    there_are = {EXACT: read} | ({} if net is None else {"net": net_reader(experiment, net)})
     readers = {name: there_are[name] for name in chosen_readers(experiment.config.chains) if name in there_are}
     return Subject(draw, posterior.features, posterior.classes, readers, distance)
 
@@ -46,12 +46,14 @@ def trained_reader(experiment: ProbeExperiment) -> FeatureReader | None:
     return make_reader(make_sprite_data(experiment.grid), config.reader_images, config.reader_steps)[0]
 
 
-def net_reader(grid: SpriteGrid, net: FeatureReader) -> Callable[[Images], Labels]:
+def net_reader(experiment: ProbeExperiment, net: FeatureReader) -> Callable[[Key[Array, ""], Images], Labels]:
     """What the network sees in images whose pixels are put to -1 or 1, which is all that it has learned from."""
+    grid = experiment.grid
 
-    def read(x):
+    def read(key, x):
         factors = read_pixels(net, jnp.where(x > 0, 1.0, -1.0))
-        return factor_labels(grid, *(factors[name] for name in FACTORS))
+        index = jnp.ravel_multi_index(tuple(factors[name] for name in FACTORS), grid.sizes, mode="clip")
+        return sprite_labels(grid, experiment.posterior.alike(key, index))
 
     return read
 

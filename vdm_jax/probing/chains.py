@@ -78,19 +78,19 @@ class Subject:
     """The data that chains are asked about, and who answers.
 
     draw(key, n): fresh data with their labels. classes(z, gamma): the exact posterior of noised data, by feature.
-    readers: by name `read(x)`, the labels of what a chain ends in: exact, or by trained networks. distance(x): [Q], of
-    each from the data.
+    readers: by name `read(key, x)`, the labels of what a chain ends in: exact, or by trained networks; of labels that x
+    does not tell apart one is drawn, as for data. distance(x): [Q], of each from the data.
     """
 
     draw: Callable[[Key[Array, ""], int], tuple[Images, Labels]]
     features: dict[str, Feature]
     classes: Callable[[Float[Array, "q ..."], Float[Array, ""]], dict[str, Float[Array, "q c"]]]
-    readers: dict[str, Callable[[Images], Labels]]
+    readers: dict[str, Callable[[Key[Array, ""], Images], Labels]]
     distance: Callable[[Images], Float[Array, " q"]]
 
-    def read(self, x: Images) -> dict[str, Labels]:
+    def read(self, key: Key[Array, ""], x: Images) -> dict[str, Labels]:
         """What every reader says."""
-        return {name: read(x) for name, read in self.readers.items()}
+        return {name: read(named_key(key, f"read {name}"), x) for name, read in self.readers.items()}
 
 
 class Guess(NamedTuple):
@@ -161,7 +161,7 @@ def make_generated_feed(
         shape = jax.eval_shape(lambda key: subject.draw(key, n)[0], key).shape
         start = jax.random.normal(named_key(key, "start"), shape)
         x, z = walk(named_key(key, "walk"), start, grid.keep, jnp.int32(0))
-        return z, x, subject.read(x)
+        return z, x, subject.read(key, x)
 
     return feed
 
@@ -198,7 +198,7 @@ def make_round_trip(
         eps = jax.random.normal(named_key(key, "eps"), x.shape)
         z = noised(x, eps, schedule.gamma(grid.times[first]))
         back, _ = walk(named_key(key, "walk"), z, (), first)
-        return RoundTrip(before, subject.read(back), subject.distance(back))
+        return RoundTrip(before, subject.read(key, back), subject.distance(back))
 
     compiled = jax.jit(round_trip, static_argnums=1)
     return lambda key, n, t: compiled(key, n, jnp.int32(grid.steps.index(t)))
