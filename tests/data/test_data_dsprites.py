@@ -98,6 +98,16 @@ def x_at_other_pixels(images, classes, values):
     return images, classes, values
 
 
+def a_fourth_shape(images, classes, values):
+    """Of 288 images in 3 shapes, the last 96 once more."""
+    more = classes[-96:] + np.array([0, 1, 0, 0, 0, 0])
+    return (
+        np.concatenate([images, images[-96:]]),
+        np.concatenate([classes, more]),
+        np.concatenate([values, values[-96:]]),
+    )
+
+
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
@@ -105,6 +115,24 @@ def x_at_other_pixels(images, classes, values):
         (one_twice, r"holds 288 images; expected each of \(3, 2, 3, 4, 4\) shape, scale, orientation, x, y once"),
         (x_at_other_pixels, "expected the same pixels"),
         (lambda images, *rest: (images[:-1], *rest), "holds factors of 288 images and 287 images"),
+        (lambda images, *rest: (np.tile(images, (2, 1, 1)), *rest), "more than the 288 whose factors are there"),
+        (lambda images, *rest: (images[:, :15], *rest), r"a batch is uint8\[288, 15, 20\], expected uint8 \[N, H, H\]"),
+        (lambda images, *rest: (0 * images, *rest), "holds images without a sprite"),
+        (
+            lambda images, classes, values: (images, classes[:, 0], values),
+            r"classes are int64\[288\]; expected numbers",
+        ),
+        (lambda images, classes, values: (images, classes / 2, values), r"classes are float64\[288, 6\]; expected num"),
+        (
+            lambda images, classes, values: (images, classes, values[:, :3]),
+            r"values are float64\[288, 3\]; expected num",
+        ),
+        (lambda images, classes, values: (images, classes, values[:9]), "values are not 288 rows of finite numbers"),
+        (
+            lambda images, classes, values: (images, classes, values * np.nan),
+            "values are not 288 rows of finite numbers",
+        ),
+        (a_fourth_shape, "holds 4 shapes; expected square, ellipse, heart"),
     ],
 )
 def test_images_that_are_no_such_grid(tmp_path, recorded, spoil, sentence):

@@ -10,8 +10,9 @@ from launching import ROOT
 import launch
 from configs import probes
 from vdm_jax.base.errors import UserError
-from vdm_jax.experiments.exact import BATCHES, describe
+from vdm_jax.experiments.exact import BATCHES, check_folder, describe
 from vdm_jax.experiments.probes import LEAST_NOISE, build_probes, gammas_at, timesteps
+from vdm_jax.experiments.workdir import MEASURED, claim, plain
 from vdm_jax.probing.exact import Level
 from vdm_jax.train.checkpoint import Checkpointer
 from vdm_jax.train.lock import alone_in
@@ -64,6 +65,18 @@ def test_the_report_draws_it(workdir):
     assert "When features are destroyed" in page and page.count("<img") == 6
     assert page.count("--jobs=") == 3, "nothing is missing but probes and chains"
     assert launch.main(["launch.py", f"--workdir={workdir}", "--jobs=report"]) == 0  # by its own config.json
+
+
+@pytest.mark.parametrize("left", MEASURED)
+def test_a_folder_knows_its_data_by_content(tmp_path, left):
+    config = probes.get_config()
+    claim(tmp_path, config, "sprites dsprites 0123")
+    (tmp_path / left).touch()
+    settings = plain(config)
+    check_folder(tmp_path, settings, "sprites dsprites 0123")
+    check_folder(tmp_path, settings | {"data": settings["data"] | {"dir": "moved"}}, "sprites dsprites 0123")
+    with pytest.raises(UserError, match="other data of that name: sprites dsprites 0123 there, sprites dsprites 4567"):
+        check_folder(tmp_path, settings, "sprites dsprites 4567")
 
 
 def test_what_was_measured_is_not_measured_again_and_a_kill_loses_one_batch(workdir, capfd):

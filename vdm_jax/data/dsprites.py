@@ -86,7 +86,7 @@ def read_npz(path: Path) -> Recorded:
                 n = min(BATCH, shape[0] - start)
                 yield np.frombuffer(file.read(n * math.prod(shape[1:])), np.uint8).reshape(n, *shape[1:])
 
-    return Recorded(batches(), classes[:, 1:], values[:, 1:])
+    return Recorded(batches(), *without_colour(path, classes, values))
 
 
 def read_hdf5(path: Path) -> Recorded:
@@ -97,8 +97,8 @@ def read_hdf5(path: Path) -> Recorded:
         raise UserError(f"{path} needs h5py: python -m pip install 'vdm-jax[dsprites]'") from error
     try:
         with h5py.File(path) as file:
-            classes, values = file["latents/classes"][:], file["latents/values"][:]
-    except (OSError, KeyError) as error:
+            classes, values = np.asarray(file["latents/classes"]), np.asarray(file["latents/values"])
+    except (OSError, KeyError, TypeError) as error:
         raise UserError(f"{path} is no readable dSprites file: {in_one_line(error)}; {HOW_TO_GET}") from error
 
     def batches() -> Iterator[Images]:
@@ -106,7 +106,18 @@ def read_hdf5(path: Path) -> Recorded:
             for start in range(0, len(classes), BATCH):
                 yield file["imgs"][start : start + BATCH]
 
-    return Recorded(batches(), classes[:, 1:], values[:, 1:])
+    return Recorded(batches(), *without_colour(path, classes, values))
+
+
+def without_colour(path: Path, classes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The tables of both files begin with the colour, of which there is one. Raises `UserError` for other tables."""
+    for what, table, kinds in (("classes", classes, "iu"), ("values", values, "iuf")):
+        if table.ndim != 2 or table.shape[1] != 1 + len(FACTORS) or table.dtype.kind not in kinds:
+            told = f"{path}: latents {what} are {table.dtype}{list(table.shape)}"
+            raise UserError(f"{told}; expected numbers of colour, {', '.join(FACTORS)} for each image")
+    if len(values) != len(classes) or not np.isfinite(values).all():
+        raise UserError(f"{path}: latents values are not {len(classes):,} rows of finite numbers, as the classes are")
+    return classes[:, 1:].astype(np.int64), values[:, 1:]
 
 
 def read_tfds(path: Path) -> Recorded:
@@ -150,9 +161,13 @@ def make_grid(what: str, recorded: Recorded) -> RecordedGrid:
     index = np.ravel_multi_index(tuple(classes.T), sizes)
     if len(classes) != math.prod(sizes) or len(np.unique(index)) != len(classes):
         raise UserError(f"{what} holds {len(classes):,} images; expected each of {sizes} {', '.join(FACTORS)} once")
+    if sizes[0] > len(SHAPES):
+        raise UserError(f"{what} holds {sizes[0]} shapes; expected {', '.join(SHAPES)}, whose symmetries are known")
     bits, side = pack(what, recorded.batches, index)
     corner = slice(None, None, sizes[3] * sizes[4])  # x = y = 0 of each template
     first = unpack(bits[corner], side)
+    if not first.any(axis=(1, 2)).all():
+        raise UserError(f"{what} holds images without a sprite")
     low, high = extent(first)
     offsets = [low + shifts(unpack(bits[along], side)) for along in along_x_and_y(sizes)]
     if not np.array_equal(*offsets):
@@ -182,6 +197,10 @@ def pack(what: str, batches: Iterator[Images], index: Int[np.ndarray, " n"]) -> 
     with tqdm(total=len(index), desc="read", unit="image", disable=None, delay=1, leave=False) as bar:
         try:
             for batch in batches:
+                if batch.dtype.kind not in "ub" or batch.ndim != 3 or batch.shape[1] != batch.shape[2]:
+                    raise ValueError(f"a batch is {batch.dtype}{list(batch.shape)}, expected uint8 [N, H, H]")
+                if start + len(batch) > len(index):
+                    raise ValueError(f"there are more than the {len(index):,} whose factors are there")
                 if not start:
                     side = batch.shape[1]
                     bits = np.empty((len(index), -(-(side**2) // 8)), np.uint8)

@@ -71,13 +71,13 @@ def chain_probes(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     if not samplers:
         say("nothing to do; --config.chain_probes.samplers=exact, or another sampler, names whose chains")
         return "done"
-    check_folder(workdir, settings)
+    check_folder(workdir, settings, experiment.identity)
     steps = timesteps(experiment.config.exact.num_timesteps, experiment.schedule.num_steps)
     asked = every_nth(steps, config.every)
     depends_on, path = check_claimed(workdir / FOLDER, settings | {"timesteps": asked.tolist()})
+    workdirs.claim(workdir, experiment.config, experiment.identity)
     if not path.exists():
         write_json(path, depends_on)
-    workdirs.claim(workdir, experiment.config, f"sprites {experiment.grid.name}")
     net = trained_reader(experiment)
     rows, found = split_rows(config), {}
     for text, chosen in samplers.items():

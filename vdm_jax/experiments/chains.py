@@ -68,11 +68,11 @@ def chains(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     model trained further: what was measured of other weights is measured again.
     """
     config, settings = experiment.config.chains, workdirs.plain(experiment.config)
-    check_folder(workdir, settings)
+    check_folder(workdir, settings, experiment.identity)
     exact = exact_record(workdir, settings)
     asked = every_nth(exact["timesteps"], config.every)
     log = _open_log(workdir, settings | {"timesteps": asked.tolist()})
-    workdirs.claim(workdir, experiment.config, f"sprites {experiment.grid.name}")
+    workdirs.claim(workdir, experiment.config, experiment.identity)
     samplers = chosen_samplers(config)
     starts = (None, *asked.tolist())
     rows = {Part(*(row[name] for name in Part._fields)): row for row in log.rows() if "sampler" in row}

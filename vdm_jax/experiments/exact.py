@@ -28,7 +28,7 @@ from vdm_jax.train.metrics import MetricsLog
 
 BATCHES = "exact.jsonl"  # a line a batch of queries, as they are measured
 RECORDS = {"exact": (BATCHES,), "probe": ("probe", "probe.json")}  # what belongs to the settings of a section
-NO_SETTING = ("probe.memory_gib ", "probe.at_once ")  # change no result
+NO_SETTING = ("probe.memory_gib ", "probe.at_once ", "data.dir ")  # change no result: the data are known by content
 ONLY_JUDGES = ("probe.shortfall ",)  # changes what is said of a result, and nothing that is stored for it
 
 
@@ -39,7 +39,7 @@ class Subject(NamedTuple):
     schedule: Schedule
     features: dict[str, Feature]
     instrument: Instrument
-    data: str  # which, for the folder
+    identity: str  # of the data
     num_images: int
     known: dict[str, Any]  # of the data, for the record
 
@@ -50,7 +50,7 @@ def exact(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     features, instrument = experiment.posterior.features, make_sprite_instrument(experiment)
     known = {"speciation": speciation(sprite_covariance(grid), experiment.schedule)}
     subject = Subject(
-        experiment.config, experiment.schedule, features, instrument, f"sprites {grid.name}", len(grid), known
+        experiment.config, experiment.schedule, features, instrument, experiment.identity, len(grid), known
     )
     return measure_exactly(subject, workdir)
 
@@ -66,9 +66,8 @@ def measure_exactly(subject: Subject, workdir: pathlib.Path) -> str:
     steps = timesteps(config.num_timesteps, subject.schedule.num_steps)
     gammas = gammas_at(subject.schedule, steps)
     settings = workdirs.plain(subject.config)
-    check_folder(workdir, settings)
-    check_data(workdir, subject.data)
-    workdirs.claim(workdir, subject.config, subject.data)
+    check_folder(workdir, settings, subject.identity)
+    workdirs.claim(workdir, subject.config, subject.identity)
     say(f"{subject.num_images:,} images, {len(steps)} timesteps, standard errors below {config.tolerance}")
     log = MetricsLog(workdir / BATCHES)
     levels = measure_curve(
@@ -122,8 +121,9 @@ def _batches(log: MetricsLog) -> list[dict[str, Any]]:
     return rows
 
 
-def check_folder(workdir: pathlib.Path, settings: dict[str, Any]) -> None:
-    """Raises `UserError` where the folder holds a training, or measurements or probes with other settings."""
+def check_folder(workdir: pathlib.Path, settings: dict[str, Any], identity: str) -> None:
+    """Raises `UserError` where the folder holds a training, or measurements or probes with other settings, or of other
+    data than those of this name and content."""
     if saved_checkpoints(workdir / "checkpoints"):
         raise UserError(f"workdir {workdir} holds a training; choose another --workdir")
     for what, section in (("measurements", "exact"), ("probes", "probe")):
@@ -133,14 +133,11 @@ def check_folder(workdir: pathlib.Path, settings: dict[str, Any]) -> None:
             there = {"exact.num_timesteps": stored.get("exact", {}).get("num_timesteps")}
             sections = ("data", "diffusion", section, "exact.num_timesteps")
             refuse_differences(workdir, stored | there, settings | asked, sections, what)
-
-
-def check_data(workdir: pathlib.Path, data: str) -> None:
-    """Raises `UserError` where the folder's measurements are of other data under the same name."""
-    if (workdir / BATCHES).exists():
+    if any((workdir / name).exists() for name in workdirs.MEASURED):
         there = workdirs.read_config(workdir / "data.json").get("fingerprint")
-        if there != data:
-            raise UserError(f"workdir {workdir} was measured on other data of that name: {there} there, {data} here")
+        if there != identity:
+            told = f"{there} there, {identity} here; choose another --workdir"
+            raise UserError(f"workdir {workdir} was measured on other data of that name: {told}")
 
 
 def refuse_differences(

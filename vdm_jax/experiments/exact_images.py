@@ -31,6 +31,11 @@ class ImagesExperiment:
     data: ImageData
     schedule: Schedule
 
+    @property
+    def identity(self) -> str:
+        """Of the data, by name and content."""
+        return f"{self.data.name} {self.data.fingerprint()}"
+
 
 def build_images(config: ConfigDict) -> ImagesExperiment:
     """Looks at every setting, loads the data. Raises `UserError`, also for images without labels."""
@@ -55,7 +60,7 @@ def exact_images(experiment: ImagesExperiment, workdir: pathlib.Path) -> str:
     features = {CLASS: Feature(prior)}
     instrument = make_image_instrument(rows, images.labels, features, experiment.config.exact.batch_size // 2)
     known = {"speciation": speciation(np.cov(rows.T, bias=True), experiment.schedule)}
-    about = (f"{data.name} {data.fingerprint()}", len(images), known)
+    about = (experiment.identity, len(images), known)
     return measure_exactly(Subject(experiment.config, experiment.schedule, features, instrument, *about), workdir)
 
 

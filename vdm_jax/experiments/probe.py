@@ -50,8 +50,8 @@ def probe(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     is the same by the labels themselves. Timesteps of one gamma, as a Dirac schedule has them, share their probes.
     """
     settings = workdirs.plain(experiment.config)
-    check_folder(workdir, settings)
-    workdirs.claim(workdir, experiment.config, f"sprites {experiment.grid.name}")
+    check_folder(workdir, settings, experiment.identity)
+    workdirs.claim(workdir, experiment.config, experiment.identity)
     steps = timesteps(experiment.config.exact.num_timesteps, experiment.schedule.num_steps)
     gammas = gammas_at(experiment.schedule, steps)
     ensemble, test = build_ensemble(experiment)

@@ -14,7 +14,7 @@ def check_jobs(experiment: ProbeExperiment, workdir: pathlib.Path, jobs: Sequenc
     """Raises `UserError` where one of `jobs` will not find the curves it needs, or will find what is of other settings;
     writes nothing."""
     config, settings = experiment.config, workdirs.plain(experiment.config)
-    check_folder(workdir, settings)
+    check_folder(workdir, settings, experiment.identity)
     steps = timesteps(config.exact.num_timesteps, experiment.schedule.num_steps)
     if "chains" in jobs:
         if "exact" not in jobs:

@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.data.grid_sources import load_grid
+from vdm_jax.data.sprite_data import make_sprite_data
 from vdm_jax.data.sprite_posterior import SpritePosterior, make_sprite_posterior
 from vdm_jax.data.sprites import SpriteGrid
 from vdm_jax.diffusion.samplers import SAMPLERS
@@ -61,6 +62,12 @@ class ProbeExperiment:
     schedule: Schedule
     posterior: SpritePosterior
     model: TrainedModel | None = None  # where the samplers are of one
+
+    @property
+    def identity(self) -> str:
+        """Of the data, by name and content."""
+        data = make_sprite_data(self.grid)
+        return f"{data.name} {data.fingerprint()}"
 
 
 def build_probes(config: ConfigDict) -> ProbeExperiment:

@@ -53,14 +53,12 @@ def make_training_check(build: Callable[..., Experiment]) -> Callable[[ConfigDic
 
 def check_probes(config: ConfigDict, workdir: pathlib.Path) -> None:
     """Of timestep probes: settings and folder."""
-    build_probes(config)
-    check_folder(workdir, workdirs.plain(config))
+    check_folder(workdir, workdirs.plain(config), build_probes(config).identity)
 
 
 def check_images(config: ConfigDict, workdir: pathlib.Path) -> None:
     """Of exact curves of images: settings, data and folder."""
-    build_images(config)
-    check_folder(workdir, workdirs.plain(config))
+    check_folder(workdir, workdirs.plain(config), build_images(config).identity)
 
 
 SWEPT = {
