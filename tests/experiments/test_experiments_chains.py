@@ -22,7 +22,7 @@ from vdm_jax.experiments.chains import LINES, chains, check_log
 from vdm_jax.experiments.exact import exact
 from vdm_jax.experiments.probe_jobs import check_jobs
 from vdm_jax.experiments.probes import chosen_samplers
-from vdm_jax.experiments.workdir import plain
+from vdm_jax.experiments.workdir import claim, plain
 from vdm_jax.report.page import write_report
 
 
@@ -133,6 +133,7 @@ def test_a_record_that_is_damaged_is_no_exact_curves(tmp_path, text):
 
 def test_what_a_later_job_will_refuse_is_told_before_the_first(tmp_path):
     check_jobs(experiment(), tmp_path, ["exact", "probe", "chains"])
+    claim(tmp_path, experiment().config, experiment().identity)
     others = plain(experiment(chains__seed=1, chain_probes__seed=1).config) | {"timesteps": [0, 333, 667, 1000]}
     (tmp_path / LINES).write_text(json.dumps({"step": -1, "settings": check_log(tmp_path, others)}) + "\n")
     with pytest.raises(UserError, match="chains.seed is 1 there and 0 here"):

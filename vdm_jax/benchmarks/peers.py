@@ -13,6 +13,7 @@ WAYS = {
     f"{'compile' if compiled else 'eager'}, {'channels last' if last else 'contiguous'}": (compiled, last)
     for compiled, last in itertools.product((False, True), (False, True))
 }
+TRIALS = 3
 
 
 def torch_version() -> str | None:
