@@ -127,12 +127,22 @@ def test_a_model_of_other_data_or_noise_is_refused(workdir, changes, told):
     assert "\n" not in str(caught.value)
 
 
-def test_a_model_of_another_kind_is_refused(workdir, tmp_path):
+@pytest.mark.parametrize(
+    ("config", "data", "told"),
+    [
+        ({"kind": "vae_vdm"}, "{}", "is of kind 'vae_vdm'; expected 'ddpm'"),
+        ({"data": None}, "{}", "its config.json has no data"),
+        ({}, "{}", "was trained on other data of the name 'small'"),
+        ({}, "{", "no trained model there, data.json cannot be read"),
+    ],
+)
+def test_a_folder_that_holds_no_such_model_is_refused(workdir, tmp_path, config, data, told):
     stored = json.loads((workdir / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps(stored | {"kind": "vae_vdm"}))
+    (tmp_path / "config.json").write_text(json.dumps(stored | config))
+    (tmp_path / "data.json").write_text(data)
     probes = probe_configs.get_config()
     probes.chains.update({"model": str(tmp_path), "samplers": "model-ddim:3"})
-    with pytest.raises(UserError, match="is of kind 'vae_vdm'; expected 'ddpm'"):
+    with pytest.raises(UserError, match=told):
         build_probes(probes)
 
 

@@ -4,14 +4,17 @@ import json
 import os
 import shutil
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from launching import ROOT
 
 import launch
+from configs import probes
 from vdm_jax.diffusion.schedules import ddpm_linear, dirac
-from vdm_jax.experiments.probe import warm_start_index
-from vdm_jax.experiments.probes import gammas_at, timesteps
+from vdm_jax.experiments.probe import build_ensemble, warm_start_index
+from vdm_jax.experiments.probes import build_probes, gammas_at, timesteps
+from vdm_jax.probing.feeds import IMAGE
 from vdm_jax.report.windows import window_cells
 
 FEW = {
@@ -67,6 +70,23 @@ def test_the_report_draws_it_and_a_second_run_trains_nothing(workdir, capfd):
     assert launched(workdir, "--jobs=probe", "--config.probe.memory_gib=2", "--config.probe.at_once=1") == 0
     assert "done" not in capfd.readouterr().out
     assert json.loads((workdir / "probe.json").read_text())["features"] == before
+
+
+def test_what_scores_probes_was_never_shown_to_them(key):
+    """Training, early stopping and the test each draw from their own tenths of the images, and so do the examples."""
+    experiment = build_probes(probes.get_config())
+    ensemble, test = build_ensemble(experiment)
+    level = {"gamma": jnp.float32(0)}
+    parts = {
+        name: set(np.asarray(feed.draw(key, level, 4_000)[1][IMAGE]).tolist())
+        for name, feed in {"train": ensemble.train, "validation": ensemble.validation, "test": test}.items()
+    }
+    splits = {name: set(index.tolist()) for name, index in experiment.grid.splits().items()}
+    assert all(parts[name] <= splits[name] and len(parts[name]) > 500 for name in splits)
+    assert not splits["train"] & splits["validation"] and not (splits["train"] | splits["validation"]) & splits["test"]
+    shown = np.asarray(ensemble.examples).reshape(len(ensemble.examples), -1)
+    rendered = np.asarray(experiment.grid.render(jnp.asarray(sorted(splits["train"])))).reshape(-1, shown.shape[1])
+    assert {row.tobytes() for row in shown} <= {row.tobytes() for row in rendered}
 
 
 def test_probes_are_judged_by_the_posterior_and_by_labels_alike(workdir):

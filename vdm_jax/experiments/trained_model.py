@@ -16,6 +16,7 @@ from vdm_jax.experiments.build_ddpm import make_ddpm
 from vdm_jax.experiments.checkpoints import load_weights
 
 KIND = "ddpm"
+SECTIONS = ("data", "model", "diffusion")  # of its config
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,14 +37,14 @@ def load_trained(workdir: str, checkpoint: str, config: ConfigDict, grid: Sprite
     """The DDPM trained in `workdir`, for probes of `config`. Raises `UserError` where there is none, or one of other
     data, of another grid of them, or of another diffusion."""
     folder = pathlib.Path(workdir)
-    if not (folder / "config.json").is_file():
-        raise UserError(f"config.chains.model={workdir}: no trained model there")
-    stored = workdirs.read_config(folder / "config.json")
+    stored, trained_on = (_read(folder / name, workdir) for name in ("config.json", "data.json"))
     if stored.get("kind") != KIND:
         raise UserError(f"config.chains.model={workdir} is of kind {stored.get('kind')!r}; expected {KIND!r}")
+    if lacking := [name for name in SECTIONS if not isinstance(stored.get(name), dict)]:
+        raise UserError(f"config.chains.model={workdir}: its config.json has no {lacking[0]}")
     data = make_sprite_data(grid)
     _refuse_others(workdir, stored, workdirs.plain(config))
-    if workdirs.read_config(folder / "data.json").get("fingerprint") != data.fingerprint():
+    if trained_on.get("fingerprint") != data.fingerprint():
         raise UserError(f"config.chains.model={workdir} was trained on other data of the name {config.data.name!r}")
     model = make_ddpm(_as_config(stored), data)
     chosen = ConfigDict(dict(evaluate=dict(weights="ema", checkpoint=checkpoint)))
@@ -52,6 +53,13 @@ def load_trained(workdir: str, checkpoint: str, config: ConfigDict, grid: Sprite
     about = {"step": weights.step, "weights": weights.kind, "fingerprint": fingerprint(weights.params)}
     about |= {name: stored[name] for name in workdirs.IDENTITY if name in stored}
     return TrainedModel(model.eps_fn(weights.params), (low, high), about)
+
+
+def _read(path: pathlib.Path, workdir: str) -> dict[str, Any]:
+    try:
+        return workdirs.read_config(path)
+    except UserError as error:
+        raise UserError(f"config.chains.model={workdir}: no trained model there, {path.name} cannot be read") from error
 
 
 def _as_config(stored: dict[str, Any]) -> ConfigDict:
