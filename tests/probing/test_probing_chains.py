@@ -14,15 +14,17 @@ from vdm_jax.diffusion.optimal import Feature, matrix_posterior
 from vdm_jax.diffusion.schedules import table_schedule
 from vdm_jax.diffusion.theory import two_gaussians
 from vdm_jax.probing.chain_curves import (
+    backward_curves,
+    backward_windows,
     describe_sampler,
-    distances,
     gather,
     plateau,
-    plateau_distance,
     summarise_backward,
     summarise_round_trip,
 )
+from vdm_jax.probing.chain_distances import distances, plateau_distance
 from vdm_jax.probing.chains import (
+    Guess,
     RoundTrip,
     Subject,
     eps_walk,
@@ -138,6 +140,21 @@ def test_the_distances_see_the_wrong_curve():
     assert far["standard_errors"] > 2 * SEVERAL and far["standard_errors"] > far["mean_standard_errors"] > SEVERAL
     gap = abs(np.array(side["backward"]["accuracy"]) - EXACT["accuracy"])
     assert far["largest"] == pytest.approx(gap.max()) and far["mean"] == pytest.approx(gap.mean())
+
+
+def test_the_errors_of_windows_are_their_spread():
+    """Over 200 repetitions of 300 chains each, whose timesteps share what is odd about a chain."""
+    random, feature = np.random.default_rng(0), Feature(np.full(2, 0.5))
+    level, timesteps = np.array([1.0, 0.9, 0.6, 0.2, 0.0]), [0, 250, 500, 750, 1000]
+    found = []
+    for _ in range(200):
+        known = level[:, None] + 0.3 * random.normal(size=(1, 300)) + 0.3 * random.normal(size=(5, 300))
+        guess = Guess(known > 0.5, np.log(2) * (1 - known), 0 * known)
+        found.append(backward_windows(feature, backward_curves(feature, guess), timesteps))
+    windows, errors = (np.array([each[i]["50%"] for each in found]) for i in (0, 1))
+    assert windows.mean() == pytest.approx(562.5, abs=2)
+    assert errors.mean() == pytest.approx(windows.std(), rel=0.2)
+    assert backward_windows(feature, {"cross_entropy_nats": [0.0, 0.7]}, [0, 1000])[1] == {}  # an older line
 
 
 def test_ddim_keeps_the_side_that_z_t_is_on_and_knows_it_from_the_start():

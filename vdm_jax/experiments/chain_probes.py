@@ -29,7 +29,7 @@ from vdm_jax.experiments.probe import (
     train_ensemble,
 )
 from vdm_jax.experiments.probes import ChosenSampler, ProbeExperiment, chosen_samplers, every_nth, gammas_at, timesteps
-from vdm_jax.probing.chain_curves import distance_from_chance
+from vdm_jax.probing.chain_distances import distance_from_chance
 from vdm_jax.probing.chunks import Arrays
 from vdm_jax.probing.curves import compare, summarise_known, summarise_scores, with_prior_of
 from vdm_jax.probing.ensemble import Ensemble

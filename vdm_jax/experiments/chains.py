@@ -60,9 +60,10 @@ def chains(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
 
     {"timesteps", "abar", "num_queries", "readers", "start_told_apart_at_most", "features": {name: {"exact": curves,
     "windows"}}, "samplers": {as typed: {"num_steps", "seconds", "features": {name: {"backward", "round_trip",
-    "generated", "plateau", "windows", "distances"}}, "features_by": {reader: as features}, "real_or_generated":
-    {"accuracy", "standard_error", "distance"}, "far_from_data", "far_after_round_trip"}}, "model": the trained one,
-    "net": errors of the network that reads, "settings", "provenance"}. "features" are as the first reader reads them.
+    "generated", "plateau", "windows", "windows_standard_error", "distances"}}, "features_by": {reader: as features},
+    "real_or_generated": {"accuracy", "standard_error", "distance"}, "far_from_data", "far_after_round_trip"}}, "model":
+    the trained one, "net": errors of the network that reads, "settings", "provenance"}. "features" are as the first
+    reader reads them.
 
     A kill loses the part that was being measured; the same command goes on, also with further samplers, and with the
     model trained further: what was measured of other weights is measured again.

@@ -1,4 +1,4 @@
-"""From batches of chains to curves with their standard errors, and how far they are from the exact ones."""
+"""From batches of chains to curves with their standard errors."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -10,11 +10,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Integer, Key
 
 from vdm_jax.diffusion.optimal import Feature
+from vdm_jax.probing.chain_distances import distance_from_chance, distances, plateau_distance
 from vdm_jax.probing.chains import Backward, Guess, RoundTrip
 from vdm_jax.probing.two_samples import tell_apart
-from vdm_jax.probing.windows import crossing_times
+from vdm_jax.probing.windows import Windows, jackknife_errors, windows_of
 
-ROUNDING = 1e-5  # two curves that differ by less are the same but for float32
+GROUPS = 20  # of chains, one left out at a time for the errors of windows
+WITHOUT = "known_without"  # what is known without each group of chains, [GROUPS, M]
 T = TypeVar("T")
 Curves = dict[str, Any]
 Found = dict[str, Any]
@@ -61,7 +63,7 @@ def summarise_backward(features: Mapping[str, Feature], found: Backward, far: fl
         "readers": {
             reader: {
                 name: {
-                    "backward": _backward_curves(features[name], guess),
+                    "backward": backward_curves(features[name], guess),
                     "generated": shares(found.labels[reader][name], len(features[name].prior)),
                 }
                 for name, guess in guesses.items()
@@ -76,12 +78,16 @@ def summarise_backward(features: Mapping[str, Feature], found: Backward, far: fl
     }
 
 
-def _backward_curves(feature: Feature, guess: Guess) -> Curves:
+def backward_curves(feature: Feature, guess: Guess) -> Curves:
+    """Over timesteps, from what is guessed at z_t of each chain; and what is known without each group of chains."""
     curves = curves_of(accuracy=guess.right, cross_entropy_nats=guess.cross_entropy)
+    known = 1 - np.asarray(guess.cross_entropy, np.float64) / feature.entropy
     if feature.values is not None:
         error = np.asarray(guess.squared_error, np.float64)
-        curves |= curves_of(squared_error=error, r2=1 - error / feature.variance)
-    return curves
+        known = 1 - error / feature.variance
+        curves |= curves_of(squared_error=error, r2=known)
+    groups = np.array_split(np.arange(known.shape[1]), min(GROUPS, known.shape[1]))
+    return curves | {WITHOUT: [np.delete(known, group, axis=1).mean(axis=1).tolist() for group in groups]}
 
 
 def summarise_round_trip(features: Mapping[str, Feature], found: RoundTrip, far: float) -> Found:
@@ -126,9 +132,9 @@ def describe_sampler(
     """One sampler's curves beside the exact ones, from `summarise_backward` and a `summarise_round_trip` a timestep.
 
     exact: by feature, curves over the timesteps of `round_trips`. -> {"features": {name: {"backward", "round_trip",
-    "generated", "plateau", "windows", "distances"}}, "real_or_generated", "far_from_data", "far_after_round_trip"};
-    "features" are as `reader` reads them, "features_by": {reader: as the other ones do}. The distance of real or
-    generated is from one half.
+    "generated", "plateau", "windows", "windows_standard_error", "distances"}}, "real_or_generated", "far_from_data",
+    "far_after_round_trip"}; "features" are as `reader` reads them, "features_by": {reader: as the other ones do}. The
+    distance of real or generated is from one half.
     """
     found = {
         by: {
@@ -158,10 +164,14 @@ def _describe_feature(
     distant = distances(feature, exact, mine["backward"], round_trip, num_queries)
     if "kept_by_class" in round_trip:
         distant |= plateau_distance(feature, mine["generated"], round_trip["kept_by_class"][-1], num_queries)
-    return mine | {
+    windows, errors = backward_windows(feature, mine["backward"], list(round_trips))
+    return {
+        "backward": {name: curve for name, curve in mine["backward"].items() if name != WITHOUT},
+        "generated": mine["generated"],
         "round_trip": round_trip,
         "plateau": plateau(feature, mine["generated"]["share"]),
-        "windows": backward_windows(feature, mine["backward"], list(round_trips)),
+        "windows": windows,
+        "windows_standard_error": errors,
         "distances": distant,
     }
 
@@ -181,76 +191,10 @@ def plateau(feature: Feature, generated: Sequence[float]) -> dict[str, float]:
     return found
 
 
-def backward_windows(feature: Feature, curves: Curves, timesteps: Sequence[int]) -> dict[str, float | None]:
-    """When 95%, 50% and 5% of what there is to know is known on the way from noise: R², or 1 - cross-entropy/H."""
+def backward_windows(feature: Feature, curves: Curves, timesteps: Sequence[int]) -> tuple[Windows, Windows]:
+    """When 95%, 50% and 5% of what there is to know is known on the way from noise: R², or 1 - cross-entropy/H; and the
+    standard errors, over groups of chains."""
     known = 1 - np.array(curves["cross_entropy_nats"]) / feature.entropy if feature.values is None else curves["r2"]
-    crossed = crossing_times(np.asarray(timesteps, np.float64), np.asarray(known))
-    return {f"{level:.0%}": time for level, time in crossed.items()}
-
-
-def distances(feature: Feature, exact: Curves, backward: Curves, round_trip: Curves, num_queries: int) -> Found:
-    """Of each curve from what it is for an exact model: A(t), MMSE(t), R(t), 2 MMSE(t).
-
-    -> {name: {"largest", "mean", "standard_errors", "mean_standard_errors"}}: over the timesteps, the largest and the
-    mean difference, and both in units of the standard error; the largest are at different timesteps as a rule.
-    """
-    found = {}
-    for name, curve, exact_name in (
-        ("backward_accuracy", backward["accuracy"], "accuracy"),
-        ("round_trip_kept", round_trip["kept"], "retention"),
-    ):
-        share = np.array(exact[exact_name])
-        # A query more or less is no distance: where misses are rare their number is Poisson's, with a long tail.
-        own = np.sqrt(np.maximum(share * (1 - share), 0) / num_queries + 1 / num_queries**2)
-        found[name] = _distance(curve, share, np.hypot(own, exact[f"{exact_name}_standard_error"]))
-    if feature.values is not None:
-        mmse, error = np.array(exact["mmse"]), np.array(exact["mmse_standard_error"])
-        for name, curves, factor in (
-            ("backward_squared_error", backward, 1),
-            ("round_trip_squared_error", round_trip, 2),
-        ):
-            rare = np.sqrt(smallest_square(feature) * factor * mmse / num_queries)
-            own = np.maximum(curves["squared_error_standard_error"], rare)
-            found[name] = _distance(curves["squared_error"], factor * mmse, np.hypot(own, factor * error))
-    return found
-
-
-def distance_from_chance(accuracy: Sequence[float], num_scored: int) -> dict[str, float]:
-    """As in `distances`, of the accuracy on so many examples of two kinds from one half."""
-    chance = np.full(len(accuracy), 0.5)
-    return _distance(accuracy, chance, chance / math.sqrt(num_scored))
-
-
-def plateau_distance(
-    feature: Feature, generated: Curves, kept: Sequence[float | None], num_queries: int
-) -> dict[str, dict[str, float]]:
-    """Of what is kept of each class from t = T, where nothing is left of the start, from the class's share of what is
-    generated."""
-    drawn = [c for c, share in enumerate(kept) if share is not None]
-    if not drawn:
-        return {}
-    q, error = (np.array(generated[name])[drawn] for name in ("share", "share_standard_error"))
-    starts = num_queries * feature.prior[drawn]
-    own = np.sqrt(q * (1 - q) / starts + 1 / starts**2)
-    return {"plateau_by_class": _distance([kept[c] for c in drawn], q, np.hypot(own, error))}
-
-
-def smallest_square(feature: Feature) -> float:
-    """The least squared distance between two values.
-
-    Errors come in lumps of that size or more: where a mean error m is so rare that none was seen among n, its standard
-    error is not 0 but at least sqrt(lump m/n).
-    """
-    square = ((feature.values[:, None] - feature.values[None]) ** 2).sum(axis=2)
-    return float(square[square > 1e-9].min())
-
-
-def _distance(curve: Sequence[float], exact: np.ndarray, error: np.ndarray) -> dict[str, float]:
-    difference = np.abs(np.array(curve) - exact)
-    in_errors = difference / np.maximum(error, ROUNDING)
-    return {
-        "largest": float(difference.max()),
-        "mean": float(difference.mean()),
-        "standard_errors": float(in_errors.max()),
-        "mean_standard_errors": float(in_errors.mean()),
-    }
+    steps = np.asarray(timesteps)
+    errors = jackknife_errors(steps, np.asarray(curves[WITHOUT])) if WITHOUT in curves else {}  # an older line has none
+    return windows_of(steps, np.asarray(known)), errors

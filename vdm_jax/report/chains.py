@@ -145,10 +145,17 @@ def _rows(record: dict[str, Any]) -> list[list[str]]:
     for name, feature in record["features"].items():
         plateaus = [found["features"][name]["plateau"] for found in record["samplers"].values()]
         rows.append(
-            ["noised data", "", escape(name), *window_cells(feature["windows"]), f"{plateaus[0]['forward']:.3f}"]
+            [
+                "noised data",
+                "",
+                escape(name),
+                *window_cells(feature["windows"], feature.get("windows_standard_error")),
+                f"{plateaus[0]['forward']:.3f}",
+            ]
         )
         for (sampler, found), plateau in zip(record["samplers"].items(), plateaus, strict=True):
-            times = window_cells(found["features"][name]["windows"])
+            mine = found["features"][name]
+            times = window_cells(mine["windows"], mine.get("windows_standard_error"))
             rows.append([escape(sampler), f"{found['num_steps']}", escape(name), *times, f"{plateau['backward']:.3f}"])
     return rows
 
