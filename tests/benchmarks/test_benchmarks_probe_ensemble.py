@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vdm_jax.benchmarks.probe_ensemble import NET_NAMES, Case, arithmetic, main, make_ensemble, make_params
+from vdm_jax.benchmarks.probe_ensemble import HIDDEN, Case, arithmetic, main, make_ensemble, make_params
 from vdm_jax.data.sprites import load_sprites
 
 
@@ -57,9 +57,12 @@ def test_work_of_an_update_by_hand():
     assert found["flops"] == 10 * (4 * layers[0] + 6 * layers[1] + 6 * layers[2])
     assert found["bytes"] == 4 * 8 * 7
     assert sum(leaf.size for leaf in jax.tree.leaves(make_params(case))) == sum(layers) + 128 + 128 + 3
+    layers = [16**2 * 16 * 32, 8**2 * 16 * 32 * 64, 8**2 * 64 * 3]
+    found = arithmetic(case._replace(net="conv"), 7)
+    assert found["flops"] == 10 * (4 * layers[0] + 6 * layers[1] + 6 * layers[2])
 
 
-@pytest.mark.parametrize("net", NET_NAMES)
+@pytest.mark.parametrize("net", HIDDEN)
 @pytest.mark.parametrize("categorical", [True, False])
 def test_the_same_net_in_pytorch(net, categorical, key):
     torch = pytest.importorskip("torch", reason="PyTorch comes with the extra peers")
@@ -76,7 +79,15 @@ def test_the_same_net_in_pytorch(net, categorical, key):
         state |= {f"{group}.{name}": leaf for group in ("bias", "readout") for name, leaf in params[group].items()}
         state |= {name: params[name] for name in ("level", "output_bias")}
     else:
-        for i, layer in enumerate(params):
+        for i, layer in enumerate(params[:-1] if net == "conv" else ()):
+            windows = layer["weights"].reshape(4, 4, -1, layer["weights"].shape[1])
+            state |= {
+                f"convolutions.{i}.weight": windows.transpose(3, 2, 0, 1),
+                f"convolutions.{i}.bias": layer["bias"][0],
+            }
+        if net == "conv":
+            state |= {"readout.weight": params[-1]["weights"].T, "readout.bias": params[-1]["bias"][0]}
+        for i, layer in enumerate(() if net == "conv" else params):
             state |= {f"layers.{i}.weight": layer["weights"].T, f"layers.{i}.bias": layer["bias"][0]}
     peer.load_state_dict({name: torch.tensor(np.asarray(leaf)) for name, leaf in state.items()})
     side = load_sprites("small").side

@@ -34,12 +34,11 @@ from vdm_jax.train.sharding import make_mesh
 
 FEATURES = ("shape", "scale", "x", "y")  # a net each: 1,000 members are 250 timesteps
 GRID = "small"
-HIDDEN = (128, 128)
+HIDDEN = {"linear": (), "mlp": (128, 128), "conv": (32, 64), "matched": ()}  # widths, channels; also which nets
 NUM_TEMPLATES, WINDOW = 48, 15
 LEARNING_RATE, CLIP = 1e-3, 1.0
 UPDATES_A_ROUND = 20  # of the ensemble, between two validations of a batch, as a training does
 ONE_BY_ONE = 8  # members that a sequential contender goes through; more take as long each
-NET_NAMES = ("linear", "mlp", "matched")
 
 
 class Case(NamedTuple):
@@ -70,7 +69,7 @@ def make_ensemble(case: Case, batching: str) -> Ensemble:
     feed = make_forward_feed(grid.render, partial(sprite_labels, grid), grid.splits()["train"])
     net = make_net(
         case.net, (grid.side, grid.side, 1), members.num_outputs,
-        hidden=HIDDEN, num_templates=NUM_TEMPLATES, window=WINDOW,
+        hidden=HIDDEN[case.net], num_templates=NUM_TEMPLATES, window=WINDOW,
     )  # fmt: skip
     training = Training(case.batch_size, 10**6, UPDATES_A_ROUND, LEARNING_RATE, 10**6, case.batch_size, CLIP)
     examples = grid.render(jnp.arange(0, len(grid), 16))
@@ -142,10 +141,22 @@ def arithmetic(case: Case, num_params: int) -> dict[str, float]:
         places = (side - WINDOW + 1) ** 2
         products = 2 * 2 * NUM_TEMPLATES * WINDOW**2 * places  # the input needs no gradient
     else:
-        widths = [side**2, *(HIDDEN if case.net == "mlp" else ()), outputs]
-        sizes = [a * b for a, b in zip(widths, widths[1:], strict=False)]
+        sizes = layer_products(case.net, side, outputs)
         products = 6 * sum(sizes) - 2 * sizes[0]
     return {"flops": float(case.batch_size * products), "bytes": 4.0 * 8 * num_params}
+
+
+def layer_products(net: str, side: int, outputs: int) -> list[int]:
+    """Multiplications an image in each layer of a dense or convolutional net."""
+    if net != "conv":
+        widths = [side**2, *HIDDEN[net], outputs]
+        return [a * b for a, b in zip(widths, widths[1:], strict=False)]
+    sizes, into = [], 1
+    for out in HIDDEN[net]:
+        side = (side + 1) // 2
+        sizes.append(side**2 * 16 * into * out)
+        into = out
+    return [*sizes, side**2 * into * outputs]
 
 
 def measure(case: Case, machine: Machine, options: argparse.Namespace) -> dict:
@@ -199,7 +210,7 @@ def make_params(case: Case):
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     what = __doc__.splitlines()[0]
     parser = argparse.ArgumentParser(prog="python -m vdm_jax.benchmarks.probe_ensemble", description=what)
-    parser.add_argument("--nets", default="mlp", help=f"of {', '.join(NET_NAMES)} (%(default)s)")
+    parser.add_argument("--nets", default="mlp", help=f"of {', '.join(HIDDEN)} (%(default)s)")
     parser.add_argument("--members", default="1,64,1000", help="4 a timestep where there are several (%(default)s)")
     parser.add_argument("--batching", default=",".join(BATCHING), help="of timesteps (%(default)s)")
     parser.add_argument("--batch_size", type=int, default=64, help="(%(default)s)")
@@ -215,7 +226,7 @@ def cases(options: argparse.Namespace) -> list[Case]:
     """Net by net. Raises `UserError` for what is none."""
     nets, members = options.nets.split(","), options.members.split(",")
     for net in nets:
-        choose("--nets", net, dict.fromkeys(NET_NAMES))
+        choose("--nets", net, dict.fromkeys(HIDDEN))
     for batching in options.batching.split(","):
         choose("--batching", batching, dict.fromkeys(BATCHING))
     for number in members:

@@ -1,4 +1,4 @@
-"""The same probes in PyTorch, trained one after the other: dense nets, and matched filters by convolution.
+"""The same probes in PyTorch, trained one after the other: dense nets, convolutions and matched filters.
 
 Needs the extra `peers`.
 """
@@ -63,6 +63,23 @@ class Matched(nn.Module):
         return out
 
 
+class Conv(nn.Module):
+    """4x4 convolutions two pixels apart, relu, and a linear layer over all places."""
+
+    def __init__(self, side: int, channels: tuple[int, ...], num_outputs: int):
+        super().__init__()
+        sizes = [1, *channels]
+        self.convolutions = nn.ModuleList(
+            [nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in zip(sizes, channels, strict=False)]
+        )
+        self.readout = nn.Linear(channels[-1] * (side // 2 ** len(channels)) ** 2, num_outputs)
+
+    def forward(self, z, gamma):
+        for layer in self.convolutions:
+            z = F.relu(layer(z))
+        return self.readout(z.permute(0, 2, 3, 1).flatten(1))
+
+
 class Dense(nn.Module):
     """relu between linear layers; one layer is a linear probe."""
 
@@ -82,7 +99,9 @@ def make_probe(case: Case, num_outputs: int, categorical: bool) -> nn.Module:
     side = load_sprites(GRID).side
     if case.net == "matched":
         return Matched(side, num_outputs, categorical)
-    return Dense([side**2, *(HIDDEN if case.net == "mlp" else ()), num_outputs])
+    if case.net == "conv":
+        return Conv(side, HIDDEN["conv"], num_outputs)
+    return Dense([side**2, *HIDDEN[case.net], num_outputs])
 
 
 def make_train(several: int, case: Case, device: str, *, channels_last: bool, compiled: bool) -> Callable[[int], None]:
