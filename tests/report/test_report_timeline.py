@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from matplotlib.container import ErrorbarContainer
 
 from vdm_jax.report.markup import Gallery
 from vdm_jax.report.timeline import duration, in_order, timeline_figure, timeline_section
@@ -15,28 +16,29 @@ WINDOWS = {
     "early": {"95%": 100.0, "50%": 200.0, "5%": 300.0},
     "safe": {"95%": None, "50%": None, "5%": None},
 }
+KNOWN = {name: {"windows": windows, "windows_standard_error": {"5%": 3.0}} for name, windows in WINDOWS.items()}
 TIMES = np.array([0.0, 500.0, 1000.0])
 ABAR = 1 / (1 + np.exp([-20.0, 0.0, 10.0]))
 
 
 def test_features_come_in_the_order_in_which_they_go():
-    assert in_order(WINDOWS) == ["early", "late", "kept", "safe"]
+    assert in_order(KNOWN) == ["early", "late", "kept", "safe"]
     assert duration(WINDOWS["late"]) == 400 and duration(WINDOWS["kept"]) is None
 
 
 def test_bars_lie_where_the_windows_are():
-    drawn = timeline_figure(
-        {"exact": WINDOWS, "probes": {"early": WINDOWS["late"]}}, TIMES, ABAR, {"speciation": 600.0}
-    )
+    drawn = timeline_figure({"exact": KNOWN, "probes": {"early": KNOWN["late"]}}, TIMES, ABAR, {"speciation": 600.0})
     axes = drawn.axes[0]
     bars = [(bar.get_x(), bar.get_x() + bar.get_width(), round(bar.get_y())) for bar in axes.patches]
     assert bars == [(100, 300, 0), (400, 800, 1), (300, 1000, 2), (400, 800, 0)]
     assert axes.get_legend_handles_labels()[1] == ["speciation (600)", "exact", "probes"]
+    whiskers = [found for found in axes.containers if isinstance(found, ErrorbarContainer)]
+    assert sorted(np.mean(found.lines[0].get_xdata()) for found in whiskers) == [300, 800, 800], "ends that have errors"
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["early", "late", "kept", "safe"]
 
 
 def test_log_snr_stands_above_its_timesteps():
-    axes = timeline_figure({"exact": WINDOWS}, TIMES, ABAR, {"speciation": None}).axes[0]
+    axes = timeline_figure({"exact": KNOWN}, TIMES, ABAR, {"speciation": None}).axes[0]
     (above,) = axes.child_axes
     labels = dict(zip(above.get_xticks(), (tick.get_text() for tick in above.get_xticklabels()), strict=True))
     assert labels[0] == "∞" and labels[1000] == "-10.0" and float(labels[600]) == pytest.approx(-2)
@@ -45,8 +47,8 @@ def test_log_snr_stands_above_its_timesteps():
 def test_the_section_has_whatever_was_measured(tmp_path):
     gallery = Gallery(tmp_path / "report")
     assert "--jobs=exact" in timeline_section(Workdir(tmp_path), gallery)
-    features = {name: {"windows": windows} for name, windows in WINDOWS.items()}
-    exact = {"timesteps": TIMES.tolist(), "abar": ABAR.tolist(), "features": features}
+    features = {name: {"windows": windows} for name, windows in WINDOWS.items()}  # an older record has no errors
+    exact = {"timesteps": TIMES.tolist(), "abar": ABAR.tolist(), "features": KNOWN}
     (tmp_path / "exact.json").write_text(json.dumps(exact))
     (tmp_path / "chains.json").write_text(json.dumps({"samplers": {"ddim": {"features": features}}}))
     html = timeline_section(Workdir(tmp_path), gallery)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
 import numpy as np
 from jaxtyping import Real
@@ -14,14 +15,17 @@ from vdm_jax.report.windows import window_cells
 from vdm_jax.report.workdir import Workdir
 
 Windows = Mapping[str, float | None]
+Known = Mapping[str, Any]  # a feature of a record: "windows", and where they are known "windows_standard_error"
+LEVELS = ("95%", "50%", "5%")
 NO_NOISE = 19.5  # log SNR that stands for none
 BAR, ROW = 0.62, 0.34  # share of a feature's height that its bars fill; inches a bar
 COLOURS = (style.BLUE, style.VERMILLION, style.GREEN, style.ORANGE, style.PURPLE, style.GREY)
 CAPTION = (
     "A bar reaches from the timestep at which 95% is left of what there is to know of a feature to that of 5%, "
-    "white at 50%. Three regions: left of its bar the feature is safe, within it destroyed on the way to noise "
-    "and decided on the way back, right of it gone. The place of a bar is the order, its length the speed. "
-    "Speciation: from there on the leading direction of the data is below the noise (abar = 1/Λ)."
+    "white at 50%; whiskers are ± 1 standard error of both ends. Three regions: left of its bar the feature is "
+    "safe, within it destroyed on the way to noise and decided on the way back, right of it gone. The place of a "
+    "bar is the order, its length the speed. Speciation: from there on the leading direction of the data is below "
+    "the noise (abar = 1/Λ)."
 )
 
 
@@ -30,11 +34,11 @@ def timeline_section(workdir: Workdir, gallery: Gallery) -> str:
     record = workdir.exact
     try:
         timesteps, abar = (np.array(record[key], np.float64) for key in ("timesteps", "abar"))
-        series = {"exact": windows_in(record["features"])}
+        series = {"exact": dict(record["features"])}
         if trained := workdir.probe.get("features"):
-            series["trained probes"] = windows_in(trained)
+            series["trained probes"] = dict(trained)
         for sampler, found in (workdir.chains.get("samplers") or {}).items():
-            series[f"decided, {sampler}"] = windows_in(found["features"])
+            series[f"decided, {sampler}"] = dict(found["features"])
         marks = {"speciation": (record.get("speciation") or {}).get("timestep")}
         drawn = timeline_figure(series, timesteps, abar, marks)
         rows = _rows(record["features"])
@@ -47,15 +51,10 @@ def timeline_section(workdir: Workdir, gallery: Gallery) -> str:
     )
 
 
-def windows_in(features: Mapping[str, Mapping]) -> dict[str, Windows]:
-    """name -> {"95%": t, …} of the features of a record."""
-    return {name: feature["windows"] for name, feature in features.items()}
-
-
-def _rows(features: Mapping[str, Mapping]) -> list[list[str]]:
+def _rows(features: Mapping[str, Known]) -> list[list[str]]:
     """The exact windows, in order."""
     rows = []
-    for name in in_order(windows_in(features)):
+    for name in in_order(features):
         feature = features[name]
         took = duration(feature["windows"])
         cells = window_cells(feature["windows"], feature.get("windows_standard_error"))
@@ -63,10 +62,10 @@ def _rows(features: Mapping[str, Mapping]) -> list[list[str]]:
     return rows
 
 
-def in_order(windows: Mapping[str, Windows]) -> list[str]:
-    """The features by the time at which half is left, the first to go first; those that keep half come last."""
-    half = {name: found.get("50%") for name, found in windows.items()}
-    return sorted(windows, key=lambda name: (half[name] is None, half[name] or 0.0))
+def in_order(features: Mapping[str, Known]) -> list[str]:
+    """By the time at which half is left, the first to go first; those that keep half come last."""
+    half = {name: found["windows"].get("50%") for name, found in features.items()}
+    return sorted(features, key=lambda name: (half[name] is None, half[name] or 0.0))
 
 
 def duration(windows: Windows) -> float | None:
@@ -76,25 +75,26 @@ def duration(windows: Windows) -> float | None:
 
 
 def timeline_figure(
-    series: Mapping[str, Mapping[str, Windows]],
+    series: Mapping[str, Mapping[str, Known]],
     timesteps: Real[np.ndarray, " m"],
     abar: Real[np.ndarray, " m"],
     marks: Mapping[str, float | None],
 ) -> Figure:
     """A bar for each feature and series, in the order of the first series; timesteps below, log SNR above.
 
-    series: name -> feature -> its windows. marks: name -> timestep of a vertical line, where it has one.
+    series: name -> feature -> its windows with their standard errors. marks: name -> timestep of a vertical line, where
+    it has one.
     """
     features = in_order(next(iter(series.values())))
     size = (2 * style.PANEL[0], 1.5 + ROW * len(features) * max(len(series), 2))
     drawn, axes = style.panel(title="", xlabel="timestep", ylabel="", size=size)
     height = BAR / len(series)
-    for i, (label, windows) in enumerate(series.items()):
+    for i, (label, known) in enumerate(series.items()):
         colour = COLOURS[i % len(COLOURS)]
         places = np.arange(len(features)) + BAR / 2 - height * (i + 0.5)
         bars(
             axes,
-            [windows.get(name, {}) for name in features],
+            [known.get(name, {}) for name in features],
             places,
             0.86 * height,
             float(timesteps[-1]),
@@ -115,21 +115,26 @@ def timeline_figure(
 
 def bars(
     axes: Axes,
-    windows: Sequence[Windows],
+    features: Sequence[Known],
     places: Real[np.ndarray, " n"],
     height: float,
     end: float,
     colour: str,
     label: str,
 ) -> None:
-    """From 95% to 5%, or to `end` where that is never reached; nothing of what is never lost."""
-    for found, place in zip(windows, places, strict=True):
-        first, half, last = (found.get(level) for level in ("95%", "50%", "5%"))
+    """From 95% to 5%, or to `end` where that is never reached, with the standard errors of both; nothing of what is
+    never lost."""
+    for known, place in zip(features, places, strict=True):
+        found, errors = known.get("windows", {}), known.get("windows_standard_error") or {}
+        first, half, last = (found.get(level) for level in LEVELS)
         if first is None:
             continue
         axes.barh(place, (end if last is None else last) - first, height, first, color=colour, label=label)
         if half is not None:
             axes.plot([half, half], [place - height / 2, place + height / 2], color="white", linewidth=1.6)
+        for level in (LEVELS[0], LEVELS[-1]):
+            if found.get(level) is not None and errors.get(level) is not None:
+                axes.errorbar(found[level], place, xerr=errors[level], color=style.INK, linewidth=1.0, capsize=2)
         label = "_"  # one line in the legend
 
 
