@@ -112,7 +112,8 @@ class SpriteGrid:
         return jnp.ravel_multi_index(tuple(found), tuple(parts.values()), mode="clip")
 
     def splits(self, seed: int = 0) -> dict[str, Int[np.ndarray, " n"]]:
-        """Indices of train, validation and test, 80/10/10, shuffled the same way in every run."""
+        """Indices of train, validation and test, 80/10/10, shuffled the same way in every run; sprites that look alike, of
+        turns by 0 and 2π for one, may be in several."""
         order = np.random.RandomState(seed).permutation(len(self)).astype(np.int32)
         train, validation = int(0.8 * len(order)), int(0.9 * len(order))
         return {"train": order[:train], "validation": order[train:validation], "test": order[validation:]}
