@@ -112,8 +112,10 @@ class SpriteGrid:
         return jnp.ravel_multi_index(tuple(found), tuple(parts.values()), mode="clip")
 
     def splits(self, seed: int = 0) -> dict[str, Int[np.ndarray, " n"]]:
-        """Indices of train, validation and test, 80/10/10, shuffled the same way in every run; sprites that look alike, of
-        turns by 0 and 2π for one, may be in several."""
+        """Indices of train, validation and test, 80/10/10, shuffled the same way in every run.
+
+        Sprites that look alike, as after turns by 0 and 2π, may be in several of them.
+        """
         order = np.random.RandomState(seed).permutation(len(self)).astype(np.int32)
         train, validation = int(0.8 * len(order)), int(0.9 * len(order))
         return {"train": order[:train], "validation": order[train:validation], "test": order[validation:]}
