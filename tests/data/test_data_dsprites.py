@@ -139,6 +139,25 @@ def test_images_that_are_no_such_grid(tmp_path, recorded, spoil, sentence):
         load_dsprites("tiny.npz", str(tmp_path))
 
 
+def test_hdf5_files_that_are_none(tmp_path, recorded):
+    """More images than factors in a multiple of what is read at a time; images that are a folder; a scalar."""
+    images, classes, values = recorded
+    for imgs, given, told in (
+        (np.concatenate([images, images]), classes, "more than the 288 whose factors are there"),
+        (None, classes, "the images cannot be read"),
+        (images, np.int64(3), r"classes are int64\[\]; expected numbers"),
+        (images, classes + 2**40 * (np.arange(6) == 3), "holds 288 images; expected each of"),
+    ):
+        with h5py.File(tmp_path / "tiny.hdf5", "w") as file:
+            file["latents/classes"], file["latents/values"] = given, values
+            if imgs is None:
+                file.create_group("imgs")
+            else:
+                file["imgs"] = imgs
+        with pytest.raises(UserError, match=told):
+            load_dsprites("tiny.hdf5", str(tmp_path))
+
+
 def test_files_that_are_not_there(tmp_path):
     with pytest.raises(UserError, match="no file .*tiny.npz"):
         load_dsprites("tiny.npz", str(tmp_path))

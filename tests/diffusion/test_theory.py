@@ -11,6 +11,7 @@ from vdm_jax.diffusion.theory import (
     TWO_DELTAS_DENSITY,
     TWO_DELTAS_SDE,
     abar,
+    covariance_of,
     speciation_abar,
     time_of_abar,
     two_gaussians,
@@ -73,6 +74,8 @@ def test_speciation_is_the_leading_direction_coming_out_of_the_noise():
     np.testing.assert_allclose(speciation_abar(np.cov(x.T)), 1 / 9.01, rtol=0.01)
     few = x[:5]  # fewer points than dimensions
     leading = np.linalg.svd(few - few.mean(axis=0), compute_uv=False)[0] ** 2 / len(few)
-    np.testing.assert_allclose(speciation_abar(np.cov(few.T, bias=True)), 1 / leading)
+    for covariance in (np.cov(few.T, bias=True), covariance_of(few)):
+        np.testing.assert_allclose(speciation_abar(covariance), 1 / leading)
+    np.testing.assert_allclose(covariance_of(x) @ np.eye(6)[1], np.cov(x.T, bias=True)[1])
     with pytest.raises(UserError, match="nothing to separate"):
-        speciation_abar(np.zeros((2, 2)))
+        speciation_abar(covariance_of(np.ones((3, 2))))

@@ -1,6 +1,7 @@
 """The exact job end to end: its record, its report, a kill, other settings, and mistakes."""
 
 import json
+from dataclasses import replace
 
 import jax.numpy as jnp
 import numpy as np
@@ -77,6 +78,25 @@ def test_a_folder_knows_its_data_by_content(tmp_path, left):
     check_folder(tmp_path, settings | {"data": settings["data"] | {"dir": "moved"}}, "sprites dsprites 0123")
     with pytest.raises(UserError, match="other data of that name: sprites dsprites 0123 there, sprites dsprites 4567"):
         check_folder(tmp_path, settings, "sprites dsprites 4567")
+    with pytest.raises(UserError, match="measured before data were known by their content"):
+        check_folder(tmp_path, settings, "sprites dsprites 0123 4567")
+
+
+def test_exact_curves_know_their_data_without_their_batches(workdir, tmp_path):
+    record = json.loads((workdir / "exact.json").read_text())
+    identity = build_probes(probes.get_config()).identity
+    assert record["provenance"]["data"] == identity and identity.startswith("sprites small ")
+    (tmp_path / "exact.json").write_text(json.dumps(record))
+    check_folder(tmp_path, record["settings"], identity)
+    with pytest.raises(UserError, match="other data of that name"):
+        check_folder(tmp_path, record["settings"], "sprites small 0123")
+
+
+def test_values_of_factors_are_part_of_what_data_are():
+    grid = build_probes(probes.get_config()).grid
+    experiment = build_probes(probes.get_config())
+    renamed = replace(experiment, grid=replace(grid, orientations=tuple(turn + 1e-6 for turn in grid.orientations)))
+    assert np.array_equal(renamed.grid.templates, grid.templates) and renamed.identity != experiment.identity
 
 
 def test_what_was_measured_is_not_measured_again_and_a_kill_loses_one_batch(workdir, capfd):

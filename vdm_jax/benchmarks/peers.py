@@ -57,7 +57,7 @@ def fastest(
 
 
 def _seconds(run: Callable[[int], None]) -> float:
-    """Of one call."""
+    """What one call of `run` takes."""
     start = time.perf_counter()
     run(1)
     return time.perf_counter() - start

@@ -103,7 +103,7 @@ def read_hdf5(path: Path) -> Recorded:
 
     def batches() -> Iterator[Images]:
         with h5py.File(path) as file:
-            for start in range(0, len(classes), BATCH):
+            for start in range(0, len(file["imgs"]), BATCH):
                 yield file["imgs"][start : start + BATCH]
 
     return Recorded(batches(), *without_colour(path, classes, values))
@@ -158,9 +158,12 @@ def make_grid(what: str, recorded: Recorded) -> RecordedGrid:
             f"{', '.join(FACTORS)} of each image"
         )
     sizes = tuple(int(n) for n in classes.max(0) + 1)
+    every = f"{what} holds {len(classes):,} images; expected each of {sizes} {', '.join(FACTORS)} once"
+    if len(classes) != math.prod(sizes):
+        raise UserError(every)
     index = np.ravel_multi_index(tuple(classes.T), sizes)
-    if len(classes) != math.prod(sizes) or len(np.unique(index)) != len(classes):
-        raise UserError(f"{what} holds {len(classes):,} images; expected each of {sizes} {', '.join(FACTORS)} once")
+    if len(np.unique(index)) != len(classes):
+        raise UserError(every)
     if sizes[0] > len(SHAPES):
         raise UserError(f"{what} holds {sizes[0]} shapes; expected {', '.join(SHAPES)}, whose symmetries are known")
     bits, side = pack(what, recorded.batches, index)
@@ -207,7 +210,7 @@ def pack(what: str, batches: Iterator[Images], index: Int[np.ndarray, " n"]) -> 
                 bits[index[start : start + len(batch)]] = np.packbits(batch.reshape(len(batch), -1) > 0, axis=1)
                 start += len(batch)
                 bar.update(len(batch))
-        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
             raise UserError(f"{what}: the images cannot be read: {in_one_line(error)}") from error
     if start != len(index):
         raise UserError(f"{what} holds factors of {len(index):,} images and {start:,} images")

@@ -72,8 +72,9 @@ def chains(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     check_folder(workdir, settings, experiment.identity)
     exact = exact_record(workdir, settings)
     asked = every_nth(exact["timesteps"], config.every)
-    log = _open_log(workdir, settings | {"timesteps": asked.tolist()})
+    line = check_log(workdir, settings | {"timesteps": asked.tolist()})
     workdirs.claim(workdir, experiment.config, experiment.identity)
+    log = _open_log(workdir, line)
     samplers = chosen_samplers(config)
     starts = (None, *asked.tolist())
     rows = {Part(*(row[name] for name in Part._fields)): row for row in log.rows() if "sampler" in row}
@@ -159,8 +160,8 @@ def check_log(workdir: pathlib.Path, settings: dict[str, Any]) -> dict[str, Any]
 
 
 def _open_log(workdir: pathlib.Path, settings: dict[str, Any]) -> MetricsLog:
-    """The lines so far, of these settings."""
-    settings, log = check_log(workdir, settings), MetricsLog(workdir / LINES)
+    """The lines so far, of these settings, as `check_log` gives them."""
+    log = MetricsLog(workdir / LINES)
     if any("settings" in row for row in log.rows()):
         log.truncate_after(max(row["step"] for row in log.rows()))  # a line that a kill tore goes
     else:

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError
@@ -17,12 +16,13 @@ from vdm_jax.base.provenance import provenance
 from vdm_jax.data.sprite_covariance import sprite_covariance
 from vdm_jax.diffusion.optimal import Feature
 from vdm_jax.diffusion.schedules import Schedule
-from vdm_jax.diffusion.theory import speciation_abar, time_of_abar
+from vdm_jax.diffusion.theory import Covariance, speciation_abar, time_of_abar
 from vdm_jax.experiments import workdir as workdirs
 from vdm_jax.experiments.probes import ProbeExperiment, gammas_at, timesteps
 from vdm_jax.experiments.progress import bar
 from vdm_jax.probing.exact import Instrument, Level, make_instrument, measure_curve
 from vdm_jax.probing.windows import jackknife_errors, share_known, windows_of
+from vdm_jax.report.workdir import Workdir
 from vdm_jax.train.checkpoint import saved_checkpoints
 from vdm_jax.train.metrics import MetricsLog
 
@@ -83,7 +83,8 @@ def measure_exactly(subject: Subject, workdir: pathlib.Path) -> str:
     )
     abar = 1 / (1 + np.exp(gammas))
     found = {name: describe(features[name], name, steps, levels) for name in features}
-    about = {"settings": settings, "provenance": provenance() | {"config": subject.config.name, "seed": config.seed}}
+    origin = {"config": subject.config.name, "seed": config.seed, "data": subject.identity}
+    about = {"settings": settings, "provenance": provenance() | origin}
     record = {
         "timesteps": steps.tolist(),
         "abar": abar.tolist(),
@@ -93,7 +94,7 @@ def measure_exactly(subject: Subject, workdir: pathlib.Path) -> str:
     return "done"
 
 
-def speciation(covariance: Float[np.ndarray, "d d"], schedule: Schedule) -> dict[str, float | None]:
+def speciation(covariance: Covariance, schedule: Schedule) -> dict[str, float | None]:
     """{"abar", "timestep"} of data with that covariance; no timestep where the schedule does not come so low."""
     abar = speciation_abar(covariance)
     lowest = float(1 / (1 + np.exp(float(schedule.gamma(jnp.float32(1))))))
@@ -133,8 +134,14 @@ def check_folder(workdir: pathlib.Path, settings: dict[str, Any], identity: str)
             there = {"exact.num_timesteps": stored.get("exact", {}).get("num_timesteps")}
             sections = ("data", "diffusion", section, "exact.num_timesteps")
             refuse_differences(workdir, stored | there, settings | asked, sections, what)
+    origin = Workdir(workdir).exact.get("provenance")
+    known = [origin["data"]] if isinstance(origin, dict) and "data" in origin else []  # an older record does not say
     if any((workdir / name).exists() for name in workdirs.MEASURED):
-        there = workdirs.read_config(workdir / "data.json").get("fingerprint")
+        known.append(workdirs.read_config(workdir / "data.json").get("fingerprint"))
+    for there in known:
+        if identity.startswith(f"{there} "):
+            told = f"measured before data were known by their content ({there} there, {identity} here)"
+            raise UserError(f"workdir {workdir} was {told}; choose another --workdir")
         if there != identity:
             told = f"{there} there, {identity} here; choose another --workdir"
             raise UserError(f"workdir {workdir} was measured on other data of that name: {told}")

@@ -15,6 +15,7 @@ from vdm_jax.base.keys import named_key
 from vdm_jax.data.dataset import ImageData
 from vdm_jax.diffusion.optimal import Feature, correlate, correlated_posterior
 from vdm_jax.diffusion.schedules import Schedule
+from vdm_jax.diffusion.theory import covariance_of
 from vdm_jax.experiments.build import fixed_table, load
 from vdm_jax.experiments.exact import Subject, measure_exactly, speciation
 from vdm_jax.experiments.probes import check_exact
@@ -59,7 +60,7 @@ def exact_images(experiment: ImagesExperiment, workdir: pathlib.Path) -> str:
     prior = np.bincount(images.labels, minlength=data.num_classes) / len(images)
     features = {CLASS: Feature(prior)}
     instrument = make_image_instrument(rows, images.labels, features, experiment.config.exact.batch_size // 2)
-    known = {"speciation": speciation(np.cov(rows.T, bias=True), experiment.schedule)}
+    known = {"speciation": speciation(covariance_of(rows), experiment.schedule)}
     about = (experiment.identity, len(images), known)
     return measure_exactly(Subject(experiment.config, experiment.schedule, features, instrument, *about), workdir)
 

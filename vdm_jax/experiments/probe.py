@@ -149,7 +149,10 @@ def train_ensemble(
     key = jax.random.key(config.seed)
     one = {name: jnp.asarray(values[0]) for name, values in levels.items()}
     most = min(len(steps), config.at_once)
-    size = chunk_size(ensemble, one, most, config.memory_gib * 2**30)
+    try:
+        size = chunk_size(ensemble, one, most, config.memory_gib * 2**30)
+    except UserError as error:
+        raise UserError(f"config.probe.memory_gib={config.memory_gib} is {error}") from error
     started: list[Any] = []  # once there is something to train
 
     def run(index: np.ndarray, chunk: np.ndarray) -> Arrays:

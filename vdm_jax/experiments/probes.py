@@ -1,5 +1,6 @@
 """From a config of timestep probes to plain objects: the data, the schedule and the exact posterior."""
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,9 +66,10 @@ class ProbeExperiment:
 
     @property
     def identity(self) -> str:
-        """Of the data, by name and content."""
-        data = make_sprite_data(self.grid)
-        return f"{data.name} {data.fingerprint()}"
+        """Of the data, by name and content: the images, and the values of their factors, which are learned."""
+        data, grid = make_sprite_data(self.grid), self.grid
+        values = repr((grid.shapes, grid.scales, grid.orientations)).encode()
+        return f"{data.name} {data.fingerprint()} {hashlib.sha256(values).hexdigest()[:6]}"
 
 
 def build_probes(config: ConfigDict) -> ProbeExperiment:

@@ -16,7 +16,7 @@ from vdm_jax.probing.two_samples import tell_apart
 from vdm_jax.probing.windows import Windows, jackknife_errors, windows_of
 
 GROUPS = 20  # of chains, one left out at a time for the errors of windows
-WITHOUT = "known_without"  # what is known without each group of chains, [GROUPS, M]
+WITHOUT = "known_without"  # what is known without each group of chains, [G, M], G no more than there are chains
 T = TypeVar("T")
 Curves = dict[str, Any]
 Found = dict[str, Any]

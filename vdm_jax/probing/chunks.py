@@ -29,7 +29,7 @@ def chunk_size(ensemble: Ensemble, level: Level, num_timesteps: int, budget_byte
     every, once = (state, kept) if ensemble.batching == "map" else (state + kept, 0)
     size = int((budget_bytes - once) // every)
     if size < 1:
-        told = f"probe.memory_gib={budget_bytes / 2**30:.3g}; the members of one timestep need"
+        told = f"a budget of {budget_bytes / 2**30:.3g} GiB; the members of one timestep need"
         raise UserError(f"{told} {(every + once) / 2**30:.3g} GiB on a device")
     devices = ensemble.mesh.size
     return devices * min(size, -(-num_timesteps // devices))

@@ -24,9 +24,10 @@ CAPTION = (
     "A bar reaches from the timestep at which 95% is left of what there is to know of a feature to that of 5%, "
     "white at 50%; whiskers are ± 1 standard error of both ends. Three regions: left of its bar the feature is "
     "safe, within it destroyed on the way to noise and decided on the way back, right of it gone. The place of a "
-    "bar is the order, its length the speed. Speciation: from there on the leading direction of the data is below "
-    "the noise (abar = 1/Λ)."
+    "bar is the order, its length the speed. A bar that begins at the edge never has 95%, one that ends there "
+    "keeps 5%."
 )
+SPECIATION = "Speciation: from there on the leading direction of the data is below the noise (abar = 1/Λ)."
 
 
 def timeline_section(workdir: Workdir, gallery: Gallery) -> str:
@@ -34,21 +35,35 @@ def timeline_section(workdir: Workdir, gallery: Gallery) -> str:
     record = workdir.exact
     try:
         timesteps, abar = (np.array(record[key], np.float64) for key in ("timesteps", "abar"))
-        series = {"exact": dict(record["features"])}
-        if trained := workdir.probe.get("features"):
-            series["trained probes"] = dict(trained)
-        for sampler, found in (workdir.chains.get("samplers") or {}).items():
-            series[f"decided, {sampler}"] = dict(found["features"])
         marks = {"speciation": (record.get("speciation") or {}).get("timestep")}
+        series = {"exact": dict(record["features"])} | _beside(workdir)
         drawn = timeline_figure(series, timesteps, abar, marks)
         rows = _rows(record["features"])
     except (KeyError, TypeError, ValueError, AttributeError):
         return missing("There is no readable exact.json yet", "exact")
+    caption = f"{CAPTION} {SPECIATION}" if marks["speciation"] is not None else CAPTION
     picture = gallery.save("timeline", drawn)
     head = ("feature, the first to go first", "95% left", "50%", "5%", "timesteps from 95 to 5%")
-    return figure([panel(picture, alt="windows of all features", wide=True)], CAPTION) + table(
+    return figure([panel(picture, alt="windows of all features", wide=True)], caption) + table(
         head, rows, numbers=(1, 2, 3, 4)
     )
+
+
+def _beside(workdir: Workdir) -> dict[str, dict[str, Known]]:
+    """Series of the probes and of each sampler; a damaged record has none."""
+    records = {"trained probes": workdir.probe}
+    samplers = workdir.chains.get("samplers")
+    if isinstance(samplers, Mapping):
+        records |= {f"decided, {sampler}": found for sampler, found in samplers.items()}
+    series = {}
+    for label, record in records.items():
+        features = record.get("features") if isinstance(record, Mapping) else None
+        if isinstance(features, Mapping):
+            known = {
+                name: found for name, found in features.items() if isinstance(found, Mapping) and "windows" in found
+            }
+            series |= {label: known} if known else {}
+    return series
 
 
 def _rows(features: Mapping[str, Known]) -> list[list[str]]:
@@ -69,7 +84,7 @@ def in_order(features: Mapping[str, Known]) -> list[str]:
 
 
 def duration(windows: Windows) -> float | None:
-    """Timesteps between 95% and 5%: how slowly a feature goes. None where it never comes so low."""
+    """Timesteps between 95% and 5%: how slowly a feature goes. None where one of them is not there."""
     first, last = windows.get("95%"), windows.get("5%")
     return None if first is None or last is None else last - first
 
@@ -91,7 +106,7 @@ def timeline_figure(
     height = BAR / len(series)
     for i, (label, known) in enumerate(series.items()):
         colour = COLOURS[i % len(COLOURS)]
-        places = np.arange(len(features)) + BAR / 2 - height * (i + 0.5)
+        places = np.arange(len(features)) - BAR / 2 + height * (i + 0.5)
         bars(
             axes,
             [known.get(name, {}) for name in features],
@@ -107,7 +122,7 @@ def timeline_figure(
     axes.set_yticks(range(len(features)), features)
     axes.grid(visible=False, axis="y")
     axes.set_xlim(float(timesteps[0]), float(timesteps[-1]))
-    axes.set_ylim(-0.6, len(features) - 0.4)
+    axes.set_ylim(len(features) - 0.4, -0.6)  # the first to go on top
     log_snr_axis(axes, timesteps, abar)
     style.legend(axes, loc="best")
     return drawn
@@ -122,14 +137,15 @@ def bars(
     colour: str,
     label: str,
 ) -> None:
-    """From 95% to 5%, or to `end` where that is never reached, with the standard errors of both; nothing of what is
-    never lost."""
+    """Of N features at `places`: from 95%, or from 0 where there never is as much, to 5%, or to `end` where that is
+    kept, with the standard errors of both. Nothing where no window is known."""
     for known, place in zip(features, places, strict=True):
         found, errors = known.get("windows", {}), known.get("windows_standard_error") or {}
         first, half, last = (found.get(level) for level in LEVELS)
-        if first is None:
+        if first is None and half is None and last is None:
             continue
-        axes.barh(place, (end if last is None else last) - first, height, first, color=colour, label=label)
+        left = 0.0 if first is None else first
+        axes.barh(place, (end if last is None else last) - left, height, left, color=colour, label=label)
         if half is not None:
             axes.plot([half, half], [place - height / 2, place + height / 2], color="white", linewidth=1.6)
         for level in (LEVELS[0], LEVELS[-1]):
@@ -139,11 +155,21 @@ def bars(
 
 
 def log_snr_axis(axes: Axes, timesteps: Real[np.ndarray, " m"], abar: Real[np.ndarray, " m"]) -> None:
-    """Above: log SNR = log(abar/(1 - abar)) at the ticks below, by interpolation between the timesteps."""
+    """Above: log SNR = log(abar/(1 - abar)) at the ticks below, by interpolation between the timesteps; none between a
+    timestep without noise and the first that has some."""
     above = axes.secondary_xaxis("top")
     above.spines["top"].set_color(style.GREY)
     ticks = [tick for tick in axes.get_xticks() if timesteps[0] <= tick <= timesteps[-1]]
-    values = np.interp(ticks, timesteps, np.log(abar) - np.log1p(-abar))
-    above.set_xticks(ticks, [f"{value:.1f}" if value < NO_NOISE else "∞" for value in values])
+    log_snr = np.log(abar) - np.log1p(-abar)
+    labels = []
+    for tick in ticks:
+        right = int(np.searchsorted(timesteps, tick))
+        if log_snr[right] > NO_NOISE:
+            labels.append("∞")
+        elif timesteps[right] > tick and log_snr[right - 1] > NO_NOISE:
+            labels.append("")
+        else:
+            labels.append(f"{np.interp(tick, timesteps, log_snr):.1f}")
+    above.set_xticks(ticks, labels)
     above.set_xlabel("log SNR", fontsize=9.5, color=style.INK)
     above.tick_params(labelsize=9, colors=style.QUIET, length=3, width=0.8)
