@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vdm_jax.benchmarks.probe_ensemble import HIDDEN, Case, arithmetic, main, make_ensemble, make_params
+from vdm_jax.benchmarks.probe_cases import HIDDEN, Case, arithmetic, make_ensemble, make_params
+from vdm_jax.benchmarks.probe_ensemble import main
 from vdm_jax.data.sprites import load_sprites
 
 

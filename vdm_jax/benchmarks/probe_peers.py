@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from vdm_jax.benchmarks.peer_steps import finish
-from vdm_jax.benchmarks.probe_ensemble import (
+from vdm_jax.benchmarks.probe_cases import (
     CLIP,
     GRID,
     HIDDEN,
