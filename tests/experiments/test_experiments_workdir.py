@@ -78,6 +78,16 @@ def test_another_identity_is_refused_and_named(tmp_path, key, value):
     )
 
 
+def test_data_may_lie_elsewhere(tmp_path):
+    """On another machine they do; what they are is known by their content."""
+    claim(tmp_path, mnist.get_config())
+    moved = changed(mnist.get_config(), data__dir="elsewhere")
+    check(tmp_path, moved)
+    assert workdirs.owner(moved, DATA) == workdirs.owner(mnist.get_config(), DATA)
+    with pytest.raises(UserError, match="other data of that name"):
+        check(tmp_path, moved, "another")
+
+
 def test_without_a_checkpoint_there_is_no_run_yet(tmp_path):
     workdirs.claim(tmp_path, mnist.get_config(), DATA)
     check(tmp_path, digits.get_config(), "another")

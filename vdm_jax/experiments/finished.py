@@ -50,7 +50,9 @@ def _states(record: dict[str, Any], config: ConfigDict, workdir: pathlib.Path, s
     origin = record.get("provenance")
     if not isinstance(stored, dict) or not isinstance(origin, dict):
         return False
-    if any(stored.get(name) != wanted.get(name) for name in (*workdirs.IDENTITY, *sections)):
+    if workdirs.identity_of(stored) != workdirs.identity_of(wanted):
+        return False
+    if any(stored.get(name) != wanted.get(name) for name in sections):
         return False
     try:
         step = find_checkpoint(workdir / "checkpoints", config.evaluate.checkpoint).step

@@ -23,6 +23,14 @@ def plain(config: ConfigDict) -> dict:
     return json.loads(config.to_json())
 
 
+def identity_of(stated: dict) -> dict:
+    """The sections that a checkpoint depends on, without the place of the data: these are known by their content."""
+    sections = {name: stated[name] for name in IDENTITY if name in stated}
+    if isinstance(data := sections.get("data"), dict) and "dir" in data:
+        sections["data"] = data | {"dir": ""}
+    return sections
+
+
 def check(workdir: pathlib.Path, config: ConfigDict, data: str) -> None:
     """Raises `UserError` where the folder holds a run of another config, or of other data under the same name.
 
@@ -36,7 +44,8 @@ def check(workdir: pathlib.Path, config: ConfigDict, data: str) -> None:
     stored, wanted = read_config(workdir / "config.json"), plain(config)
     kind = stored.get("kind", wanted["kind"])
     differences = list(differences_of(kind, wanted["kind"], "kind"))
-    differences += [line for name in IDENTITY for line in differences_of(stored.get(name), wanted.get(name), name)]
+    there, here = identity_of(stored), identity_of(wanted)
+    differences += [line for name in IDENTITY for line in differences_of(there.get(name), here.get(name), name)]
     if wanted["train"]["learning_rate_schedule"] == "constant":
         differences = [line for line in differences if not line.startswith("train.num_steps ")]
     if differences:
@@ -58,8 +67,7 @@ def check_place(folder: pathlib.Path, flag: str) -> None:
 
 def owner(config: ConfigDict, data: str) -> str:
     """A digest of what a checkpoint depends on, as `check` compares it."""
-    stated = plain(config)
-    identity = {name: stated[name] for name in IDENTITY if name in stated}
+    identity = identity_of(plain(config))
     if identity["train"]["learning_rate_schedule"] == "constant":
         identity["train"] = identity["train"] | {"num_steps": None}
     return hashlib.sha256(json.dumps([identity, data], sort_keys=True).encode()).hexdigest()[:16]
