@@ -1,7 +1,7 @@
 """The exact job end to end: its record, its report, a kill, other settings, and mistakes."""
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +11,7 @@ from launching import ROOT
 import launch
 from configs import probes
 from vdm_jax.base.errors import UserError
+from vdm_jax.data.dsprites import RecordedGrid
 from vdm_jax.experiments.exact import BATCHES, check_folder, describe
 from vdm_jax.experiments.probes import LEAST_NOISE, build_probes, gammas_at, timesteps
 from vdm_jax.experiments.workdir import MEASURED, claim, plain
@@ -93,10 +94,13 @@ def test_exact_curves_know_their_data_without_their_batches(workdir, tmp_path):
 
 
 def test_values_of_factors_are_part_of_what_data_are():
-    grid = build_probes(probes.get_config()).grid
     experiment = build_probes(probes.get_config())
-    renamed = replace(experiment, grid=replace(grid, orientations=tuple(turn + 1e-6 for turn in grid.orientations)))
-    assert np.array_equal(renamed.grid.templates, grid.templates) and renamed.identity != experiment.identity
+    parts = {part.name: getattr(experiment.grid, part.name) for part in fields(experiment.grid)}
+    same, others = (
+        replace(experiment, grid=RecordedGrid(**parts | {"orientations": turns}, cut_out=experiment.grid.templates))
+        for turns in (experiment.grid.orientations, tuple(2 * turn for turn in experiment.grid.orientations))
+    )
+    assert same.identity == experiment.identity != others.identity
 
 
 def test_what_was_measured_is_not_measured_again_and_a_kill_loses_one_batch(workdir, capfd):

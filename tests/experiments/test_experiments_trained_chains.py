@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -93,7 +94,8 @@ def test_a_network_reads_beside_the_exact_reader(key, tmp_path, monkeypatch):
     )
     built = experiment(**FEWER | {"chains__readers": "net,exact", "chains__samplers": "exact:4"})
     x, labels = make_subject(built).draw(key, 30)
-    assert not any(np.any(label) for label in net_reader(GRID, net)(x).values()) and np.any(labels["x"])
+    read = net_reader(built, net)(jax.random.fold_in(key, 1), x)
+    assert not any(np.any(label) for label in read.values()) and np.any(labels["x"])
     monkeypatch.setattr(chains_job, "trained_reader", lambda experiment: net)
     assert exact(built, tmp_path) == chains(built, tmp_path) == "done"
     record = json.loads((tmp_path / "chains.json").read_text())
