@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from vdm_jax.report.code_worth import baseline_of, worth_figure, worth_table, worths
+from vdm_jax.report.code_worth import baseline_of, main, worth_figure, worth_table, worths
 from vdm_jax.report.study import read_settings
 
 LOGSNR = np.linspace(4.0, -4.0, 9)
@@ -43,6 +43,15 @@ def test_differences_are_taken_seed_by_seed(folders):
     assert (worth.saved.mean, worth.saved.over) == (pytest.approx(1.5 * 3.5), "seeds")
     assert worth.saved.error == pytest.approx(3.5 / 2)
     assert (worth.excess.mean, worth.excess.error) == (pytest.approx(2.0), pytest.approx(1.0))
+
+
+def test_any_setting_may_be_the_one_beside(folders, capsys):
+    """The other way round, every difference has the other sign."""
+    assert main(["--against=target", *map(str, folders)]) == 0
+    head, _, row = capsys.readouterr().out.splitlines()
+    assert "D + R above target, nats" in head and row.startswith("| unconditional | -2.0 ± 1.0 | -5.2 ± 1.7 |")
+    assert main(["--against=targt", *map(str, folders)]) == 2
+    assert "did you mean 'target'?" in capsys.readouterr().err
 
 
 def test_a_seed_that_the_other_lacks_is_left_out(folders, tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Integer, Key
 
 from vdm_jax.diffusion.optimal import Feature
-from vdm_jax.probing.chain_distances import distance_from_chance, distances, plateau_distance
+from vdm_jax.probing.chain_distances import Curves, Found, distance_from_chance, distances, plateau_distance
 from vdm_jax.probing.chains import Backward, Guess, RoundTrip
 from vdm_jax.probing.two_samples import tell_apart
 from vdm_jax.probing.windows import Windows, jackknife_errors, windows_of
@@ -18,8 +18,6 @@ from vdm_jax.probing.windows import Windows, jackknife_errors, windows_of
 GROUPS = 20  # of chains, one left out at a time for the errors of windows
 WITHOUT = "known_without"  # what is known without each group of chains, [G, M], G no more than there are chains
 T = TypeVar("T")
-Curves = dict[str, Any]
-Found = dict[str, Any]
 
 
 def gather(measure: Callable[[Key[Array, ""], int], T], key: Key[Array, ""], num_queries: int, batch_size: int) -> T:

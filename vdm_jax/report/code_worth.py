@@ -2,10 +2,14 @@
 
 ½ [E||eps - eps_hat(z)||² - E||eps - eps_hat(z, w)||²] against log SNR, for optimal denoisers: its area is
 I(w; z_0) - I(w; z_1) (by dI/dSNR = ½ mmse, Guo et al. 2005). The first network is the unconditional run of the same
-data and U-Net.
+data and U-Net, or any other setting:
+
+    python -m vdm_jax.report.code_worth --against=SETTING WORKDIR …
 """
 
+import argparse
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -14,8 +18,9 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
+from vdm_jax.base.errors import UserError, choose
 from vdm_jax.report.figures import area, band
-from vdm_jax.report.study import Measured, Setting
+from vdm_jax.report.study import Measured, Setting, read_settings
 from vdm_jax.report.style import GREY, INK, line_look, panel
 
 CURVES, IMAGES = "evaluate_curves.npz", "evaluate_images.npz"
@@ -132,9 +137,16 @@ def worths(settings: Sequence[Setting]) -> list[Worth]:
     return [worth for worth in found if worth is not None]
 
 
-def worth_table(found: Sequence[Worth]) -> str:
-    """Markdown, a row a setting."""
-    titles = ("setting", "D + R above unconditional, nats", "saved by w, nats", "half of it above log SNR")
+def worths_against(name: str, settings: Sequence[Setting]) -> list[Worth]:
+    """Of every other setting beside the one called `name`. Raises `UserError` where there is none."""
+    baseline = choose("--against", name, {setting.name: setting for setting in settings})
+    found = [worth_of(setting, baseline) for setting in settings if setting is not baseline]
+    return [worth for worth in found if worth is not None]
+
+
+def worth_table(found: Sequence[Worth], against: str = "unconditional") -> str:
+    """Markdown, a row a setting; against: what they stand beside."""
+    titles = ("setting", f"D + R above {against}, nats", "saved by w, nats", "half of it above log SNR")
     lines = [f"| {' | '.join(titles)} |", "| --- | --- | --- | --- |"]
     lines += [f"| {one.name} | {one.excess} | {one.saved} | {_middle(one)} |" for one in found]
     return "\n".join(lines)
@@ -161,3 +173,21 @@ def worth_figure(found: Sequence[Worth]) -> Figure:
         band(axes, one.logsnr[order], one.curve[order], one.error[order], *line_look(i), one.name)
     figure.legend(loc="outside right upper", frameon=False, fontsize=8, labelcolor=INK)
     return figure
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Prints the table; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m vdm_jax.report.code_worth", description=__doc__.splitlines()[0])
+    parser.add_argument("--against", required=True, help="the setting that the others stand beside")
+    parser.add_argument("workdirs", nargs="+", help="of evaluated runs")
+    options = parser.parse_args(arguments)
+    try:
+        print(worth_table(worths_against(options.against, read_settings(options.workdirs)), options.against))
+    except UserError as error:
+        print(f"code_worth: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

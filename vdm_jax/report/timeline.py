@@ -19,7 +19,6 @@ Known = Mapping[str, Any]  # a feature of a record: "windows", and where they ar
 LEVELS = ("95%", "50%", "5%")
 NO_NOISE = 19.5  # log SNR that stands for none
 BAR, ROW = 0.62, 0.34  # share of a feature's height that its bars fill; inches a bar
-COLOURS = (style.BLUE, style.VERMILLION, style.GREEN, style.ORANGE, style.PURPLE, style.GREY)
 CAPTION = (
     "A bar reaches from the timestep at which 95% is left of what there is to know of a feature to that of 5%, "
     "white at 50%; whiskers are ± 1 standard error of both ends. Three regions: left of its bar the feature is "
@@ -105,7 +104,7 @@ def timeline_figure(
     drawn, axes = style.panel(title="", xlabel="timestep", ylabel="", size=size)
     height = BAR / len(series)
     for i, (label, known) in enumerate(series.items()):
-        colour = COLOURS[i % len(COLOURS)]
+        colour = style.LINE_COLOURS[i % len(style.LINE_COLOURS)]
         places = np.arange(len(features)) - BAR / 2 + height * (i + 0.5)
         bars(
             axes,
