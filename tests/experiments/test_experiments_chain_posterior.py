@@ -7,7 +7,7 @@ from small_sprites import GRID, experiment
 
 from vdm_jax.data.sprite_posterior import sprite_labels
 from vdm_jax.experiments.chain_pools import Pool
-from vdm_jax.experiments.chain_posterior import missed, posterior_scores
+from vdm_jax.experiments.chain_posterior import missed, posterior_scores, posterior_statistics
 from vdm_jax.probing.chains import judge
 
 
@@ -54,3 +54,23 @@ def test_differences_are_of_the_same_row_and_seed():
         "accuracy_missed",
         "information_nats_missed",
     }
+
+
+def test_what_the_posterior_sees_in_little_noise_and_in_nothing_but_noise():
+    """A sprite that is `off` by so much a pixel: so far from E[x | z], which is sure of it; pure noise: all alike."""
+    index, off, gamma = jnp.arange(0, 36, 5), 0.3, jnp.float32(-8.0)
+    posterior = experiment().posterior
+    alpha = 1 / np.sqrt(1 + np.exp(-8.0))
+    clean = GRID.render(index)
+    number_of = posterior_statistics(posterior, alpha * clean + off * jnp.where(clean > 0, -1.0, 1.0), gamma)
+    np.testing.assert_allclose(number_of[:, 6], off, rtol=1e-4)
+    np.testing.assert_allclose(number_of[:, 7], 1, rtol=1e-4)
+    told, start = sprite_labels(GRID, index), 8
+    for name, feature in posterior.features.items():
+        p = number_of[:, start : start + len(feature.prior)]
+        np.testing.assert_allclose(p[jnp.arange(len(index)), told[name]], 1, rtol=1e-4)
+        start += len(feature.prior)
+    assert start == number_of.shape[1]
+    unsure = posterior_statistics(posterior, jnp.ones((1, 16, 16, 1)), jnp.float32(30.0))
+    every = np.asarray(GRID.render(jnp.arange(len(GRID)))).mean(axis=0)
+    np.testing.assert_allclose(unsure[0, 7], (every**2).mean(), rtol=1e-3)

@@ -9,7 +9,9 @@ from small_sprites import GRID, experiment, model_of
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.data.sprite_posterior import make_sprite_posterior
-from vdm_jax.experiments.chain_probes import FOLDER, chain_probes, split_rows, told_settings
+from vdm_jax.experiments.chain_probes import FOLDER, chain_probes
+from vdm_jax.experiments.chain_told import told_settings
+from vdm_jax.experiments.chain_training import split_rows
 from vdm_jax.report.page import write_report
 
 FEW = {
@@ -57,7 +59,7 @@ def test_the_exact_model_is_not_told_from_data_and_a_broken_one_is(workdir):
     record = read(workdir)
     assert record["timesteps"] == [0, 500, 1000] and record["num_chains"]["test"] == 192
     exact, broken = (record["samplers"][name] for name in ("exact:10", "model-ancestral:10"))
-    for by in ("probe", "statistics"):
+    for by in ("probe", "statistics", "posterior"):
         assert exact["real_or_generated"][by]["distance"]["standard_errors"] < 3, by
         assert broken["real_or_generated"][by]["distance"]["standard_errors"] > 3, by
         accuracy = broken["real_or_generated"][by]["accuracy"]

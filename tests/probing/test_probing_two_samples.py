@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vdm_jax.probing.two_samples import start_told_apart, statistics, tell_apart
+from vdm_jax.probing.two_samples import start_told_apart, statistics, tell_apart, tell_apart_by_trees
 
 
 def normal(seed, shape):
@@ -55,3 +55,23 @@ def test_the_start_of_a_chain_is_told_from_noised_data_at_most_that_often():
     found = tell_apart(real.mean(1, keepdims=True), generated.mean(1, keepdims=True))
     assert abs(found.accuracy - bound) < 0.02 and bound > 0.75
     assert start_told_apart(np.ones((3, d)) * 1e-6, gamma) == pytest.approx(0.5, abs=1e-5)
+
+
+def test_trees_see_tails_and_what_lies_in_two_statistics_together():
+    """A tenth is far off: told in ½(1 + .1) of all cases; the sign of a product, which neither factor tells: always."""
+    real, generated = normal(0, (8_000, 3)), normal(1, (8_000, 3))
+    far = np.where(np.arange(8_000)[:, None] % 20 < 2, 50 * np.sign(generated), generated)
+    found = tell_apart_by_trees(real, far)
+    assert abs(found.accuracy - 0.55) < 4 * found.standard_error and found.standard_error < 0.006
+    product = np.sign(real[:, :1] * real[:, 1:2])
+    same, other = (np.concatenate([product * sign * real[:, :1], real[:, 1:]], axis=1) for sign in (1, -1))
+    assert tell_apart_by_trees(same, other).accuracy > 0.97
+    assert abs(tell_apart(same, other).accuracy - 0.5) < 0.03
+
+
+def test_trees_see_nothing_where_there_is_nothing():
+    found = [tell_apart_by_trees(normal(2 * i, (400, 5)), normal(2 * i + 1, (400, 5))) for i in range(20)]
+    accuracy, error = (np.mean([getattr(each, name) for each in found]) for name in ("accuracy", "standard_error"))
+    assert abs(accuracy - 0.5) < 4 * error / sqrt(20)
+    ones = np.ones((100, 3))
+    assert tell_apart_by_trees(ones, ones + 1e-9).accuracy < 0.75 < tell_apart_by_trees(ones, ones + 0.1).accuracy

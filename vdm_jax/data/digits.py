@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from vdm_jax.base.errors import UserError
 from vdm_jax.base.images import even_pixel_values
+from vdm_jax.base.sklearn import import_sklearn
 from vdm_jax.data.dataset import ImageData, Split, stratified_parts
 
 NUM_LEVELS = 17
@@ -13,11 +13,7 @@ SPLIT_SEED = 0  # the split is part of the data set: no run's seed moves it
 
 def load_digits() -> ImageData:
     """The fixed stratified split 1,297 / 200 / 300. Raises `UserError` where scikit-learn is missing."""
-    try:
-        from sklearn import datasets
-    except ImportError as error:
-        raise UserError("the data source 'digits' needs scikit-learn; python -m pip install scikit-learn") from error
-    images, labels = datasets.load_digits(return_X_y=True)
+    images, labels = import_sklearn("datasets", "the data source 'digits'").load_digits(return_X_y=True)
     levels, labels = images.reshape(-1, 8, 8, 1).astype(np.uint8), labels.astype(np.int32)
     parts = stratified_parts(labels, SPLIT_SIZES, SPLIT_SEED)
     train, validation, test = (Split(levels[part], labels[part]) for part in parts)

@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vdm_jax.base.errors import UserError
+from vdm_jax.base.sklearn import import_sklearn
 
 PERPLEXITY = 30.0
 
@@ -30,15 +31,13 @@ def tsne_2d(features: Features, seed: int) -> Float[np.ndarray, "n 2"]:
 
     On one thread: a second one that has to wait for its core makes it twenty times slower, and a run is repeatable.
     """
-    try:
-        import threadpoolctl  # comes with scikit-learn
-        from sklearn.manifold import TSNE
-    except ImportError as error:
-        raise UserError("t-SNE needs scikit-learn; python -m pip install scikit-learn") from error
+    manifold = import_sklearn("manifold", "t-SNE")
+    import threadpoolctl  # comes with scikit-learn
+
     if len(features) < 4:
         raise UserError(f"{len(features)} points for t-SNE; expected at least 4")
     perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
     init = "pca" if features.shape[1] >= 2 else "random"
-    model = TSNE(2, perplexity=perplexity, init=init, random_state=seed)
+    model = manifold.TSNE(2, perplexity=perplexity, init=init, random_state=seed)
     with threadpoolctl.threadpool_limits(1):
         return model.fit_transform(np.asarray(features, np.float32))

@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Integer
 
-from vdm_jax.base.errors import UserError
+from vdm_jax.base.sklearn import import_sklearn
 
 INVERSE_PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 MAX_ITERATIONS = 100
 NUM_NEIGHBOURS = 5
+WHO = "a probe of representations"
 NO_LABELS = "the data set has no labels"
 ONE_CLASS = "the training images are all of one class"
 
@@ -45,11 +46,11 @@ def linear_probe(train: Labelled, validation: Labelled, test: Labelled) -> dict[
     """
     if reason := why_unread(train.labels):
         return _unread(reason)
-    scaler = _sklearn("preprocessing").StandardScaler()
+    scaler = import_sklearn("preprocessing", WHO).StandardScaler()
     labels = train.labels
     features = scaler.fit_transform(train.features.astype(np.float32))
     held_out, unseen = (scaler.transform(split.features.astype(np.float32)) for split in (validation, test))
-    model = _sklearn("linear_model").LogisticRegression(max_iter=MAX_ITERATIONS)
+    model = import_sklearn("linear_model", WHO).LogisticRegression(max_iter=MAX_ITERATIONS)
     best = (-1.0, 0.0, unseen[:, 0])
     for inverse_penalty in INVERSE_PENALTIES:
         _fit_on_one_thread(model.set_params(C=inverse_penalty), features, labels)
@@ -65,7 +66,7 @@ def knn_accuracy(train: Labelled, test: Labelled) -> dict[str, Any]:
     if reason := why_unread(train.labels):
         return _unread(reason)
     num_neighbours = min(NUM_NEIGHBOURS, len(train.labels))
-    model = _sklearn("neighbors").KNeighborsClassifier(num_neighbours, algorithm="brute")
+    model = import_sklearn("neighbors", WHO).KNeighborsClassifier(num_neighbours, algorithm="brute")
     predicted = model.fit(train.features, train.labels).predict(test.features)
     return _accuracy(predicted == test.labels) | {"num_neighbours": num_neighbours, "num_train": len(train.labels)}
 
@@ -73,7 +74,7 @@ def knn_accuracy(train: Labelled, test: Labelled) -> dict[str, Any]:
 def pca_projections(splits: list[Float[np.ndarray, "_ f"]], num_components: int) -> list[Float[np.ndarray, "_ k"]]:
     """All splits on the leading principal components of the first, the training split (fewer where it has fewer)."""
     num_components = min(num_components, *splits[0].shape)
-    model = _sklearn("decomposition").PCA(num_components, random_state=0).fit(splits[0])
+    model = import_sklearn("decomposition", WHO).PCA(num_components, random_state=0).fit(splits[0])
     return [model.transform(features) for features in splits]
 
 
@@ -103,13 +104,3 @@ def _accuracy(correct: np.ndarray) -> dict[str, Any]:
 
 def _unread(reason: str) -> dict[str, Any]:
     return {"accuracy": None, "standard_error": None, "reason": reason}
-
-
-def _sklearn(module: str) -> Any:
-    """scikit-learn is imported where it is used: a training host may do without it."""
-    import importlib
-
-    try:
-        return importlib.import_module(f"sklearn.{module}")
-    except ImportError as error:
-        raise UserError("probes of representations need scikit-learn; python -m pip install scikit-learn") from error

@@ -5,12 +5,15 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Integer
+from jaxtyping import Array, Float, Integer
 
+from vdm_jax.data.sprite_posterior import SpritePosterior
+from vdm_jax.diffusion.gaussian import alpha_sigma
 from vdm_jax.diffusion.optimal import Feature
 from vdm_jax.experiments.chain_pools import Pool
 from vdm_jax.experiments.probes import ProbeExperiment
 from vdm_jax.probing.chains import judge
+from vdm_jax.probing.two_samples import statistics
 
 RowScores = dict[str, Float[np.ndarray, "m 1 1 r"]]  # of each row at each timestep
 
@@ -59,3 +62,15 @@ def missed(
     if "mse" in behind:
         found["r2_missed"] = -behind["mse"] / posterior["spread"].mean()
     return found
+
+
+def posterior_statistics(
+    posterior: SpritePosterior, z: Float[Array, "q h w 1"], gamma: Float[Array, ""]
+) -> Float[Array, "q k"]:
+    """Of each z_t `statistics`, and what the exact posterior of noised data sees in it: how far it is from
+    alpha E[x | z_t], root mean square a pixel; how sure E[x | z_t] is, its mean square; p(c | z_t) of every feature."""
+    x_hat = posterior.mean(z, gamma)
+    away = z - alpha_sigma(gamma)[0] * x_hat
+    found = [jnp.sqrt(jnp.mean(away**2, axis=(1, 2, 3))), jnp.mean(x_hat**2, axis=(1, 2, 3))]
+    of_classes = posterior.classes(z, gamma).values()
+    return jnp.concatenate([statistics(z), jnp.stack(found, axis=1), *of_classes], axis=1)

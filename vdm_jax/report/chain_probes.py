@@ -20,9 +20,11 @@ DECIDED = (
     "Dotted: who always names what this sampler makes most of."
 )
 TOLD = (
-    "Noised data told from z_t of the chain: by trained probes (solid) and by a linear classifier of a few statistics "
-    "(dashed), each on what it was not fitted to; one half where the two are distributed alike."
+    "Noised data told from z_t of the chain: by trained probes (solid), by a linear classifier of a few statistics "
+    "(dashed), and by boosted trees that are shown what the exact posterior of noised data sees in it (dash-dotted), "
+    "each on what it was not fitted to; one half where the two are distributed alike."
 )
+CLASSIFIERS = {"statistics": "--", "posterior": "-."}
 
 
 def chain_probes_section(workdir: Workdir, gallery: Gallery) -> str:
@@ -77,7 +79,9 @@ def told_figure(samplers: dict[str, Any], timesteps: np.ndarray) -> Figure:
         told = found["real_or_generated"]
         curve = {"accuracy": told["probe"]["accuracy"], "accuracy_standard_error": told["probe"]["standard_error"]}
         style.curve(axes, timesteps, curve, "accuracy", colour=colour, label=sampler)
-        axes.plot(timesteps, told["statistics"]["accuracy"], color=colour, linestyle="--", linewidth=1.0)
+        for by, linestyle in CLASSIFIERS.items():
+            if by in told:  # an older record has fewer
+                axes.plot(timesteps, told[by]["accuracy"], color=colour, linestyle=linestyle, linewidth=1.0)
     axes.set_ylim(0.38, 1.03)
     style.legend(axes, loc="upper right")
     return drawn
