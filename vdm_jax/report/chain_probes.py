@@ -24,7 +24,8 @@ TOLD = (
     "(dashed), and by boosted trees that are shown what the exact posterior of noised data sees in it (dash-dotted), "
     "each on what it was not fitted to; one half where the two are distributed alike."
 )
-CLASSIFIERS = {"statistics": "--", "posterior": "-."}
+CLASSIFIERS = {"probe": "-", "statistics": "--", "posterior": "-."}  # with the lines they are drawn with
+WHAT_THEY_ARE = {"probe": "trained probe", "statistics": "linear, statistics", "posterior": "trees, exact posterior"}
 
 
 def chain_probes_section(workdir: Workdir, gallery: Gallery) -> str:
@@ -72,16 +73,17 @@ def decided_figure(name: str, samplers: dict[str, Any], timesteps: np.ndarray) -
 
 
 def told_figure(samplers: dict[str, Any], timesteps: np.ndarray) -> Figure:
-    """Accuracy of real or generated, by probes and by statistics."""
-    drawn, axes = style.panel(title="real or generated, trained probes", xlabel="timestep", ylabel="accuracy")
+    """Accuracy of real or generated, a colour a sampler and a line a classifier."""
+    drawn, axes = style.panel(title="real or generated", xlabel="timestep", ylabel="accuracy")
     axes.axhline(0.5, color=style.INK, linewidth=1.2)
     for (sampler, found), colour in zip(samplers.items(), cycle(style.LINE_COLOURS), strict=False):
         told = found["real_or_generated"]
         curve = {"accuracy": told["probe"]["accuracy"], "accuracy_standard_error": told["probe"]["standard_error"]}
         style.curve(axes, timesteps, curve, "accuracy", colour=colour, label=sampler)
-        for by, linestyle in CLASSIFIERS.items():
-            if by in told:  # an older record has fewer
-                axes.plot(timesteps, told[by]["accuracy"], color=colour, linestyle=linestyle, linewidth=1.0)
+        for by in CLASSIFIERS.keys() & told.keys() - {"probe"}:  # an older record has fewer
+            axes.plot(timesteps, told[by]["accuracy"], color=colour, linestyle=CLASSIFIERS[by], linewidth=1.0)
+    for by, linestyle in CLASSIFIERS.items():
+        axes.plot([], [], color=style.GREY, linestyle=linestyle, label=WHAT_THEY_ARE[by])
     axes.set_ylim(0.38, 1.03)
     style.legend(axes, loc="upper right")
     return drawn
