@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from small_sprites import GRID, experiment, model_of
 from vdm_jax.base.errors import UserError
 from vdm_jax.data.sprite_posterior import make_sprite_posterior
 from vdm_jax.experiments.chain_probes import FOLDER, chain_probes
-from vdm_jax.experiments.chain_told import told_settings
+from vdm_jax.experiments.chain_told import told_settings, why_no_trees
 from vdm_jax.experiments.chain_training import split_rows
 from vdm_jax.report.page import write_report
 
@@ -109,3 +110,10 @@ def test_rows_and_settings(workdir):
     assert (told.net, told.num_updates, told.warm_start, told.hidden) == ("mlp", 200, False, (32,))
     assert config.probe.learning_rate == told.learning_rate == 1e-2
     assert config.probe.warm_start and config.probe.hidden == (64,)
+
+
+def test_too_few_chains_or_no_scikit_learn_leave_the_trees_out(monkeypatch):
+    assert why_no_trees(576) is None
+    assert why_no_trees(100) == "100 chains are too few for boosted trees, which take 120"
+    monkeypatch.setitem(sys.modules, "sklearn.ensemble", None)
+    assert why_no_trees(576).startswith("a classifier of boosted trees needs scikit-learn")

@@ -22,7 +22,7 @@ from vdm_jax.probing.chain_curves import (
     summarise_backward,
     summarise_round_trip,
 )
-from vdm_jax.probing.chain_distances import distances, plateau_distance
+from vdm_jax.probing.chain_distances import distances, far_from_data, plateau_distance
 from vdm_jax.probing.chains import (
     Guess,
     RoundTrip,
@@ -298,3 +298,7 @@ def test_rare_errors_that_were_not_seen_are_no_distance():
     assert distances(feature, exact, twice, twice, 500)["round_trip_kept"]["standard_errors"] < 2
     wrong = perfect | {"accuracy": [0.9], "kept": [0.9], "squared_error": [0.4], "squared_error_standard_error": [0.04]}
     assert min(each["standard_errors"] for each in distances(feature, exact, wrong, wrong, 500).values()) > 8
+
+
+def test_an_end_that_is_no_number_is_far_from_data():
+    assert far_from_data(np.array([0.05, 0.1, 0.2, np.nan]), 0.1) == 0.5

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vdm_jax.base.errors import UserError
-from vdm_jax.base.sklearn import import_sklearn
+from vdm_jax.base.sklearn import import_sklearn, one_thread
 
 PERPLEXITY = 30.0
 
@@ -29,15 +29,13 @@ def pca_2d(features: Features) -> Float[np.ndarray, "n 2"]:
 def tsne_2d(features: Features, seed: int) -> Float[np.ndarray, "n 2"]:
     """t-SNE, started from PCA; perplexity 30, less for fewer than about 90 points. Seconds for 1,000 points.
 
-    On one thread: a second one that has to wait for its core makes it twenty times slower, and a run is repeatable.
+    On one thread a run is repeatable.
     """
     manifold = import_sklearn("manifold", "t-SNE")
-    import threadpoolctl  # comes with scikit-learn
-
     if len(features) < 4:
         raise UserError(f"{len(features)} points for t-SNE; expected at least 4")
     perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
     init = "pca" if features.shape[1] >= 2 else "random"
     model = manifold.TSNE(2, perplexity=perplexity, init=init, random_state=seed)
-    with threadpoolctl.threadpool_limits(1):
+    with one_thread():
         return model.fit_transform(np.asarray(features, np.float32))

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Integer
 
-from vdm_jax.base.sklearn import import_sklearn
+from vdm_jax.base.sklearn import import_sklearn, one_thread
 
 INVERSE_PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 MAX_ITERATIONS = 100
@@ -88,10 +88,8 @@ def random_projections(
 
 
 def _fit_on_one_thread(model: Any, features: Features, labels: Integer[np.ndarray, " n"]) -> None:
-    """Products this thin (a column a class) leave a second BLAS thread spinning: ten times slower on a busy machine."""
-    import threadpoolctl  # comes with scikit-learn
-
-    with threadpoolctl.threadpool_limits(1), warnings.catch_warnings():
+    """Products this thin (a column a class) leave a second BLAS thread spinning."""
+    with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # unfinished after 100 iterations is a slightly stronger penalty
         model.fit(features, labels)
 

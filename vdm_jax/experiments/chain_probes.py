@@ -18,6 +18,7 @@ from vdm_jax.experiments.chain_training import BY_ROW, Rows, split_rows, train_o
 from vdm_jax.experiments.exact import check_folder, refuse_differences
 from vdm_jax.experiments.probe import describe_probe, of_part
 from vdm_jax.experiments.probes import ChosenSampler, ProbeExperiment, chosen_samplers, every_nth, gammas_at, timesteps
+from vdm_jax.probing.chain_distances import far_from_data
 from vdm_jax.probing.curves import compare, summarise_scores, with_prior_of
 from vdm_jax.probing.windows import share_known, windows_of
 
@@ -81,7 +82,7 @@ def measure_sampler(
         "num_steps": pool.num_steps,
         "features": measure_features(experiment, pool, asked, gammas, rows, folder / "features"),
         "real_or_generated": tell_generated(experiment, pool, asked, gammas, rows, folder / "real_or_generated"),
-        "far_from_data": float((pool.distance > experiment.config.chains.far).mean()),
+        "far_from_data": far_from_data(pool.distance, experiment.config.chains.far),
     }
 
 

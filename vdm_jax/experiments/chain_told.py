@@ -10,6 +10,8 @@ import numpy as np
 from jaxtyping import Float
 from ml_collections import ConfigDict
 
+from vdm_jax.base.errors import UserError
+from vdm_jax.base.sklearn import import_sklearn
 from vdm_jax.diffusion.optimal import Feature
 from vdm_jax.experiments.chain_pools import Pool
 from vdm_jax.experiments.chain_posterior import posterior_statistics
@@ -18,7 +20,8 @@ from vdm_jax.experiments.probe import PROBE
 from vdm_jax.experiments.probes import ProbeExperiment
 from vdm_jax.experiments.progress import bar
 from vdm_jax.probing.chain_distances import distance_from_chance
-from vdm_jax.probing.two_samples import Told, statistics, tell_apart, tell_apart_by_trees
+from vdm_jax.probing.chunks import Arrays, run_in_chunks
+from vdm_jax.probing.two_samples import FEWEST_FOR_TREES, Told, statistics, tell_apart, tell_apart_by_trees
 
 TOLD = "generated"  # what is asked of z_t: 0 of noised data, 1 of the chain
 
@@ -44,27 +47,48 @@ def tell_generated(
     _, arrays = train_on_rows(config, experiment.grid, features, labels, levels, asked, both, folder)
     num_scored = len(both.test) // config.batch_size * config.batch_size
     accuracy, error = (arrays[f"{PROBE}/{TOLD}/accuracy{end}"].tolist() for end in ("", "_standard_error"))
-    by_numbers = tell_by_numbers(experiment, pool, gammas)
+    by_numbers = tell_by_numbers(experiment, pool, asked, gammas, folder)
     return {"probe": _told(accuracy, error, num_scored)} | {
         name: _told([each.accuracy for each in told], [each.standard_error for each in told], number)
         for name, told in by_numbers.items()
     }
 
 
-def tell_by_numbers(experiment: ProbeExperiment, pool: Pool, gammas: Float[np.ndarray, " m"]) -> dict[str, list[Told]]:
-    """{"statistics", "posterior"}: at each timestep, by classifiers fitted to half of all chains."""
+def tell_by_numbers(
+    experiment: ProbeExperiment, pool: Pool, asked: np.ndarray, gammas: Float[np.ndarray, " m"], folder: pathlib.Path
+) -> dict[str, list[Told]]:
+    """{"statistics", "posterior"}: at each timestep, by classifiers fitted to half of all chains. Without the latter
+    where the chains are too few for trees, or scikit-learn is missing. folder: keeps what the posterior sees."""
+    plain, pairs = jax.jit(statistics), zip(pool.real, pool.z, strict=True)
+    found = {"statistics": [tell_apart(*map(np.asarray, map(plain, pair))) for pair in pairs]}
+    if (lacking := why_no_trees(pool.z.shape[1])) is not None:
+        print(f"chain_probes: real or generated: {lacking}", flush=True)
+        return found
     size = experiment.config.chain_probes.batch_size
-    plain = jax.jit(statistics)
     knowing = jax.jit(partial(posterior_statistics, experiment.posterior))
 
-    def numbers(z: Float[np.ndarray, "n h w 1"], gamma: np.float32) -> Float[np.ndarray, "n k"]:
-        return np.concatenate([knowing(z[i : i + size], jnp.float32(gamma)) for i in range(0, len(z), size)])
+    def seen(z: Float[np.ndarray, "n h w 1"], gamma: np.float32) -> Float[np.ndarray, "n k"]:
+        starts = bar("real or generated")(range(0, len(z), size))
+        return np.concatenate([knowing(z[i : i + size], jnp.float32(gamma)) for i in starts])
 
-    found = {"statistics": [], "posterior": []}
-    for real, z, gamma in zip(pool.real, pool.z, bar("real or generated")(gammas), strict=True):
-        found["statistics"].append(tell_apart(*map(np.asarray, map(plain, (real, z)))))
-        found["posterior"].append(tell_apart_by_trees(numbers(real, gamma), numbers(z, gamma)))
-    return found
+    def run(index: np.ndarray, _: np.ndarray) -> Arrays:
+        (m,) = index
+        return {"real": seen(pool.real[m], gammas[m])[None], "generated": seen(pool.z[m], gammas[m])[None]}
+
+    numbers = run_in_chunks(run, asked, 1, folder / "seen")
+    pairs = zip(numbers["real"], numbers["generated"], strict=True)
+    return found | {"posterior": [tell_apart_by_trees(*pair) for pair in pairs]}
+
+
+def why_no_trees(num_chains: int) -> str | None:
+    """None where there is nothing against them."""
+    if num_chains < FEWEST_FOR_TREES:
+        return f"{num_chains} chains are too few for boosted trees, which take {FEWEST_FOR_TREES}"
+    try:
+        import_sklearn("ensemble", "a classifier of boosted trees")
+    except UserError as error:
+        return str(error)
+    return None
 
 
 def told_settings(config: ConfigDict) -> ConfigDict:

@@ -10,7 +10,14 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Integer, Key
 
 from vdm_jax.diffusion.optimal import Feature
-from vdm_jax.probing.chain_distances import Curves, Found, distance_from_chance, distances, plateau_distance
+from vdm_jax.probing.chain_distances import (
+    Curves,
+    Found,
+    distance_from_chance,
+    distances,
+    far_from_data,
+    plateau_distance,
+)
 from vdm_jax.probing.chains import Backward, Guess, RoundTrip
 from vdm_jax.probing.two_samples import tell_apart
 from vdm_jax.probing.windows import Windows, jackknife_errors, windows_of
@@ -72,7 +79,7 @@ def summarise_backward(features: Mapping[str, Feature], found: Backward, far: fl
             "accuracy": [each.accuracy for each in told],
             "standard_error": [each.standard_error for each in told],
         },
-        "far_from_data": float((found.distance > far).mean()),
+        "far_from_data": far_from_data(found.distance, far),
     }
 
 
@@ -102,7 +109,7 @@ def summarise_round_trip(features: Mapping[str, Feature], found: RoundTrip, far:
             }
             for reader, after in found.after.items()
         },
-        "far_from_data": float((found.distance > far).mean()),
+        "far_from_data": far_from_data(found.distance, far),
     }
 
 

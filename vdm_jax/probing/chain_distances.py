@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from vdm_jax.diffusion.optimal import Feature
 
@@ -79,3 +80,8 @@ def _distance(curve: Sequence[float], exact: np.ndarray, error: np.ndarray) -> d
         "standard_errors": float(in_errors.max()),
         "mean_standard_errors": float(in_errors.mean()),
     }
+
+
+def far_from_data(distance: Float[np.ndarray, " q"], far: float) -> float:
+    """The share of ends that are not within `far` of the data: of those, too, that are no numbers."""
+    return float((~(distance <= far)).mean())

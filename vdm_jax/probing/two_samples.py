@@ -13,14 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from vdm_jax.base.sklearn import import_sklearn
+from vdm_jax.base.sklearn import import_sklearn, one_thread
 
 ROUNDING = 1e-5  # statistics that differ by less are the same but for float32: drowned in noise of that deviation
 RIDGE = 1e-6  # of standardised statistics, so that two that always agree do no harm
-TREES = {"learning_rate": 0.05, "max_leaf_nodes": 8, "early_stopping": True, "random_state": 0}
+TREES = {"learning_rate": 0.05, "max_iter": 2_000, "max_leaf_nodes": 8, "early_stopping": True, "random_state": 0}
+FEWEST_FOR_TREES = 120  # rows of each set: half of them to be fitted to, in leaves of twenty
 
-Rows = Float[np.ndarray, "n k"]
-Classifier = Callable[[Rows], Bool[np.ndarray, " n"]]  # which rows are generated
+Rows = Float[np.ndarray, "_ k"]
+Classifier = Callable[[Rows], Bool[np.ndarray, " _"]]  # which rows are generated
 
 
 class Told(NamedTuple):
@@ -58,15 +59,26 @@ def tell_apart(real: Rows, generated: Rows) -> Told:
 
 def tell_apart_by_trees(real: Rows, generated: Rows) -> Told:
     """The same of gradient-boosted trees, which see what lies in tails and in several statistics together; as many
-    trees as a tenth of their half bears out. Raises `UserError` where scikit-learn is missing."""
+    trees as a tenth of their half bears out. Of rows fewer than `FEWEST_FOR_TREES` they say nothing. Raises `UserError`
+    where scikit-learn is missing."""
     return _on_the_other_half(real, generated, _trees)
 
 
 def _on_the_other_half(real: Rows, generated: Rows, fit: Callable[[Rows, Rows], Classifier]) -> Told:
-    """Asking both halves by turns would look twice as exact, and is not: their two classifiers err together."""
+    """Asking both halves by turns would look twice as exact, and is not: their two classifiers err together.
+
+    What is not finite no data are: it is taken for generated, and none of it is fitted to."""
     random = np.random.RandomState(0)
     real, generated = (rows + ROUNDING * random.normal(size=rows.shape) for rows in (real, generated))
-    is_generated = fit(real[::2], generated[::2])
+    halves = [rows[np.isfinite(rows).all(axis=1)] for rows in (real[::2], generated[::2])]
+    of_finite = fit(*halves) if min(map(len, halves)) > 1 else None
+
+    def is_generated(rows: Rows) -> Bool[np.ndarray, " _"]:
+        found = ~np.isfinite(rows).all(axis=1)
+        if of_finite is not None and not found.all():
+            found[~found] = of_finite(rows[~found])
+        return found
+
     right = np.concatenate([~is_generated(real[1::2]), is_generated(generated[1::2])])
     accuracy = float(right.mean())
     return Told(accuracy, math.sqrt(accuracy * (1 - accuracy) / len(right)))
@@ -84,8 +96,6 @@ def _discriminant(real: Rows, generated: Rows) -> Classifier:
 
 def _trees(real: Rows, generated: Rows) -> Classifier:
     model = import_sklearn("ensemble", "telling real from generated").HistGradientBoostingClassifier(**TREES)
-    import threadpoolctl  # comes with scikit-learn
-
-    with threadpoolctl.threadpool_limits(1):  # threads that wait for a core make so small a fit many times slower
+    with one_thread():
         model.fit(np.concatenate([real, generated]), np.repeat([False, True], [len(real), len(generated)]))
     return model.predict

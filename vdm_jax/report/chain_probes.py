@@ -20,9 +20,9 @@ DECIDED = (
     "Dotted: who always names what this sampler makes most of."
 )
 TOLD = (
-    "Noised data told from z_t of the chain: by trained probes (solid), by a linear classifier of a few statistics "
-    "(dashed), and by boosted trees that are shown what the exact posterior of noised data sees in it (dash-dotted), "
-    "each on what it was not fitted to; one half where the two are distributed alike."
+    "Noised data told from z_t of the chain, each classifier on what it was not fitted to: trained probes, a linear "
+    "one of a few statistics, boosted trees that are shown what the exact posterior of noised data sees in z_t too; "
+    "one half where the two are distributed alike."
 )
 CLASSIFIERS = {"probe": "-", "statistics": "--", "posterior": "-."}  # with the lines they are drawn with
 WHAT_THEY_ARE = {"probe": "trained probe", "statistics": "linear, statistics", "posterior": "trees, exact posterior"}
@@ -83,7 +83,8 @@ def told_figure(samplers: dict[str, Any], timesteps: np.ndarray) -> Figure:
         for by in CLASSIFIERS.keys() & told.keys() - {"probe"}:  # an older record has fewer
             axes.plot(timesteps, told[by]["accuracy"], color=colour, linestyle=CLASSIFIERS[by], linewidth=1.0)
     for by, linestyle in CLASSIFIERS.items():
-        axes.plot([], [], color=style.GREY, linestyle=linestyle, label=WHAT_THEY_ARE[by])
+        if any(by in found["real_or_generated"] for found in samplers.values()):
+            axes.plot([], [], color=style.GREY, linestyle=linestyle, label=WHAT_THEY_ARE[by])
     axes.set_ylim(0.38, 1.03)
     style.legend(axes, loc="upper right")
     return drawn

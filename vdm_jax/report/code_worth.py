@@ -28,7 +28,10 @@ CURVES, IMAGES = "evaluate_curves.npz", "evaluate_images.npz"
 
 @dataclass(frozen=True)
 class Worth:
-    """A setting against the one without a code. Curves are means over seeds or images, nats per unit of log SNR."""
+    """A setting against another, as a rule the one without a code.
+
+    Curves are means over seeds or images, nats per unit of log SNR.
+    """
 
     name: str
     excess: Measured  # D + R above the other's, nats: below zero is better
@@ -42,12 +45,16 @@ def baseline_of(setting: Setting, settings: Sequence[Setting]) -> Setting | None
     """The one setting without a code that has its data and its U-Net; None where there is none, or several."""
 
     def place(one: Setting) -> list:
-        config = one.runs[0].config
-        data = {key: value for key, value in (config.get("data") or {}).items() if key != "dir"}
-        return [data, (config.get("model") or {}).get("unet"), one.runs[0].num_dims]
+        return [_data_of(one), (one.runs[0].config.get("model") or {}).get("unet")]
 
     others = [other for other in settings if other.runs[0].is_unconditional and place(other) == place(setting)]
     return others[0] if len(others) == 1 and not setting.runs[0].is_unconditional else None
+
+
+def _data_of(setting: Setting) -> list:
+    """Wherever they lie."""
+    run = setting.runs[0]
+    return [{key: value for key, value in (run.config.get("data") or {}).items() if key != "dir"}, run.num_dims]
 
 
 def worth_of(setting: Setting, baseline: Setting) -> Worth | None:
@@ -138,15 +145,28 @@ def worths(settings: Sequence[Setting]) -> list[Worth]:
 
 
 def worths_against(name: str, settings: Sequence[Setting]) -> list[Worth]:
-    """Of every other setting beside the one called `name`. Raises `UserError` where there is none."""
+    """Of every other setting beside the one called `name`. Raises `UserError` where there is none of that name, or one
+    cannot stand beside it."""
     baseline = choose("--against", name, {setting.name: setting for setting in settings})
-    found = [worth_of(setting, baseline) for setting in settings if setting is not baseline]
-    return [worth for worth in found if worth is not None]
+    found = []
+    for setting in settings:
+        if setting is baseline:
+            continue
+        if _data_of(setting) != _data_of(baseline):
+            raise UserError(f"{setting.name} is of other data than {name}: their curves are not of one image")
+        if (worth := worth_of(setting, baseline)) is None:
+            need = f"evaluate.json and {CURVES} of both, asked at the same log SNRs"
+            raise UserError(f"{setting.name} cannot stand beside {name}: it takes {need}")
+        found.append(worth)
+    if not found:
+        raise UserError(f"nothing stands beside {name}; name the workdirs of another setting too")
+    return found
 
 
 def worth_table(found: Sequence[Worth], against: str = "unconditional") -> str:
     """Markdown, a row a setting; against: what they stand beside."""
-    titles = ("setting", f"D + R above {against}, nats", "saved by w, nats", "half of it above log SNR")
+    saved = "saved by w, nats" if against == "unconditional" else "saved beside it, nats"
+    titles = ("setting", f"D + R above {against}, nats", saved, "half of it above log SNR")
     lines = [f"| {' | '.join(titles)} |", "| --- | --- | --- | --- |"]
     lines += [f"| {one.name} | {one.excess} | {one.saved} | {_middle(one)} |" for one in found]
     return "\n".join(lines)
