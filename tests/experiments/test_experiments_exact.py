@@ -137,7 +137,8 @@ def test_other_measurements_and_trainings_are_left_alone(workdir, tmp_path, capf
         ("--config.exact.tolerance=0", "above 0"),
         ("--config.exact.batch_size=5", "an even number"),
         ("--config.exact.tolerence=1", "did you mean 'exact.tolerance'?"),
-        ("--jobs=train", "expected one of ['chain_probes', 'chains', 'exact', 'probe', 'report']"),
+        ("--jobs=sample", "expected one of ['chain_probes', 'chains', 'exact', 'probe', 'report', 'train']"),
+        ("--stop_after=9", "are for the training of a model; --jobs has none"),
     ],
 )
 def test_mistakes_are_told_and_leave_nothing(tmp_path, capfd, flag, told):

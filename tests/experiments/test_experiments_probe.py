@@ -12,7 +12,7 @@ from launching import ROOT
 import launch
 from configs import probes
 from vdm_jax.diffusion.schedules import ddpm_linear, dirac
-from vdm_jax.experiments.probe import build_ensemble, warm_start_index
+from vdm_jax.experiments.probe_training import build_ensemble, warm_start_index
 from vdm_jax.experiments.probes import build_probes, gammas_at, timesteps
 from vdm_jax.probing.feeds import IMAGE
 from vdm_jax.report.windows import window_cells
@@ -70,6 +70,19 @@ def test_the_report_draws_it_and_a_second_run_trains_nothing(workdir, capfd):
     assert launched(workdir, "--jobs=probe", "--config.probe.memory_gib=2", "--config.probe.at_once=1") == 0
     assert "done" not in capfd.readouterr().out
     assert json.loads((workdir / "probe.json").read_text())["features"] == before
+
+
+def test_the_training_is_a_job_of_its_own(workdir, tmp_path, capfd):
+    """It leaves the probes, and the job `probe` makes of them what it would have made alone."""
+    assert launched(tmp_path, "--jobs=train") == 0
+    assert not (tmp_path / "probe.json").exists() and list((tmp_path / "probe").glob("timesteps-*.npz"))
+    assert "timesteps 0 … 1000 done" in capfd.readouterr().out
+    assert launched(tmp_path, "--jobs=train,probe,report") == 0
+    assert "done" not in capfd.readouterr().out, "nothing is trained again"
+    alone, record = (json.loads((path / "probe.json").read_text()) for path in (workdir, tmp_path))
+    for name, feature in record["features"].items():
+        assert feature["probe"] == alone["features"][name]["probe"] and "exact" not in feature
+    assert "Trained probes" in (tmp_path / "report" / "index.html").read_text()
 
 
 def test_what_scores_probes_was_never_shown_to_them(key):
@@ -218,6 +231,21 @@ def test_what_a_sweep_has_left_to_do(swept, capfd, spoil, left):
     assert launch.main([*words, "--dry_run"]) == 0
     first, second = capfd.readouterr().out.splitlines()
     assert first.endswith(f"  # {left}") and second.endswith("  # exact,probe,report")
+
+
+def test_a_training_is_left_until_every_timestep_is_stored(swept, capfd):
+    words, folder = swept
+    words = [word.replace("exact,probe,report", "train") for word in words]
+    member = folder / "quick,max_queries=200"
+    (chunk,) = (member / "probe").glob("timesteps-*.npz")
+    for spoil, left in (
+        (lambda: None, "done"),
+        (lambda: (member / "probe.json").unlink(), "done"),
+        (lambda: chunk.write_bytes(b""), "train"),
+    ):
+        spoil()
+        assert launch.main([*words, "--dry_run"]) == 0
+        assert capfd.readouterr().out.splitlines()[0].endswith(f"  # {left}")
 
 
 def test_chains_that_were_asked_for_are_left_too(swept, capfd):

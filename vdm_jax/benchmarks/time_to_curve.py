@@ -25,7 +25,7 @@ from vdm_jax.benchmarks.command import write_record
 from vdm_jax.experiments import flags
 from vdm_jax.experiments import workdir as workdirs
 from vdm_jax.experiments.kinds import jobs_of
-from vdm_jax.experiments.probe import build_ensemble, warm_start_index
+from vdm_jax.experiments.probe_training import build_ensemble, warm_start_index
 from vdm_jax.experiments.probes import ProbeExperiment, build_probes, gammas_at, timesteps
 from vdm_jax.probing.ensemble import timestep_keys
 from vdm_jax.probing.heads import MEMBERS

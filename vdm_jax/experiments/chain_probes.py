@@ -16,7 +16,8 @@ from vdm_jax.experiments.chain_posterior import missed, posterior_scores
 from vdm_jax.experiments.chain_told import tell_generated
 from vdm_jax.experiments.chain_training import BY_ROW, Rows, split_rows, train_on_rows
 from vdm_jax.experiments.exact import check_folder, refuse_differences
-from vdm_jax.experiments.probe import describe_probe, of_part
+from vdm_jax.experiments.probe import describe_probe
+from vdm_jax.experiments.probe_training import of_part
 from vdm_jax.experiments.probes import ChosenSampler, ProbeExperiment, chosen_samplers, every_nth, gammas_at, timesteps
 from vdm_jax.probing.chain_distances import far_from_data
 from vdm_jax.probing.curves import compare, summarise_scores, with_prior_of

@@ -16,7 +16,7 @@ from vdm_jax.diffusion.optimal import Feature
 from vdm_jax.experiments.chain_pools import Pool
 from vdm_jax.experiments.chain_posterior import posterior_statistics
 from vdm_jax.experiments.chain_training import Rows, train_on_rows
-from vdm_jax.experiments.probe import PROBE
+from vdm_jax.experiments.probe_training import PROBE
 from vdm_jax.experiments.probes import ProbeExperiment
 from vdm_jax.experiments.progress import bar
 from vdm_jax.probing.chain_distances import distance_from_chance

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from vdm_jax.data.sprites import SpriteGrid
 from vdm_jax.diffusion.optimal import Feature
-from vdm_jax.experiments.probe import KNOWN, PROBE, in_parts, make_ensemble, train_ensemble
+from vdm_jax.experiments.probe_training import KNOWN, PROBE, in_parts, make_ensemble, train_ensemble
 from vdm_jax.probing.chunks import Arrays
 from vdm_jax.probing.curves import summarise_known, summarise_scores
 from vdm_jax.probing.ensemble import Ensemble

@@ -7,9 +7,12 @@ from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.experiments import workdir as workdirs
+from vdm_jax.experiments.build import fixed_table
 from vdm_jax.experiments.exact import NO_SETTING
 from vdm_jax.experiments.finished import is_reported
 from vdm_jax.experiments.kinds import jobs_of
+from vdm_jax.experiments.probe_training import CHUNKS, distinct_steps
+from vdm_jax.probing.chunks import stored_timesteps
 from vdm_jax.report.workdir import Workdir
 from vdm_jax.train.checkpoint import find_checkpoint
 
@@ -25,13 +28,14 @@ REPORTED = tuple(f"{job}.json" for job in SECTIONS)
 def outstanding_probes(config: ConfigDict, workdir: pathlib.Path, jobs: Sequence[str]) -> list[str]:
     """Those of `jobs`, in their order, whose record does not state these settings; with `exact` all that follow it.
 
-    Chains of a trained model are complete with its checkpoint of now, probes where they stand beside the exact curves
-    that are there, a report where it is younger than what it shows.
+    The training is complete with every timestep in its folder, or with the record made of it; chains of a trained model
+    with its checkpoint of now, probes where they stand beside the exact curves that are there, a report where it is
+    younger than what it shows.
     """
     jobs = [job for job in jobs_of(config) if job in jobs]
     if "exact" in jobs and not _states("exact", config, workdir):
         return jobs
-    left = [job for job in jobs if job in SECTIONS and not _is_done(job, config, workdir)]
+    left = [job for job in jobs if job != "report" and not _is_done(job, config, workdir)]
     if "report" in jobs and (left or not is_reported(workdir, REPORTED)):
         left.append("report")
     return left
@@ -43,6 +47,8 @@ def is_measured(config: ConfigDict, workdir: pathlib.Path) -> bool:
 
 
 def _is_done(job: str, config: ConfigDict, workdir: pathlib.Path) -> bool:
+    if job == "train":
+        return _states("probe", config, workdir) or _is_trained(config, workdir)
     if job == "chain_probes" and not config.chain_probes.samplers:
         return True
     if not _states(job, config, workdir):
@@ -53,6 +59,11 @@ def _is_done(job: str, config: ConfigDict, workdir: pathlib.Path) -> bool:
     if job in ("chains", "chain_probes") and config.chains.model:
         return (getattr(run, job).get("model") or {}).get("step") == _step_of_model(config)
     return True
+
+
+def _is_trained(config: ConfigDict, workdir: pathlib.Path) -> bool:
+    steps, _, first, _ = distinct_steps(config, fixed_table(config.diffusion))
+    return set(steps[first].tolist()) <= stored_timesteps(workdir / CHUNKS)
 
 
 def _states(job: str, config: ConfigDict, workdir: pathlib.Path) -> bool:

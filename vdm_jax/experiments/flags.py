@@ -71,8 +71,8 @@ def parse(argv: Sequence[str], default_config: str, jobs_of: Callable[[ConfigDic
     archive = pathlib.Path(values.archive) if values.archive else None
     file = _file(argv, default_config)
     jobs = _chosen_jobs(values.jobs, jobs_of(config))
-    if "train" not in jobs and (values.archive or values.stop_after):
-        raise UserError("--archive and --stop_after are for a training; --jobs has none")
+    if (values.archive or values.stop_after) and ("train" not in jobs or config.kind == "probes"):
+        raise UserError("--archive and --stop_after are for the training of a model; --jobs has none")
     return Arguments(config, pathlib.Path(folder), jobs, values.stop_after, archive, file, overrides, sweep)
 
 

@@ -18,6 +18,7 @@ from vdm_jax.experiments.exact import exact
 from vdm_jax.experiments.exact_images import build_images, exact_images
 from vdm_jax.experiments.probe import probe
 from vdm_jax.experiments.probe_jobs import check_jobs
+from vdm_jax.experiments.probe_training import train_probes
 from vdm_jax.experiments.probes import build_probes
 from vdm_jax.experiments.sample import sample
 from vdm_jax.experiments.train import train
@@ -75,6 +76,7 @@ KINDS = {
         build_probes,
         {
             "exact": alone(exact),
+            "train": alone(train_probes),
             "probe": alone(probe),
             "chains": alone(chains),
             "chain_probes": alone(chain_probes),

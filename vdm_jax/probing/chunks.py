@@ -15,6 +15,7 @@ from vdm_jax.probing.ensemble import Ensemble
 from vdm_jax.probing.feeds import Level
 
 Arrays = dict[str, np.ndarray]  # of one timestep
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 COPIES = 6  # of the parameters: themselves, the best, two moments of Adam, gradient, update
 
 
@@ -85,8 +86,20 @@ def load_chunks(folder: pathlib.Path) -> dict[int, Arrays]:
             with np.load(path) as file:
                 arrays = dict(file)
             done |= split(arrays, arrays.pop("timesteps"))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except UNREADABLE as error:
             raise UserError(f"{path} cannot be read ({error}); delete it to train its probes again") from error
+    return done
+
+
+def stored_timesteps(folder: pathlib.Path) -> set[int]:
+    """Of all chunks that can be read."""
+    done: set[int] = set()
+    for path in folder.glob("timesteps-*.npz"):
+        try:
+            with np.load(path) as file:
+                done |= set(file["timesteps"].tolist())
+        except UNREADABLE:
+            continue
     return done
 
 
