@@ -48,7 +48,7 @@ def run(
     if experiment is not None:
         kind.check(experiment, workdir, jobs)
     for number, job in enumerate(jobs):
-        with what_memory_lacks(job), sigterm_after(stop_after) if job == "train" else nullcontext():
+        with what_memory_lacks(job, kind.less), sigterm_after(stop_after) if job == "train" else nullcontext():
             status = kind.jobs[job](experiment, workdir)
         if archive and (job == "train" or number == len(jobs) - 1):
             print("\n".join(f"archive: {path}" for path in pack(workdir, archive, owner)), flush=True)

@@ -16,6 +16,7 @@ from vdm_jax.experiments.ddpm_jobs import ddpm_training, draw_ddpm, evaluate_ddp
 from vdm_jax.experiments.evaluate import evaluate
 from vdm_jax.experiments.exact import exact
 from vdm_jax.experiments.exact_images import build_images, exact_images
+from vdm_jax.experiments.memory import LESS, LESS_OF_PROBES
 from vdm_jax.experiments.probe import probe
 from vdm_jax.experiments.probe_jobs import check_jobs
 from vdm_jax.experiments.probe_training import train_probes
@@ -45,10 +46,12 @@ def alone(job: Callable[[Any, pathlib.Path], str]) -> Callable[[Any, pathlib.Pat
 
 class Kind(NamedTuple):
     """`build(config)`: every setting looked at, the parts put together. `jobs`: (what was built, workdir) -> status.
-    `check(what was built, workdir, names of jobs)`: the folder looked at for all of them."""
+    `less`: what to lower where a job has too little memory. `check(what was built, workdir, names of jobs)`: the folder
+    looked at for all of them."""
 
     build: Callable[[ConfigDict], Any]
     jobs: dict[str, Callable[[Any, pathlib.Path], str]]
+    less: dict[str, str]
     check: Callable[[Any, pathlib.Path, Sequence[str]], None] = lambda *_: None
 
 
@@ -61,6 +64,7 @@ KINDS = {
             "sample": sample,
             "report": report,
         },
+        LESS,
     ),
     "ddpm": Kind(
         build_ddpm,
@@ -70,8 +74,9 @@ KINDS = {
             "sample": partial(sample, draws=draw_ddpm),
             "report": report,
         },
+        LESS,
     ),
-    "exact": Kind(build_images, {"exact": alone(exact_images), "report": report}),
+    "exact": Kind(build_images, {"exact": alone(exact_images), "report": report}, LESS_OF_PROBES),
     "probes": Kind(
         build_probes,
         {
@@ -82,6 +87,7 @@ KINDS = {
             "chain_probes": alone(chain_probes),
             "report": report,
         },
+        LESS_OF_PROBES,
         check_jobs,
     ),
 }

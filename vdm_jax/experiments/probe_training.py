@@ -20,7 +20,6 @@ from vdm_jax.diffusion.optimal import Feature
 from vdm_jax.diffusion.schedules import Schedule
 from vdm_jax.experiments import workdir as workdirs
 from vdm_jax.experiments.exact import check_folder
-from vdm_jax.experiments.memory import what_memory_lacks
 from vdm_jax.experiments.probes import ProbeExperiment, gammas_at, timesteps
 from vdm_jax.experiments.progress import bar
 from vdm_jax.probing.chunks import Arrays, chunk_size, flat, run_in_chunks, unflat
@@ -38,8 +37,7 @@ MOST_NOISE = 5.0  # gamma above which no training is begun
 
 def train_probes(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     """Trains the probes into `probe/`, with the scores that the job `probe` makes its record of; returns "done"."""
-    with what_memory_lacks("probe"):
-        trained(experiment, workdir)
+    trained(experiment, workdir)
     return "done"
 
 
