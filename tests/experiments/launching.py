@@ -18,8 +18,8 @@ SMALL = {
     "train.num_steps": NUM_STEPS,
     "train.batch_size": 8,
     "train.log_every": 1,
-    "train.eval_every": 10,
-    "train.checkpoint_every": 5,
+    "train.eval_every": 5,
+    "train.checkpoint_every": 10,  # a checkpoint costs as much as thirty updates
     "train.eval_images": 40,
     "train.eval_passes": 1,
     "evaluate.passes": 1,

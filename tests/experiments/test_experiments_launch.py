@@ -143,11 +143,11 @@ def test_weights_come_from_the_checkpoint_and_the_average_asked_for(whole):
     config.update_from_flattened_dict(launching.SMALL)
     model = build(config).model
     found = {}
-    for which, weights in (("latest", "ema"), ("latest", "raw"), (str(NUM_STEPS - 5), "ema"), ("best", "ema")):
+    for which, weights in (("latest", "ema"), ("latest", "raw"), (str(NUM_STEPS - 10), "ema"), ("best", "ema")):
         config.update_from_flattened_dict({"evaluate.checkpoint": which, "evaluate.weights": weights})
         found[which, weights] = load_weights(whole[0], model, config)
     assert found["latest", "ema"].step == found["latest", "raw"].step == NUM_STEPS
-    assert found[str(NUM_STEPS - 5), "ema"].step == NUM_STEPS - 5
+    assert found[str(NUM_STEPS - 10), "ema"].step == NUM_STEPS - 10
     assert found["best", "ema"].step == evaluation(whole[0])["checkpoint_step"]
     kernels = [np.asarray(w.params["unet"]["conv_in"]["kernel"]) for w in found.values()]
     assert not np.array_equal(kernels[0], kernels[1]) and not np.array_equal(kernels[0], kernels[2])
@@ -167,11 +167,11 @@ def final_state(workdir: pathlib.Path):
 def test_killed_and_stopped_it_ends_bitwise_as_if_it_never_was(whole, tmp_path, start):
     workdir = tmp_path / "run"
     training = start(*arguments(workdir, jobs="train"))
-    training.wait_for_step(workdir, 12)
+    training.wait_for_step(workdir, 22)  # the second save waits for the first
     training.process.kill()
     assert training.finish()[0] == -signal.SIGKILL
     reached = max(row["step"] for row in read_metrics(workdir / "metrics.jsonl"))
-    assert 12 <= reached < NUM_STEPS
+    assert 22 <= reached < NUM_STEPS
 
     training = start(*arguments(workdir))
     training.wait_for_step(workdir, reached + 8)

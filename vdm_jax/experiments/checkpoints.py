@@ -35,4 +35,4 @@ def load_weights(workdir: pathlib.Path, model: Diffuser, config: ConfigDict) -> 
 
 def initial_params(model: Diffuser, config: ConfigDict) -> PyTree:
     """The parameters that the run of this config started from: what an untrained encoder is judged by."""
-    return model.init(named_key(jax.random.key(config.train.seed), "init"))
+    return jax.jit(model.init)(named_key(jax.random.key(config.train.seed), "init"))
