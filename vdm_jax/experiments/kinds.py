@@ -34,11 +34,13 @@ def report(_: Any, workdir: pathlib.Path) -> str:
     return "done"
 
 
-def alone(job: Callable[[Any, pathlib.Path], str]) -> Callable[[Any, pathlib.Path], str]:
-    """The job, one process at a time in a workdir: raises `UserError` where another one is at it."""
+def alone(job: Callable[[Any, pathlib.Path], str], name: str = "") -> Callable[[Any, pathlib.Path], str]:
+    """The job, one process at a time in a workdir: raises `UserError` where another one is at it, or at the job `name`,
+    whose work it does."""
+    name = name or job.__name__
 
     def run(built: Any, workdir: pathlib.Path) -> str:
-        with alone_in(workdir, f".{job.__name__}", f"at the job {job.__name__}"):
+        with alone_in(workdir, f".{name}", f"at the job {name}"):
             return job(built, workdir)
 
     return run
@@ -81,7 +83,7 @@ KINDS = {
         build_probes,
         {
             "exact": alone(exact),
-            "train": alone(train_probes),
+            "train": alone(train_probes, "probe"),
             "probe": alone(probe),
             "chains": alone(chains),
             "chain_probes": alone(chain_probes),

@@ -80,8 +80,9 @@ def told_figure(samplers: dict[str, Any], timesteps: np.ndarray) -> Figure:
         told = found["real_or_generated"]
         curve = {"accuracy": told["probe"]["accuracy"], "accuracy_standard_error": told["probe"]["standard_error"]}
         style.curve(axes, timesteps, curve, "accuracy", colour=colour, label=sampler)
-        for by in CLASSIFIERS.keys() & told.keys() - {"probe"}:  # an older record has fewer
-            axes.plot(timesteps, told[by]["accuracy"], color=colour, linestyle=CLASSIFIERS[by], linewidth=1.0)
+        for by, linestyle in CLASSIFIERS.items():
+            if by != "probe" and by in told:  # without trees there are fewer
+                axes.plot(timesteps, told[by]["accuracy"], color=colour, linestyle=linestyle, linewidth=1.0)
     for by, linestyle in CLASSIFIERS.items():
         if any(by in found["real_or_generated"] for found in samplers.values()):
             axes.plot([], [], color=style.GREY, linestyle=linestyle, label=WHAT_THEY_ARE[by])
