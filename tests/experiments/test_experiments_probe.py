@@ -16,6 +16,7 @@ from vdm_jax.experiments.probe_training import build_ensemble, warm_start_index
 from vdm_jax.experiments.probes import build_probes, gammas_at, timesteps
 from vdm_jax.probing.feeds import IMAGE
 from vdm_jax.report.windows import window_cells
+from vdm_jax.train.lock import alone_in
 
 FEW = {
     "exact.num_timesteps": 3,
@@ -83,6 +84,15 @@ def test_the_training_is_a_job_of_its_own(workdir, tmp_path, capfd):
     for name, feature in record["features"].items():
         assert feature["probe"] == alone["features"][name]["probe"] and "exact" not in feature
     assert "Trained probes" in (tmp_path / "report" / "index.html").read_text()
+
+
+@pytest.mark.parametrize("job", ["train", "probe"])
+def test_one_process_trains_them(tmp_path, capfd, job):
+    """Whichever of the two jobs it is at."""
+    with alone_in(tmp_path, ".probe", "at the job probe"):
+        assert launched(tmp_path, f"--jobs={job}") == 2
+    assert f"another process is at the job probe in {tmp_path}" in capfd.readouterr().err
+    assert not (tmp_path / "probe").exists()
 
 
 def test_what_scores_probes_was_never_shown_to_them(key):
