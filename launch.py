@@ -13,7 +13,8 @@ HELP = f"""{__doc__}
   --config.KEY=VALUE           any setting of configs/base.py, such as --config.train.num_steps=1000
   --workdir=DIR                default results/runs/NAME
   --jobs=A,B                   any of train, evaluate, sample, report; of configs/probes.py exact, train,
-                               probe, chains, chain_probes, report; of configs/exact.py exact, report; default all
+                               probe, chains, chain_probes, report; of configs/exact.py exact, report; default the
+                               variant's own (such as of configs/probes.py:quick-forward), or all
   --stop_after=SECONDS         of training: it is saved and stops, and the same command goes on
   --archive=DIR                bring the run from files of limited size in DIR, and pack it there after its training
   --sweep[=PATTERN]            every run that the config file's get_sweep() lists, or those whose name matches,

@@ -1,7 +1,8 @@
 """When is a feature destroyed along the diffusion chain, when decided? Exact curves on sprites, trained probes, chains.
 
 Variants: `quick` (32x32, minutes on two CPU cores) and GRID-SCHEDULE, such as `small-linear`, which is the same,
-or `full-cosine` (all 737,280 images of 64x64). The sweep: every schedule, at 32x32 with three seeds and at 64x64.
+or `full-cosine` (all 737,280 images of 64x64); of either, one experiment alone, such as `quick-forward`, and on chains
+one sampler's, such as `sparse-linear-backward-ddim`. The sweep: every schedule, at 32x32 with three seeds and at 64x64.
 """
 
 from ml_collections import ConfigDict
@@ -53,12 +54,44 @@ GRIDS = {
 }
 VARIANTS = {"quick": {}} | paired(GRIDS, NOISE_TABLES)
 
+SAMPLERS = {
+    name: {"chains.samplers": text, "chain_probes.samplers": text}
+    for name, text in {
+        "exact": "exact",
+        "ancestral": "ancestral:100",
+        "ancestral_beta": "ancestral_beta:100",
+        "ddim": "ddim:100",
+        "dpmpp_2m": "dpmpp_2m:100",
+    }.items()
+}
+ON_CHAINS = {
+    "round_trip": {"jobs": "exact,chains,report"},  # the thesis' experiment 0
+    "backward": {  # 2
+        "jobs": "exact,chains,chain_probes,report",
+        "chains.round_trips": False,
+        "chain_probes.real_or_generated": False,
+    },
+    "real_or_generated": {  # 3
+        "jobs": "exact,chains,chain_probes,report",
+        "chains.round_trips": False,
+        "chain_probes.backward": False,
+    },
+}
+EXPERIMENTS = {
+    "exact": {"jobs": "exact,report"},  # no training
+    "forward": {"jobs": "exact,train,probe,report"},  # the thesis' experiment 1
+    **{name: settings | SAMPLERS["exact"] for name, settings in ON_CHAINS.items()},
+    **paired(ON_CHAINS, SAMPLERS),
+}
+
 
 def get_config(variant: str = "") -> ConfigDict:
-    """`variant`: one of `VARIANTS`; nothing for `quick`."""
+    """`variant`: one of `VARIANTS`, with one of `EXPERIMENTS` after a dash or without; nothing for `quick`."""
+    variant = variant or "quick"
     config = ConfigDict()
     config.kind = "probes"
-    config.name = f"probes-{variant or 'quick'}"
+    config.name = f"probes-{variant}"
+    config.jobs = ""  # of a launch without --jobs, such as exact,report; empty: all
     config.data = ConfigDict(
         dict(
             source="sprites",  # rendered grids; "dsprites": name is its .npz or .hdf5 file in `dir`, or its TFDS build
@@ -78,8 +111,18 @@ def get_config(variant: str = "") -> ConfigDict:
     config.probe = _probe()
     config.chain_probes = _chain_probes()
     config.lock()
-    config.update_from_flattened_dict(choose("variant", variant or "quick", VARIANTS))
+    config.update_from_flattened_dict(_settings(variant))
     return config
+
+
+def _settings(variant: str) -> dict:
+    """Of "NAME" or "NAME-EXPERIMENT"."""
+    parts = variant.split("-")
+    whole = 1 if parts[0] in VARIANTS else 2
+    settings = choose("variant", "-".join(parts[:whole]), VARIANTS)
+    if len(parts) <= whole:
+        return settings
+    return settings | choose("experiment", "-".join(parts[whole:]), EXPERIMENTS)
 
 
 def get_sweep():
@@ -102,7 +145,7 @@ def _exact() -> ConfigDict:
 
 
 def _chains() -> ConfigDict:
-    """Chains from noise, and there and back."""
+    """Chains from noise, and there and back; also, whether their z_t can be told from noised data."""
     return ConfigDict(
         dict(
             # Any of exact, ancestral, ancestral_beta, ddim, dpmpp_2m, as NAME or NAME:STEPS; "model-" before the name
@@ -112,6 +155,7 @@ def _chains() -> ConfigDict:
             checkpoint="best",  # of its averaged weights: best, latest, or a step
             num_steps=20,  # of a chain where no STEPS are named; the asked timesteps come on top
             every=1,  # asked at each so many-th timestep of the exact curves
+            round_trips=True,  # from each of them there and back too, which is most of the work
             num_queries=400,  # chains from noise, and round trips from each asked timestep
             batch_size=100,
             # Of the features of what a chain ends in: exact, the nearest of all images; net, a trained network; of
@@ -130,13 +174,15 @@ def _chain_probes() -> ConfigDict:
     return ConfigDict(
         dict(
             samplers="",  # as of chains; empty: none, and the job has nothing to do
+            backward=True,  # probes of the features of a chain's end
+            real_or_generated=True,  # probes that tell z_t of a chain from noised data
             num_steps=20,
             every=1,  # trained at each so many-th timestep of the exact curves
             num_chains=4_000,  # to learn from, 4 kB a timestep of each on disk at 32x32
             num_validation=512,
             num_test=1_536,
             batch_size=100,  # chains at a time
-            told_net="conv",  # of the probes that tell z_t of a chain from noised data
+            told_net="conv",  # of the probes for real or generated
             told_hidden=(32, 64),
             told_updates=300,
             told_learning_rate=3e-3,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -13,6 +14,7 @@ from vdm_jax.data.sprite_posterior import make_sprite_posterior
 from vdm_jax.experiments.chain_probes import FOLDER, chain_probes
 from vdm_jax.experiments.chain_told import told_settings, why_no_trees
 from vdm_jax.experiments.chain_training import split_rows
+from vdm_jax.experiments.probes import check_chain_probes
 from vdm_jax.report.page import write_report
 
 FEW = {
@@ -100,6 +102,32 @@ def test_a_kill_loses_a_batch_and_a_chunk_and_others_are_left_alone(workdir, cap
     assert chain_probes(built(), workdir) == "done" and read(workdir)["samplers"] == before
     with pytest.raises(UserError, match="chain_probes.seed is 0 there and 1 here"):
         chain_probes(built(chain_probes__seed=1), workdir)
+
+
+@pytest.mark.parametrize(
+    ("left_out", "there", "num_figures"), [("backward", "real_or_generated", 1), ("real_or_generated", "features", 5)]
+)
+def test_one_experiment_alone(workdir, tmp_path, left_out, there, num_figures):
+    path = tmp_path / "run"
+    shutil.copytree(workdir, path)
+    not_trained = [folder / {"backward": "features"}.get(left_out, left_out) for folder in (path / FOLDER).glob("*-*")]
+    for folder in not_trained:
+        shutil.rmtree(folder)
+    assert len(not_trained) == 2 and chain_probes(built(**{f"chain_probes__{left_out}": False}), path) == "done"
+    for name, found in read(path)["samplers"].items():
+        assert set(found) == {"num_steps", "far_from_data", there}
+        assert found[there] == read(workdir)["samplers"][name][there]
+    assert not any(folder.exists() for folder in not_trained)
+    page = write_report(path).read_text()
+    assert "320 chains to learn from" in page and page.count("<img") == num_figures
+
+
+def test_no_experiment_is_a_mistake():
+    config = experiment(**FEW, chain_probes__backward=False, chain_probes__real_or_generated=False).config
+    with pytest.raises(UserError, match="are both False; expected one of them to be True"):
+        check_chain_probes(config)
+    config.chain_probes.samplers, config.chains.model = "", ""
+    check_chain_probes(config)
 
 
 def test_rows_and_settings(workdir):

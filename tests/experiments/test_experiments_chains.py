@@ -1,6 +1,7 @@
 """The chains job on a few sprites: its record, its report, a kill, another sampler, and mistakes."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import jax
@@ -78,6 +79,29 @@ def test_a_kill_loses_one_part_and_a_sampler_may_be_added(workdir, capfd):
         assert again["samplers"][name]["features"] == whole["samplers"][name]["features"]
     assert list(again["samplers"]) == ["ddim:30", "exact", "ancestral:1"]
     assert again["samplers"]["ancestral:1"]["num_steps"] == 3
+
+
+def test_round_trips_are_left_out_unless_asked_for(workdir, tmp_path, capfd):
+    whole, path = read(workdir), tmp_path / "run"
+    shutil.copytree(workdir, path)
+    lines = (path / LINES).read_text().splitlines()
+    from_noise = [line for line in lines if json.loads(line).get("start") is None]
+    (path / LINES).write_text("\n".join(from_noise) + "\n")
+    assert len(from_noise) < len(lines) and chains(experiment(chains__round_trips=False), path) == "done"
+    assert "chains:" not in capfd.readouterr().out and (path / LINES).read_text().splitlines() == from_noise
+    for name, found in read(path)["samplers"].items():
+        assert set(whole["samplers"][name]) - set(found) == {"far_after_round_trip"}
+        assert found["real_or_generated"] == whole["samplers"][name]["real_or_generated"]
+        for feature, curves in found["features"].items():
+            before = whole["samplers"][name]["features"][feature]
+            assert set(before) - set(curves) == {"round_trip"} and set(curves["distances"]) < set(before["distances"])
+            assert curves == {key: before[key] for key in curves} | {"distances": curves["distances"]}
+            assert all(key.startswith("backward") for key in curves["distances"])
+    page = write_report(path).read_text()
+    assert "When features are decided" in page and page.count("<img") == 1 + 5 + 5 + 1 and "2 MMSE" not in page
+    (path / LINES).write_text("\n".join(lines) + "\n")
+    assert chains(experiment(), path) == "done"
+    assert all(found == whole["samplers"][name] for name, found in read(path)["samplers"].items())
 
 
 def test_other_measurements_are_left_alone(workdir, tmp_path):

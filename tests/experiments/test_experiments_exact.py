@@ -12,8 +12,10 @@ import launch
 from configs import probes
 from vdm_jax.base.errors import UserError
 from vdm_jax.data.dsprites import RecordedGrid
+from vdm_jax.diffusion.samplers import SAMPLERS
 from vdm_jax.experiments.exact import BATCHES, check_folder, describe
-from vdm_jax.experiments.probes import LEAST_NOISE, build_probes, gammas_at, timesteps
+from vdm_jax.experiments.kinds import jobs_of
+from vdm_jax.experiments.probes import LEAST_NOISE, build_probes, chosen_samplers, gammas_at, timesteps
 from vdm_jax.experiments.workdir import MEASURED, claim, plain
 from vdm_jax.probing.exact import Level
 from vdm_jax.train.checkpoint import Checkpointer
@@ -153,6 +155,48 @@ def test_every_variant_is_built(variant):
     gammas = gammas_at(experiment.schedule, steps)
     assert np.all(np.diff(gammas) >= 0) and gammas[0] == LEAST_NOISE and np.isfinite(gammas).all()
     assert set(experiment.posterior.features) == {"shape", "orientation", "scale", "x", "y"}
+
+
+@pytest.mark.parametrize("experiment", probes.EXPERIMENTS)
+def test_every_experiment_has_its_jobs_and_its_sampler(experiment):
+    config = build_probes(probes.get_config(f"quick-{experiment}")).config
+    name, _, sampler = experiment.partition("-")
+    jobs = config.jobs.split(",")
+    assert jobs == [job for job in jobs_of(config) if job in jobs] and jobs[0] == "exact" and jobs[-1] == "report"
+    assert ("probe" in jobs, "chains" in jobs) == (name == "forward", name in probes.ON_CHAINS)
+    if name in probes.ON_CHAINS:
+        (chosen,) = chosen_samplers(config.chains).values()
+        assert chosen.name == (sampler or "exact") and not chosen.trained
+        assert chosen_samplers(config.chain_probes) == chosen_samplers(config.chains)
+        assert config.chains.round_trips == (name == "round_trip")
+    if "chain_probes" in jobs:
+        assert [config.chain_probes[which] for which in ("backward", "real_or_generated")].count(True) == 1
+        assert config.chain_probes[name]
+    assert set(probes.EXPERIMENTS) > {f"backward-{sampler}" for sampler in ("exact", *SAMPLERS)}
+
+
+def test_an_experiment_goes_with_any_grid_and_schedule():
+    config = probes.get_config("full-dirac-backward-ddim")
+    assert config.name == "probes-full-dirac-backward-ddim" and config.data.name == "full"
+    assert config.diffusion.schedule == "dirac" and config.chains.samplers == "ddim:100" and config.chains.every == 5
+
+
+@pytest.mark.parametrize(
+    ("variant", "told"),
+    [
+        ("quikc", "did you mean 'quick'"),
+        ("medium-linear", "variant='medium-linear'; expected one of ['distinct-cosine'"),
+        ("small-backward", "variant='small-backward'; expected one of"),
+        ("quick-bakward", "experiment='bakward'; expected one of"),
+        ("sparse-linear-backward-ddmi", "did you mean 'backward-ddim'"),
+        ("sparse-linear-forward-ddim", "experiment='forward-ddim'; expected one of"),
+        ("quick-", "experiment=''; expected one of"),
+    ],
+)
+def test_a_mistyped_variant_is_told(tmp_path, capfd, variant, told):
+    arguments = [f"--config={ROOT}/configs/probes.py:{variant}", f"--workdir={tmp_path / 'run'}"]
+    assert launch.main(["launch.py", *arguments]) == 2
+    assert told in capfd.readouterr().err and not (tmp_path / "run").exists()
 
 
 def test_a_continuous_schedule_is_refused():

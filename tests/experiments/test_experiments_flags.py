@@ -38,6 +38,17 @@ def test_nothing_asked_is_the_default_run():
     assert found.jobs == ["train", "evaluate", "sample", "report"]
 
 
+def test_a_variant_brings_its_jobs(tmp_path):
+    chosen = "--config=configs/probes.py:quick-forward"
+    found = parse(chosen, f"--workdir={tmp_path}")
+    assert found.jobs == ["exact", "train", "probe", "report"] and not found.overrides
+    assert parse(chosen, "--jobs=report,chains").jobs == ["report", "chains"]
+    (tmp_path / "config.json").write_text(found.config.to_json())
+    assert parse(f"--workdir={tmp_path}").jobs == found.jobs
+    with pytest.raises(UserError, match=r"^job='prob'; expected one of .*did you mean 'probe'\?$"):
+        parse(chosen, "--config.jobs=exact,prob")
+
+
 def test_variants_overrides_workdir_and_jobs():
     found = parse(
         "--config=configs/mnist.py:tvdm-se",

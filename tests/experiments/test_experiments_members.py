@@ -69,6 +69,17 @@ def test_a_variant_typed_is_that_of_members_without_one(tmp_path):
     assert {member.config.rate.mode for member in members(f"--config={file}:warmup")} == {"warmup"}
 
 
+def test_members_have_jobs_of_their_own_unless_some_are_typed(tmp_path):
+    file = tmp_path / "own.py"
+    variants = '[{"variant": "quick"}, {"variant": "quick-exact"}, {"variant": "quick-backward-ddim"}]'
+    file.write_text(f"from configs.probes import get_config\n\n\ndef get_sweep():\n    return {variants}\n")
+    own = ["exact", "chains", "chain_probes", "report"]
+    everything = ["exact", "train", "probe", *own[1:]]
+    assert [member.jobs for member in members(f"--config={file}")] == [everything, ["exact", "report"], own]
+    typed = members(f"--config={file}", "--jobs=report,exact,train")
+    assert [member.jobs for member in typed] == [["exact", "train", "report"]] * 3
+
+
 def test_names_are_safe_and_stay_when_the_sweep_grows():
     assert names_of([{"data.dir": "/a b/$c"}]) == ["dir=_a_b__c"]
     assert names_of([{}, {"variant": "../x"}, {"variant": "oe++"}]) == ["default", "_x", "oe++"]

@@ -28,7 +28,7 @@ def looks_often(monkeypatch):
 
 
 def make_members(folder, *names):
-    return [Member(name, ConfigDict(), folder / name, [f"--workdir={folder / name}"]) for name in names]
+    return [Member(name, ConfigDict(), folder / name, [f"--workdir={folder / name}"], ["train"]) for name in names]
 
 
 def left(member):

@@ -22,7 +22,12 @@ from vdm_jax.probing.chain_curves import (
     summarise_backward,
     summarise_round_trip,
 )
-from vdm_jax.probing.chain_distances import distances, far_from_data, plateau_distance
+from vdm_jax.probing.chain_distances import (
+    backward_distances,
+    far_from_data,
+    plateau_distance,
+    round_trip_distances,
+)
 from vdm_jax.probing.chains import (
     Guess,
     RoundTrip,
@@ -112,7 +117,9 @@ def measured(sampler, num_steps):
         )
         for t in ASKED
     }
-    found = describe_sampler(FEATURES, {"side": EXACT | NO_ERRORS}, back, trips, NUM, "exact")
+    found = describe_sampler(
+        FEATURES, {"side": EXACT | NO_ERRORS}, list(trips), back, list(trips.values()), NUM, "exact"
+    )
     return found, found["features"]["side"]
 
 
@@ -292,12 +299,16 @@ def test_rare_errors_that_were_not_seen_are_no_distance():
     exact = {"accuracy": [0.99999], "retention": [0.99998], "mmse": [4e-5]}
     exact |= {f"{name}_standard_error": [0.0] for name in list(exact)}
     perfect = {"accuracy": [1.0], "kept": [1.0], "squared_error": [0.0], "squared_error_standard_error": [0.0]}
-    found = distances(feature, exact, perfect, perfect, num_queries=500)
-    assert max(each["standard_errors"] for each in found.values()) < 0.2
+
+    def distances(curves):
+        found = backward_distances(feature, exact, curves, num_queries=500)
+        return found | round_trip_distances(feature, exact, curves, num_queries=500)
+
+    assert max(each["standard_errors"] for each in distances(perfect).values()) < 0.2
     twice = perfect | {"accuracy": [0.996], "kept": [0.996]}
-    assert distances(feature, exact, twice, twice, 500)["round_trip_kept"]["standard_errors"] < 2
+    assert distances(twice)["round_trip_kept"]["standard_errors"] < 2
     wrong = perfect | {"accuracy": [0.9], "kept": [0.9], "squared_error": [0.4], "squared_error_standard_error": [0.04]}
-    assert min(each["standard_errors"] for each in distances(feature, exact, wrong, wrong, 500).values()) > 8
+    assert min(each["standard_errors"] for each in distances(wrong).values()) > 8
 
 
 def test_an_end_that_is_no_number_is_far_from_data():

@@ -26,9 +26,10 @@ from vdm_jax.probing.windows import share_known, windows_of
 FOLDER = "chain_probes"  # of chains and what is trained on them, by sampler
 SETTINGS = "settings.json"
 DEPENDS_ON = ("data", "diffusion", "chains", "probe", "chain_probes", "timesteps")
+EXPERIMENTS = ("backward", "real_or_generated")  # settings: those that are asked for
 IN_THE_NAME = {  # settings that the sampler's folder is named by, of another job, or that only judge what is stored
     "chains": ("samplers", "num_steps", "num_queries", "every", "model", "checkpoint", "batch_size", "far"),
-    "chain_probes": ("samplers", "num_steps"),
+    "chain_probes": ("samplers", "num_steps", *EXPERIMENTS),
 }
 
 
@@ -38,8 +39,9 @@ def chain_probes(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     {"timesteps", "abar", "num_chains": {"train", "validation", "test"}, "samplers": {as typed: {"num_steps",
     "features": {name: {"probe": curves, "posterior": curves of the exact posterior of noised data shown the same z_t,
     "posterior_minus_probe", "windows", "posterior_windows", "entropy_nats", "plateau"}}, "real_or_generated": as of
-    `tell_generated`, "far_from_data"}}, "model", "net", "settings", "provenance"}. Entropy and plateau, the rate of the
-    most frequent class, are of what the sampler generates.
+    `tell_generated`, "far_from_data"}}, "model", "net", "settings", "provenance"}, a sampler's "features" and
+    "real_or_generated" where they are asked for. Entropy and plateau, the rate of the most frequent class, are of what
+    the sampler generates.
     """
     config, settings = experiment.config.chain_probes, workdirs.plain(experiment.config)
     samplers = chosen_samplers(config)
@@ -76,15 +78,17 @@ def measure_sampler(
     folder: pathlib.Path,
     net: Any,
 ) -> dict[str, Any]:
-    """Both experiments on the chains of one sampler, made once."""
+    """The experiments that are asked for on the chains of one sampler, made once."""
+    config = experiment.config.chain_probes
     pool = make_pool(experiment, chosen, asked, sum(map(len, rows)), folder / "chains", net)
     gammas = np.asarray(gammas_at(experiment.schedule, asked), np.float32)
-    return {
-        "num_steps": pool.num_steps,
-        "features": measure_features(experiment, pool, asked, gammas, rows, folder / "features"),
-        "real_or_generated": tell_generated(experiment, pool, asked, gammas, rows, folder / "real_or_generated"),
-        "far_from_data": far_from_data(pool.distance, experiment.config.chains.far),
-    }
+    found = {"num_steps": pool.num_steps, "far_from_data": far_from_data(pool.distance, experiment.config.chains.far)}
+    if config.backward:
+        found["features"] = measure_features(experiment, pool, asked, gammas, rows, folder / "features")
+    if config.real_or_generated:
+        told = tell_generated(experiment, pool, asked, gammas, rows, folder / "real_or_generated")
+        found["real_or_generated"] = told
+    return found
 
 
 def measure_features(

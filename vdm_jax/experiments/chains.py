@@ -43,7 +43,7 @@ from vdm_jax.train.metrics import MetricsLog, read_metrics
 LINES = "chains.jsonl"  # the settings, then a line for each sampler's chains from noise and each of its round trips
 DEPENDS_ON = ("data", "diffusion", "chains", "timesteps")  # sections of the config, and what is asked
 START_IMAGES = 100
-NAMES_PARTS = ("samplers", "num_steps", "model", "checkpoint")  # settings that each line states for itself
+NAMES_PARTS = ("samplers", "num_steps", "round_trips", "model", "checkpoint")  # what each line states for itself
 
 
 class Part(NamedTuple):
@@ -59,14 +59,12 @@ def chains(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     """Writes `chains.json` beside `exact.json`, which must be there; returns "done".
 
     {"timesteps", "abar", "num_queries", "readers", "start_told_apart_at_most", "features": {name: {"exact": curves,
-    "windows"}}, "samplers": {as typed: {"num_steps", "seconds", "features": {name: {"backward", "round_trip",
-    "generated", "plateau", "windows", "windows_standard_error", "distances"}}, "features_by": {reader: as features},
-    "real_or_generated": {"accuracy", "standard_error", "distance"}, "far_from_data", "far_after_round_trip"}}, "model":
-    the trained one, "net": errors of the network that reads, "settings", "provenance"}. "features" are as the first
-    reader reads them.
+    "windows"}}, "samplers": {as typed: {"num_steps", "seconds"} and what `describe_sampler` tells}, "model": the
+    trained one, "net": errors of the network that reads, "settings", "provenance"}. "features" of a sampler are as the
+    first reader reads them, "real_or_generated" is {"accuracy", "standard_error", "distance"}.
 
-    A kill loses the part that was being measured; the same command goes on, also with further samplers, and with the
-    model trained further: what was measured of other weights is measured again.
+    A kill loses the part that was being measured; the same command goes on, also with further samplers or with round
+    trips, and with the model trained further: what was measured of other weights is measured again.
     """
     config, settings = experiment.config.chains, workdirs.plain(experiment.config)
     check_folder(workdir, settings, experiment.identity)
@@ -76,7 +74,7 @@ def chains(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     workdirs.claim(workdir, experiment.config, experiment.identity)
     log = _open_log(workdir, line)
     samplers = chosen_samplers(config)
-    starts = (None, *asked.tolist())
+    starts = (None, *asked.tolist()) if config.round_trips else (None,)
     rows = {Part(*(row[name] for name in Part._fields)): row for row in log.rows() if "sampler" in row}
     parts_of = {
         chosen: [Part(chosen.name, chosen.num_steps, model_of(experiment, chosen), start) for start in starts]
@@ -99,8 +97,9 @@ def chains(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
         curves = describe_sampler(
             experiment.posterior.features,
             {name: feature["exact"] for name, feature in exact["features"].items()},
+            asked.tolist(),
             backward,
-            dict(zip(asked.tolist(), trips, strict=True)),
+            trips,
             _size(config),
             chosen_readers(config)[0],
         )

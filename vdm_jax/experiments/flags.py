@@ -17,10 +17,11 @@ FAULTS = (flags.Error, AttributeError, ImportError, KeyError, SyntaxError, TypeE
 
 
 class Sweep(NamedTuple):
-    """What was said of a sweep: which members, and whether they are listed instead of run."""
+    """What was said of a sweep: which members, whether they are listed instead of run, and the jobs of all of them."""
 
     pattern: str
     dry_run: bool
+    jobs: list[str] | None  # None: each member's own
 
 
 class Arguments(NamedTuple):
@@ -58,7 +59,7 @@ def parse(argv: Sequence[str], default_config: str, jobs_of: Callable[[ConfigDic
         raise UserError("--config.name= is empty; expected a name, or leave it out")
     if values.sweep is not None:
         folder = workdir or f"results/runs/{pathlib.Path(_file(argv, default_config).partition(':')[0]).stem}-sweep"
-        sweep = Sweep(values.sweep, values.dry_run)
+        sweep = Sweep(values.sweep, values.dry_run, values.jobs)
     else:
         folder, sweep = workdir or f"results/runs/{config.name}", None
         stored = pathlib.Path(workdir, "config.json")
@@ -70,7 +71,7 @@ def parse(argv: Sequence[str], default_config: str, jobs_of: Callable[[ConfigDic
             folder = workdir
     archive = pathlib.Path(values.archive) if values.archive else None
     file = _file(argv, default_config)
-    jobs = _chosen_jobs(values.jobs, jobs_of(config))
+    jobs = _chosen_jobs(values.jobs, config.get("jobs", ""), jobs_of(config))
     if (values.archive or values.stop_after) and ("train" not in jobs or config.kind == "probes"):
         raise UserError("--archive and --stop_after are for the training of a model; --jobs has none")
     return Arguments(config, pathlib.Path(folder), jobs, values.stop_after, archive, file, overrides, sweep)
@@ -110,10 +111,10 @@ def _parse_values(argv: Sequence[str], default_config: str) -> flags.FlagValues:
     return values
 
 
-def _chosen_jobs(typed: list[str] | None, there_are: list[str]) -> list[str]:
-    """Those typed, or all."""
+def _chosen_jobs(typed: list[str] | None, own: str, there_are: list[str]) -> list[str]:
+    """Those typed, or the config's own, or all."""
     if typed is None:
-        return there_are
+        typed = own.split(",") if own else there_are
     if not typed:
         raise UserError(f"no job; expected --jobs with any of {sorted(there_are)}")
     for job in typed:

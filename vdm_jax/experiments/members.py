@@ -26,6 +26,7 @@ class Member(NamedTuple):
     config: ConfigDict
     workdir: pathlib.Path
     flags: list[str]  # --config, --workdir and settings
+    jobs: list[str]  # in their order
 
     def command(self, launcher: Iterable[str], jobs: Iterable[str]) -> list[str]:
         """`launcher` with all flags of this member."""
@@ -35,7 +36,8 @@ class Member(NamedTuple):
 def make_members(arguments: flags.Arguments, default_config: str) -> list[Member]:
     """Every member of the sweep, with the settings that were typed laid over all of them. Raises `UserError`."""
     file, colon, variant = arguments.file.partition(":")
-    sweep = load_sweep(file)
+    sweep, typed = load_sweep(file), arguments.sweep.jobs
+    jobs = [] if typed is None else [f"--jobs={','.join(typed)}"]
     _check_apart(sweep, arguments.overrides | ({"variant": variant} if colon else {}))
     members = []
     for name, overrides in zip(names_of(sweep), sweep, strict=True):
@@ -44,10 +46,11 @@ def make_members(arguments: flags.Arguments, default_config: str) -> list[Member
         words = [f"--config={file}:{chosen}" if chosen else f"--config={file}", f"--workdir={arguments.workdir / name}"]
         words += [f"--config.{key}={value}" for key, value in settings.items()]
         try:
-            config = flags.parse(["launch.py", *words], default_config, jobs_of).config
+            own = flags.parse(["launch.py", *words, *jobs], default_config, jobs_of)
         except UserError as error:
             raise UserError(f"sweep member {name!r}: {error}") from error
-        members.append(Member(name, config, arguments.workdir / name, words))
+        in_order = [job for job in jobs_of(own.config) if job in own.jobs]
+        members.append(Member(name, own.config, arguments.workdir / name, words, in_order))
     _check_different(members)
     return members
 

@@ -117,6 +117,9 @@ def check_chain_probes(config: ConfigDict) -> None:
     """Raises `UserError` for a number out of range or a name that is not known."""
     own, num_steps = config.chain_probes, config.diffusion.num_steps
     check_chosen("chain_probes", own, num_steps)
+    if own.samplers and not (own.backward or own.real_or_generated):
+        told = "config.chain_probes.backward and config.chain_probes.real_or_generated are both False"
+        raise UserError(f"{told}; expected one of them to be True, or no config.chain_probes.samplers")
     for name in ("num_validation", "num_test"):
         if own.samplers and own[name] < config.probe.batch_size:
             told = f"config.chain_probes.{name}={own[name]}"

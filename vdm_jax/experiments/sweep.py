@@ -8,7 +8,6 @@ import jax
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.experiments import flags
-from vdm_jax.experiments.kinds import jobs_of
 from vdm_jax.experiments.members import Member, check, make_members, select
 from vdm_jax.experiments.memory import what_memory_lacks
 from vdm_jax.experiments.runner import LOG, Outcome, run_members, say
@@ -33,13 +32,12 @@ def run(arguments: flags.Arguments, default_config: str, launcher: Sequence[str]
     kind = swept(arguments.config)
     with what_memory_lacks("reading the data"):
         check(chosen, arguments.workdir, kind.make_check())
-    jobs = [job for job in jobs_of(arguments.config) if job in arguments.jobs]
 
     def left(member: Member) -> list[str]:
-        return kind.outstanding(member.config, member.workdir, jobs)
+        return kind.outstanding(member.config, member.workdir, member.jobs)
 
     if arguments.sweep.dry_run:
-        commands = (f"{shlex.join(m.command(launcher, jobs))}  # {','.join(left(m)) or 'done'}" for m in chosen)
+        commands = (f"{shlex.join(m.command(launcher, m.jobs))}  # {','.join(left(m)) or 'done'}" for m in chosen)
         print("\n".join(commands))  # at once, for a reader that stops after a few
         return
     try:

@@ -13,10 +13,11 @@ from vdm_jax.diffusion.optimal import Feature
 from vdm_jax.probing.chain_distances import (
     Curves,
     Found,
+    backward_distances,
     distance_from_chance,
-    distances,
     far_from_data,
     plateau_distance,
+    round_trip_distances,
 )
 from vdm_jax.probing.chains import Backward, Guess, RoundTrip
 from vdm_jax.probing.two_samples import tell_apart
@@ -129,25 +130,28 @@ def _round_trip_point(feature: Feature, before: np.ndarray, after: np.ndarray) -
 def describe_sampler(
     features: Mapping[str, Feature],
     exact: Mapping[str, Curves],
+    timesteps: Sequence[int],
     backward: Found,
-    round_trips: Mapping[int, Found],
+    round_trips: Sequence[Found],
     num_queries: int,
     reader: str,
 ) -> Found:
-    """One sampler's curves beside the exact ones, from `summarise_backward` and a `summarise_round_trip` a timestep.
+    """One sampler's curves beside the exact ones, from `summarise_backward` and, if asked for, a `summarise_round_trip`
+    a timestep.
 
-    exact: by feature, curves over the timesteps of `round_trips`. -> {"features": {name: {"backward", "round_trip",
-    "generated", "plateau", "windows", "windows_standard_error", "distances"}}, "real_or_generated", "far_from_data",
-    "far_after_round_trip"}; "features" are as `reader` reads them, "features_by": {reader: as the other ones do}. The
-    distance of real or generated is from one half.
+    exact: by feature, curves over the timesteps. -> {"features": {name: {"backward", "generated", "plateau", "windows",
+    "windows_standard_error", "distances"}}, "real_or_generated", "far_from_data"}, and of round trips also "round_trip"
+    of each feature and "far_after_round_trip"; "features" are as `reader` reads them, "features_by": {reader: as the
+    other ones do}. The distance of real or generated is from one half.
     """
     found = {
         by: {
             name: _describe_feature(
                 feature,
                 exact[name],
+                timesteps,
                 mine[name],
-                {t: trip["readers"][by][name] for t, trip in round_trips.items()},
+                [trip["readers"][by][name] for trip in round_trips],
                 num_queries,
             )
             for name, feature in features.items()
@@ -156,29 +160,36 @@ def describe_sampler(
     }
     told = backward["real_or_generated"]
     told = told | {"distance": distance_from_chance(told["accuracy"], num_queries)}
-    far = [trip["far_from_data"] for trip in round_trips.values()]
-    about = {"real_or_generated": told, "far_from_data": backward["far_from_data"], "far_after_round_trip": far}
+    about = {"real_or_generated": told, "far_from_data": backward["far_from_data"]}
+    if round_trips:
+        about["far_after_round_trip"] = [trip["far_from_data"] for trip in round_trips]
     return {"features": found.pop(reader), "features_by": found} | about
 
 
 def _describe_feature(
-    feature: Feature, exact: Curves, mine: Found, round_trips: Mapping[int, Curves], num_queries: int
+    feature: Feature,
+    exact: Curves,
+    timesteps: Sequence[int],
+    mine: Found,
+    points: Sequence[Curves],
+    num_queries: int,
 ) -> Found:
-    points = list(round_trips.values())
-    round_trip = {key: [point[key] for point in points] for key in points[0]}
-    distant = distances(feature, exact, mine["backward"], round_trip, num_queries)
-    if "kept_by_class" in round_trip:
-        distant |= plateau_distance(feature, mine["generated"], round_trip["kept_by_class"][-1], num_queries)
-    windows, errors = backward_windows(feature, mine["backward"], list(round_trips))
-    return {
+    windows, errors = backward_windows(feature, mine["backward"], timesteps)
+    found = {
         "backward": {name: curve for name, curve in mine["backward"].items() if name != WITHOUT},
         "generated": mine["generated"],
-        "round_trip": round_trip,
         "plateau": plateau(feature, mine["generated"]["share"]),
         "windows": windows,
         "windows_standard_error": errors,
-        "distances": distant,
+        "distances": backward_distances(feature, exact, mine["backward"], num_queries),
     }
+    if not points:
+        return found
+    round_trip = {key: [point[key] for point in points] for key in points[0]}
+    distant = found["distances"] | round_trip_distances(feature, exact, round_trip, num_queries)
+    if "kept_by_class" in round_trip:
+        distant |= plateau_distance(feature, mine["generated"], round_trip["kept_by_class"][-1], num_queries)
+    return found | {"round_trip": round_trip, "distances": distant}
 
 
 def plateau(feature: Feature, generated: Sequence[float]) -> dict[str, float]:

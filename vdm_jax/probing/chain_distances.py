@@ -14,30 +14,23 @@ Curves = dict[str, Any]
 Found = dict[str, Any]
 
 
-def distances(feature: Feature, exact: Curves, backward: Curves, round_trip: Curves, num_queries: int) -> Found:
-    """Of each curve from what it is for an exact model: A(t), MMSE(t), R(t), 2 MMSE(t).
+def backward_distances(feature: Feature, exact: Curves, backward: Curves, num_queries: int) -> Found:
+    """Of the curves along a chain from noise from what they are for an exact model: A(t), MMSE(t).
 
     -> {name: {"largest", "mean", "standard_errors", "mean_standard_errors"}}: over the timesteps, the largest and the
     mean difference, and both in units of the standard error; the largest are at different timesteps as a rule.
     """
-    found = {}
-    for name, curve, exact_name in (
-        ("backward_accuracy", backward["accuracy"], "accuracy"),
-        ("round_trip_kept", round_trip["kept"], "retention"),
-    ):
-        share = np.array(exact[exact_name])
-        # A query more or less is no distance: where misses are rare their number is Poisson's, with a long tail.
-        own = np.sqrt(np.maximum(share * (1 - share), 0) / num_queries + 1 / num_queries**2)
-        found[name] = _distance(curve, share, np.hypot(own, exact[f"{exact_name}_standard_error"]))
+    found = {"backward_accuracy": _of_share(backward["accuracy"], exact, "accuracy", num_queries)}
     if feature.values is not None:
-        mmse, error = np.array(exact["mmse"]), np.array(exact["mmse_standard_error"])
-        for name, curves, factor in (
-            ("backward_squared_error", backward, 1),
-            ("round_trip_squared_error", round_trip, 2),
-        ):
-            rare = np.sqrt(smallest_square(feature) * factor * mmse / num_queries)
-            own = np.maximum(curves["squared_error_standard_error"], rare)
-            found[name] = _distance(curves["squared_error"], factor * mmse, np.hypot(own, factor * error))
+        found["backward_squared_error"] = _of_square(feature, backward, exact, 1, num_queries)
+    return found
+
+
+def round_trip_distances(feature: Feature, exact: Curves, round_trip: Curves, num_queries: int) -> Found:
+    """The same of the curves of round trips, from R(t) and 2 MMSE(t)."""
+    found = {"round_trip_kept": _of_share(round_trip["kept"], exact, "retention", num_queries)}
+    if feature.values is not None:
+        found["round_trip_squared_error"] = _of_square(feature, round_trip, exact, 2, num_queries)
     return found
 
 
@@ -69,6 +62,21 @@ def smallest_square(feature: Feature) -> float:
     """
     square = ((feature.values[:, None] - feature.values[None]) ** 2).sum(axis=2)
     return float(square[square > 1e-9].min())
+
+
+def _of_share(curve: Sequence[float], exact: Curves, name: str, num_queries: int) -> dict[str, float]:
+    share = np.array(exact[name])
+    # A query more or less is no distance: where misses are rare their number is Poisson's, with a long tail.
+    own = np.sqrt(np.maximum(share * (1 - share), 0) / num_queries + 1 / num_queries**2)
+    return _distance(curve, share, np.hypot(own, exact[f"{name}_standard_error"]))
+
+
+def _of_square(feature: Feature, curves: Curves, exact: Curves, factor: int, num_queries: int) -> dict[str, float]:
+    """From so many times MMSE(t)."""
+    mmse, error = factor * np.array(exact["mmse"]), factor * np.array(exact["mmse_standard_error"])
+    rare = np.sqrt(smallest_square(feature) * mmse / num_queries)
+    own = np.maximum(curves["squared_error_standard_error"], rare)
+    return _distance(curves["squared_error"], mmse, np.hypot(own, error))
 
 
 def _distance(curve: Sequence[float], exact: np.ndarray, error: np.ndarray) -> dict[str, float]:

@@ -29,29 +29,38 @@ WHAT_THEY_ARE = {"probe": "trained probe", "statistics": "linear, statistics", "
 
 
 def chain_probes_section(workdir: Workdir, gallery: Gallery) -> str:
-    """A panel a feature, one for real or generated, and a table of both."""
+    """A panel a feature with a table, one for real or generated with another: whichever was asked for."""
     record = workdir.chain_probes
     try:
         timesteps, samplers = np.array(record["timesteps"], np.float64), dict(record["samplers"])
-        names = list(next(iter(samplers.values()))["features"])
-        decided = [decided_figure(name, samplers, timesteps) for name in names]
-        told = told_figure(samplers, timesteps)
-        rows, far = _rows(names, samplers), _told_rows(samplers)
+        there = set.intersection(*map(set, samplers.values()))
+        html = _decided(samplers, timesteps, gallery) if "features" in there else ""
+        html += _told(samplers, timesteps, gallery) if "real_or_generated" in there else ""
         number = (
             f"{record['num_chains']['train']:,} chains to learn from, {record['num_chains']['test']:,} to be scored"
         )
-    except (KeyError, TypeError, ValueError, StopIteration):
+    except (KeyError, TypeError, ValueError):
         return missing("There is no readable chain_probes.json yet", "chain_probes")
+    return f"<p>{number}.</p>{html}"
+
+
+def _decided(samplers: dict[str, Any], timesteps: np.ndarray, gallery: Gallery) -> str:
+    names = list(next(iter(samplers.values()))["features"])
+    decided = [decided_figure(name, samplers, timesteps) for name in names]
+    rows = _rows(names, samplers)
     pictures = [gallery.save(f"chain_probes_{i}", drawn) for i, drawn in enumerate(decided)]
     panels = [
         panel(picture, alt=f"{name}, decided on the chain") for name, picture in zip(names, pictures, strict=True)
     ]
-    html = figure(panels, DECIDED)
-    html += figure([panel(gallery.save("chain_probes_told", told), alt="real or generated")], TOLD)
     head = ("sampler", "steps", "feature", "95% known", "50%", "5%", "posterior: 95%", "50%", "5%", "probe behind by")
-    html += table(head, rows, numbers=(1, *range(3, 10)))
+    return figure(panels, DECIDED) + table(head, rows, numbers=(1, *range(3, 10)))
+
+
+def _told(samplers: dict[str, Any], timesteps: np.ndarray, gallery: Gallery) -> str:
+    drawn, rows = told_figure(samplers, timesteps), _told_rows(samplers)
     head = ("sampler", "told by", "largest from one half", "mean", "largest, s.e.", "mean, s.e.")
-    return f"<p>{number}.</p>{html}{table(head, far, numbers=(2, 3, 4, 5))}<p>{YARDSTICK}</p>"
+    pictures = figure([panel(gallery.save("chain_probes_told", drawn), alt="real or generated")], TOLD)
+    return f"{pictures}{table(head, rows, numbers=(2, 3, 4, 5))}<p>{YARDSTICK}</p>"
 
 
 def decided_figure(name: str, samplers: dict[str, Any], timesteps: np.ndarray) -> Figure:

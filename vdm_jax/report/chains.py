@@ -41,19 +41,24 @@ DISTANCES = {
 
 
 def chains_section(workdir: Workdir, gallery: Gallery) -> str:
-    """Two panels a feature, one for each sampler and class, one for real or generated; a table of windows."""
+    """A panel a feature, two where round trips were asked for, with one for each sampler and class; one for real or
+    generated; a table of windows."""
     record = workdir.chains
     try:
         timesteps = np.array(record["timesteps"], np.float64)
         names, samplers = list(record["features"]), dict(record["samplers"])
         parts = {
             "backward": [backward_figure(name, record, timesteps) for name in names],
-            "round_trip": [round_trip_figure(name, record, timesteps) for name in names],
+            "round_trip": [
+                round_trip_figure(name, record, timesteps)
+                for name in names
+                if all("round_trip" in found["features"][name] for found in samplers.values())
+            ],
             "by_class": [
                 by_class_figure(name, sampler, found["features"][name], timesteps)
                 for sampler, found in samplers.items()
                 for name in names
-                if "kept_by_class" in found["features"][name]["round_trip"]
+                if "kept_by_class" in found["features"][name].get("round_trip", {})
             ],
             "told_apart": [told_apart_figure(samplers, timesteps, record["start_told_apart_at_most"])],
         }
