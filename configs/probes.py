@@ -135,7 +135,7 @@ def _exact() -> ConfigDict:
     """The exact curves."""
     return ConfigDict(
         dict(
-            num_timesteps=21,  # evenly spaced from 0 to num_steps; of the probes too
+            num_timesteps=21,  # from 0 to num_steps, evenly spaced where noise is added; of the probes too
             batch_size=100,  # queries at a time, half of them with the noise of the others turned round
             max_queries=8_000,  # of each timestep
             tolerance=0.005,  # standard error of every curve at which a timestep is done
@@ -153,7 +153,7 @@ def _chains() -> ConfigDict:
             samplers="exact",
             model="",  # workdir of a trained DDPM, configs/ddpm.py, of these data and this diffusion
             checkpoint="best",  # of its averaged weights: best, latest, or a step
-            num_steps=20,  # of a chain where no STEPS are named; the asked timesteps come on top
+            num_steps=20,  # of a chain where no STEPS are named, where noise is added; asked timesteps come on top
             every=1,  # asked at each so many-th timestep of the exact curves
             round_trips=True,  # from each of them there and back too, which is most of the work
             num_queries=400,  # chains from noise, and round trips from each asked timestep

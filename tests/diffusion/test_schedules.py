@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from vdm_jax.base.errors import UserError
-from vdm_jax.diffusion.schedules import SCHEDULES, Schedule, discretize, make_schedule, times_of_gamma
+from vdm_jax.diffusion.schedules import (
+    SCHEDULES,
+    Schedule,
+    discretize,
+    ends_of_rest,
+    even_timesteps,
+    make_schedule,
+    table_schedule,
+    times_of_gamma,
+)
 
 PAIRS = ["ddpm_linear", "constant", "cosine"]
 
@@ -125,3 +134,15 @@ def test_mistakes_are_named():
 def test_settings_of_no_table_are_refused(name, settings, told):
     with pytest.raises(UserError, match=told):
         make_schedule(name, **settings)
+
+
+def test_timesteps_are_spread_over_those_that_add_noise():
+    rests = table_schedule(np.array([-np.inf, -1.0, -1.0, 0.0, 1.0, 2.0, 2.0]))  # of 0 … 7
+    np.testing.assert_array_equal(ends_of_rest(rests), [0, 1, 2, 3, 6, 7])
+    np.testing.assert_array_equal(even_timesteps(rests, 100), [1, 3, 4, 5, 7])
+    np.testing.assert_array_equal(even_timesteps(rests, 3), [1, 4, 7])
+    for name in PAIRS:
+        schedule = make_schedule(name)
+        assert ends_of_rest(schedule).size == 0
+        even = np.linspace(0, schedule.num_steps, 21)
+        np.testing.assert_array_equal(even_timesteps(schedule, 21), even.round())

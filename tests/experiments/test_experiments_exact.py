@@ -11,10 +11,13 @@ from launching import ROOT
 import launch
 from configs import probes
 from vdm_jax.base.errors import UserError
+from vdm_jax.base.files import write_json
 from vdm_jax.data.dsprites import RecordedGrid
 from vdm_jax.diffusion.samplers import SAMPLERS
+from vdm_jax.diffusion.schedules import cosine, dirac
 from vdm_jax.experiments.exact import BATCHES, check_folder, describe
 from vdm_jax.experiments.kinds import jobs_of
+from vdm_jax.experiments.probe_jobs import check_jobs
 from vdm_jax.experiments.probes import LEAST_NOISE, build_probes, chosen_samplers, gammas_at, timesteps
 from vdm_jax.experiments.workdir import MEASURED, claim, plain
 from vdm_jax.probing.exact import Level
@@ -151,8 +154,9 @@ def test_mistakes_are_told_and_leave_nothing(tmp_path, capfd, flag, told):
 @pytest.mark.parametrize("variant", probes.VARIANTS)
 def test_every_variant_is_built(variant):
     experiment = build_probes(probes.get_config(variant))
-    steps = timesteps(experiment.config.exact.num_timesteps, 1000)
+    steps = timesteps(experiment.config.exact.num_timesteps, experiment.schedule)
     gammas = gammas_at(experiment.schedule, steps)
+    assert len(steps) == experiment.config.exact.num_timesteps and steps[0] == 0 and steps[-1] == 1000
     assert np.all(np.diff(gammas) >= 0) and gammas[0] == LEAST_NOISE and np.isfinite(gammas).all()
     assert set(experiment.posterior.features) == {"shape", "orientation", "scale", "x", "y"}
 
@@ -204,6 +208,21 @@ def test_a_continuous_schedule_is_refused():
     config.diffusion.schedule = "ddpm_linear_continuous"
     with pytest.raises(UserError, match="is no table"):
         build_probes(config)
+
+
+def test_timesteps_are_where_noise_is_added():
+    np.testing.assert_array_equal(timesteps(21, cosine()), np.arange(0, 1001, 50))
+    np.testing.assert_array_equal(timesteps(8, dirac()), [0, 500, 510, 520, 530, 540, 550, 1000])
+    np.testing.assert_array_equal(timesteps(1001, dirac()), [0, *range(500, 551), 1000])
+
+
+def test_exact_curves_at_other_timesteps_are_left_alone(tmp_path):
+    experiment = build_probes(probes.get_config("small-dirac"))
+    write_json(tmp_path / "exact.json", {"timesteps": list(range(0, 1001, 50))})
+    with pytest.raises(UserError, match="at other timesteps: 0, 50, 100 … there, 0, 500, 503 … here; choose another"):
+        check_jobs(experiment, tmp_path, ["chains"])
+    write_json(tmp_path / "exact.json", {"timesteps": timesteps(21, experiment.schedule).tolist()})
+    check_jobs(experiment, tmp_path, ["probe"])
 
 
 def test_windows_are_of_what_there_is_to_know():

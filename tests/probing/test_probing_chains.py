@@ -11,7 +11,7 @@ from scipy.stats import chi2
 
 from vdm_jax.diffusion.gaussian import eps_of_x
 from vdm_jax.diffusion.optimal import Feature, matrix_posterior
-from vdm_jax.diffusion.schedules import table_schedule
+from vdm_jax.diffusion.schedules import ddpm_linear, dirac, table_schedule
 from vdm_jax.diffusion.theory import two_gaussians
 from vdm_jax.probing.chain_curves import (
     backward_curves,
@@ -103,7 +103,7 @@ NO_ERRORS = {f"{name}_standard_error": np.zeros(len(ASKED)) for name in EXACT}
 
 @cache
 def measured(sampler, num_steps):
-    grid = make_grid(ASKED, num_steps, T)
+    grid = make_grid(ASKED, num_steps, SCHEDULE)
     walk, key = walk_of(sampler, grid), jax.random.key(0)
     gammas = np.maximum(np.asarray(SCHEDULE.gamma(jnp.asarray(ASKED) / T)), -20.0)
     backward = make_backward(SUBJECT, walk, SCHEDULE, grid, gammas)
@@ -174,7 +174,7 @@ def test_ddim_keeps_the_side_that_z_t_is_on_and_knows_it_from_the_start():
 
 def test_one_ancestral_step_ends_at_the_mean_and_many_at_a_draw():
     """From t to 0 at once the end is E[x | z_t], on the side where the best guess is: A(t), and no data point."""
-    one, few = make_grid(np.array([0, 90, T]), 1, T), make_grid(np.array([0, 90, T]), 4, T)
+    one, few = make_grid(np.array([0, 90, T]), 1, SCHEDULE), make_grid(np.array([0, 90, T]), 4, SCHEDULE)
     i = ASKED.tolist().index(90)
     kept = {}
     for name, grid in (("one", one), ("few", few)):
@@ -191,7 +191,7 @@ def test_one_ancestral_step_ends_at_the_mean_and_many_at_a_draw():
 def test_the_larger_variance_is_seen():
     """Of one image: under variance beta z_t is wider than noised data, by a factor that a recursion knows."""
     d, asked = 64, np.array([0, 60, T])
-    grid = make_grid(asked, 50, T)
+    grid = make_grid(asked, 50, SCHEDULE)
     subject = dataclasses.replace(
         SUBJECT,
         draw=lambda key, n: (jnp.zeros((n, d)), {"side": jnp.zeros(n, jnp.int32)}),
@@ -213,7 +213,7 @@ def test_the_larger_variance_is_seen():
 
 
 def test_eps_and_x_are_two_words_for_one_model(key):
-    grid = make_grid(ASKED, 20, T)
+    grid = make_grid(ASKED, 20, SCHEDULE)
 
     def eps_fn(z, t):
         gamma = least(SCHEDULE.gamma(t[0]))
@@ -240,10 +240,16 @@ def test_another_reader_is_told_apart():
 
 
 def test_grids_hold_what_is_asked():
-    grid = make_grid(np.array([0, 3, 10]), 2, 10)
+    grid = make_grid(np.array([0, 3, 10]), 2, ddpm_linear(10))
     assert grid.steps == (10, 5, 3, 0) and grid.asked == (0, 3, 10) and grid.keep == (3, 2, 0)
     np.testing.assert_allclose(grid.times, [1.0, 0.5, 0.3, 0.0])
-    assert make_grid(np.array([0, 4]), 4, 4).steps == (4, 3, 2, 1, 0)
+    assert make_grid(np.array([0, 4]), 4, ddpm_linear(4)).steps == (4, 3, 2, 1, 0)
+
+
+def test_steps_are_where_noise_is_added():
+    grid = make_grid(np.array([0, 300, 1000]), 5, dirac())
+    assert grid.steps == (1000, 540, 530, 520, 510, 500, 300, 0)
+    assert make_grid(np.array([0, 1000]), 100, dirac()).steps == (1000, *range(549, 499, -1), 0)
 
 
 def test_judging_by_hand():

@@ -50,7 +50,7 @@ class Way(NamedTuple):
 def make_way(options: argparse.Namespace, experiment: ProbeExperiment, name: str) -> Way:
     """One of `WAYS`, with the nets and the training that the config states."""
     members, start = WAYS[name]
-    steps = timesteps(experiment.config.exact.num_timesteps, experiment.schedule.num_steps)
+    steps = timesteps(experiment.config.exact.num_timesteps, experiment.schedule)
     gammas, index = np.unique(gammas_at(experiment.schedule, steps), return_index=True)
     levels, first = {"gamma": jnp.asarray(gammas, jnp.float32)}, warm_start_index(gammas)
     config = experiment.config.copy_and_resolve_references()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from vdm_jax.base.errors import UserError, choose
 
@@ -63,6 +63,30 @@ def times_of_gamma(schedule: Schedule, gamma: Float[Array, "*shape"]) -> Float[A
     ends = jnp.full_like(gamma, schedule.t_first), jnp.ones_like(gamma)
     low, high = jax.lax.fori_loop(0, 30, halve, ends)
     return 0.5 * (low + high)
+
+
+def even_timesteps(schedule: Schedule, num: int) -> Int[np.ndarray, " m"]:
+    """At most `num` timesteps of a table, evenly spaced among those at which noise is added, the last being T.
+
+    Of a stretch without new noise only its end is taken. Where every entry adds noise, evenly spaced from 0 to T.
+    """
+    added = np.cumsum(~_repeats(schedule)) - 1  # how many entries with another gamma there were
+    return np.searchsorted(added, np.unique(np.linspace(0, added[-1], num).round()), side="right") - 1
+
+
+def ends_of_rest(schedule: Schedule) -> Int[np.ndarray, " m"]:
+    """The first and the last timestep of every stretch of a table in which no noise is added; none where there is no
+    such stretch."""
+    repeats = _repeats(schedule)
+    first = ~repeats & np.append(repeats[1:], False)
+    last = repeats & ~np.append(repeats[1:], False)
+    return np.flatnonzero(first | last)
+
+
+def _repeats(schedule: Schedule) -> Bool[np.ndarray, " n"]:
+    """Of 0 … T, which have the gamma of the one before."""
+    gammas = np.asarray(schedule.gamma(jnp.arange(schedule.num_steps + 1) / schedule.num_steps))
+    return np.append(False, gammas[1:] == gammas[:-1])
 
 
 # ---- continuous -----------------------------------------------------------------------------------------------------

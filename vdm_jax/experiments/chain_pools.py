@@ -43,7 +43,7 @@ def make_pool(
     """Whole batches of `config.chain_probes.batch_size` chains, at least `num_chains`; those that are in `folder` are
     not run again. The first of the readers reads the ends. Noised data are drawn anew, always the same."""
     config, schedule = experiment.config.chain_probes, experiment.schedule
-    grid = make_grid(asked, chosen.num_steps, schedule.num_steps)
+    grid = make_grid(asked, chosen.num_steps, schedule)
     subject = make_subject(experiment, net)
     generate = jax.jit(
         make_generated_feed(subject, make_walk(experiment, chosen, grid), schedule, grid), static_argnums=1

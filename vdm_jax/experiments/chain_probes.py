@@ -49,7 +49,7 @@ def chain_probes(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
         say("nothing to do; --config.chain_probes.samplers=exact, or another sampler, names whose chains")
         return "done"
     check_folder(workdir, settings, experiment.identity)
-    steps = timesteps(experiment.config.exact.num_timesteps, experiment.schedule.num_steps)
+    steps = timesteps(experiment.config.exact.num_timesteps, experiment.schedule)
     asked = every_nth(steps, config.every)
     depends_on, path = check_claimed(workdir / FOLDER, settings | {"timesteps": asked.tolist()})
     workdirs.claim(workdir, experiment.config, experiment.identity)

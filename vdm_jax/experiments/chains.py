@@ -120,7 +120,7 @@ class _Measure:
         self, experiment: ProbeExperiment, chosen: ChosenSampler, asked: np.ndarray, net: FeatureReader | None
     ):
         self._config, self._features = experiment.config.chains, experiment.posterior.features
-        self.grid = make_grid(asked, chosen.num_steps, experiment.schedule.num_steps)
+        self.grid = make_grid(asked, chosen.num_steps, experiment.schedule)
         subject, walk = make_subject(experiment, net), make_walk(experiment, chosen, self.grid)
         gammas = gammas_at(experiment.schedule, asked)
         self._backward = make_backward(subject, walk, experiment.schedule, self.grid, gammas)

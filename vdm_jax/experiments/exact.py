@@ -63,11 +63,12 @@ def measure_exactly(subject: Subject, workdir: pathlib.Path) -> str:
     of the data, "settings", "provenance"}.
     """
     config, features = subject.config.exact, subject.features
-    steps = timesteps(config.num_timesteps, subject.schedule.num_steps)
+    steps = timesteps(config.num_timesteps, subject.schedule)
     gammas = gammas_at(subject.schedule, steps)
     settings = workdirs.plain(subject.config)
     check_folder(workdir, settings, subject.identity)
     workdirs.claim(workdir, subject.config, subject.identity)
+    check_timesteps(workdir, steps)
     say(f"{subject.num_images:,} images, {len(steps)} timesteps, standard errors below {config.tolerance}")
     log = MetricsLog(workdir / BATCHES)
     levels = measure_curve(
@@ -145,6 +146,15 @@ def check_folder(workdir: pathlib.Path, settings: dict[str, Any], identity: str)
         if there != identity:
             told = f"{there} there, {identity} here; choose another --workdir"
             raise UserError(f"workdir {workdir} was measured on other data of that name: {told}")
+
+
+def check_timesteps(workdir: pathlib.Path, steps: np.ndarray) -> None:
+    """Raises `UserError` where there are exact curves at other timesteps: an earlier version did not look at where the
+    schedule adds noise."""
+    there = Workdir(workdir).exact.get("timesteps", steps.tolist())
+    if there != steps.tolist():
+        told = f"{', '.join(map(str, there[:3]))} … there, {', '.join(map(str, steps[:3]))} … here"
+        raise UserError(f"workdir {workdir} holds exact curves at other timesteps: {told}; choose another --workdir")
 
 
 def refuse_differences(

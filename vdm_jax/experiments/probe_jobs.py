@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from vdm_jax.experiments import workdir as workdirs
 from vdm_jax.experiments.chain_probes import FOLDER, check_claimed
 from vdm_jax.experiments.chains import check_log, exact_record
-from vdm_jax.experiments.exact import check_folder
+from vdm_jax.experiments.exact import check_folder, check_timesteps
 from vdm_jax.experiments.probes import ProbeExperiment, every_nth, timesteps
 
 
@@ -15,7 +15,8 @@ def check_jobs(experiment: ProbeExperiment, workdir: pathlib.Path, jobs: Sequenc
     writes nothing."""
     config, settings = experiment.config, workdirs.plain(experiment.config)
     check_folder(workdir, settings, experiment.identity)
-    steps = timesteps(config.exact.num_timesteps, experiment.schedule.num_steps)
+    steps = timesteps(config.exact.num_timesteps, experiment.schedule)
+    check_timesteps(workdir, steps)
     if "chains" in jobs:
         if "exact" not in jobs:
             exact_record(workdir, settings)

@@ -78,7 +78,7 @@ class Steps(NamedTuple):
 
 def distinct_steps(config: ConfigDict, schedule: Schedule) -> Steps:
     """Those that the config asks about."""
-    steps = timesteps(config.exact.num_timesteps, schedule.num_steps)
+    steps = timesteps(config.exact.num_timesteps, schedule)
     gammas = gammas_at(schedule, steps)
     _, first, where = np.unique(gammas, return_index=True, return_inverse=True)
     return Steps(steps, gammas, first, where.reshape(-1))

@@ -17,7 +17,7 @@ from vdm_jax.data.sprite_data import make_sprite_data
 from vdm_jax.data.sprite_posterior import SpritePosterior, make_sprite_posterior
 from vdm_jax.data.sprites import SpriteGrid
 from vdm_jax.diffusion.samplers import SAMPLERS
-from vdm_jax.diffusion.schedules import Schedule
+from vdm_jax.diffusion.schedules import Schedule, ends_of_rest, even_timesteps
 from vdm_jax.experiments.build import fixed_table
 from vdm_jax.experiments.checks import SEED, check_numbers
 from vdm_jax.experiments.trained_model import TrainedModel, load_trained
@@ -179,9 +179,12 @@ def check_probe(probe: ConfigDict, side: int) -> None:
         raise UserError(f"config.probe.hidden={tuple(probe.hidden)}; expected widths of at least 1")
 
 
-def timesteps(num_timesteps: int, num_steps: int) -> np.ndarray:
-    """So many of 0 … T, evenly spaced, both ends included."""
-    return np.unique(np.linspace(0, num_steps, num_timesteps).round().astype(int))
+def timesteps(num_timesteps: int, schedule: Schedule) -> Int[np.ndarray, " m"]:
+    """So many of 0 … T, evenly spaced where noise is added, both ends included; and the ends of every stretch in which
+    none is, as before and after the noise of a Dirac schedule."""
+    ends = np.union1d(ends_of_rest(schedule), [0, schedule.num_steps])
+    num_even = num_timesteps - len(ends) + 2
+    return np.union1d(ends, even_timesteps(schedule, max(2, num_even))).astype(int)
 
 
 def every_nth(steps: Sequence[int] | np.ndarray, n: int) -> Int[np.ndarray, " m"]:

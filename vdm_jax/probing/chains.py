@@ -19,7 +19,7 @@ from vdm_jax.base.keys import named_key
 from vdm_jax.diffusion.gaussian import EpsFn, noised
 from vdm_jax.diffusion.optimal import Draw, Feature, sample_exactly
 from vdm_jax.diffusion.samplers import XFn, sample, sample_by_x
-from vdm_jax.diffusion.schedules import Schedule
+from vdm_jax.diffusion.schedules import Schedule, even_timesteps
 from vdm_jax.probing.two_samples import statistics
 
 
@@ -41,10 +41,10 @@ class Grid:
         return tuple(self.steps.index(step) for step in self.asked)
 
 
-def make_grid(asked: Integer[np.ndarray, " m"], num_steps: int, last: int) -> Grid:
-    """About `num_steps` even steps from `last` to 0, and a stop at each of the asked timesteps besides."""
-    even = np.linspace(0, last, num_steps + 1).round().astype(int)
-    steps = np.unique(np.concatenate([even, asked]))[::-1]
+def make_grid(asked: Integer[np.ndarray, " m"], num_steps: int, schedule: Schedule) -> Grid:
+    """From the schedule's T to 0 about `num_steps` steps, even where noise is added, and a stop at each of the asked
+    timesteps besides."""
+    steps = np.unique(np.concatenate([[0], even_timesteps(schedule, num_steps + 1), asked]))[::-1]
     return Grid(tuple(steps.tolist()), tuple(np.unique(asked).tolist()))
 
 
