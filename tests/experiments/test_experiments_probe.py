@@ -213,6 +213,7 @@ def test_a_sweep_ends_with_the_windows_of_all(swept, capfd):
         assert told["features"][name]["probe_windows"] == feature["windows"]
         assert told["features"][name]["exact_windows_standard_error"] == feature["exact_windows_standard_error"]
         assert (folder / f"sweep_{name}.png").stat().st_size > 10_000
+        assert (folder / f"sweep_{name}_logsnr.png").stat().st_size > 10_000
 
 
 def drop_exact(path):

@@ -1,4 +1,5 @@
-"""What a sweep of timestep probes ends with: every run's windows, and the curves of all runs, a panel a feature."""
+"""What a sweep of timestep probes ends with: every run's windows, and the curves of all runs over timesteps and over
+log SNR, on which alone the exact ones depend."""
 
 import datetime
 from collections.abc import Mapping
@@ -16,24 +17,29 @@ from vdm_jax.report.workdir import Workdir
 
 HEAD = ("run", "feature", "exact: 95% left at", "50%", "5%", "probe: 95%", "50%", "5%", "largest gap", "short at")
 WINDOWS = ("windows", "windows_standard_error")
+TIMESTEP, LOGSNR = "timestep", "log SNR, noise to the right"
+SHOWN = 10  # |log SNR| beyond which nothing happens
 
 
 def write_probe_sweep(folder: str | Path, runs: Mapping[str, Path], missing: Mapping[str, str]) -> str:
-    """Writes sweep.md, sweep.json and a sweep_FEATURE.png each into `folder`; returns the text of the first.
+    """Writes sweep.md, sweep.json, a sweep_FEATURE.png and a sweep_FEATURE_logsnr.png each into `folder`; returns the
+    text of the first.
 
     runs: name -> workdir of each run whose exact curves are measured. missing: name -> why not, of the others.
     """
     folder, read = Path(folder), {name: Workdir(Path(path)) for name, path in runs.items()}
     features = list(dict.fromkeys(feature for run in read.values() for feature in run.exact["features"]))
+    pictures = {}
     for feature in features:
-        drawn = curves_figure(feature, read)
-        write_file(folder / f"sweep_{feature}.png", lambda file, drawn=drawn: file.write(style.to_png(drawn)))
+        for name, axis in ((feature, TIMESTEP), (f"{feature}_logsnr", LOGSNR)):
+            pictures[name] = style.to_png(curves_figure(feature, read, axis))
+            write_file(folder / f"sweep_{name}.png", lambda file, name=name: file.write(pictures[name]))
     text = markdown(read, missing)
     origin = {"commit": commit(), "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
     told = {name: numbers(run) for name, run in read.items()}
     write_json(folder / "sweep.json", {"runs": told, "missing": dict(missing), "provenance": origin})
-    pictures = "".join(f"![{feature}](sweep_{feature}.png)\n" for feature in features)
-    write_text(folder / "sweep.md", f"{text}\n{pictures}" if pictures else text)
+    shown = "".join(f"![{name}](sweep_{name}.png)\n" for name in pictures)
+    write_text(folder / "sweep.md", f"{text}\n{shown}" if shown else text)
     return text
 
 
@@ -81,11 +87,11 @@ def _rows(name: str, run: Workdir) -> list[list[str]]:
     return rows
 
 
-def curves_figure(feature: str, runs: Mapping[str, Workdir]) -> Figure:
-    """R² or accuracy over timesteps: the exact curve of each run dashed, its probe drawn through; marks tell the runs
-    apart beyond as many as there are colours."""
+def curves_figure(feature: str, runs: Mapping[str, Workdir], axis: str) -> Figure:
+    """R² or accuracy over `TIMESTEP` or `LOGSNR`: the exact curve of each run dashed, its probe drawn through; marks
+    tell the runs apart beyond as many as there are colours."""
     score = "accuracy"
-    drawn, axes = style.panel(title=feature, xlabel="timestep", ylabel="")
+    drawn, axes = style.panel(title=feature, xlabel=axis, ylabel="")
     for number, (name, run) in enumerate(runs.items()):
         colour, marker = style.marked_look(number)
         exact = run.exact["features"].get(feature, {}).get("exact")
@@ -93,12 +99,22 @@ def curves_figure(feature: str, runs: Mapping[str, Workdir]) -> Figure:
             continue
         score = "r2" if "r2" in exact else "accuracy"
         probe = run.probe.get("features", {}).get(feature, {}).get("probe", {})
-        axes.plot(run.exact["timesteps"], exact[score], color=colour, linestyle="--", linewidth=1.2)
+        axes.plot(_places(run.exact, axis), exact[score], color=colour, linestyle="--", linewidth=1.2)
         if score in probe:
-            axes.plot(run.probe["timesteps"], probe[score], color=colour, marker=marker, markersize=4, label=name)
+            axes.plot(_places(run.probe, axis), probe[score], color=colour, marker=marker, markersize=4, label=name)
         else:
             axes.plot(np.nan, np.nan, color=colour, marker=marker, markersize=4, label=name)
     axes.set_ylabel(f"{'R²' if score == 'r2' else score} (dashed: exact)")
     axes.set_ylim(top=1.03)
+    if axis == LOGSNR:
+        axes.set_xlim(SHOWN, -SHOWN)
     style.legend(axes, loc="lower left")
     return drawn
+
+
+def _places(record: Mapping[str, Any], axis: str) -> np.ndarray:
+    """Of a record's timesteps on the axis."""
+    if axis == TIMESTEP:
+        return np.array(record["timesteps"], np.float64)
+    abar = np.array(record["abar"], np.float64)
+    return np.log(abar / (1 - abar))
