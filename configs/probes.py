@@ -57,7 +57,6 @@ VARIANTS = {"quick": {}} | paired(GRIDS, NOISE_TABLES)
 SAMPLERS = {
     name: {"chains.samplers": text, "chain_probes.samplers": text}
     for name, text in {
-        "exact": "exact",
         "ancestral": "ancestral:100",
         "ancestral_beta": "ancestral_beta:100",
         "ddim": "ddim:100",
@@ -69,18 +68,20 @@ ON_CHAINS = {
     "backward": {  # 2
         "jobs": "exact,chains,chain_probes,report",
         "chains.round_trips": False,
+        "chain_probes.samplers": "exact",
         "chain_probes.real_or_generated": False,
     },
     "real_or_generated": {  # 3
         "jobs": "exact,chains,chain_probes,report",
         "chains.round_trips": False,
+        "chain_probes.samplers": "exact",
         "chain_probes.backward": False,
     },
 }
 EXPERIMENTS = {
     "exact": {"jobs": "exact,report"},  # no training
     "forward": {"jobs": "exact,train,probe,report"},  # the thesis' experiment 1
-    **{name: settings | SAMPLERS["exact"] for name, settings in ON_CHAINS.items()},
+    **ON_CHAINS,  # of posterior draws
     **paired(ON_CHAINS, SAMPLERS),
 }
 

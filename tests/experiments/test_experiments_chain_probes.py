@@ -99,7 +99,8 @@ def test_a_kill_loses_a_batch_and_a_chunk_and_others_are_left_alone(workdir, cap
     for chunk in (folder / "real_or_generated").glob("timesteps-*.npz"):
         chunk.unlink()
     capfd.readouterr()
-    assert chain_probes(built(), workdir) == "done" and read(workdir)["samplers"] == before
+    again = built(chains__round_trips=False, chains__num_queries=50)  # of the other job
+    assert chain_probes(again, workdir) == "done" and read(workdir)["samplers"] == before
     with pytest.raises(UserError, match="chain_probes.seed is 0 there and 1 here"):
         chain_probes(built(chain_probes__seed=1), workdir)
 
@@ -120,6 +121,20 @@ def test_one_experiment_alone(workdir, tmp_path, left_out, there, num_figures):
     assert not any(folder.exists() for folder in not_trained)
     page = write_report(path).read_text()
     assert "320 chains to learn from" in page and page.count("<img") == num_figures
+
+
+@pytest.mark.parametrize("lost", ["features", "real_or_generated", "num_chains"])
+def test_a_damaged_record_is_told_and_nothing_of_it_is_drawn(workdir, tmp_path, lost):
+    record = read(workdir)
+    if lost == "num_chains":
+        del record[lost]
+    else:
+        record["samplers"]["exact:10"][lost] = {"shape": None} if lost == "features" else None
+    shutil.copytree(workdir, tmp_path / "run", ignore=shutil.ignore_patterns("report"))
+    (tmp_path / "run" / "chain_probes.json").write_text(json.dumps(record))
+    page = write_report(tmp_path / "run").read_text()
+    assert "no readable chain_probes.json" in page
+    assert not list((tmp_path / "run" / "report").glob("chain_probes*.png"))
 
 
 def test_no_experiment_is_a_mistake():

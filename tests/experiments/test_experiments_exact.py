@@ -14,13 +14,14 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json
 from vdm_jax.data.dsprites import RecordedGrid
 from vdm_jax.diffusion.samplers import SAMPLERS
-from vdm_jax.diffusion.schedules import cosine, dirac
+from vdm_jax.diffusion.schedules import cosine, ddpm_linear, dirac
 from vdm_jax.experiments.exact import BATCHES, check_folder, describe
 from vdm_jax.experiments.kinds import jobs_of
 from vdm_jax.experiments.probe_jobs import check_jobs
 from vdm_jax.experiments.probes import LEAST_NOISE, build_probes, chosen_samplers, gammas_at, timesteps
 from vdm_jax.experiments.workdir import MEASURED, claim, plain
 from vdm_jax.probing.exact import Level
+from vdm_jax.probing.windows import Noise, noise_of, windows_of
 from vdm_jax.train.checkpoint import Checkpointer
 from vdm_jax.train.lock import alone_in
 from vdm_jax.train.optimizer import make_optimizer
@@ -171,12 +172,15 @@ def test_every_experiment_has_its_jobs_and_its_sampler(experiment):
     if name in probes.ON_CHAINS:
         (chosen,) = chosen_samplers(config.chains).values()
         assert chosen.name == (sampler or "exact") and not chosen.trained
-        assert chosen_samplers(config.chain_probes) == chosen_samplers(config.chains)
         assert config.chains.round_trips == (name == "round_trip")
     if "chain_probes" in jobs:
+        assert chosen_samplers(config.chain_probes) == chosen_samplers(config.chains)
         assert [config.chain_probes[which] for which in ("backward", "real_or_generated")].count(True) == 1
         assert config.chain_probes[name]
-    assert set(probes.EXPERIMENTS) > {f"backward-{sampler}" for sampler in ("exact", *SAMPLERS)}
+
+
+def test_every_sampler_has_its_variants():
+    assert {f"{name}-{sampler}" for name in probes.ON_CHAINS for sampler in SAMPLERS} < set(probes.EXPERIMENTS)
 
 
 def test_an_experiment_goes_with_any_grid_and_schedule():
@@ -218,10 +222,10 @@ def test_timesteps_are_where_noise_is_added():
 
 def test_exact_curves_at_other_timesteps_are_left_alone(tmp_path):
     experiment = build_probes(probes.get_config("small-dirac"))
-    write_json(tmp_path / "exact.json", {"timesteps": list(range(0, 1001, 50))})
+    write_json(tmp_path / "exact.json", {"timesteps": list(range(0, 1001, 50)), "features": {}})
     with pytest.raises(UserError, match="at other timesteps: 0, 50, 100 … there, 0, 500, 503 … here; choose another"):
         check_jobs(experiment, tmp_path, ["chains"])
-    write_json(tmp_path / "exact.json", {"timesteps": timesteps(21, experiment.schedule).tolist()})
+    write_json(tmp_path / "exact.json", {"timesteps": timesteps(21, experiment.schedule).tolist(), "features": {}})
     check_jobs(experiment, tmp_path, ["probe"])
 
 
@@ -232,8 +236,20 @@ def test_windows_are_of_what_there_is_to_know():
         Level(0.0, 1, {"shape": {"information_nats": shape.entropy * share}}, {"shape": np.array([share, share])})
         for share in (1.0, 0.75, 0.25, 0.0)
     ]
-    found = describe(shape, "shape", np.array([0, 10, 20, 30]), levels)
-    assert found["windows"]["50%"] == pytest.approx(15) and found["windows_standard_error"]["50%"] == 0
+    found = describe(shape, "shape", Noise(np.array([0, 10, 20, 30]), np.array([1.0, 0.4, 0.1, 0.0])), levels)
+    assert found["windows"]["50%"] == pytest.approx(15, abs=1) and found["windows_standard_error"]["50%"] == 0
+
+
+@pytest.mark.parametrize("schedule", [ddpm_linear(), cosine(), dirac()], ids=["linear", "cosine", "dirac"])
+def test_windows_of_few_timesteps_are_those_of_all(schedule):
+    """R² of a Gaussian, abar r/(abar r + 1 - abar): twenty timesteps tell when it crosses."""
+    for ratio in (2.0, 20.0, 100.0):
+        windows = []
+        for steps in (np.arange(1001), timesteps(21, schedule)):
+            noise = noise_of(steps, gammas_at(schedule, steps))
+            windows.append(windows_of(noise, noise.abar * ratio / (noise.abar * ratio + 1 - noise.abar)))
+        for level, time in windows[0].items():
+            assert windows[1][level] == pytest.approx(time, abs=2.5), (ratio, level)
 
 
 def test_two_at_once_are_refused(tmp_path, capfd):

@@ -45,8 +45,10 @@ def test_a_variant_brings_its_jobs(tmp_path):
     assert parse(chosen, "--jobs=report,chains").jobs == ["report", "chains"]
     (tmp_path / "config.json").write_text(found.config.to_json())
     assert parse(f"--workdir={tmp_path}").jobs == found.jobs
-    with pytest.raises(UserError, match=r"^job='prob'; expected one of .*did you mean 'probe'\?$"):
-        parse(chosen, "--config.jobs=exact,prob")
+    assert parse(chosen, "--config.jobs=exact, report").jobs == ["exact", "report"]
+    for typed in ([], ["--jobs=exact"]):
+        with pytest.raises(UserError, match=r"^job of config.jobs='prob'; expected one of .*did you mean 'probe'\?$"):
+            parse(chosen, "--config.jobs=exact,prob", *typed)
 
 
 def test_variants_overrides_workdir_and_jobs():

@@ -76,8 +76,26 @@ def test_members_have_jobs_of_their_own_unless_some_are_typed(tmp_path):
     own = ["exact", "chains", "chain_probes", "report"]
     everything = ["exact", "train", "probe", *own[1:]]
     assert [member.jobs for member in members(f"--config={file}")] == [everything, ["exact", "report"], own]
+    with pytest.raises(UserError, match="'quick' and 'quick-exact' have the same settings"):
+        members(f"--config={file}", "--jobs=exact,chains,report")
+
+
+def test_jobs_that_are_typed_are_those_of_all_members(tmp_path):
+    file = tmp_path / "own.py"
+    variants = '[{"variant": "quick-exact"}, {"variant": "quick-backward-ddim"}]'
+    file.write_text(f"from configs.probes import get_config\n\n\ndef get_sweep():\n    return {variants}\n")
     typed = members(f"--config={file}", "--jobs=report,exact,train")
-    assert [member.jobs for member in typed] == [["exact", "train", "report"]] * 3
+    assert [member.jobs for member in typed] == [["exact", "train", "report"]] * 2
+
+
+def test_a_sweep_is_of_one_kind(tmp_path):
+    file = tmp_path / "own.py"
+    lines = ["from configs import digits, probes", "def get_config(variant=''):"]
+    lines += ["    return probes.get_config() if variant == 'probes' else digits.get_config(variant)"]
+    lines += ["def get_sweep():", "    return [{'variant': 'none'}, {'variant': 'probes'}]"]
+    file.write_text("\n".join(lines) + "\n")
+    with pytest.raises(UserError, match="member 'probes' is of kind 'probes', the file without a variant 'vae_vdm'"):
+        members(f"--config={file}")
 
 
 def test_names_are_safe_and_stay_when_the_sweep_grows():

@@ -40,6 +40,7 @@ from vdm_jax.probing.chains import (
     make_round_trip,
     x_walk,
 )
+from vdm_jax.probing.windows import Noise, noise_of, windows_of
 
 T = 200
 GAMMAS = np.linspace(-6, 9, T)
@@ -106,7 +107,7 @@ def measured(sampler, num_steps):
     grid = make_grid(ASKED, num_steps, SCHEDULE)
     walk, key = walk_of(sampler, grid), jax.random.key(0)
     gammas = np.maximum(np.asarray(SCHEDULE.gamma(jnp.asarray(ASKED) / T)), -20.0)
-    backward = make_backward(SUBJECT, walk, SCHEDULE, grid, gammas)
+    backward, noise = make_backward(SUBJECT, walk, SCHEDULE, grid, gammas), noise_of(ASKED, gammas)
     back = summarise_backward(FEATURES, gather(backward, jax.random.fold_in(key, 0), NUM, 2_000), far=0.1)
     round_trip = make_round_trip(SUBJECT, walk, SCHEDULE, grid)
     trips = {
@@ -117,9 +118,7 @@ def measured(sampler, num_steps):
         )
         for t in ASKED
     }
-    found = describe_sampler(
-        FEATURES, {"side": EXACT | NO_ERRORS}, list(trips), back, list(trips.values()), NUM, "exact"
-    )
+    found = describe_sampler(FEATURES, {"side": EXACT | NO_ERRORS}, noise, back, list(trips.values()), NUM, "exact")
     return found, found["features"]["side"]
 
 
@@ -152,16 +151,17 @@ def test_the_distances_see_the_wrong_curve():
 def test_the_errors_of_windows_are_their_spread():
     """Over 200 repetitions of 300 chains each, whose timesteps share what is odd about a chain."""
     random, feature = np.random.default_rng(0), Feature(np.full(2, 0.5))
-    level, timesteps = np.array([1.0, 0.9, 0.6, 0.2, 0.0]), [0, 250, 500, 750, 1000]
+    level, noise = np.array([1.0, 0.9, 0.6, 0.2, 0.0]), Noise(np.arange(0, 1001, 250), np.linspace(1, 0, 5))
     found = []
     for _ in range(200):
         known = level[:, None] + 0.3 * random.normal(size=(1, 300)) + 0.3 * random.normal(size=(5, 300))
         guess = Guess(known > 0.5, np.log(2) * (1 - known), 0 * known)
-        found.append(backward_windows(feature, backward_curves(feature, guess), timesteps))
+        found.append(backward_windows(feature, backward_curves(feature, guess), noise))
     windows, errors = (np.array([each[i]["50%"] for each in found]) for i in (0, 1))
-    assert windows.mean() == pytest.approx(562.5, abs=2)
+    assert windows.mean() == pytest.approx(windows_of(noise, level)["50%"], abs=2)
     assert errors.mean() == pytest.approx(windows.std(), rel=0.2)
-    assert backward_windows(feature, {"cross_entropy_nats": [0.0, 0.7]}, [0, 1000])[1] == {}  # an older line
+    older = {"cross_entropy_nats": [0.0, 0.1, 0.2, 0.5, 0.7]}  # a line without groups
+    assert backward_windows(feature, older, noise)[1] == {}
 
 
 def test_ddim_keeps_the_side_that_z_t_is_on_and_knows_it_from_the_start():

@@ -4,8 +4,10 @@ import numpy as np
 
 from vdm_jax.diffusion.optimal import Feature
 from vdm_jax.probing.curves import GROUPS, compare, group_of, probe_windows, summarise_known
+from vdm_jax.probing.windows import Noise
 
 TIMES = np.arange(0, 1001, 100)
+NOISE = Noise(TIMES, (1 - TIMES / 1000) ** 2)
 FEATURE = Feature(np.array([0.5, 0.5]))
 
 
@@ -20,7 +22,7 @@ def scored(rng, num_images, num_examples):
 
 def test_the_error_of_a_window_is_that_of_other_images():
     rng = np.random.default_rng(0)
-    found = [probe_windows(TIMES, summarise_known(FEATURE, *scored(rng, 40, 400))) for _ in range(60)]
+    found = [probe_windows(NOISE, summarise_known(FEATURE, *scored(rng, 40, 400))) for _ in range(60)]
     times, errors = (np.array([one["50%"] for one in part]) for part in zip(*found, strict=True))
     assert abs(times.mean() - 500) < 3 * times.std() / np.sqrt(60)
     assert 0.75 < np.sqrt(np.mean(errors**2)) / times.std() < 1.35  # of 60 repetitions and 8 groups each

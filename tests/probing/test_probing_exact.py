@@ -10,7 +10,7 @@ from vdm_jax.diffusion.gaussian import noised
 from vdm_jax.diffusion.optimal import Feature, matrix_posterior
 from vdm_jax.diffusion.theory import two_gaussians
 from vdm_jax.probing.exact import FEWEST_BATCHES, make_instrument, measure_curve
-from vdm_jax.probing.windows import crossing_times, jackknife_errors, windows_of
+from vdm_jax.probing.windows import Noise, crossing_times, jackknife_errors, noise_of, windows_of
 
 POINTS = jnp.array([[-1.0], [1.0]])
 FEATURES = {"side": Feature(np.array([0.5, 0.5]), np.array([[-1.0], [1.0]]))}
@@ -87,28 +87,40 @@ def test_levels_of_one_gamma_are_measured_once(key):
 
 
 def test_windows_are_where_the_curve_falls_for_good():
-    times = np.linspace(0, 1, 11)
-    share = np.clip(1.5 - 2 * times, 0, 1)
-    assert crossing_times(times, share) == pytest.approx({0.95: 0.25, 0.5: 0.5, 0.05: 0.75})
+    noise = Noise(np.linspace(0, 1, 41), np.linspace(1, 0, 41) ** 2)  # √abar = 1 - t
+    share = np.clip(1.5 - 2 * noise.timesteps, 0, 1)
+    expected = {0.95: 0.275, 0.5: 0.5, 0.05: 0.725}
+    assert crossing_times(noise, share) == pytest.approx(expected, abs=2e-3)
     wiggle = share.copy()
     wiggle[1] = 0.9  # noise before the fall is no fall
-    assert crossing_times(times, wiggle)[0.95] == pytest.approx(0.25)
-    assert crossing_times(times, np.ones(11))[0.5] is None
-    assert crossing_times(times, np.zeros(11))[0.05] is None
+    assert crossing_times(noise, wiggle)[0.95] == pytest.approx(0.275, abs=2e-3)
+    assert crossing_times(noise, np.ones(41))[0.5] is None
+    assert crossing_times(noise, np.zeros(41))[0.05] is None
+    share[30] = np.nan
+    assert crossing_times(noise, share) == pytest.approx(expected, abs=2e-3)
 
 
 def test_errors_of_windows_are_the_spread_over_repetitions():
-    gammas, times = np.linspace(-4, 4, 9), np.arange(9)
+    gammas = np.linspace(-4, 4, 9)
+    noise = noise_of(np.arange(9), gammas)
     found, errors = [], []
     for seed in range(20):
         levels = measured(gammas, jax.random.key(seed))
-        found.append(windows_of(times, np.array([level.features["side"]["r2"] for level in levels]))["50%"])
-        errors.append(jackknife_errors(times, np.stack([level.without["side"] for level in levels], 1))["50%"])
+        found.append(windows_of(noise, np.array([level.features["side"]["r2"] for level in levels]))["50%"])
+        errors.append(jackknife_errors(noise, np.stack([level.without["side"] for level in levels], 1))["50%"])
     np.testing.assert_allclose(np.sqrt(np.mean(np.square(errors))), np.std(found, ddof=1), rtol=0.4)
 
 
 def test_windows_without_an_error_are_told():
     falls, stays = np.linspace(1, 0, 5), np.ones(5)
-    assert jackknife_errors(np.arange(5), np.stack([falls, falls]))["50%"] == 0
-    assert jackknife_errors(np.arange(5), np.stack([falls, stays]))["50%"] is None
-    assert jackknife_errors(np.arange(5), falls[None])["50%"] is None
+    noise = Noise(np.arange(5), falls)
+    assert jackknife_errors(noise, np.stack([falls, falls]))["50%"] == 0
+    assert jackknife_errors(noise, np.stack([falls, stays]))["50%"] is None
+    assert jackknife_errors(noise, falls[None])["50%"] is None
+
+
+def test_where_no_noise_is_added_nothing_is_lost():
+    noise = Noise(np.array([0, 10, 20, 30, 90]), np.array([1.0, 1.0, 0.5, 0.2, 0.2]))
+    times = windows_of(noise, np.array([1.0, 1.0, 0.6, 0.0, 0.0]))
+    assert 10 < times["95%"] < 20 < times["50%"] < times["5%"] < 30
+    assert windows_of(noise, np.array([1.0, 0.9, 0.6, 0.0, 0.0]))["95%"] == 0  # noise of the curve alone

@@ -9,6 +9,7 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.diffusion.optimal import Feature
 from vdm_jax.probing.curves import compare, probe_windows, summarise_scores
 from vdm_jax.probing.heads import make_heads, make_members
+from vdm_jax.probing.windows import Noise
 
 ANGLES = np.array([0.0, 0.4, 1.1, 2.0])
 FEATURES = {
@@ -115,13 +116,14 @@ def test_errors_hold_for_few_clean_images_shown_often():
 
 def test_windows_are_means_over_seeds_with_their_error():
     times = np.arange(0, 101, 10)
-    falls = [np.clip((shift + 50 - times) / 40 + 0.5, 0, 1) for shift in (-4.0, 0.0, 4.0)]
+    noise = Noise(times, (1 - times / 100) ** 2)
+    falls = [np.clip((shift + 50 - times) / 40 + 0.5, 0, 1) for shift in (-10.0, 0.0, 10.0)]
     without = np.stack([falls[1], falls[1]], axis=1)
-    windows, errors = probe_windows(times, {"by_seed": np.stack(falls, axis=1), "without": without})
-    assert windows["50%"] == pytest.approx(50) and errors["50%"] == pytest.approx(4 / np.sqrt(3))
-    one, error = probe_windows(times, {"by_seed": falls[0][:, None], "without": np.stack(falls[:2], axis=1)})
-    assert one["50%"] == pytest.approx(46) and error["50%"] == pytest.approx(2)
-    never, none = probe_windows(times, {"by_seed": np.ones((11, 2)), "without": without})
+    windows, errors = probe_windows(noise, {"by_seed": np.stack(falls, axis=1), "without": without})
+    assert windows["50%"] == pytest.approx(50) and errors["50%"] == pytest.approx(10 / np.sqrt(3))
+    one, error = probe_windows(noise, {"by_seed": falls[0][:, None], "without": np.stack(falls[:2], axis=1)})
+    assert one["50%"] == pytest.approx(40) and error["50%"] == pytest.approx(5)
+    never, none = probe_windows(noise, {"by_seed": np.ones((11, 2)), "without": without})
     assert never["50%"] is None and none["50%"] is None
 
 

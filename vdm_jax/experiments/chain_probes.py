@@ -21,15 +21,16 @@ from vdm_jax.experiments.probe_training import of_part
 from vdm_jax.experiments.probes import ChosenSampler, ProbeExperiment, chosen_samplers, every_nth, gammas_at, timesteps
 from vdm_jax.probing.chain_distances import far_from_data
 from vdm_jax.probing.curves import compare, summarise_scores, with_prior_of
-from vdm_jax.probing.windows import share_known, windows_of
+from vdm_jax.probing.windows import noise_of, share_known, windows_of
 
 FOLDER = "chain_probes"  # of chains and what is trained on them, by sampler
 SETTINGS = "settings.json"
 DEPENDS_ON = ("data", "diffusion", "chains", "probe", "chain_probes", "timesteps")
-EXPERIMENTS = ("backward", "real_or_generated")  # settings: those that are asked for
-IN_THE_NAME = {  # settings that the sampler's folder is named by, of another job, or that only judge what is stored
-    "chains": ("samplers", "num_steps", "num_queries", "every", "model", "checkpoint", "batch_size", "far"),
-    "chain_probes": ("samplers", "num_steps", *EXPERIMENTS),
+OF_A_FOLDER = ("samplers", "num_steps")  # settings that the folder of each sampler is named by
+CHAINS_ALONE = ("num_queries", "every", "round_trips", "batch_size", "far")  # the other job's, or of what judges
+NOT_STORED = {
+    "chains": (*OF_A_FOLDER, *CHAINS_ALONE, "model", "checkpoint"),
+    "chain_probes": (*OF_A_FOLDER, "backward", "real_or_generated"),  # each experiment has a folder too
 }
 
 
@@ -108,9 +109,9 @@ def measure_features(
     levels = {"gamma": gammas, "z": pool.z}
     ensemble, arrays = train_on_rows(config, experiment.grid, features, pool.labels, levels, asked, rows, folder)
     posterior = posterior_scores(experiment, features, pool, gammas, ensemble.row_batches(rows.test).reshape(-1))
-    found = {}
+    found, noise = {}, noise_of(asked, gammas)
     for name, feature in features.items():
-        described, by_row = describe_probe(feature, name, asked, arrays), of_part(arrays, BY_ROW, name)
+        described, by_row = describe_probe(feature, name, noise, arrays), of_part(arrays, BY_ROW, name)
         if not by_row:
             raise UserError(f"the probes in {folder} were stored without the scores of each row; delete it")
         curves = summarise_scores(feature, posterior[name])
@@ -118,7 +119,7 @@ def measure_features(
         gaps = compare({key: values.tolist() for key, values in behind.items()}, {}, config.shortfall)
         found[name] = described | {
             "posterior": {key: values.tolist() for key, values in curves.items()},
-            "posterior_windows": windows_of(asked, share_known(feature, curves)),
+            "posterior_windows": windows_of(noise, share_known(feature, curves)),
             "posterior_minus_probe": gaps["exact_minus_probe"],
             "plateau": float(feature.prior.max()),
         }
@@ -128,7 +129,7 @@ def measure_features(
 def check_claimed(folder: pathlib.Path, settings: dict[str, Any]) -> tuple[dict[str, Any], pathlib.Path]:
     """The settings that all depends on, and the file that holds them. Raises `UserError` where it holds others."""
     settings = {
-        section: {key: value for key, value in settings[section].items() if key not in IN_THE_NAME.get(section, ())}
+        section: {key: value for key, value in settings[section].items() if key not in NOT_STORED.get(section, ())}
         if isinstance(settings[section], dict)
         else settings[section]
         for section in DEPENDS_ON

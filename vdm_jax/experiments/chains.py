@@ -37,6 +37,7 @@ from vdm_jax.experiments.progress import bar
 from vdm_jax.probing.chain_curves import describe_sampler, gather, summarise_backward, summarise_round_trip
 from vdm_jax.probing.chains import make_backward, make_grid, make_round_trip
 from vdm_jax.probing.two_samples import start_told_apart
+from vdm_jax.probing.windows import Noise
 from vdm_jax.report.workdir import Workdir
 from vdm_jax.train.metrics import MetricsLog, read_metrics
 
@@ -97,7 +98,7 @@ def chains(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
         curves = describe_sampler(
             experiment.posterior.features,
             {name: feature["exact"] for name, feature in exact["features"].items()},
-            asked.tolist(),
+            Noise(asked, np.array(exact["abar"])),
             backward,
             trips,
             _size(config),

@@ -21,7 +21,7 @@ from vdm_jax.experiments import workdir as workdirs
 from vdm_jax.experiments.probes import ProbeExperiment, gammas_at, timesteps
 from vdm_jax.experiments.progress import bar
 from vdm_jax.probing.exact import Instrument, Level, make_instrument, measure_curve
-from vdm_jax.probing.windows import jackknife_errors, share_known, windows_of
+from vdm_jax.probing.windows import Noise, jackknife_errors, noise_of, share_known, windows_of
 from vdm_jax.report.workdir import Workdir
 from vdm_jax.train.checkpoint import saved_checkpoints
 from vdm_jax.train.metrics import MetricsLog
@@ -82,13 +82,13 @@ def measure_exactly(subject: Subject, workdir: pathlib.Path) -> str:
         keep=log.write,
         progress=bar("exact"),
     )
-    abar = 1 / (1 + np.exp(gammas))
-    found = {name: describe(features[name], name, steps, levels) for name in features}
+    noise = noise_of(steps, gammas)
+    found = {name: describe(features[name], name, noise, levels) for name in features}
     origin = {"config": subject.config.name, "seed": config.seed, "data": subject.identity}
     about = {"settings": settings, "provenance": provenance() | origin}
     record = {
         "timesteps": steps.tolist(),
-        "abar": abar.tolist(),
+        "abar": noise.abar.tolist(),
         "num_queries": [level.num_queries for level in levels],
     }
     write_json(workdir / "exact.json", record | {"features": found} | subject.known | about)
@@ -151,7 +151,8 @@ def check_folder(workdir: pathlib.Path, settings: dict[str, Any], identity: str)
 def check_timesteps(workdir: pathlib.Path, steps: np.ndarray) -> None:
     """Raises `UserError` where there are exact curves at other timesteps: an earlier version did not look at where the
     schedule adds noise."""
-    there = Workdir(workdir).exact.get("timesteps", steps.tolist())
+    record = Workdir(workdir).exact
+    there = record["timesteps"] if "timesteps" in record and "features" in record else steps.tolist()
     if there != steps.tolist():
         told = f"{', '.join(map(str, there[:3]))} … there, {', '.join(map(str, steps[:3]))} … here"
         raise UserError(f"workdir {workdir} holds exact curves at other timesteps: {told}; choose another --workdir")
@@ -171,15 +172,15 @@ def refuse_differences(
         raise UserError(f"workdir {workdir} holds other {what}: {'; '.join(told[:3])}; choose another --workdir")
 
 
-def describe(feature: Feature, name: str, steps: np.ndarray, levels: Sequence[Level]) -> dict[str, Any]:
+def describe(feature: Feature, name: str, noise: Noise, levels: Sequence[Level]) -> dict[str, Any]:
     """Curves as lists over the timesteps, and when 95%, 50% and 5% of what there is to know is still there."""
     curves = {key: [level.features[name][key] for level in levels] for key in levels[0].features[name]}
     return {
         "exact": curves,
         "entropy_nats": feature.entropy,
         "variance": None if feature.values is None else feature.variance,
-        "windows": windows_of(steps, share_known(feature, curves)),
-        "windows_standard_error": jackknife_errors(steps, np.stack([level.without[name] for level in levels], axis=1)),
+        "windows": windows_of(noise, share_known(feature, curves)),
+        "windows_standard_error": jackknife_errors(noise, np.stack([level.without[name] for level in levels], axis=1)),
     }
 
 

@@ -84,7 +84,7 @@ def _parse_values(argv: Sequence[str], default_config: str) -> flags.FlagValues:
         _define_config(values, argv, default_config)
         for define, name, default, meaning in (
             (flags.DEFINE_string, "workdir", "", "Folder of the run; default results/runs/NAME."),
-            (flags.DEFINE_list, "jobs", None, "Jobs of this kind of config; default all."),
+            (flags.DEFINE_list, "jobs", None, "Jobs of this kind of config; default config.jobs, or all."),
             (flags.DEFINE_float, "stop_after", None, "Seconds of training, then save and stop as at SIGTERM."),
             (flags.DEFINE_string, "archive", "", "Folder that brings the run and takes it along, in parts."),
             (flags.DEFINE_string, "sweep", None, "Run the config file's get_sweep(), or members that match."),
@@ -113,13 +113,13 @@ def _parse_values(argv: Sequence[str], default_config: str) -> flags.FlagValues:
 
 def _chosen_jobs(typed: list[str] | None, own: str, there_are: list[str]) -> list[str]:
     """Those typed, or the config's own, or all."""
-    if typed is None:
-        typed = own.split(",") if own else there_are
-    if not typed:
+    of_config = [job.strip() for job in own.split(",")] if own else there_are
+    for what, jobs in (("job of config.jobs", of_config), ("job", typed or [])):
+        for job in jobs:
+            choose(what, job, dict.fromkeys(there_are))
+    if typed == []:
         raise UserError(f"no job; expected --jobs with any of {sorted(there_are)}")
-    for job in typed:
-        choose("job", job, dict.fromkeys(there_are))
-    return typed
+    return of_config if typed is None else typed
 
 
 def _file(argv: Sequence[str], default_config: str) -> str:

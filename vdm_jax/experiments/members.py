@@ -49,6 +49,9 @@ def make_members(arguments: flags.Arguments, default_config: str) -> list[Member
             own = flags.parse(["launch.py", *words, *jobs], default_config, jobs_of)
         except UserError as error:
             raise UserError(f"sweep member {name!r}: {error}") from error
+        if own.config.kind != arguments.config.kind:
+            kinds = f"{own.config.kind!r}, the file without a variant {arguments.config.kind!r}"
+            raise UserError(f"sweep member {name!r} is of kind {kinds}; expected one kind for a sweep")
         in_order = [job for job in jobs_of(own.config) if job in own.jobs]
         members.append(Member(name, own.config, arguments.workdir / name, words, in_order))
     _check_different(members)
@@ -129,7 +132,7 @@ def _check_different(members: list[Member]) -> None:
     """`UserError` where two members are the same run under two names."""
     seen: dict[str, str] = {}
     for member in members:
-        settings = json.dumps(workdirs.plain(member.config) | {"name": ""}, sort_keys=True)
+        settings = json.dumps(workdirs.plain(member.config) | {"name": "", "jobs": member.jobs}, sort_keys=True)
         if settings in seen:
             raise UserError(f"sweep members {seen[settings]!r} and {member.name!r} have the same settings")
         seen[settings] = member.name

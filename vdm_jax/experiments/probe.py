@@ -3,8 +3,6 @@
 import pathlib
 from typing import Any
 
-import numpy as np
-
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json
 from vdm_jax.base.provenance import provenance
@@ -14,6 +12,7 @@ from vdm_jax.experiments.probe_training import BY_LABEL, CHUNKS, KNOWN, PROBE, o
 from vdm_jax.experiments.probes import ProbeExperiment
 from vdm_jax.probing.chunks import Arrays
 from vdm_jax.probing.curves import compare, probe_windows
+from vdm_jax.probing.windows import Noise, noise_of
 from vdm_jax.report.workdir import Workdir
 
 
@@ -32,7 +31,8 @@ def probe(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     steps, gammas, ensemble, arrays = trained(experiment, workdir)
     settings, features = workdirs.plain(experiment.config), experiment.posterior.features
     exact = Workdir(workdir).exact.get("features", {})
-    features = {name: describe_probe(feature, name, steps, arrays) for name, feature in features.items()}
+    noise = noise_of(steps, gammas)
+    features = {name: describe_probe(feature, name, noise, arrays) for name, feature in features.items()}
     for name in features.keys() & exact.keys():
         features[name] |= _beside_exact(features[name]["probe"], exact[name], experiment.config.probe.shortfall)
     about = {
@@ -41,7 +41,7 @@ def probe(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
         "settings": settings,
         "provenance": provenance() | {"config": experiment.config.name, "seed": experiment.config.probe.seed},
     }
-    record = {"timesteps": steps.tolist(), "abar": (1 / (1 + np.exp(gammas))).tolist(), "features": features}
+    record = {"timesteps": steps.tolist(), "abar": noise.abar.tolist(), "features": features}
     write_json(workdir / "probe.json", record | about)
     for name, feature in features.items():
         if any(feature.get("falls_short", [])):
@@ -50,12 +50,12 @@ def probe(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     return "done"
 
 
-def describe_probe(feature: Feature, name: str, steps: np.ndarray, arrays: Arrays) -> dict[str, Any]:
+def describe_probe(feature: Feature, name: str, noise: Noise, arrays: Arrays) -> dict[str, Any]:
     """One feature's curves as lists over the timesteps, and its window."""
     probe, by_label, known = (of_part(arrays, part, name) for part in (PROBE, BY_LABEL, KNOWN))
     if not probe:
         raise UserError(f"the probes in {CHUNKS}/ were stored without what is asked of them now; delete it")
-    windows, errors = probe_windows(steps, known)
+    windows, errors = probe_windows(noise, known)
     return {
         "probe": {curve: values.tolist() for curve, values in probe.items()},
         **({"by_label": {curve: values.tolist() for curve, values in by_label.items()}} if by_label else {}),

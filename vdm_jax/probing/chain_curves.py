@@ -21,7 +21,7 @@ from vdm_jax.probing.chain_distances import (
 )
 from vdm_jax.probing.chains import Backward, Guess, RoundTrip
 from vdm_jax.probing.two_samples import tell_apart
-from vdm_jax.probing.windows import Windows, jackknife_errors, windows_of
+from vdm_jax.probing.windows import Noise, Windows, jackknife_errors, windows_of
 
 GROUPS = 20  # of chains, one left out at a time for the errors of windows
 WITHOUT = "known_without"  # what is known without each group of chains, [G, M], G no more than there are chains
@@ -130,7 +130,7 @@ def _round_trip_point(feature: Feature, before: np.ndarray, after: np.ndarray) -
 def describe_sampler(
     features: Mapping[str, Feature],
     exact: Mapping[str, Curves],
-    timesteps: Sequence[int],
+    noise: Noise,
     backward: Found,
     round_trips: Sequence[Found],
     num_queries: int,
@@ -149,7 +149,7 @@ def describe_sampler(
             name: _describe_feature(
                 feature,
                 exact[name],
-                timesteps,
+                noise,
                 mine[name],
                 [trip["readers"][by][name] for trip in round_trips],
                 num_queries,
@@ -169,12 +169,12 @@ def describe_sampler(
 def _describe_feature(
     feature: Feature,
     exact: Curves,
-    timesteps: Sequence[int],
+    noise: Noise,
     mine: Found,
     points: Sequence[Curves],
     num_queries: int,
 ) -> Found:
-    windows, errors = backward_windows(feature, mine["backward"], timesteps)
+    windows, errors = backward_windows(feature, mine["backward"], noise)
     found = {
         "backward": {name: curve for name, curve in mine["backward"].items() if name != WITHOUT},
         "generated": mine["generated"],
@@ -207,10 +207,9 @@ def plateau(feature: Feature, generated: Sequence[float]) -> dict[str, float]:
     return found
 
 
-def backward_windows(feature: Feature, curves: Curves, timesteps: Sequence[int]) -> tuple[Windows, Windows]:
+def backward_windows(feature: Feature, curves: Curves, noise: Noise) -> tuple[Windows, Windows]:
     """When 95%, 50% and 5% of what there is to know is known on the way from noise: R², or 1 - cross-entropy/H; and the
     standard errors, over groups of chains."""
     known = 1 - np.array(curves["cross_entropy_nats"]) / feature.entropy if feature.values is None else curves["r2"]
-    steps = np.asarray(timesteps)
-    errors = jackknife_errors(steps, np.asarray(curves[WITHOUT])) if WITHOUT in curves else {}  # an older line has none
-    return windows_of(steps, np.asarray(known)), errors
+    errors = jackknife_errors(noise, np.asarray(curves[WITHOUT])) if WITHOUT in curves else {}  # an older line has none
+    return windows_of(noise, np.asarray(known)), errors

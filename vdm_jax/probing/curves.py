@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int, Integer
 
 from vdm_jax.diffusion.optimal import Feature
-from vdm_jax.probing.windows import Windows, jackknife_errors, share_known, windows_of
+from vdm_jax.probing.windows import Noise, Windows, jackknife_errors, share_known, windows_of
 
 HASH = np.uint64(2654435769)  # 2^32 over the golden ratio
 GROUPS = 8  # of clean images, one of which at a time is left out to see how much windows move
@@ -83,11 +83,11 @@ def with_prior_of(feature: Feature, labels: Integer[np.ndarray, " n"]) -> Featur
     return Feature(counts / counts.sum(), feature.values)
 
 
-def probe_windows(timesteps: np.ndarray, known: Mapping[str, np.ndarray]) -> tuple[Windows, Windows]:
+def probe_windows(noise: Noise, known: Mapping[str, np.ndarray]) -> tuple[Windows, Windows]:
     """When 95%, 50% and 5% of what there is to know is still found, by `summarise_known`: (the mean over seeds, its
     standard error). The error is of the seeds, where there are several, and of the images they share."""
-    each = [windows_of(timesteps, share) for share in known["by_seed"].T]
-    of_images = jackknife_errors(timesteps, known["without"].T)
+    each = [windows_of(noise, share) for share in known["by_seed"].T]
+    of_images = jackknife_errors(noise, known["without"].T)
     windows: Windows = {}
     errors: Windows = {}
     for level, of_image in of_images.items():

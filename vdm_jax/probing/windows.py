@@ -1,10 +1,12 @@
 """Decision windows: when is a feature destroyed, when is it decided, and how well is that known?"""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
+from scipy.interpolate import PchipInterpolator
+from scipy.optimize import brentq
 
 from vdm_jax.diffusion.optimal import Feature
 
@@ -12,24 +14,48 @@ SHARES = (0.95, 0.5, 0.05)
 Windows = dict[str, float | None]
 
 
-def crossing_times(
-    times: Float[np.ndarray, " m"], share: Float[np.ndarray, " m"], levels: Sequence[float] = SHARES
-) -> dict[float, float | None]:
-    """For each level the last time at which `share` is still at it or above, by linear interpolation.
+class Noise(NamedTuple):
+    """Timesteps, rising, and abar at each, which falls or, where no noise is added, stays."""
 
-    times rise; share is what is left of what was known without noise (information, R²), 1 at first and 0 at last, and
-    may wiggle. None where it never falls to the level.
+    timesteps: Real[np.ndarray, " m"]
+    abar: Float[np.ndarray, " m"]
+
+
+def noise_of(timesteps: Real[np.ndarray, " m"], gammas: Float[np.ndarray, " m"]) -> Noise:
+    """abar = sigmoid(-gamma)."""
+    return Noise(timesteps, 1 / (1 + np.exp(np.asarray(gammas, np.float64))))
+
+
+def crossing_times(
+    noise: Noise, share: Float[np.ndarray, " m"], levels: Sequence[float] = SHARES
+) -> dict[float, float | None]:
+    """For each level the last time at which `share` is still at it or above.
+
+    share: what is left of what was known without noise (information, R²), 1 at first and 0 at last; it may wiggle. None
+    where it never falls to the level. Between two timesteps by monotone cubics (Fritsch & Carlson 1980): the share over
+    abar, on which alone it depends, and the time over √abar.
     """
+    known = np.isfinite(share)
+    noise, share = Noise(noise.timesteps[known], noise.abar[known]), share[known]
     found: dict[float, float | None] = {}
     for level in levels:
         above = np.where(share >= level)[0]
-        if len(above) == 0 or above[-1] == len(times) - 1:
-            found[level] = None
-            continue
-        i = above[-1]
-        fall = (share[i] - level) / (share[i] - share[i + 1])
-        found[level] = float(times[i] + fall * (times[i + 1] - times[i]))
+        falls = len(above) > 0 and above[-1] < len(share) - 1
+        found[level] = _crossing(noise, share, level, int(above[-1])) if falls else None
     return found
+
+
+def _crossing(noise: Noise, share: Float[np.ndarray, " m"], level: float, i: int) -> float:
+    """Where it falls between the timesteps i and i + 1."""
+    times, abar = noise
+    rests = np.flatnonzero(abar[1:] == abar[:-1])
+    if i in rests:
+        return float(times[i])
+    run = slice(max(rests[rests < i] + 1, default=0), min(rests[rests > i], default=len(abar) - 1) + 1)
+    rising, share, times = abar[run][::-1], share[run][::-1], times[run][::-1]
+    known = PchipInterpolator(rising, share)
+    at = brentq(lambda a: known(a) - level, abar[i + 1], abar[i], xtol=1e-15)
+    return float(PchipInterpolator(np.sqrt(rising), times)(np.sqrt(at)))
 
 
 def share_known(feature: Feature, curves: Mapping[str, Any]) -> Float[np.ndarray, "*m"]:
@@ -37,17 +63,17 @@ def share_known(feature: Feature, curves: Mapping[str, Any]) -> Float[np.ndarray
     return np.array(curves["r2"] if "r2" in curves else np.array(curves["information_nats"]) / feature.entropy)
 
 
-def windows_of(timesteps: np.ndarray, share: Float[np.ndarray, " m"]) -> Windows:
+def windows_of(noise: Noise, share: Float[np.ndarray, " m"]) -> Windows:
     """The timesteps at which 95%, 50% and 5% is left: {"95%": t, …}."""
-    return {f"{level:.0%}": time for level, time in crossing_times(timesteps.astype(float), share).items()}
+    return {f"{level:.0%}": time for level, time in crossing_times(noise, share).items()}
 
 
-def jackknife_errors(timesteps: np.ndarray, without: Float[np.ndarray, "g m"]) -> Windows:
+def jackknife_errors(noise: Noise, without: Float[np.ndarray, "g m"]) -> Windows:
     """Standard errors of `windows_of` by leaving out one of G independent groups at a time (Tukey's jackknife).
 
     without: the share without each group. None where a window is not found without some group, or for one group.
     """
-    groups = [windows_of(timesteps, share) for share in without]
+    groups = [windows_of(noise, share) for share in without]
     found: Windows = {}
     for level in groups[0]:
         times = [windows[level] for windows in groups]

@@ -24,6 +24,10 @@ TOLD = (
     "one of a few statistics, boosted trees that are shown what the exact posterior of noised data sees in z_t too; "
     "one half where the two are distributed alike."
 )
+DECIDED_HEAD = (
+    "sampler", "steps", "feature", "95% known", "50%", "5%", "posterior: 95%", "50%", "5%", "probe behind by"
+)  # fmt: skip
+TOLD_HEAD = ("sampler", "told by", "largest from one half", "mean", "largest, s.e.", "mean, s.e.")
 CLASSIFIERS = {"probe": "-", "statistics": "--", "posterior": "-."}  # with the lines they are drawn with
 WHAT_THEY_ARE = {"probe": "trained probe", "statistics": "linear, statistics", "posterior": "trees, exact posterior"}
 
@@ -33,34 +37,26 @@ def chain_probes_section(workdir: Workdir, gallery: Gallery) -> str:
     record = workdir.chain_probes
     try:
         timesteps, samplers = np.array(record["timesteps"], np.float64), dict(record["samplers"])
-        there = set.intersection(*map(set, samplers.values()))
-        html = _decided(samplers, timesteps, gallery) if "features" in there else ""
-        html += _told(samplers, timesteps, gallery) if "real_or_generated" in there else ""
+        there = next(iter(samplers.values()))
+        names = list(there.get("features", ()))
+        decided = [decided_figure(name, samplers, timesteps) for name in names]
+        rows = _rows(names, samplers)
+        asked = "real_or_generated" in there or not names  # a record holds one of the two at least
+        told, far = (told_figure(samplers, timesteps), _told_rows(samplers)) if asked else (None, [])
         number = (
             f"{record['num_chains']['train']:,} chains to learn from, {record['num_chains']['test']:,} to be scored"
         )
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError, StopIteration):
         return missing("There is no readable chain_probes.json yet", "chain_probes")
-    return f"<p>{number}.</p>{html}"
-
-
-def _decided(samplers: dict[str, Any], timesteps: np.ndarray, gallery: Gallery) -> str:
-    names = list(next(iter(samplers.values()))["features"])
-    decided = [decided_figure(name, samplers, timesteps) for name in names]
-    rows = _rows(names, samplers)
-    pictures = [gallery.save(f"chain_probes_{i}", drawn) for i, drawn in enumerate(decided)]
-    panels = [
-        panel(picture, alt=f"{name}, decided on the chain") for name, picture in zip(names, pictures, strict=True)
-    ]
-    head = ("sampler", "steps", "feature", "95% known", "50%", "5%", "posterior: 95%", "50%", "5%", "probe behind by")
-    return figure(panels, DECIDED) + table(head, rows, numbers=(1, *range(3, 10)))
-
-
-def _told(samplers: dict[str, Any], timesteps: np.ndarray, gallery: Gallery) -> str:
-    drawn, rows = told_figure(samplers, timesteps), _told_rows(samplers)
-    head = ("sampler", "told by", "largest from one half", "mean", "largest, s.e.", "mean, s.e.")
-    pictures = figure([panel(gallery.save("chain_probes_told", drawn), alt="real or generated")], TOLD)
-    return f"{pictures}{table(head, rows, numbers=(2, 3, 4, 5))}<p>{YARDSTICK}</p>"
+    html = f"<p>{number}.</p>"
+    if names:
+        pictures = [gallery.save(f"chain_probes_{i}", drawn) for i, drawn in enumerate(decided)]
+        panels = [panel(each, alt=f"{name}, decided on the chain") for name, each in zip(names, pictures, strict=True)]
+        html += figure(panels, DECIDED) + table(DECIDED_HEAD, rows, numbers=(1, *range(3, 10)))
+    if told is not None:
+        html += figure([panel(gallery.save("chain_probes_told", told), alt="real or generated")], TOLD)
+        html += f"{table(TOLD_HEAD, far, numbers=(2, 3, 4, 5))}<p>{YARDSTICK}</p>"
+    return html
 
 
 def decided_figure(name: str, samplers: dict[str, Any], timesteps: np.ndarray) -> Figure:

@@ -29,7 +29,7 @@ TOLD_APART = (
 )
 YARDSTICK = (
     "In standard errors: chance alone gives a perfect model 0.8 on average, and at the largest of 20 timesteps about "
-    "2.2, of 50 about 2.5; the largest is less where the timesteps share data and noise, as round trips do."
+    "2.2, of 50 about 2.5; the largest is less where the timesteps share data and noise, as those of round trips do."
 )
 DISTANCES = {
     "backward_accuracy": "backward: accuracy from A(t)",
