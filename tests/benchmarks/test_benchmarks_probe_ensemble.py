@@ -7,9 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vdm_jax.benchmarks.probe_cases import HIDDEN, Case, arithmetic, make_ensemble, make_params
+from vdm_jax.benchmarks.probe_cases import HIDDEN, Case, arithmetic, levels_of, make_ensemble, make_params
 from vdm_jax.benchmarks.probe_ensemble import main
 from vdm_jax.data.sprites import load_sprites
+from vdm_jax.probing.chunks import bytes_of_timestep
+from vdm_jax.probing.ensemble import timestep_keys
 
 
 def test_the_record_and_its_ratios(tmp_path, capsys):
@@ -96,3 +98,18 @@ def test_the_same_net_in_pytorch(net, categorical, key):
     ours = ensemble.net.apply(params, jnp.asarray(z), jnp.float32(1.5), jnp.full(3, categorical))
     theirs = peer(torch.tensor(z).permute(0, 3, 1, 2), torch.tensor(1.5)).detach().numpy()
     np.testing.assert_allclose(ours, theirs, rtol=2e-4, atol=2e-4)
+
+
+@pytest.mark.parametrize(("net", "batching"), [("matched", "map"), ("mlp", "vmap")])
+def test_a_chunk_is_counted_as_what_xla_allots_or_more(net, batching):
+    case = Case(net, 16, 16)
+    ensemble, levels = make_ensemble(case, batching), levels_of(case.num_timesteps)
+    keys = timestep_keys(jax.random.key(0), np.arange(case.num_timesteps))
+    state = jax.eval_shape(lambda keys, levels: ensemble.start(ensemble.init(keys), keys, levels), keys, levels)
+    compiled = ensemble.round.lower(state, keys, levels, jnp.zeros(case.num_timesteps, jnp.int32)).compile()
+    found = compiled.memory_analysis()
+    allotted = found.argument_size_in_bytes + found.output_size_in_bytes + found.temp_size_in_bytes
+    allotted -= found.alias_size_in_bytes
+    of_one, once = bytes_of_timestep(ensemble, {"gamma": levels["gamma"][0]})
+    counted = case.num_timesteps * of_one + once * (1 if batching == "map" else case.num_timesteps)
+    assert allotted <= counted < 3 * allotted

@@ -39,7 +39,7 @@ def make_subject(experiment: ProbeExperiment, net: FeatureReader | None = None) 
 
 
 def trained_reader(experiment: ProbeExperiment) -> FeatureReader | None:
-    """The network that reads, trained anew and always to the same; None where none is asked for."""
+    """The network that reads, trained anew, to the same on machines that round alike; None where none is asked for."""
     config = experiment.config.chains
     if "net" not in chosen_readers(config):
         return None

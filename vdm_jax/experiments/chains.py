@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json
 from vdm_jax.base.keys import named_key
-from vdm_jax.base.provenance import provenance
+from vdm_jax.base.provenance import commit, provenance
 from vdm_jax.evals.feature_reader import FeatureReader
 from vdm_jax.experiments import workdir as workdirs
 from vdm_jax.experiments.chain_parts import (
@@ -60,9 +60,10 @@ def chains(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     """Writes `chains.json` beside `exact.json`, which must be there; returns "done".
 
     {"timesteps", "abar", "num_queries", "readers", "start_told_apart_at_most", "features": {name: {"exact": curves,
-    "windows"}}, "samplers": {as typed: {"num_steps", "seconds"} and what `describe_sampler` tells}, "model": the
-    trained one, "net": errors of the network that reads, "settings", "provenance"}. "features" of a sampler are as the
-    first reader reads them, "real_or_generated" is {"accuracy", "standard_error", "distance"}.
+    "windows"}}, "samplers": {as typed: {"num_steps", "seconds", "commits" that measured it} and what
+    `describe_sampler` tells}, "model": the trained one, "net": errors of the network that reads, "settings",
+    "provenance"}. "features" of a sampler are as the first reader reads them, "real_or_generated" is {"accuracy",
+    "standard_error", "distance"}.
 
     A kill loses the part that was being measured; the same command goes on, also with further samplers or with round
     trips, and with the model trained further: what was measured of other weights is measured again.
@@ -82,12 +83,12 @@ def chains(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
         for chosen in samplers.values()
     }
     left = [(chosen, part) for chosen, parts in parts_of.items() for part in parts if part not in rows]
-    net = trained_reader(experiment) if left else None
+    net, code = (trained_reader(experiment) if left else None), commit()
     measures = {chosen: _Measure(experiment, chosen, asked, net) for chosen in samplers.values()}
     for index in bar("chains")(range(len(left))):
         chosen, part = left[index]
         began = time.monotonic()
-        row = measures[chosen](part.start) | ({} if net is None else {"net": about_reader(net)})
+        row = measures[chosen](part.start) | {"commit": code} | ({} if net is None else {"net": about_reader(net)})
         rows[part] = {"step": len(rows), **part._asdict(), **row, "seconds": time.monotonic() - began}
         log.write(rows[part])
         say(f"{_name(chosen, part.start)}: {rows[part]['seconds']:.1f} s")
@@ -105,7 +106,9 @@ def chains(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
             chosen_readers(config)[0],
         )
         seconds = sum(row["seconds"] for row in (backward, *trips))
-        found[text] = {"num_steps": len(measures[chosen].grid.steps) - 1, "seconds": seconds} | curves
+        commits = {row.get("commit", "not stated") for row in (backward, *trips)}
+        told = {"num_steps": len(measures[chosen].grid.steps) - 1, "seconds": seconds, "commits": sorted(commits)}
+        found[text] = told | curves
     record = {"timesteps": asked.tolist(), "abar": exact["abar"], "num_queries": _size(config)}
     record["start_told_apart_at_most"] = _start_told_apart(experiment)
     record |= {"model": about_model(experiment), "readers": chosen_readers(config), "net": backward.get("net")}

@@ -19,7 +19,7 @@ from vdm_jax.evals.mode_coverage import histogram, mode_coverage, same_source
 from vdm_jax.experiments.progress import bar
 from vdm_jax.models.classifier import make_classifier
 
-READER_SEED = 0  # one network a data set, whatever the run
+READER_SEED = 0  # one network a data set, whatever the run, but for what rounding on another machine makes of it
 READER_WIDTH = 16
 POSTERIOR_NUMBERS = 3e7  # that the exact reader holds at a time
 KIND, PLACE = ("shape", "scale", "orientation"), ("coarse x", "coarse y")

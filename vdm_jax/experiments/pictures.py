@@ -22,7 +22,7 @@ from vdm_jax.experiments.generate import generate
 from vdm_jax.experiments.progress import bar
 from vdm_jax.models.classifier import make_classifier
 
-FEATURE_NET_SEED = 0  # one network a data set, whatever the run
+FEATURE_NET_SEED = 0  # one network a data set, whatever the run, but for what rounding on another machine makes of it
 LABEL_KEYS = ("frechet", "frechet_aggregate", "guided_label_kept")
 RECONSTRUCTION_KEYS = ("psnr", "rmse", "ssim")
 Levels = Integer[np.ndarray, "n h w c"]

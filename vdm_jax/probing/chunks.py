@@ -16,7 +16,10 @@ from vdm_jax.probing.feeds import Level
 
 Arrays = dict[str, np.ndarray]  # of one timestep
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
-COPIES = 6  # of the parameters: themselves, the best, two moments of Adam, gradient, update
+# Of the parameters, as XLA allots them: themselves, the best, two moments of Adam; gradient, update, and what a loop
+# writes beside what it reads. Of what the backward pass keeps: itself, its gradients, noise and images on the way.
+COPIES = {"map": 10, "vmap": 7}
+PASSES = 4
 
 
 def chunk_size(ensemble: Ensemble, level: Level, num_timesteps: int, budget_bytes: int | float) -> int:
@@ -37,14 +40,15 @@ def chunk_size(ensemble: Ensemble, level: Level, num_timesteps: int, budget_byte
 
 
 def bytes_of_timestep(ensemble: Ensemble, level: Level) -> tuple[int, int]:
-    """(state, residuals): from shapes alone."""
+    """(state, residuals), at most: from shapes alone."""
 
     def residuals(params):
         return jax.vjp(lambda params: ensemble.train_losses(params, jax.random.key(0), level), params)[1]
 
     params = jax.eval_shape(lambda key: ensemble.init(key[None]), jax.random.key(0))
     params = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), params)
-    return COPIES * num_bytes(params) + num_bytes(level), num_bytes(jax.eval_shape(residuals, params))
+    state = COPIES[ensemble.batching] * num_bytes(params) + num_bytes(level)
+    return state, PASSES * num_bytes(jax.eval_shape(residuals, params))
 
 
 def num_bytes(shapes: PyTree) -> int:
