@@ -96,6 +96,8 @@ def test_windows_are_where_the_curve_falls_for_good():
     assert crossing_times(noise, wiggle)[0.95] == pytest.approx(0.275, abs=2e-3)
     assert crossing_times(noise, np.ones(41))[0.5] is None
     assert crossing_times(noise, np.zeros(41))[0.05] is None
+    on_the_point = Noise(np.array([0, 1, 2, 3, 7]), np.array([1.0, 0.7, 0.45, 0.1, 0.0]))
+    assert crossing_times(on_the_point, np.array([1, 0.95, 0.5, 0.05, 0])) == {0.95: 1, 0.5: 2, 0.05: 3}
     share[30] = np.nan
     assert crossing_times(noise, share) == pytest.approx(expected, abs=2e-3)
 

@@ -11,6 +11,7 @@ from scipy.optimize import brentq
 from vdm_jax.diffusion.optimal import Feature
 
 SHARES = (0.95, 0.5, 0.05)
+ROUNDING = 1e-12  # a share that is nearer to a level has reached it
 Windows = dict[str, float | None]
 
 
@@ -49,7 +50,7 @@ def _crossing(noise: Noise, share: Float[np.ndarray, " m"], level: float, i: int
     """Where it falls between the timesteps i and i + 1."""
     times, abar = noise
     rests = np.flatnonzero(abar[1:] == abar[:-1])
-    if i in rests:
+    if i in rests or share[i] - level < ROUNDING:
         return float(times[i])
     run = slice(max(rests[rests < i] + 1, default=0), min(rests[rests > i], default=len(abar) - 1) + 1)
     rising, share, times = abar[run][::-1], share[run][::-1], times[run][::-1]
