@@ -5,8 +5,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Real
-from scipy.interpolate import PchipInterpolator
-from scipy.optimize import brentq
 
 from vdm_jax.diffusion.optimal import Feature
 
@@ -48,6 +46,9 @@ def crossing_times(
 
 def _crossing(noise: Noise, share: Float[np.ndarray, " m"], level: float, i: int) -> float:
     """Where it falls between the timesteps i and i + 1."""
+    from scipy.interpolate import PchipInterpolator
+    from scipy.optimize import brentq
+
     times, abar = noise
     rests = np.flatnonzero(abar[1:] == abar[:-1])
     if i in rests or share[i] - level < ROUNDING:
