@@ -100,7 +100,7 @@ def test_the_same_net_in_pytorch(net, categorical, key):
     np.testing.assert_allclose(ours, theirs, rtol=2e-4, atol=2e-4)
 
 
-@pytest.mark.parametrize(("net", "batching"), [("matched", "map"), ("mlp", "vmap")])
+@pytest.mark.parametrize(("net", "batching"), [("matched", "map"), ("mlp", "map"), ("mlp", "vmap")])
 def test_a_chunk_is_counted_as_what_xla_allots_or_more(net, batching):
     case = Case(net, 16, 16)
     ensemble, levels = make_ensemble(case, batching), levels_of(case.num_timesteps)

@@ -64,7 +64,7 @@ def test_a_damaged_chunk_is_told(tmp_path):
 def test_the_budget_counts_members_and_what_the_backward_pass_keeps():
     ensemble, level = make_ensemble(), {"gamma": jnp.float32(0)}
     state, kept = bytes_of_timestep(ensemble, level)
-    assert state == 10 * 4 * 4 * (8 + 8 + 8 * 2 + 2) + 4  # four members: 1 -> 8 -> 2; gamma
+    assert state == 12 * 4 * 4 * (8 + 8 + 8 * 2 + 2) + 4  # four members: 1 -> 8 -> 2; gamma
     wide = {"gamma": jnp.float32(0), "z": jnp.zeros((50, 3))}
     assert bytes_of_timestep(ensemble, wide)[0] == state + 4 * 150
     assert kept >= 4 * 4 * 32 * 8  # the hidden layer of each

@@ -66,7 +66,7 @@ def times_of_gamma(schedule: Schedule, gamma: Float[Array, "*shape"]) -> Float[A
 
 
 def even_timesteps(schedule: Schedule, num: int) -> Int[np.ndarray, " m"]:
-    """At most `num` timesteps of a table, evenly spaced among those at which noise is added, the last being T.
+    """At most `num` >= 2 timesteps of a table, evenly spaced among those at which noise is added, the last being T.
 
     Of a stretch without new noise only its end is taken. Where every entry adds noise, evenly spaced from 0 to T.
     """

@@ -24,7 +24,7 @@ from vdm_jax.probing.exact import Instrument, Level, make_instrument, measure_cu
 from vdm_jax.probing.windows import Noise, jackknife_errors, noise_of, share_known, windows_of
 from vdm_jax.report.workdir import Workdir
 from vdm_jax.train.checkpoint import saved_checkpoints
-from vdm_jax.train.metrics import MetricsLog
+from vdm_jax.train.metrics import MetricsLog, read_metrics
 
 BATCHES = "exact.jsonl"  # a line a batch of queries, as they are measured
 RECORDS = {"exact": (BATCHES,), "probe": ("probe", "probe.json")}  # what belongs to the settings of a section
@@ -67,8 +67,8 @@ def measure_exactly(subject: Subject, workdir: pathlib.Path) -> str:
     gammas = gammas_at(subject.schedule, steps)
     settings = workdirs.plain(subject.config)
     check_folder(workdir, settings, subject.identity)
-    workdirs.claim(workdir, subject.config, subject.identity)
     check_timesteps(workdir, steps)
+    workdirs.claim(workdir, subject.config, subject.identity)
     say(f"{subject.num_images:,} images, {len(steps)} timesteps, standard errors below {config.tolerance}")
     log = MetricsLog(workdir / BATCHES)
     levels = measure_curve(
@@ -79,7 +79,7 @@ def measure_exactly(subject: Subject, workdir: pathlib.Path) -> str:
         max_queries=config.max_queries,
         tolerance=config.tolerance,
         done=_batches(log),
-        keep=log.write,
+        keep=lambda row: log.write(row if row["step"] else row | {"timesteps": steps.tolist()}),
         progress=bar("exact"),
     )
     noise = noise_of(steps, gammas)
@@ -149,13 +149,18 @@ def check_folder(workdir: pathlib.Path, settings: dict[str, Any], identity: str)
 
 
 def check_timesteps(workdir: pathlib.Path, steps: np.ndarray) -> None:
-    """Raises `UserError` where there are exact curves at other timesteps: an earlier version did not look at where the
-    schedule adds noise."""
-    record = Workdir(workdir).exact
-    there = record["timesteps"] if "timesteps" in record and "features" in record else steps.tolist()
-    if there != steps.tolist():
-        told = f"{', '.join(map(str, there[:3]))} … there, {', '.join(map(str, steps[:3]))} … here"
-        raise UserError(f"workdir {workdir} holds exact curves at other timesteps: {told}; choose another --workdir")
+    """Raises `UserError` where there are exact curves, whole or in part, at other timesteps: an earlier version, which
+    did not state them in its batches, had them even in time also where the schedule adds no noise."""
+    record, here = Workdir(workdir).exact, steps.tolist()
+    rows = read_metrics(workdir / BATCHES) if (workdir / BATCHES).exists() else []
+    even = np.unique(np.linspace(0, here[-1], len(here)).round().astype(int)).tolist()
+    of_batches = [row.get("timesteps", even) for row in rows[:1] if "means" in row]
+    of_record = [record["timesteps"]] if "features" in record and isinstance(record.get("timesteps"), list) else []
+    for there in of_batches + of_record:
+        if there != here:
+            first = next((a, b) for a, b in zip([*there, None], [*here, None], strict=False) if a != b)
+            told = "timestep {} there, {} here; choose another --workdir".format(*first)
+            raise UserError(f"workdir {workdir} holds exact curves at other timesteps: {told}")
 
 
 def refuse_differences(

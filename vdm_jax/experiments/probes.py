@@ -180,8 +180,8 @@ def check_probe(probe: ConfigDict, side: int) -> None:
 
 
 def timesteps(num_timesteps: int, schedule: Schedule) -> Int[np.ndarray, " m"]:
-    """So many of 0 … T, evenly spaced where noise is added, both ends included; and the ends of every stretch in which
-    none is, as before and after the noise of a Dirac schedule."""
+    """So many of 0 … T, or as many as add noise, evenly spaced; always both ends, and those of every stretch in which
+    no noise is added, as before and after that of a Dirac schedule."""
     ends = np.union1d(ends_of_rest(schedule), [0, schedule.num_steps])
     num_even = num_timesteps - len(ends) + 2
     return np.union1d(ends, even_timesteps(schedule, max(2, num_even))).astype(int)

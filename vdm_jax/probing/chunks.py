@@ -18,7 +18,7 @@ Arrays = dict[str, np.ndarray]  # of one timestep
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 # Of the parameters, as XLA allots them: themselves, the best, two moments of Adam; gradient, update, and what a loop
 # writes beside what it reads. Of what the backward pass keeps: itself, its gradients, noise and images on the way.
-COPIES = {"map": 10, "vmap": 7}
+COPIES = {"map": 12, "vmap": 7}
 PASSES = 4
 
 
