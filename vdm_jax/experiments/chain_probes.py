@@ -62,8 +62,8 @@ def chain_probes(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
         folder = workdir / FOLDER / f"{chosen.name}-{chosen.num_steps}-{model_of(experiment, chosen)}"
         found[text] = measure_sampler(experiment, chosen, asked, rows, folder, net)
         say(f"{text}: done")
-    gammas = gammas_at(experiment.schedule, asked)
-    record = {"timesteps": asked.tolist(), "abar": (1 / (1 + np.exp(gammas))).tolist(), "samplers": found}
+    noise = noise_of(asked, gammas_at(experiment.schedule, asked))
+    record = {"timesteps": asked.tolist(), "abar": noise.abar.tolist(), "samplers": found}
     record |= {"num_chains": {name: len(part) for name, part in rows._asdict().items()}}
     record |= {"model": about_model(experiment), "net": None if net is None else about_reader(net)}
     about = {"settings": settings, "provenance": provenance() | {"config": experiment.config.name, "seed": config.seed}}
