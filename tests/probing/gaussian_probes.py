@@ -33,6 +33,7 @@ def make_ensemble(
     devices: int = 1,
     batching: str = "map",
     features=("side", "value"),
+    hidden=(8,),
     **training,
 ) -> Ensemble:
     heads = make_heads({name: FEATURES[name] for name in features}, "values")
@@ -40,7 +41,7 @@ def make_ensemble(
     settings = dict(
         batch_size=32, num_updates=12, updates_per_round=4, learning_rate=0.02, patience=9, num_validation=64
     )
-    net = make_net(net, (1,), members.num_outputs, hidden=(8,))
+    net = make_net(net, (1,), members.num_outputs, hidden=hidden)
     feed = side_feed()
     mesh = make_mesh(devices)
     return Ensemble(net, members, feed, feed, Training(**settings | training), POINTS, mesh, batching)

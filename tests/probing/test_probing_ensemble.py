@@ -134,21 +134,26 @@ def test_training_ends_with_the_best_parameters_and_when_all_have_stopped():
     assert np.all(later >= state.best_loss - 1e-6) and later.max() > state.best_loss.max()
 
 
-def test_linear_probes_find_the_table_of_two_gaussians():
+@pytest.mark.parametrize("net", ["linear", "mlp"])
+def test_probes_find_the_table_of_two_gaussians(net):
+    """The best regression is no line: of R = 1 - MMSE/2 only the MLP can know."""
     ratios = np.array([0.1, 0.5, 1.0, 2.0, 4.0])
     gammas = -jnp.log(jnp.asarray(ratios, jnp.float32))
     ensemble = make_ensemble(
-        net="linear", seeds=(0,), batch_size=512, num_updates=300, updates_per_round=100, learning_rate=0.1
+        net=net, hidden=(32,), seeds=(0,), batch_size=512, num_updates=300, updates_per_round=100, learning_rate=0.1
     )
     keys, levels = timestep_keys(key_of(3), np.arange(5)), {"gamma": gammas}
     state = fit(ensemble, keys, levels)
     scores = ensemble.scores(side_feed(), 80)(state.best, keys, levels)
-    found = summarise_scores(FEATURES["side"], jax.device_get(scores.by_label["side"]))
+    by_label = jax.device_get(scores.by_label)
+    found = {name: summarise_scores(FEATURES[name], by_label[name]) for name in ("side", "value")}
     for i, r in enumerate(ratios):
         known = two_gaussians(float(r))
-        np.testing.assert_allclose(found["accuracy"][i], known.accuracy, atol=0.01)
-        np.testing.assert_allclose(found["information_nats"][i], known.information, atol=0.01)
-    assert found["accuracy_standard_error"].max() < 0.003
+        np.testing.assert_allclose(found["side"]["accuracy"][i], known.accuracy, atol=0.01)
+        np.testing.assert_allclose(found["side"]["information_nats"][i], known.information, atol=0.01)
+        if net == "mlp":
+            np.testing.assert_allclose(1 - found["value"]["mse"][i] / 2, known.retention, atol=0.01)
+    assert found["side"]["accuracy_standard_error"].max() < 0.003
 
 
 def test_an_unknown_batching_is_told():
