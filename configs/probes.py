@@ -183,10 +183,10 @@ def _chain_probes() -> ConfigDict:
             num_validation=512,
             num_test=1_536,
             batch_size=100,  # chains at a time
-            told_net="conv",  # of the probes for real or generated
-            told_hidden=(32, 64),
-            told_updates=300,
-            told_learning_rate=3e-3,
+            told_net="evidence",  # of the probes for real or generated, as probe.net
+            told_hidden=(128, 128),  # as probe.hidden
+            told_updates=400,
+            told_learning_rate=1e-3,
             seed=0,
         )
     )
@@ -196,7 +196,7 @@ def _probe() -> ConfigDict:
     """The ensemble of trained probes."""
     return ConfigDict(
         dict(
-            net="matched",  # linear, mlp, conv, matched
+            net="matched",  # linear, mlp, conv, matched; evidence, to tell chains from noised data
             hidden=(128, 128),  # widths of mlp, channels of conv
             num_templates=48,  # of matched
             window=15,  # side of a template, pixels

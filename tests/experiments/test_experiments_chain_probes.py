@@ -96,7 +96,9 @@ def test_a_kill_loses_a_batch_and_a_chunk_and_others_are_left_alone(workdir, cap
     batches = sorted((folder / "chains").glob("*.npz"))
     assert len(batches) == 3
     batches[1].unlink()
-    for chunk in (folder / "real_or_generated").glob("timesteps-*.npz"):
+    chunks = list((folder / "real_or_generated" / "mlp-32-200-0.01").glob("timesteps-*.npz"))
+    assert chunks
+    for chunk in chunks:
         chunk.unlink()
     capfd.readouterr()
     again = built(chains__round_trips=False, chains__num_queries=50)  # of the other job
@@ -121,6 +123,24 @@ def test_one_experiment_alone(workdir, tmp_path, left_out, there, num_figures):
     assert not any(folder.exists() for folder in not_trained)
     page = write_report(path).read_text()
     assert "320 chains to learn from" in page and page.count("<img") == num_figures
+
+
+def test_other_probes_are_trained_on_the_chains_that_are_there(workdir, tmp_path, capfd):
+    path = tmp_path / "run"
+    shutil.copytree(workdir, path)
+    settings = path / FOLDER / "settings.json"
+    older = json.loads(settings.read_text())
+    older["chain_probes"] |= {"told_net": "conv", "told_updates": 300}  # as it once was written
+    settings.write_text(json.dumps(older))
+    chains = {file: file.stat().st_mtime_ns for file in (path / FOLDER).rglob("batch-*.npz")}
+    assert chain_probes(built(chain_probes__told_net="linear", chain_probes__samplers="exact:10"), path) == "done"
+    assert len(chains) == 6 and all(file.stat().st_mtime_ns == time for file, time in chains.items())
+    found, before = (read(folder)["samplers"]["exact:10"] for folder in (path, workdir))
+    assert found["features"] == before["features"]
+    assert found["real_or_generated"]["posterior"] == before["real_or_generated"]["posterior"]
+    assert found["real_or_generated"]["probe"] != before["real_or_generated"]["probe"]
+    kept = {folder.name for folder in (path / FOLDER / "exact-10-exact" / "real_or_generated").iterdir()}
+    assert kept == {"seen", "mlp-32-200-0.01", "linear-32-200-0.01"}
 
 
 @pytest.mark.parametrize("lost", ["features", "real_or_generated", "num_chains"])

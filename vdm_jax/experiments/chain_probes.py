@@ -1,6 +1,7 @@
 """The chain_probes job: probes trained on z_t of chains, and probes that tell these from noised data."""
 
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -27,10 +28,11 @@ FOLDER = "chain_probes"  # of chains and what is trained on them, by sampler
 SETTINGS = "settings.json"
 DEPENDS_ON = ("data", "diffusion", "chains", "probe", "chain_probes", "timesteps")
 OF_A_FOLDER = ("samplers", "num_steps")  # settings that the folder of each sampler is named by
+TOLD = ("told_net", "told_hidden", "told_updates", "told_learning_rate")  # and that of the probes told apart by
 CHAINS_ALONE = ("num_queries", "every", "round_trips", "batch_size", "far")  # the other job's, or of what judges
 NOT_STORED = {
     "chains": (*OF_A_FOLDER, *CHAINS_ALONE, "model", "checkpoint"),
-    "chain_probes": (*OF_A_FOLDER, "backward", "real_or_generated"),  # each experiment has a folder too
+    "chain_probes": (*OF_A_FOLDER, *TOLD, "backward", "real_or_generated"),  # each experiment has a folder too
 }
 
 
@@ -128,15 +130,21 @@ def measure_features(
 
 def check_claimed(folder: pathlib.Path, settings: dict[str, Any]) -> tuple[dict[str, Any], pathlib.Path]:
     """The settings that all depends on, and the file that holds them. Raises `UserError` where it holds others."""
-    settings = {
+    settings = depended_on(settings)
+    if (path := folder / SETTINGS).exists():
+        stored = depended_on(workdirs.read_config(path))
+        refuse_differences(folder, stored, settings, DEPENDS_ON, "chains and probes")
+    return settings, path
+
+
+def depended_on(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that all of a folder depends on."""
+    return {
         section: {key: value for key, value in settings[section].items() if key not in NOT_STORED.get(section, ())}
-        if isinstance(settings[section], dict)
+        if isinstance(settings[section], Mapping)
         else settings[section]
         for section in DEPENDS_ON
     }
-    if (path := folder / SETTINGS).exists():
-        refuse_differences(folder, workdirs.read_config(path), settings, DEPENDS_ON, "chains and probes")
-    return settings, path
 
 
 def say(what: str) -> None:

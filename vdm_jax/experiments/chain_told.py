@@ -36,7 +36,7 @@ def tell_generated(
 ) -> dict[str, Any]:
     """{"probe" | "statistics" | "posterior": {"accuracy", "standard_error", "distance" from one half}}: told by trained
     probes, by a linear classifier of a few statistics, and by boosted trees that are shown what the exact posterior
-    sees in z_t besides."""
+    sees in z_t besides. folder: keeps the probes in one of its own, named by their settings."""
     config, number = told_settings(experiment.config), pool.z.shape[1]
     both = Rows(*(np.concatenate([part, number + part]) for part in rows))
     random = np.random.RandomState(0)  # so that batches of rows in order hold both
@@ -44,7 +44,9 @@ def tell_generated(
     labels = {TOLD: np.repeat([0, 1], number).astype(np.int32)}
     features = {TOLD: Feature(np.array([0.5, 0.5]))}
     levels = {"gamma": gammas, "z": np.concatenate([pool.real, pool.z], axis=1)}
-    _, arrays = train_on_rows(config, experiment.grid, features, labels, levels, asked, both, folder)
+    _, arrays = train_on_rows(
+        config, experiment.grid, features, labels, levels, asked, both, folder / name_of_probes(experiment.config)
+    )
     num_scored = len(both.test) // config.batch_size * config.batch_size
     accuracy, error = (arrays[f"{PROBE}/{TOLD}/accuracy{end}"].tolist() for end in ("", "_standard_error"))
     by_numbers = tell_by_numbers(experiment, pool, asked, gammas, folder)
@@ -99,6 +101,12 @@ def told_settings(config: ConfigDict) -> ConfigDict:
     changes |= {"learning_rate": own.told_learning_rate, "warm_start": False, "members": "trunk"}
     settings.update(changes)
     return settings
+
+
+def name_of_probes(config: ConfigDict) -> str:
+    """Their net, its widths, their updates and rate."""
+    own = config.chain_probes
+    return "-".join([own.told_net, *map(str, own.told_hidden), str(own.told_updates), f"{own.told_learning_rate:g}"])
 
 
 def _told(accuracy: list[float], error: list[float], num_scored: int) -> dict[str, Any]:

@@ -168,27 +168,43 @@ def apply_matched(
     sums of log Σ m exp(readout). With the true templates and readouts this is the exact posterior of whatever shifts
     on a flat background: level is what is left of ½||x||².
     """
+    return read_marginals(params, match_logits(params, z, gamma), categorical)
+
+
+def match_logits(
+    params: dict[str, PyTree], z: Float[Array, "b h w c"], gamma: Float[Array, ""]
+) -> Float[Array, "n k j y b"]:
+    """Of every template at every place, laid out as `correlate` does."""
     alpha, _ = alpha_sigma(gamma)
     sharpness = jnp.minimum(alpha * inverse_variance(gamma), SHARPEST)
-    bias, readout, output_bias = (
-        jax.tree.map(lambda leaf: READOUT_GAIN * leaf, params[name]) for name in ("bias", "readout", "output_bias")
-    )
-    match = correlate(params["templates"], z)
+    bias, match = amplified(params["bias"]), correlate(params["templates"], z)
     each = match.shape[1]
     of_column = bias["column"].reshape(-1, each).T[None, :, :, None, None]
     of_template = bias["template"] - sharpness * alpha * params["level"]
-    logits = (
-        sharpness * match + of_template[:, None, None, None, None] + of_column + bias["row"][None, None, None, :, None]
-    )
-    p = jax.nn.softmax(logits.reshape(-1, z.shape[0]), axis=0).reshape(logits.shape)
+    of_place = of_column + bias["row"][None, None, None, :, None]
+    return sharpness * match + of_template[:, None, None, None, None] + of_place
+
+
+def read_marginals(
+    params: dict[str, PyTree], logits: Float[Array, "n k j y b"], categorical: Bool[Array, " o"]
+) -> Float[Array, "b o"]:
+    """What templates, rows and columns say, as likely as each of them is."""
+    batch = logits.shape[-1]
+    readout, output_bias = amplified(params["readout"]), amplified(params["output_bias"])
+    p = jax.nn.softmax(logits.reshape(-1, batch), axis=0).reshape(logits.shape)
     marginals = {
         "template": p.sum((1, 2, 3)).T,
-        "column": p.sum((0, 3)).transpose(2, 1, 0).reshape(z.shape[0], -1),
+        "column": p.sum((0, 3)).transpose(2, 1, 0).reshape(batch, -1),
         "row": p.sum((0, 1, 2)).T,
     }
     linear = output_bias + sum(m @ readout[name] for name, m in marginals.items())
     mixed = output_bias + sum(log_mixture(m, readout[name]) for name, m in marginals.items())
     return jnp.where(categorical[None], mixed, linear)
+
+
+def amplified(learned: PyTree) -> PyTree:
+    """Parameters as they act."""
+    return jax.tree.map(lambda leaf: READOUT_GAIN * leaf, learned)
 
 
 def log_mixture(m: Float[Array, "b n"], logits: Float[Array, "n o"]) -> Float[Array, "b o"]:

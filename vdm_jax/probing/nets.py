@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.keys import named_key
+from vdm_jax.probing.evidence import apply_evidence, init_evidence
 from vdm_jax.probing.matched import apply_matched, init_matched
 
 Shape = tuple[int, ...]
@@ -19,7 +20,7 @@ Images = Float[Array, "b ..."]
 
 class Net(NamedTuple):
     """`init(key, examples, targets, categorical) -> params`: examples [E, ...] are images without noise, targets [E, O]
-    what their outputs should be (values standardised, classes one-hot) or None: only `matched` looks at them.
+    what their outputs should be (values standardised, classes one-hot) or None: only `FILTERS` look at them.
 
     `apply(params, z [B, ...], gamma [], categorical [O]) -> [B, O]`: categorical says which outputs are logits.
     """
@@ -37,12 +38,14 @@ def make_net(
     num_templates: int = 48,
     window: int = 15,
 ) -> Net:
-    """One of `NETS` for images of `shape`. hidden: of `mlp`, widths; of `conv`, channels. The others: of `matched`."""
+    """One of `NETS` for images of `shape`. hidden: of `mlp`, widths; of `conv`, channels. The others: of `matched`
+    and `evidence`."""
     choose("net", name, dict.fromkeys(NETS))
-    if name == "matched":
+    if name in FILTERS:
         if len(shape) != 3 or not 1 <= window <= min(shape[:2]):
             raise UserError(f"window={window}; expected 1 … {min(shape[:2])}, the side of images {shape}")
-        init, apply = partial(init_matched, num_outputs, num_templates, window), apply_matched
+        init, apply = FILTERS[name]
+        init = partial(init, num_outputs, num_templates, window)
     elif name == "conv":
         init, apply = blind(partial(init_conv, shape, tuple(hidden), num_outputs)), apply_conv
     else:
@@ -107,4 +110,5 @@ def apply_conv(
     return apply_mlp(params[-1:], h, gamma, categorical)
 
 
-NETS = ("linear", "mlp", "conv", "matched")
+FILTERS = {"matched": (init_matched, apply_matched), "evidence": (init_evidence, apply_evidence)}
+NETS = ("linear", "mlp", "conv", *FILTERS)
