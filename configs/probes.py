@@ -21,6 +21,7 @@ GRIDS = {
         "chains.num_queries": 200,
         "chain_probes.every": 2,
         "chain_probes.num_chains": 2_000,
+        "chain_probes.told_updates": 200,
         "probe.window": 31,
         "probe.num_templates": 72,  # as many as are different
         "probe.num_updates": 20,
@@ -41,6 +42,7 @@ GRIDS = {
         "chains.num_queries": 100,
         "chain_probes.every": 5,
         "chain_probes.num_chains": 1_000,
+        "chain_probes.told_updates": 100,
         "probe.window": 31,
         "probe.num_templates": 660,  # as many as are different
         "probe.num_examples": 8_192,
