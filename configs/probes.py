@@ -186,9 +186,9 @@ def _chain_probes() -> ConfigDict:
             num_test=1_536,
             batch_size=100,  # chains at a time
             told_net="evidence",  # of the probes for real or generated, as probe.net
-            told_hidden=(128, 128),  # as probe.hidden
+            told_hidden=(128, 128),  # as probe.hidden, of mlp and conv alone
             told_updates=400,
-            told_learning_rate=1e-3,
+            told_learning_rate=1e-3,  # for mlp and conv 3e-3
             seed=0,
         )
     )
@@ -200,9 +200,9 @@ def _probe() -> ConfigDict:
         dict(
             net="matched",  # linear, mlp, conv, matched; evidence, to tell chains from noised data
             hidden=(128, 128),  # widths of mlp, channels of conv
-            num_templates=48,  # of matched
+            num_templates=48,  # of matched and evidence
             window=15,  # side of a template, pixels
-            num_examples=1_024,  # clean training images with their labels, from which `matched` starts, for each seed
+            num_examples=1_024,  # clean training images with their labels, from which these start, for each seed
             members="trunk",  # a net a timestep for all features; "separate": a net for each
             targets="values",  # regresses what has a value; "classes": tells everything apart
             num_seeds=1,  # each with batches of its own, and examples where there are enough

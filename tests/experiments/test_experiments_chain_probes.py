@@ -5,16 +5,24 @@ import json
 import shutil
 import sys
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from small_sprites import GRID, experiment, model_of
 
+from configs.probes import GRIDS, get_config
 from vdm_jax.base.errors import UserError
 from vdm_jax.data.sprite_posterior import make_sprite_posterior
+from vdm_jax.data.sprites import load_sprites
+from vdm_jax.diffusion.optimal import Feature
 from vdm_jax.experiments.chain_probes import FOLDER, chain_probes
-from vdm_jax.experiments.chain_told import told_settings, why_no_trees
+from vdm_jax.experiments.chain_told import TOLD, told_settings, why_no_trees
 from vdm_jax.experiments.chain_training import split_rows
+from vdm_jax.experiments.probe_training import make_ensemble
 from vdm_jax.experiments.probes import check_chain_probes
+from vdm_jax.probing.chunks import chunk_size
+from vdm_jax.probing.feeds import make_pool_feed
+from vdm_jax.probing.heads import make_heads
 from vdm_jax.report.page import write_report
 
 FEW = {
@@ -140,7 +148,7 @@ def test_other_probes_are_trained_on_the_chains_that_are_there(workdir, tmp_path
     assert found["real_or_generated"]["posterior"] == before["real_or_generated"]["posterior"]
     assert found["real_or_generated"]["probe"] != before["real_or_generated"]["probe"]
     kept = {folder.name for folder in (path / FOLDER / "exact-10-exact" / "real_or_generated").iterdir()}
-    assert kept == {"seen", "mlp-32-200-0.01", "linear-32-200-0.01"}
+    assert kept == {"seen", "mlp-32-200-0.01", "linear-200-0.01"}
 
 
 @pytest.mark.parametrize("lost", ["features", "real_or_generated", "num_chains"])
@@ -171,8 +179,28 @@ def test_rows_and_settings(workdir):
     assert [len(part) for part in rows] == [320, 64, 192] and len(set(np.concatenate(rows))) == 576
     told = told_settings(config)
     assert (told.net, told.num_updates, told.warm_start, told.hidden) == ("mlp", 200, False, (32,))
+    assert told.updates_per_round == 25 and config.probe.updates_per_round == 40
     assert config.probe.learning_rate == told.learning_rate == 1e-2
     assert config.probe.warm_start and config.probe.hidden == (64,)
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+def test_probes_that_tell_real_from_generated_fit_the_memory_of_every_variant(grid):
+    config = get_config(f"{grid}-linear-real_or_generated")
+    sprites, told, rows = load_sprites(config.data.name), told_settings(config), split_rows(config.chain_probes)
+    labels = {TOLD: np.zeros(2 * sum(map(len, rows)), np.int32)}
+    feed = make_pool_feed(labels, np.arange(len(labels[TOLD])))
+    heads = make_heads({TOLD: Feature(np.array([0.5, 0.5]))}, "values")
+    ensemble = make_ensemble(told, sprites, heads, feed, feed)
+    level = {"gamma": jnp.float32(0), "z": jnp.zeros((len(labels[TOLD]), sprites.side, sprites.side, 1))}
+    assert chunk_size(ensemble, level, 11, told.memory_gib * 2**30) >= 1
+
+
+def test_a_damaged_file_of_settings_is_another(workdir, tmp_path):
+    shutil.copytree(workdir, tmp_path / "run")
+    (tmp_path / "run" / FOLDER / "settings.json").write_text("{}")
+    with pytest.raises(UserError, match="holds other chains and probes"):
+        chain_probes(built(), tmp_path / "run")
 
 
 def test_too_few_chains_or_no_scikit_learn_leave_the_trees_out(monkeypatch):

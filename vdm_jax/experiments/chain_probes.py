@@ -28,7 +28,12 @@ FOLDER = "chain_probes"  # of chains and what is trained on them, by sampler
 SETTINGS = "settings.json"
 DEPENDS_ON = ("data", "diffusion", "chains", "probe", "chain_probes", "timesteps")
 OF_A_FOLDER = ("samplers", "num_steps")  # settings that the folder of each sampler is named by
-TOLD = ("told_net", "told_hidden", "told_updates", "told_learning_rate")  # and that of the probes told apart by
+TOLD = (
+    "told_net",
+    "told_hidden",
+    "told_updates",
+    "told_learning_rate",
+)  # and that of the probes that tell real from generated
 CHAINS_ALONE = ("num_queries", "every", "round_trips", "batch_size", "far")  # the other job's, or of what judges
 NOT_STORED = {
     "chains": (*OF_A_FOLDER, *CHAINS_ALONE, "model", "checkpoint"),
@@ -140,9 +145,9 @@ def check_claimed(folder: pathlib.Path, settings: dict[str, Any]) -> tuple[dict[
 def depended_on(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Those that all of a folder depends on."""
     return {
-        section: {key: value for key, value in settings[section].items() if key not in NOT_STORED.get(section, ())}
-        if isinstance(settings[section], Mapping)
-        else settings[section]
+        section: {key: value for key, value in held.items() if key not in NOT_STORED.get(section, ())}
+        if isinstance(held := settings.get(section), Mapping)
+        else held
         for section in DEPENDS_ON
     }
 

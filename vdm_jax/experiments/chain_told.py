@@ -21,8 +21,10 @@ from vdm_jax.experiments.probes import ProbeExperiment
 from vdm_jax.experiments.progress import bar
 from vdm_jax.probing.chain_distances import distance_from_chance
 from vdm_jax.probing.chunks import Arrays, run_in_chunks
+from vdm_jax.probing.nets import OF_CHOSEN_WIDTHS
 from vdm_jax.probing.two_samples import FEWEST_FOR_TREES, Told, statistics, tell_apart, tell_apart_by_trees
 
+LOOKS = 8  # at validation: who begins from nothing is given time
 TOLD = "generated"  # what is asked of z_t: 0 of noised data, 1 of the chain
 
 
@@ -95,18 +97,20 @@ def why_no_trees(num_chains: int) -> str | None:
 
 def told_settings(config: ConfigDict) -> ConfigDict:
     """Of the probes that tell real from generated: those of `probe` with the net of `chain_probes`, each timestep's
-    from nothing."""
+    from nothing, looked at `LOOKS` times at most."""
     own, settings = config.chain_probes, ConfigDict(config.probe)
     changes = {"net": own.told_net, "hidden": tuple(own.told_hidden), "num_updates": own.told_updates}
-    changes |= {"learning_rate": own.told_learning_rate, "warm_start": False, "members": "trunk"}
+    changes |= {"updates_per_round": -(-own.told_updates // LOOKS), "learning_rate": own.told_learning_rate}
+    changes |= {"warm_start": False, "members": "trunk"}
     settings.update(changes)
     return settings
 
 
 def name_of_probes(config: ConfigDict) -> str:
-    """Their net, its widths, their updates and rate."""
+    """Their net, its widths if it has any to choose, their updates and rate."""
     own = config.chain_probes
-    return "-".join([own.told_net, *map(str, own.told_hidden), str(own.told_updates), f"{own.told_learning_rate:g}"])
+    widths = own.told_hidden if own.told_net in OF_CHOSEN_WIDTHS else ()
+    return "-".join(map(str, (own.told_net, *widths, own.told_updates, own.told_learning_rate)))
 
 
 def _told(accuracy: list[float], error: list[float], num_scored: int) -> dict[str, Any]:

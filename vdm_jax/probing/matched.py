@@ -181,8 +181,8 @@ def match_logits(
     each = match.shape[1]
     of_column = bias["column"].reshape(-1, each).T[None, :, :, None, None]
     of_template = bias["template"] - sharpness * alpha * params["level"]
-    of_place = of_column + bias["row"][None, None, None, :, None]
-    return sharpness * match + of_template[:, None, None, None, None] + of_place
+    of_row = bias["row"][None, None, None, :, None]
+    return sharpness * match + of_template[:, None, None, None, None] + of_column + of_row
 
 
 def read_marginals(

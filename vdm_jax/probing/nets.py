@@ -111,4 +111,5 @@ def apply_conv(
 
 
 FILTERS = {"matched": (init_matched, apply_matched), "evidence": (init_evidence, apply_evidence)}
-NETS = ("linear", "mlp", "conv", *FILTERS)
+OF_CHOSEN_WIDTHS = ("mlp", "conv")
+NETS = ("linear", *OF_CHOSEN_WIDTHS, *FILTERS)
