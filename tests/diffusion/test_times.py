@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vdm_jax.diffusion.times import draw_times, stratified_steps, stratified_times
+from vdm_jax.diffusion.times import draw_times, stratified_steps, stratified_times, to_entries, to_steps
 
 
 def test_one_time_falls_in_every_stratum(key):
@@ -27,6 +27,14 @@ def test_steps_lie_on_the_chain(key, batch_size, num_steps):
     assert i.min() >= 0.999 and i.max() <= num_steps + 1e-3
     if batch_size == 12:
         assert np.array_equal(np.bincount(np.round(i).astype(int)), [0, 3, 3, 3, 3])
+
+
+def test_steps_of_some_entries_are_those_alone(key):
+    t = stratified_times(key, 60)
+    np.testing.assert_array_equal(to_entries(t, np.arange(1, 1001), 1000), to_steps(t, 1000))
+    i = np.round(np.asarray(to_entries(t, np.array([4, 7, 8]), 10)) * 10).astype(int)
+    assert np.array_equal(np.bincount(i), [0, 0, 0, 0, 20, 0, 0, 20, 20])
+    assert float(to_entries(jnp.array([1.0]), np.array([4, 7]), 10)[0]) == pytest.approx(0.7)
 
 
 def test_draw_times_follows_the_chain(key):

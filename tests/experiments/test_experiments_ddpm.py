@@ -1,5 +1,6 @@
 """DDPM in pixels end to end on sprites: train, evaluate, sample, report; a kill; one image; mistakes."""
 
+import dataclasses
 import json
 import math
 import shutil
@@ -244,13 +245,28 @@ def test_no_bound_no_bound_weighting():
         build_ddpm(config)
 
 
-@pytest.mark.parametrize(("variant", "target"), [("small-dirac", "log_odds"), ("digits-dirac", "x")])
-def test_where_there_is_no_noise_x_tells_no_eps(variant, target):
-    """Half of all updates would not be finite."""
-    config = configs.get_config(variant)
-    config.diffusion.target = target
-    with pytest.raises(UserError, match=f"diffusion.target='{target}' with schedule='dirac'.*expected eps or v$"):
-        build_ddpm(config)
+@pytest.mark.parametrize("target", ["eps", "x", "v", "log_odds"])
+def test_a_dirac_schedule_is_trained_where_it_adds_noise(key, target):
+    """At other entries the network is asked as at the first of as much noise; where there is none z is x."""
+    schedule = dirac(num_steps=100, t1=0.5, t2=0.6, total=5.0)
+    asked = []
+
+    def apply(params, z, t, w=None, *, key=None):
+        asked.append(np.asarray(t))
+        return jnp.ones_like(z)
+
+    model = one_image_model(schedule, jnp.zeros(1), guess=0.0)
+    levels = jnp.zeros((40, 4, 4, 1), jnp.uint8)
+    t, keys = (jnp.arange(40) + 0.5) / 40, jax.random.split(key, 40)
+    nothing = model.terms({"unet": {}}, keys, t, {"levels": levels})["loss"]
+    assert float(nothing.mean()) == pytest.approx(1, abs=0.2), "of 100 entries 50 carry no noise and cost nothing"
+    assert float(nothing.min()) > 0
+    model = dataclasses.replace(model, unet=Model(init=None, apply=apply), target=target)
+    np.testing.assert_array_equal(model.entries, np.arange(51, 61))
+    t = jnp.array([0.01, 0.5, 0.51, 0.55, 0.6, 0.61, 1.0])
+    eps = model.eps_fn({"unet": {}})(jax.random.normal(jax.random.key(1), (7, 4, 4, 1)), t)
+    np.testing.assert_allclose(asked[0][2:] * 100, [51, 55, 60, 60, 60], atol=1e-4)
+    assert np.all(np.isfinite(eps)) and not np.any(eps[:2]) and np.all(eps[2:] != 0)
 
 
 def test_too_few_images_to_evaluate_are_refused_before_training(tmp_path):

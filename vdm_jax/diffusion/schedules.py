@@ -83,9 +83,21 @@ def ends_of_rest(schedule: Schedule) -> Int[np.ndarray, " m"]:
     return np.flatnonzero(first | last)
 
 
+def noisy_entries(schedule: Schedule) -> Int[np.ndarray, " m"]:
+    """The timesteps of a table, of 1 … T, at which noise is added: all, but for the Dirac schedule."""
+    return np.flatnonzero(~_repeats(schedule))[1:]
+
+
+def first_alike(schedule: Schedule) -> Int[np.ndarray, " n"]:
+    """Of each timestep 0 … T of a table the first that carries as much noise."""
+    repeats = _repeats(schedule)
+    return np.maximum.accumulate(np.where(repeats, 0, np.arange(len(repeats))))
+
+
 def _repeats(schedule: Schedule) -> Bool[np.ndarray, " n"]:
     """Of 0 … T, which have the gamma of the one before."""
-    gammas = np.asarray(schedule.gamma(jnp.arange(schedule.num_steps + 1) / schedule.num_steps))
+    with jax.ensure_compile_time_eval():
+        gammas = np.asarray(schedule.gamma(jnp.arange(schedule.num_steps + 1) / schedule.num_steps))
     return np.append(False, gammas[1:] == gammas[:-1])
 
 

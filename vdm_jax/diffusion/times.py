@@ -2,7 +2,8 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
 
 
 def stratified_times(key: Key[Array, ""], batch_size: int) -> Float[Array, " b"]:
@@ -18,6 +19,11 @@ def stratified_steps(key: Key[Array, ""], batch_size: int, num_steps: int) -> Fl
 def to_steps(t: Float[Array, " b"], num_steps: int) -> Float[Array, " b"]:
     """i/T, i = 1 + floor(t T): uniform t in [0, 1) become uniform steps 1 … T of a chain."""
     return jnp.minimum(1 + jnp.floor(t * num_steps), num_steps) / num_steps
+
+
+def to_entries(t: Float[Array, " b"], entries: Int[np.ndarray, " m"], num_steps: int) -> Float[Array, " b"]:
+    """i/T, i uniform on `entries` of a table of T: as `to_steps`, which is that of all."""
+    return jnp.asarray(entries)[jnp.minimum(jnp.floor(t * len(entries)).astype(int), len(entries) - 1)] / num_steps
 
 
 def draw_times(key: Key[Array, ""], batch_size: int, num_steps: int | None) -> Float[Array, " b"]:

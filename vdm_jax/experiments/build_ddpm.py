@@ -30,7 +30,6 @@ NUMBERS = (
     ("0 to 1,000,000", lambda value: 0 <= value <= 1_000_000, "evaluate.coverage_images"),
     ("a number above 0", lambda value: 0 < value < math.inf, "evaluate.sprite_tolerance"),
 )
-OF_X = ("x", "log_odds")  # targets that tell x_hat, whose eps_hat is divided by sigma
 NOT_OF_SPRITES = {"validation_size": None, "num_levels": None, "max_gib": None, "downsample": 1}
 
 
@@ -47,9 +46,6 @@ def build_ddpm(config: ConfigDict, data: ImageData | SpriteData | None = None) -
     choose("weighting", weighting, WEIGHTINGS)
     if schedule.no_bound and weighting == "bound":
         raise UserError(f"weighting='bound' with schedule={config.diffusion.schedule!r}: {schedule.no_bound}")
-    if schedule.no_bound and config.diffusion.target in OF_X:
-        told = f"diffusion.target={config.diffusion.target!r} with schedule={config.diffusion.schedule!r}"
-        raise UserError(f"{told}: where there is no noise, x does not tell eps; expected eps or v")
     data = load_any(config.data) if data is None else data
     check_splits(data.name, train=len(data.stored("train")), test=len(data.stored("test")))
     check_batch(config.train, len(data.stored("train")), jax.device_count())

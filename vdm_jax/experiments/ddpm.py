@@ -1,18 +1,19 @@
 """DDPM in pixels as pure functions: an unconditional denoiser, a fixed table of noise, the simple loss."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32, Integer, Key, PyTree
+from jaxtyping import Array, Float, Float32, Int, Integer, Key, PyTree
 
 from vdm_jax.base.images import to_pixels
 from vdm_jax.base.keys import named_key
-from vdm_jax.diffusion.gaussian import EpsFn
+from vdm_jax.diffusion.gaussian import EpsFn, expand
 from vdm_jax.diffusion.objective import denoising_losses, to_eps, vdm_losses
-from vdm_jax.diffusion.schedules import Schedule
-from vdm_jax.diffusion.times import draw_times, to_steps
+from vdm_jax.diffusion.schedules import Schedule, first_alike, noisy_entries
+from vdm_jax.diffusion.times import stratified_times, to_entries
 from vdm_jax.experiments.vae_vdm import image_by_image, metrics_of
 from vdm_jax.models.model import Model
 
@@ -48,10 +49,25 @@ class Ddpm:
         code = w if w is not None and w.shape[-1] else None
 
         def eps_hat(z_t, t):
-            prediction = self.unet.apply(params["unet"], z_t, t, code, key=key)
-            return to_eps(self.target, prediction, z_t, self.fixed_schedule.gamma(t))
+            gamma_t = self.fixed_schedule.gamma(t)
+            prediction = self.unet.apply(params["unet"], z_t, self._trained_time(t), code, key=key)
+            # x tells no eps where there is no noise; 0 says that z is x
+            without = jnp.isneginf(expand(gamma_t, z_t))
+            return jnp.where(without, 0.0, to_eps(self.target, prediction, z_t, gamma_t))
 
         return eps_hat
+
+    @cached_property
+    def entries(self) -> Int[np.ndarray, " m"]:
+        """The timesteps that are trained: those at which the schedule adds noise."""
+        return noisy_entries(self.fixed_schedule)
+
+    def _trained_time(self, t: Float[Array, " b"]) -> Float[Array, " b"]:
+        """Of as much noise."""
+        num_steps = self.fixed_schedule.num_steps
+        if len(self.entries) == num_steps:
+            return t
+        return jnp.asarray(first_alike(self.fixed_schedule))[jnp.round(t * num_steps).astype(int)] / num_steps
 
     def objective(self) -> str:
         """What is minimised, in words."""
@@ -67,7 +83,8 @@ class Ddpm:
     ) -> tuple[Float[Array, " b"], dict[str, Array]]:
         """What training minimises, [B], of batch["levels"]; no metrics beside it."""
         x = to_pixels(batch["levels"], self.pixel_values)
-        t = draw_times(named_key(key, "times"), len(x), self.fixed_schedule.num_steps)
+        times = stratified_times(named_key(key, "times"), len(x))
+        t = to_entries(times, self.entries, self.fixed_schedule.num_steps)
         eps_fn = self.eps_fn(params, key=named_key(key, "unet_dropout"))
         loss = denoising_losses(named_key(key, "noise"), x, eps_fn, self.fixed_schedule, t, weighting=self.weighting)
         return loss, {}
@@ -89,4 +106,4 @@ class Ddpm:
             kept = {name: value for name, value in bound.items() if name not in OF_A_CODE}
             return {"loss": 2 * losses.trained / self.num_dims} | kept
 
-        return image_by_image(one, keys, to_steps(t, schedule.num_steps), batch["levels"])
+        return image_by_image(one, keys, to_entries(t, self.entries, schedule.num_steps), batch["levels"])
