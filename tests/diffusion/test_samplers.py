@@ -109,7 +109,7 @@ def test_times_of_a_table_are_entries_of_it():
     i = np.round(np.asarray(make_times(make_schedule("dirac"), 50)) * 1000)
     np.testing.assert_array_equal(i, [1000, *range(549, 499, -1)])  # from 550 on all noise is there, to 500 none
     assert set(np.round(np.asarray(make_times(make_schedule("dirac"), 10)) * 1000)) <= set(i)
-    with pytest.raises(UserError, match="num_steps=51 sampling steps; the schedule adds noise at 50 entries"):
+    with pytest.raises(UserError, match="num_steps=51 sampling steps; the schedule adds noise at 50 of its entries"):
         make_times(make_schedule("dirac"), 51)
     with pytest.raises(UserError, match="only 1000 entries"):
         make_times(table, 1000)

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Integer, Key
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.keys import named_key
 from vdm_jax.diffusion.gaussian import EpsFn, alpha_sigma, posterior_mean, posterior_variance, step_variance, x_of_eps
-from vdm_jax.diffusion.schedules import Schedule, ends_of_rest, even_timesteps, noisy_entries, times_of_gamma
+from vdm_jax.diffusion.schedules import Schedule, even_timesteps, noisy_entries, times_of_gamma
 
 XFn = Callable[[Key[Array, ""], Float[Array, "b ..."], Float[Array, ""]], Float[Array, "b ..."]]  # (key, z_t, t) -> x
 
@@ -139,10 +139,12 @@ SAMPLERS = {"ancestral": ancestral, "ancestral_beta": ancestral_beta, "ddim": dd
 def make_times(schedule: Schedule, num_steps: int, spacing: str = "time") -> Float[Array, " n"]:
     """N + 1 descending times from 1 to t_first, evenly spaced in "time" or in "logsnr".
 
-    On a table they are different entries of it, the nearest that there are; where some add no noise, of those that do,
-    down to the last without any. `UserError` where it has too few.
+    On a table they are different entries of it, the nearest that there are; on one with stretches that add no noise
+    (Dirac) those that do, from 1 to the last without any. `UserError` where it has too few.
     """
     chain = schedule.num_steps
+    if schedule.no_bound and spacing == "time":
+        return _where_noise_is_added(schedule, num_steps)
     if chain is not None and num_steps >= chain:
         raise UserError(
             f"num_steps={num_steps} sampling steps; the schedule has only {chain} entries, so at most {chain - 1}"
@@ -150,8 +152,6 @@ def make_times(schedule: Schedule, num_steps: int, spacing: str = "time") -> Flo
     times = choose("spacing", spacing, SPACINGS)(schedule, num_steps)
     if chain is None:
         return times
-    if len(ends_of_rest(schedule)):
-        return _where_noise_is_added(schedule, num_steps)
     k = jnp.arange(num_steps + 1)
     entries = jnp.round(times * chain).astype(jnp.int32)
     entries = jnp.maximum(jax.lax.cummin(entries + k) - k, num_steps + 1 - k)  # each below the one before
@@ -162,8 +162,9 @@ def _where_noise_is_added(schedule: Schedule, num_steps: int) -> Float[Array, " 
     steps = even_timesteps(schedule, num_steps + 1)
     if len(steps) <= num_steps:
         most = len(noisy_entries(schedule))
-        told = f"num_steps={num_steps} sampling steps; the schedule adds noise at {most} entries"
-        raise UserError(f"{told}, so at most {most}")
+        raise UserError(
+            f"num_steps={num_steps} sampling steps; the schedule adds noise at {most} of its entries, so at most {most}"
+        )
     return jnp.asarray(steps[::-1].copy()) / schedule.num_steps
 
 

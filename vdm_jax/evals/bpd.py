@@ -41,7 +41,7 @@ def evaluate_bound(
     data: a pytree of arrays with N in front (levels; or levels with labels, with codes, with another image's levels);
     `batch` is its slice. Image n in pass p has its own key and the time `image_times` gives it: nothing depends on
     `batch_size` but the rounding. A function of one image becomes a `terms_fn` by `jax.vmap(..., (None, 0, 0, 0))`;
-    a chain of T steps takes `i = 1 + floor(t T)`.
+    a chain takes `times.to_steps` or `to_entries` of t.
     A curve is a term of shape [B, M]. The last batch is filled up with copies, which are dropped again. What is
     compiled is kept for the next call with the same `terms_fn` object and shapes. `progress` wraps the range of
     batches (tqdm); `place` puts a batch where it is to be worked on, say split over devices. The standard error

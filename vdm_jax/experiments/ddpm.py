@@ -26,7 +26,7 @@ class Ddpm:
 
     unet: Model
     fixed_schedule: Schedule
-    target: str  # what the network predicts: eps, x, v
+    target: str  # what the network predicts: one of `objective.TARGETS`
     weighting: str  # of the loss; "simple" is DDPM's
     pixel_values: Float32[np.ndarray, " k"]
     image_shape: tuple[int, int, int]
@@ -52,18 +52,20 @@ class Ddpm:
             gamma_t = self.fixed_schedule.gamma(t)
             prediction = self.unet.apply(params["unet"], z_t, self._trained_time(t), code, key=key)
             # x tells no eps where there is no noise; 0 says that z is x
-            without = jnp.isneginf(expand(gamma_t, z_t))
-            return jnp.where(without, 0.0, to_eps(self.target, prediction, z_t, gamma_t))
+            without = jnp.isneginf(gamma_t)
+            eps = to_eps(self.target, prediction, z_t, jnp.where(without, 0.0, gamma_t))
+            return jnp.where(jnp.isneginf(expand(gamma_t, z_t)), 0.0, eps)
 
         return eps_hat
 
     @cached_property
     def entries(self) -> Int[np.ndarray, " m"]:
-        """The timesteps that are trained: those at which the schedule adds noise."""
-        return noisy_entries(self.fixed_schedule)
+        """The timesteps that are trained: all; where no bound weighs them, those at which the schedule adds noise."""
+        schedule = self.fixed_schedule
+        return noisy_entries(schedule) if schedule.no_bound else np.arange(1, schedule.num_steps + 1)
 
     def _trained_time(self, t: Float[Array, " b"]) -> Float[Array, " b"]:
-        """Of as much noise."""
+        """What the network is asked at instead of t: the first timestep that carries as much noise."""
         num_steps = self.fixed_schedule.num_steps
         if len(self.entries) == num_steps:
             return t
