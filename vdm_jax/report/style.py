@@ -32,7 +32,7 @@ def panel(
     axes.set_title(title, loc="left", fontsize=10.5, color=INK, fontweight="bold", pad=title_pad)
     axes.set_xlabel(xlabel, fontsize=9.5, color=INK)
     axes.set_ylabel(ylabel, fontsize=9.5, color=INK)
-    axes.tick_params(labelsize=9, colors=QUIET, length=3, width=0.8)
+    axes.tick_params(which="both", labelsize=9, colors=QUIET, length=3, width=0.8)
     axes.grid(color=RULE, linewidth=0.8)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
