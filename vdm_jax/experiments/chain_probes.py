@@ -28,12 +28,8 @@ FOLDER = "chain_probes"  # of chains and what is trained on them, by sampler
 SETTINGS = "settings.json"
 DEPENDS_ON = ("data", "diffusion", "chains", "probe", "chain_probes", "timesteps")
 OF_A_FOLDER = ("samplers", "num_steps")  # settings that the folder of each sampler is named by
-TOLD = (
-    "told_net",
-    "told_hidden",
-    "told_updates",
-    "told_learning_rate",
-)  # and that of the probes that tell real from generated
+# Those that the folder of the probes that tell real from generated is named by.
+TOLD = ("told_net", "told_hidden", "told_updates", "told_learning_rate")
 CHAINS_ALONE = ("num_queries", "every", "round_trips", "batch_size", "far")  # the other job's, or of what judges
 NOT_STORED = {
     "chains": (*OF_A_FOLDER, *CHAINS_ALONE, "model", "checkpoint"),
