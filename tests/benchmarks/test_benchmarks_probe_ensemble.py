@@ -100,7 +100,17 @@ def test_the_same_net_in_pytorch(net, categorical, key):
     np.testing.assert_allclose(ours, theirs, rtol=2e-4, atol=2e-4)
 
 
-@pytest.mark.parametrize(("net", "batching"), [("matched", "map"), ("mlp", "map"), ("mlp", "vmap")])
+@pytest.mark.parametrize(
+    ("net", "batching"),
+    [
+        ("matched", "map"),
+        ("mlp", "map"),
+        ("mlp", "vmap"),
+        ("matched", "map_members"),
+        ("mlp", "map_members"),
+        ("conv", "map_members"),
+    ],
+)
 def test_a_chunk_is_counted_as_what_xla_allots_or_more(net, batching):
     case = Case(net, 16, 16)
     ensemble, levels = make_ensemble(case, batching), levels_of(case.num_timesteps)
@@ -111,5 +121,5 @@ def test_a_chunk_is_counted_as_what_xla_allots_or_more(net, batching):
     allotted = found.argument_size_in_bytes + found.output_size_in_bytes + found.temp_size_in_bytes
     allotted -= found.alias_size_in_bytes
     of_one, once = bytes_of_timestep(ensemble, {"gamma": levels["gamma"][0]})
-    counted = case.num_timesteps * of_one + once * (1 if batching == "map" else case.num_timesteps)
+    counted = case.num_timesteps * of_one + once * (case.num_timesteps if batching == "vmap" else 1)
     assert allotted <= counted < 3 * allotted

@@ -10,6 +10,7 @@ from gaussian_probes import FEATURES, GAMMAS, TIMESTEPS, key_of, make_ensemble, 
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.diffusion.theory import two_gaussians
+from vdm_jax.probing.batching import BATCHING
 from vdm_jax.probing.curves import summarise_scores
 from vdm_jax.probing.ensemble import State, fit, timestep_keys
 from vdm_jax.probing.feeds import Feed
@@ -47,7 +48,15 @@ def test_an_ensemble_is_its_members_trained_one_by_one(all_at_once):
             np.testing.assert_allclose(found.best_loss[0, 0], wanted.best_loss, atol=1e-5)
 
 
-@pytest.mark.parametrize("how", [dict(devices=2), dict(devices=2, batching="vmap")])
+@pytest.mark.parametrize(
+    "how",
+    [
+        dict(devices=2),
+        dict(devices=2, batching="vmap"),
+        dict(devices=2, batching="map_members"),
+        dict(batching="map_members"),
+    ],
+)
 def test_batching_and_devices_change_nothing(all_at_once, how):
     ensemble = make_ensemble(**how)
     even = np.array([0, 1, 2, 2]) if ensemble.mesh.size == 2 else np.arange(3)
@@ -62,6 +71,11 @@ def test_parameters_are_the_same_whether_their_shapes_were_asked_for_before():
     found = asked.init(keys)
     assert jax.tree.map(jnp.shape, found) == jax.tree.map(lambda leaf: leaf.shape, shapes)
     assert_same(found, fresh.init(keys))
+
+
+def test_trunks_of_several_seeds_train_in_turn_as_they_do_at_once():
+    at_once, turn = (fitted(make_ensemble(members="trunk", batching=how)) for how in ("map", "map_members"))
+    assert_same(turn, at_once)
 
 
 def test_a_timestep_does_not_depend_on_the_others(all_at_once):
@@ -111,8 +125,9 @@ def test_members_of_a_timestep_differ_by_seed(all_at_once):
     assert trunk.best_loss.shape == (3, 1) and np.all(trunk.best_loss < 1)
 
 
-def test_a_stopped_member_is_frozen_and_the_others_go_on():
-    ensemble = make_ensemble(patience=2, num_updates=24)
+@pytest.mark.parametrize("batching", BATCHING)
+def test_a_stopped_member_is_frozen_and_the_others_go_on(batching):
+    ensemble = make_ensemble(patience=2, num_updates=24, batching=batching)
     keys, levels = timestep_keys(key_of(), TIMESTEPS), {"gamma": GAMMAS}
     state = ensemble.start(ensemble.init(keys), keys, levels)
     state = state._replace(stale=state.stale.at[1, 2].set(2))

@@ -72,6 +72,9 @@ def test_members_read_their_own_outputs():
     np.testing.assert_allclose(
         separate.losses(apart, CLASSES)[2:4], heads["scale"].loss(apart[2:4, :, :1], CLASSES["scale"]), rtol=1e-6
     )
+    for members, outputs in ((separate, apart), (trunk, out)):
+        each = [members.loss(jnp.int32(member), own, CLASSES) for member, own in enumerate(outputs)]
+        np.testing.assert_allclose(jnp.stack(each), members.losses(outputs, CLASSES), rtol=1e-6)
     scores = separate.scores(apart, CLASSES)
     np.testing.assert_allclose(
         scores["angle"]["mse"], heads["angle"].scores(apart[4:, :, :2], CLASSES["angle"])["mse"], rtol=1e-6

@@ -35,7 +35,8 @@ from vdm_jax.benchmarks.probe_cases import (
 )
 from vdm_jax.benchmarks.roofline import Machine, measure_machine
 from vdm_jax.benchmarks.subject import memory_of
-from vdm_jax.probing.ensemble import BATCHING, timestep_keys
+from vdm_jax.probing.batching import BATCHING
+from vdm_jax.probing.ensemble import timestep_keys
 
 ONE_BY_ONE = 8  # members that a sequential contender goes through; more take as long each
 
@@ -139,7 +140,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m vdm_jax.benchmarks.probe_ensemble", description=what)
     parser.add_argument("--nets", default="mlp", help=f"of {', '.join(HIDDEN)} (%(default)s)")
     parser.add_argument("--members", default="1,64,1000", help="4 a timestep where there are several (%(default)s)")
-    parser.add_argument("--batching", default=",".join(BATCHING), help="of timesteps (%(default)s)")
+    parser.add_argument("--batching", default=",".join(BATCHING), help="of timesteps and members (%(default)s)")
     parser.add_argument("--batch_size", type=int, default=64, help="(%(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="in which all are timed in turn (%(default)s)")
     parser.add_argument("--seconds", type=float, default=5.0, help="for each contender of a case (%(default)s)")

@@ -22,6 +22,7 @@ from vdm_jax.experiments import workdir as workdirs
 from vdm_jax.experiments.exact import check_folder
 from vdm_jax.experiments.probes import ProbeExperiment, gammas_at, timesteps
 from vdm_jax.experiments.progress import bar
+from vdm_jax.probing.batching import usual_batching
 from vdm_jax.probing.chunks import Arrays, chunk_size, flat, run_in_chunks, unflat
 from vdm_jax.probing.curves import summarise_known, summarise_scores
 from vdm_jax.probing.ensemble import Ensemble, Scored, Training, fit, timestep_keys
@@ -119,7 +120,6 @@ def make_ensemble(
     index = jnp.asarray(grid.splits()["train"][: config.num_seeds * config.num_examples])
     examples, labels = grid.render(index), sprite_labels(grid, index)
     known = labels if heads.keys() <= labels.keys() else None
-    batching = "map" if jax.default_backend() == "cpu" else "vmap"
     return Ensemble(
         net,
         members,
@@ -128,7 +128,7 @@ def make_ensemble(
         training,
         examples,
         make_mesh(),
-        batching,
+        usual_batching(config.net),
         known,
         min(config.num_examples, len(index)),
     )

@@ -6,11 +6,13 @@ import zlib
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int, PyTree
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_npz
+from vdm_jax.probing.batching import in_turn
 from vdm_jax.probing.ensemble import Ensemble
 from vdm_jax.probing.feeds import Level
 
@@ -18,7 +20,7 @@ Arrays = dict[str, np.ndarray]  # of one timestep
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 # Of the parameters, as XLA allots them: themselves, the best, two moments of Adam; gradient, update, and what a loop
 # writes beside what it reads. Of what the backward pass keeps: itself, its gradients, noise and images on the way.
-COPIES = {"map": 12, "vmap": 7}
+COPIES = {"vmap": 7, "map": 12, "map_members": 12}
 PASSES = 4
 
 
@@ -26,11 +28,11 @@ def chunk_size(ensemble: Ensemble, level: Level, num_timesteps: int, budget_byte
     """How many of `num_timesteps` train at once within `budget_bytes` on each device, all devices alike.
 
     A timestep needs what its level holds, its members' parameters with optimizer and best, and what the backward pass
-    keeps of one batch; the latter once in all where timesteps follow each other ("map"). level: of one timestep. Raises
-    `UserError` where not even one timestep a device fits.
+    keeps of one batch; the latter once in all where timesteps follow each other, of one member where members do too.
+    level: of one timestep. Raises `UserError` where not even one timestep a device fits.
     """
     state, kept = bytes_of_timestep(ensemble, level)
-    every, once = (state, kept) if ensemble.batching == "map" else (state + kept, 0)
+    every, once = (state, kept) if ensemble.how.timesteps is in_turn else (state + kept, 0)
     size = int((budget_bytes - once) // every)
     if size < 1:
         told = f"a budget of {budget_bytes / 2**30:.3g} GiB; the members of one timestep need"
@@ -43,7 +45,11 @@ def bytes_of_timestep(ensemble: Ensemble, level: Level) -> tuple[int, int]:
     """(state, residuals), at most: from shapes alone."""
 
     def residuals(params):
-        return jax.vjp(lambda params: ensemble.train_losses(params, jax.random.key(0), level), params)[1]
+        batches = ensemble.train_batches(jax.random.key(0), level)
+        if ensemble.how.members is not in_turn:
+            return jax.vjp(lambda params: ensemble.train_losses(params, *batches, level), params)[1]
+        params, of_seed = jax.tree.map(lambda leaf: leaf[0], (params, batches))
+        return batches, jax.vjp(lambda params: ensemble.loss(params, jnp.int32(0), *of_seed, level), params)[1]
 
     params = jax.eval_shape(lambda key: ensemble.init(key[None]), jax.random.key(0))
     params = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), params)

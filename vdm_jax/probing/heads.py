@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -145,12 +146,20 @@ class Members:
 
     def losses(self, outputs: Float[Array, "k b o"], classes: Classes) -> Float[Array, "k b"]:
         """Each member's, the mean over its features."""
-        found = []
-        for own, group in zip(self._by_group(outputs), self.groups, strict=True):
-            places = self._places(group)
-            each = [self.heads[name].loss(own[..., place], classes[name]) for name, place in places.items()]
-            found.append(sum(each) / len(each))
-        return jnp.concatenate(found)
+        by_group = zip(self.groups, self._by_group(outputs), strict=True)
+        return jnp.concatenate([self._group_loss(group, own, classes) for group, own in by_group])
+
+    def loss(self, member: Int[Array, ""], outputs: Float[Array, "b o"], classes: Classes) -> Float[Array, " b"]:
+        """One member's, of its number."""
+        losses = [partial(self._group_loss, group) for group in self.groups]
+        return jax.lax.switch(member // len(self.seeds), losses, outputs, dict(classes))
+
+    def _group_loss(
+        self, group: tuple[str, ...], outputs: Float[Array, "... b o"], classes: Classes
+    ) -> Float[Array, "... b"]:
+        places = self._places(group)
+        each = [self.heads[name].loss(outputs[..., place], classes[name]) for name, place in places.items()]
+        return sum(each) / len(each)
 
     def targets(self, classes: Classes) -> Float[Array, "k b o"]:
         """What the outputs of each member should be; 0 where they are unused."""

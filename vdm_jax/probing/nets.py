@@ -1,4 +1,4 @@
-"""Networks of probes: pure functions of parameters, each for one member; an ensemble is their `vmap`."""
+"""Networks of probes: pure functions of parameters, each for one member of an ensemble."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -13,6 +13,8 @@ from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.keys import named_key
 from vdm_jax.probing.evidence import apply_evidence, init_evidence
 from vdm_jax.probing.matched import apply_matched, init_matched
+
+FEW_CHANNELS = 8  # in a product of four times as many terms
 
 Shape = tuple[int, ...]
 Images = Float[Array, "b ..."]
@@ -98,16 +100,29 @@ def init_conv(shape: Shape, channels: tuple[int, ...], num_outputs: int, key: Ke
 def apply_conv(
     params: list[dict[str, Array]], z: Images, gamma: Float[Array, ""], categorical: Bool[Array, " o"]
 ) -> Float[Array, "b o"]:
-    """Convolutions as products of windows with weights: under `vmap` batched matrix products, not grouped ones."""
+    """Convolutions as matrix products: under `vmap` batched ones, not grouped convolutions.
+
+    A window of 4x4 is four blocks of 2x2, and its product with the weights the sum of theirs: a quarter of all windows
+    is written out at a time. Only where there are few channels are the four blocks of a window laid side by side.
+    """
     h = z
     for layer in params[:-1]:
-        rows, columns = (size + size % 2 for size in h.shape[1:3])
-        h = jnp.pad(h, ((0, 0), (1, rows - h.shape[1] + 1), (1, columns - h.shape[2] + 1), (0, 0)))
-        parts = [h[:, i : i + rows : 2, j : j + columns : 2] for i in range(4) for j in range(4)]
-        windows = jnp.concatenate(parts, axis=-1)
-        flat = windows.reshape(-1, windows.shape[-1]) @ layer["weights"] + layer["bias"]
-        h = jax.nn.relu(flat).reshape(*windows.shape[:3], -1)
+        rows, columns = ((size + 1) // 2 for size in h.shape[1:3])
+        over = (2 * rows - h.shape[1], 2 * columns - h.shape[2])
+        blocks = blocks_of_2x2(jnp.pad(h, ((0, 0), (1, 1 + over[0]), (1, 1 + over[1]), (0, 0))))
+        parts = [blocks[:, i : i + rows, j : j + columns] for i in (0, 1) for j in (0, 1)]
+        if h.shape[-1] < FEW_CHANNELS:
+            parts = [jnp.concatenate(parts, axis=-1)]
+        weights = blocks_of_2x2(layer["weights"].reshape(1, 4, 4, -1)).reshape(len(parts), parts[0].shape[-1], -1)
+        flat = sum(part.reshape(-1, part.shape[-1]) @ own for part, own in zip(parts, weights, strict=True))
+        h = jax.nn.relu(flat + layer["bias"]).reshape(-1, rows, columns, flat.shape[-1])
     return apply_mlp(params[-1:], h, gamma, categorical)
+
+
+def blocks_of_2x2(h: Float[Array, "b r c k"]) -> Float[Array, "b r/2 c/2 4*k"]:
+    """The four places of each block side by side."""
+    b, rows, columns, k = h.shape
+    return h.reshape(b, rows // 2, 2, columns // 2, 2, k).swapaxes(2, 3).reshape(b, rows // 2, columns // 2, 4 * k)
 
 
 FILTERS = {"matched": (init_matched, apply_matched), "evidence": (init_evidence, apply_evidence)}
