@@ -10,7 +10,7 @@ from gaussian_probes import FEATURES, GAMMAS, TIMESTEPS, key_of, make_ensemble, 
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.diffusion.theory import two_gaussians
-from vdm_jax.probing.batching import BATCHING
+from vdm_jax.probing.batching import BATCHING, usual_batching
 from vdm_jax.probing.curves import summarise_scores
 from vdm_jax.probing.ensemble import State, fit, timestep_keys
 from vdm_jax.probing.feeds import Feed
@@ -139,6 +139,27 @@ def test_a_stopped_member_is_frozen_and_the_others_go_on(batching):
     assert after.rounds.sum() == 11
 
 
+def test_in_turn_a_stopped_member_is_not_computed():
+    """Nets are called once for every update of a member that goes on, and twice for each of all to validate."""
+    calls = []
+    ensemble = make_ensemble(batching="map_members", patience=2)
+
+    def apply(*arguments):
+        jax.debug.callback(lambda: calls.append(1))
+        return net.apply(*arguments)
+
+    net = ensemble.net
+    watched = dataclasses.replace(ensemble, net=net._replace(apply=apply))
+    keys, levels = timestep_keys(key_of(), TIMESTEPS), {"gamma": GAMMAS}
+    state = watched.start(watched.init(keys), keys, levels)
+    state = state._replace(stale=state.stale.at[1, 2].set(2))
+    jax.effects_barrier()
+    calls.clear()
+    jax.block_until_ready(watched.round(state, keys, levels, jnp.zeros(3, int)))
+    jax.effects_barrier()
+    assert len(calls) == 11 * 4 + 12 * 2
+
+
 def test_training_ends_with_the_best_parameters_and_when_all_have_stopped():
     hasty = make_ensemble(learning_rate=30.0, patience=2, num_updates=400, features=("value",))
     state = fitted(hasty)
@@ -169,6 +190,12 @@ def test_probes_find_the_table_of_two_gaussians(net):
         if net == "mlp":
             np.testing.assert_allclose(1 - found["value"]["mse"][i] / 2, known.retention, atol=0.01)
     assert found["side"]["accuracy_standard_error"].max() < 0.003
+
+
+def test_a_cpu_takes_members_in_turn_and_an_accelerator_all_at_once(monkeypatch):
+    assert [usual_batching(net) for net in ("linear", "mlp", "matched")] == ["map", "map_members", "map_members"]
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert usual_batching("mlp") == "vmap"
 
 
 def test_an_unknown_batching_is_told():

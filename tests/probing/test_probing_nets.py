@@ -135,12 +135,16 @@ def test_linear_and_mlp_are_their_formulas(key):
     np.testing.assert_allclose(mlp.apply(params, z, gamma, none)[:, 0], expected, rtol=1e-4)
 
 
-def test_conv_is_a_convolution(key):
-    z = jax.random.normal(key, (2, 7, 8, 3))
-    net = make_net("conv", (7, 8, 3), 2, hidden=(5,))
+@pytest.mark.parametrize("channels", [3, 8])
+@pytest.mark.parametrize("sides", [(7, 8), (1, 1)])
+def test_conv_is_a_convolution(key, sides, channels):
+    """Of few channels and of many; sides that are odd get one more row or column of zeros."""
+    z = jax.random.normal(key, (2, *sides, channels))
+    net = make_net("conv", (*sides, channels), 2, hidden=(5,))
     params = net.init(key, z)
-    weights = params[0]["weights"].reshape(4, 4, 3, 5)
-    h = jax.lax.conv_general_dilated(z, weights, (2, 2), ((1, 2), (1, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    weights = params[0]["weights"].reshape(4, 4, channels, 5)
+    around = [(1, 1 + side % 2) for side in sides]
+    h = jax.lax.conv_general_dilated(z, weights, (2, 2), around, dimension_numbers=("NHWC", "HWIO", "NHWC"))
     params[1]["weights"] = jax.random.normal(jax.random.fold_in(key, 1), params[1]["weights"].shape)
     expected = np.maximum(h, 0).reshape(2, -1) @ params[1]["weights"]
     np.testing.assert_allclose(net.apply(params, z, jnp.float32(0), jnp.zeros(2, bool)), expected, rtol=1e-3, atol=1e-4)

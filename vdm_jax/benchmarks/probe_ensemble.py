@@ -1,8 +1,8 @@
 """How fast do probes train together, one after the other, and in PyTorch? `python -m vdm_jax.benchmarks.probe_ensemble`
 
-Members x examples a second for ensembles of 1, 64 and 1,000 probes, each way of batching timesteps; beside them one
-jitted step a member, one member after the other, and the same in PyTorch (extra `peers`): same nets, same batch, same
-feed of noisy sprites, clipping and Adam, timed in turn in one run. One record, after every case.
+Members x examples a second for ensembles of 1, 64 and 1,000 probes, each way of batching timesteps and members; beside
+them one jitted step a member, one member after the other, and the same in PyTorch (extra `peers`): same nets, same
+batch, same feed of noisy sprites, clipping and Adam, timed in turn in one run. One record, after every case.
 """
 
 import argparse

@@ -6,7 +6,6 @@ import zlib
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int, PyTree
 
@@ -32,7 +31,7 @@ def chunk_size(ensemble: Ensemble, level: Level, num_timesteps: int, budget_byte
     level: of one timestep. Raises `UserError` where not even one timestep a device fits.
     """
     state, kept = bytes_of_timestep(ensemble, level)
-    every, once = (state, kept) if ensemble.how.timesteps is in_turn else (state + kept, 0)
+    every, once = (state, kept) if ensemble.objective.how.timesteps is in_turn else (state + kept, 0)
     size = int((budget_bytes - once) // every)
     if size < 1:
         told = f"a budget of {budget_bytes / 2**30:.3g} GiB; the members of one timestep need"
@@ -45,11 +44,7 @@ def bytes_of_timestep(ensemble: Ensemble, level: Level) -> tuple[int, int]:
     """(state, residuals), at most: from shapes alone."""
 
     def residuals(params):
-        batches = ensemble.train_batches(jax.random.key(0), level)
-        if ensemble.how.members is not in_turn:
-            return jax.vjp(lambda params: ensemble.train_losses(params, *batches, level), params)[1]
-        params, of_seed = jax.tree.map(lambda leaf: leaf[0], (params, batches))
-        return batches, jax.vjp(lambda params: ensemble.loss(params, jnp.int32(0), *of_seed, level), params)[1]
+        return ensemble.objective.residuals(params, ensemble.train_batches(jax.random.key(0), level), level["gamma"])
 
     params = jax.eval_shape(lambda key: ensemble.init(key[None]), jax.random.key(0))
     params = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), params)

@@ -6,7 +6,7 @@ differ in everything that chance decides: what a net begins from, and every batc
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
@@ -15,14 +15,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.sharding import Mesh, PartitionSpec
-from jaxtyping import Array, Bool, Float, Int, Integer, Key, PyTree
+from jaxtyping import Array, Float, Int, Integer, Key, PyTree
 
 from vdm_jax.base.errors import choose
 from vdm_jax.base.keys import named_key
-from vdm_jax.probing.batching import BATCHING, Batching
+from vdm_jax.probing.batching import BATCHING, in_turn
 from vdm_jax.probing.feeds import IMAGE, Classes, Feed, Images, Level
 from vdm_jax.probing.heads import Members
 from vdm_jax.probing.nets import Net
+from vdm_jax.probing.objective import BatchOfSeed, Objective
 
 Posterior = Callable[[Images, Float[Array, ""]], dict[str, Float[Array, "b c"]]]
 
@@ -67,7 +68,8 @@ class Training:
 @dataclass(frozen=True)
 class Ensemble:
     """The compiled parts. Each takes and returns arrays that lead with the timesteps M, cut over the devices of `mesh`
-    (M a multiple of their number); `batching` says how a device goes through them and their members: one of `BATCHING`.
+    (M a multiple of their number); `batching`, one of `BATCHING`, says how a device goes through its timesteps
+    and their members.
 
     What a timestep draws is a function of its key alone: neither M nor the number of devices changes a result.
     """
@@ -84,6 +86,11 @@ class Ensemble:
     num_examples: int | None = (
         None  # of the examples for each seed, one after the other, from the first again where they end; none: all
     )
+
+    @cached_property
+    def objective(self) -> Objective:
+        """Of the members of one timestep. Raises `UserError` where `batching` is none."""
+        return Objective(self.net, self.members, choose("batching", self.batching, BATCHING))
 
     @cached_property
     def optimizer(self) -> optax.GradientTransformation:
@@ -141,7 +148,7 @@ class Ensemble:
         def score(params, _, level):
             def batch(index):
                 own = {name: jnp.asarray(label)[index] for name, label in classes.items()}
-                return self.members.scores(self._outputs(params, level["z"][index], level), own)
+                return self.members.scores(self.objective.outputs(params, level["z"][index], level["gamma"]), own)
 
             return jax.lax.map(batch, batches)
 
@@ -150,14 +157,9 @@ class Ensemble:
     def _compiled(self, function: Callable, **options: Any) -> Callable:
         spec = PartitionSpec(self.mesh.axis_names[0])
         sharded = jax.shard_map(
-            self.how.timesteps(function), mesh=self.mesh, in_specs=spec, out_specs=spec, check_vma=False
+            self.objective.how.timesteps(function), mesh=self.mesh, in_specs=spec, out_specs=spec, check_vma=False
         )
         return jax.jit(sharded, **options)
-
-    @property
-    def how(self) -> Batching:
-        """Raises `UserError` where `batching` is none."""
-        return choose("batching", self.batching, BATCHING)
 
     def _start(self, params: PyTree, key: Key[Array, ""], level: Level) -> State:
         zeros = jnp.zeros(len(self.members.names), jnp.int32)
@@ -167,7 +169,7 @@ class Ensemble:
     def _round(self, state: State, key: Key[Array, ""], level: Level, index: Int[Array, ""]) -> State:
         """Stopped members stay as they are; where all have stopped nothing is computed, if timesteps come in turn."""
         stopped = state.stale >= self.training.patience
-        if self.how.timesteps is jax.vmap:  # a branch there would be computed all the same
+        if self.objective.how.timesteps is not in_turn:  # a branch there would be computed all the same
             return self._train(state, stopped, key, level, index)
         return jax.lax.cond(stopped.all(), lambda: state, lambda: self._train(state, stopped, key, level, index))
 
@@ -177,7 +179,7 @@ class Ensemble:
         def update(carry, i):
             params, opt_state = carry
             at = jax.random.fold_in(named_key(key, "train"), i)
-            grads = self._gradients(params, stopped, at, level)
+            grads = self.objective.gradients(params, stopped, self.train_batches(at, level), level["gamma"])
             updates, new_opt_state = jax.vmap(self.optimizer.update)(grads, opt_state, params)
             new = (optax.apply_updates(params, updates), new_opt_state)
             return select(stopped, carry, new), None
@@ -190,61 +192,21 @@ class Ensemble:
         stale, rounds = select(stopped, (state.stale, state.rounds), (stale, state.rounds + 1))
         return State(params, opt_state, best, best_loss, stale, rounds)
 
-    def _gradients(self, params: PyTree, stopped: Bool[Array, " k"], key: Key[Array, ""], level: Level) -> PyTree:
-        """Of each member's mean loss of a batch; in turn nothing is computed for those that have stopped."""
-        z, classes = self.train_batches(key, level)
-        if self.how.members is jax.vmap:
-            return jax.grad(lambda params: self.train_losses(params, z, classes, level).mean(axis=1).sum())(params)
-
-        def of_member(params, stopped, member):
-            of_seed = jax.tree.map(lambda leaf: leaf[member % len(self.members.seeds)], (z, classes))
-            gradient = jax.grad(lambda params: self.loss(params, member, *of_seed, level).mean())
-            return jax.lax.cond(stopped, partial(jax.tree.map, jnp.zeros_like), gradient, params)
-
-        return self.how.members(of_member)(params, stopped, jnp.arange(len(stopped)))
-
-    def train_batches(self, key: Key[Array, ""], level: Level) -> tuple[Float[Array, "s b ..."], dict[str, Array]]:
-        """A batch to learn from, (z, classes), for each seed."""
+    def train_batches(self, key: Key[Array, ""], level: Level) -> BatchOfSeed:
+        """Fresh examples to learn from, for each seed."""
 
         def of_seed(seed):
             return self.train.draw(jax.random.fold_in(key, seed), level, self.training.batch_size)
 
         return jax.vmap(of_seed)(jnp.asarray(self.members.seeds))
 
-    def train_losses(
-        self, params: PyTree, z: Float[Array, "s b ..."], classes: dict[str, Int[Array, "s b"]], level: Level
-    ) -> Float[Array, "k b"]:
-        """Of each member of one timestep, each example of its seed's batch."""
-        if len(z) == 1:
-            return self.losses(params, z[0], {name: of_seed[0] for name, of_seed in classes.items()}, level)
-        one = replace(self, members=replace(self.members, seeds=(0,)))
-        by_seed = jax.tree.map(lambda leaf: leaf.reshape(-1, len(z), *leaf.shape[1:]), params)
-        losses = jax.vmap(partial(one.losses, level=level), (1, 0, 0), 1)(by_seed, z, classes)
-        return losses.reshape(-1, losses.shape[-1])
-
-    def loss(
-        self, params: PyTree, member: Int[Array, ""], z: Images, classes: Classes, level: Level
-    ) -> Float[Array, " b"]:
-        """Of one member of a timestep, each example."""
-        outputs = self.net.apply(params, z, level["gamma"], jnp.asarray(self.members.categorical)[member])
-        return self.members.loss(member, outputs, classes)
-
-    def losses(self, params: PyTree, z: Images, classes: Classes, level: Level) -> Float[Array, "k b"]:
-        """Of each member of one timestep, each example."""
-        return self.members.losses(self._outputs(params, z, level), classes)
-
-    def _outputs(self, params: PyTree, z: Images, level: Level) -> Float[Array, "k b o"]:
-        def of_member(params, categorical):
-            return self.net.apply(params, z, level["gamma"], categorical)
-
-        return self.how.members(of_member)(params, jnp.asarray(self.members.categorical))
-
     def _validate(self, params: PyTree, key: Key[Array, ""], level: Level) -> Float[Array, " k"]:
         """Mean loss of the same examples in every round."""
 
         def batch(i):
             at = jax.random.fold_in(named_key(key, "validation"), i)
-            return self.losses(params, *self.validation.draw(at, level, self.training.batch_size), level).mean(axis=1)
+            drawn = self.validation.draw(at, level, self.training.batch_size)
+            return self.objective.losses(params, *drawn, level["gamma"]).mean(axis=1)
 
         num_batches = -(-self.training.num_validation // self.training.batch_size)
         return jax.lax.map(batch, jnp.arange(num_batches)).mean(axis=0)
@@ -252,7 +214,7 @@ class Ensemble:
     def _scores(self, feed, num_batches, posterior, params: PyTree, key: Key[Array, ""], level: Level) -> Scored:
         def batch(i):
             z, classes = feed.draw(jax.random.fold_in(named_key(key, "test"), i), level, self.training.batch_size)
-            outputs = self._outputs(params, z, level)
+            outputs = self.objective.outputs(params, z, level["gamma"])
             judged = None if posterior is None else self.members.judge(outputs, posterior(z, level["gamma"]))
             return Scored(self.members.scores(outputs, classes), judged, classes[IMAGE])
 

@@ -20,8 +20,8 @@ Level = dict[str, Array]  # what a timestep is: "gamma" [] at least
 class Feed(NamedTuple):
     """`draw(key, level, batch_size) -> (z [B, ...], {feature: class [B], IMAGE: [B]})`: of its arguments alone.
 
-    It is traced into the program that trains, once for a timestep, whose members all share the batch. level: one
-    timestep's part of the levels [M, ...] that the ensemble is given; `level["gamma"]` is the noise.
+    It is traced into the program that trains, once for each seed of a timestep, whose members share the batch. level:
+    one timestep's part of the levels [M, ...] that the ensemble is given; `level["gamma"]` is the noise.
     """
 
     draw: Callable[[Key[Array, ""], Level, int], tuple[Images, Classes]]

@@ -14,7 +14,7 @@ from vdm_jax.base.keys import named_key
 from vdm_jax.probing.evidence import apply_evidence, init_evidence
 from vdm_jax.probing.matched import apply_matched, init_matched
 
-FEW_CHANNELS = 8  # in a product of four times as many terms
+FEW_CHANNELS = 8  # a block of 2x2 with fewer makes a product of fewer than 32 terms, which is slow
 
 Shape = tuple[int, ...]
 Images = Float[Array, "b ..."]
@@ -102,8 +102,8 @@ def apply_conv(
 ) -> Float[Array, "b o"]:
     """Convolutions as matrix products: under `vmap` batched ones, not grouped convolutions.
 
-    A window of 4x4 is four blocks of 2x2, and its product with the weights the sum of theirs: a quarter of all windows
-    is written out at a time. Only where there are few channels are the four blocks of a window laid side by side.
+    A window of 4x4 is four blocks of 2x2, and its product with the weights the sum of theirs; only where there are few
+    channels are the four laid side by side first, at four times the memory.
     """
     h = z
     for layer in params[:-1]:
