@@ -26,9 +26,8 @@ BATCHING = {
 
 
 def usual_batching(net: str) -> str:
-    """The quickest way for members with this net (`results/benchmarks`): a CPU keeps in its cache what is done in turn,
-    and multiplies one member's matrices at a higher rate than several members' together. A linear probe is too small
-    for a turn of its own; and what is no CPU wants all the work at once.
+    """What served members with this net best, over separate nets, trunks and several seeds (`results/benchmarks`): on a
+    CPU in turn, all but linear probes, which are too small for a turn of their own; elsewhere all the work at once.
     """
     if jax.default_backend() != "cpu":
         return "vmap"

@@ -50,8 +50,8 @@ def largest_by_member(members: Members, by_feature: dict[str, Float[np.ndarray, 
 
 def make_fit_to_curve(ensemble: Ensemble, missed: Missed, within: float) -> Callable[..., Course]:
     """-> fit(keys [M], levels [M, ...], params [M, K, ...] or None): trains each member until it misses at most
-    `within`, or for `num_updates`; nothing else stops one. Where members come in turn, a stopped one costs no more than
-    its validation; elsewhere those of a timestep cost what they did until the last of them stops (`Ensemble.round`).
+    `within`, or for `num_updates`; nothing else stops one. A stopped member's gradient is spared where members come
+    in turn; what else the members of a timestep cost is spent until the last of them stops (`Ensemble.round`).
 
     The clock runs while parameters are made (unless they are given) and trained, not while programs are compiled, once
     for each M, or members are looked at.
