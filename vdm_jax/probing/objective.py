@@ -57,7 +57,7 @@ class Objective:
 
     def _losses_by_seed(self, params: PyTree, batches: BatchOfSeed, gamma: Float[Array, ""]) -> Float[Array, "k b"]:
         seeds = len(self.members.seeds)
-        if seeds == 1:
+        if seeds == 1:  # members share z; a vmap over one seed would work its windows out member by member
             return self.losses(params, *jax.tree.map(lambda leaf: leaf[0], batches), gamma)
         one = replace(self, members=replace(self.members, seeds=(0,)))
         by_seed = jax.tree.map(lambda leaf: leaf.reshape(-1, seeds, *leaf.shape[1:]), params)
