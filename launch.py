@@ -31,8 +31,9 @@ def main(argv: list[str]) -> int:
         return 0
     # Imported late: a missing package or a mistyped flag should not wait for, or drown in, the start of a device.
     from vdm_jax.base.errors import UserError
-    from vdm_jax.experiments import flags, jobs, kinds, sweep
-    from vdm_jax.experiments.memory import OutOfMemory
+    from vdm_jax.experiments import jobs, kinds, sweep
+    from vdm_jax.launch import flags
+    from vdm_jax.launch.memory import OutOfMemory
     from vdm_jax.train.checkpoint import SaveFailed
     from vdm_jax.train.loop import TrainingFailed
 

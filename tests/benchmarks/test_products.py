@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import pytest
 from jax.sharding import PartitionSpec
 
+from vdm_jax.base.mesh import make_mesh
 from vdm_jax.benchmarks.products import product_flops
-from vdm_jax.models.attention import attend
-from vdm_jax.train.sharding import make_mesh
+from vdm_jax.networks.attention import attend
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
@@ -91,7 +91,7 @@ def test_attention_is_the_same_work_however_it_is_arranged(monkeypatch):
         return product_flops(traced.jaxpr), traced.lower().cost_analysis()["flops"]
 
     at_once, by_xla = flops()
-    monkeypatch.setattr("vdm_jax.models.attention.CACHED_WEIGHTS", 1)
+    monkeypatch.setattr("vdm_jax.networks.attention.CACHED_WEIGHTS", 1)
     jax.clear_caches()  # of traced branches
     in_turn, too_few = flops()
     assert at_once == in_turn == 3 * 2 * 2 * 6 * 32 * 32 * 8

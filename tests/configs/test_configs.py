@@ -13,7 +13,7 @@ from vdm_jax.diffusion.code_prior import DiffusionPrior, NormalPrior
 from vdm_jax.diffusion.rate import CyclicalRate, FixedRate, FreeBits, NoRate, WarmupRate
 from vdm_jax.diffusion.rate_code import CodeDropout, HighNoiseRate, MmdRate
 from vdm_jax.diffusion.rate_target import TargetRate
-from vdm_jax.experiments.build import make_vae_vdm
+from vdm_jax.experiments.common.build import make_vae_vdm
 
 ENCODERS = ("oe++", "oe", "se", "te", "ue", "none")
 WITH_CODE = {"svdm": 3_979_521, "tvdm": 637_441, "mvdm": 131_265}  # a code of 128

@@ -7,7 +7,7 @@ from vdm_jax.base.pytrees import fingerprint
 from vdm_jax.data.sources import load_data
 from vdm_jax.evals.feature_net import compute_features, predict_labels, train_feature_net
 from vdm_jax.evals.frechet import frechet_report
-from vdm_jax.models.classifier import make_classifier
+from vdm_jax.networks.classifier import make_classifier
 
 
 @pytest.fixture(scope="module")

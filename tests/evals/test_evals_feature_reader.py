@@ -2,7 +2,7 @@ import jax
 import numpy as np
 
 from vdm_jax.evals.feature_reader import read_features, train_reader
-from vdm_jax.models.classifier import make_classifier
+from vdm_jax.networks.classifier import make_classifier
 
 SIZES = {"row": 8, "colour": 2}
 

@@ -12,7 +12,7 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.base.pytrees import fingerprint
 from vdm_jax.evals import inception_weights
 from vdm_jax.evals.inception_weights import FID_SHA256, convert, main, read_weights
-from vdm_jax.models.inception import make_inception
+from vdm_jax.networks.inception import make_inception
 
 
 @pytest.fixture(scope="module")

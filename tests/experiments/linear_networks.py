@@ -10,10 +10,10 @@ import numpy as np
 from configs import digits
 from vdm_jax.base.keys import named_key
 from vdm_jax.data.sources import load_data
-from vdm_jax.experiments.build import make_vae_vdm
-from vdm_jax.experiments.codes import encode_all
-from vdm_jax.experiments.vae_vdm import VaeVdm
-from vdm_jax.models.model import Model
+from vdm_jax.experiments.common.build import make_vae_vdm
+from vdm_jax.experiments.vae_vdm.codes import encode_all
+from vdm_jax.models.vae_vdm import VaeVdm
+from vdm_jax.networks.network import Network
 
 W_DIM = 16
 DATA = load_data("digits")
@@ -21,7 +21,7 @@ LEVELS = DATA.test.levels[:12]
 TERMS = ("reconstruction", "prior", "diffusion")
 
 
-def linear_decoder(reads_w: bool = True) -> Model:
+def linear_decoder(reads_w: bool = True) -> Network:
     """prediction = z + linear(z, t, w)."""
 
     def init(key):
@@ -34,10 +34,10 @@ def linear_decoder(reads_w: bool = True) -> Model:
             h = h + w @ params["w"]
         return z + h.reshape(z.shape)
 
-    return Model(init, apply)
+    return Network(init, apply)
 
 
-def linear_encoder() -> Model:
+def linear_encoder() -> Network:
     def init(key):
         return {"moments": 0.1 * jax.random.normal(key, (64, 2 * W_DIM))}
 
@@ -45,7 +45,7 @@ def linear_encoder() -> Model:
         mu, logvar = jnp.split(x.reshape(-1, 64) @ params["moments"], 2, axis=1)
         return mu, logvar
 
-    return Model(init, apply)
+    return Network(init, apply)
 
 
 def make(deltas=(), **changes) -> VaeVdm:

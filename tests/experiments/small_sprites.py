@@ -6,9 +6,9 @@ from configs import probes
 from vdm_jax.data.sprite_posterior import make_sprite_posterior
 from vdm_jax.data.sprites import SpriteGrid
 from vdm_jax.diffusion.gaussian import eps_of_x
-from vdm_jax.experiments.build import fixed_table
-from vdm_jax.experiments.probes import ProbeExperiment
-from vdm_jax.experiments.trained_model import TrainedModel
+from vdm_jax.experiments.common.build import fixed_table
+from vdm_jax.experiments.common.trained_model import TrainedModel
+from vdm_jax.experiments.probes.build import ProbeExperiment
 
 GRID = SpriteGrid("tiny", 16, 4, (0.7, 1.0), (0.0, 0.5), (0, 3, 6), ("square", "heart"))
 FEW = {

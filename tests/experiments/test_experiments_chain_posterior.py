@@ -6,8 +6,8 @@ import numpy as np
 from small_sprites import GRID, experiment
 
 from vdm_jax.data.sprite_posterior import sprite_labels
-from vdm_jax.experiments.chain_pools import Pool
-from vdm_jax.experiments.chain_posterior import missed, posterior_scores, posterior_statistics
+from vdm_jax.experiments.probes.chain_pools import Pool
+from vdm_jax.experiments.probes.chain_posterior import missed, posterior_scores, posterior_statistics
 from vdm_jax.probing.chains import judge
 
 

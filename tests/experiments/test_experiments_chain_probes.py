@@ -15,11 +15,11 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.data.sprite_posterior import make_sprite_posterior
 from vdm_jax.data.sprites import load_sprites
 from vdm_jax.diffusion.optimal import Feature
-from vdm_jax.experiments.chain_probes import FOLDER, chain_probes
-from vdm_jax.experiments.chain_told import TOLD, told_settings, why_no_trees
-from vdm_jax.experiments.chain_training import split_rows
-from vdm_jax.experiments.probe_training import make_ensemble
-from vdm_jax.experiments.probes import check_chain_probes
+from vdm_jax.experiments.probes.build import check_chain_probes
+from vdm_jax.experiments.probes.chain_probes import FOLDER, chain_probes
+from vdm_jax.experiments.probes.chain_told import TOLD, told_settings, why_no_trees
+from vdm_jax.experiments.probes.chain_training import split_rows
+from vdm_jax.experiments.probes.training import make_ensemble
 from vdm_jax.probing.chunks import chunk_size
 from vdm_jax.probing.feeds import make_pool_feed
 from vdm_jax.probing.heads import make_heads

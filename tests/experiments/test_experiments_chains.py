@@ -17,13 +17,13 @@ from vdm_jax.base.files import write_json
 from vdm_jax.data.sprite_posterior import make_sprite_posterior
 from vdm_jax.data.sprites import SpriteGrid
 from vdm_jax.diffusion.optimal import score
-from vdm_jax.experiments.chain_parts import make_subject
-from vdm_jax.experiments.chain_probes import check_claimed
-from vdm_jax.experiments.chains import LINES, chains, check_log
-from vdm_jax.experiments.exact import exact
+from vdm_jax.experiments.common.exact import exact
 from vdm_jax.experiments.probe_jobs import check_jobs
-from vdm_jax.experiments.probes import chosen_samplers
-from vdm_jax.experiments.workdir import claim, plain
+from vdm_jax.experiments.probes.build import chosen_samplers
+from vdm_jax.experiments.probes.chain_parts import make_subject
+from vdm_jax.experiments.probes.chain_probes import check_claimed
+from vdm_jax.experiments.probes.chains import LINES, chains, check_log
+from vdm_jax.launch.store import claim, plain
 from vdm_jax.report.page import write_report
 
 

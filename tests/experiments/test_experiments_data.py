@@ -5,7 +5,7 @@ import pytest
 
 from configs.base import get_config
 from vdm_jax.base.errors import UserError
-from vdm_jax.experiments.build import build, load
+from vdm_jax.experiments.common.build import build, load
 
 
 @pytest.fixture

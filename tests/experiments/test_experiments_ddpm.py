@@ -17,13 +17,13 @@ from configs import probes as probe_configs
 from vdm_jax.base.errors import UserError
 from vdm_jax.diffusion.gaussian import eps_of_x
 from vdm_jax.diffusion.schedules import ddpm_linear, dirac
-from vdm_jax.experiments.build_ddpm import build_ddpm
-from vdm_jax.experiments.checkpoints import load_weights
-from vdm_jax.experiments.coverage import read_exactly
-from vdm_jax.experiments.ddpm import Ddpm
-from vdm_jax.experiments.probes import build_probes
+from vdm_jax.evals.coverage import read_exactly
+from vdm_jax.experiments.common.checkpoints import load_weights
+from vdm_jax.experiments.ddpm.build import build_ddpm
+from vdm_jax.experiments.probes.build import build_probes
 from vdm_jax.experiments.swept import swept
-from vdm_jax.models.model import Model
+from vdm_jax.models.ddpm import Ddpm
+from vdm_jax.networks.network import Network
 from vdm_jax.train.metrics import read_metrics
 
 TINY = {
@@ -169,7 +169,7 @@ def one_image_model(schedule, image, guess=None):
         x = jnp.broadcast_to(image, z.shape)
         return eps_of_x(x, z, schedule.gamma(t)) if guess is None else guess * z
 
-    net = Model(init=lambda key: {"none": jnp.zeros(())}, apply=apply)
+    net = Network(init=lambda key: {"none": jnp.zeros(())}, apply=apply)
     return Ddpm(net, schedule, "eps", "simple", np.array([-1, 1], np.float32), (4, 4, 1))
 
 
@@ -261,7 +261,7 @@ def test_a_dirac_schedule_is_trained_where_it_adds_noise(key, target):
     nothing = model.terms({"unet": {}}, keys, t, {"levels": levels})["loss"]
     assert float(nothing.mean()) == pytest.approx(1, abs=0.2)
     assert float(nothing.min()) > 0
-    model = dataclasses.replace(model, unet=Model(init=None, apply=apply), target=target)
+    model = dataclasses.replace(model, unet=Network(init=None, apply=apply), target=target)
     np.testing.assert_array_equal(model.entries, np.arange(51, 61))
     t = jnp.array([0.01, 0.5, 0.51, 0.55, 0.6, 0.61, 1.0])
     eps = model.eps_fn({"unet": {}})(jax.random.normal(jax.random.key(1), (7, 4, 4, 1)), t)

@@ -12,18 +12,18 @@ import launch
 from configs import probes
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json
+from vdm_jax.base.locks import alone_in
 from vdm_jax.data.dsprites import RecordedGrid
 from vdm_jax.diffusion.samplers import SAMPLERS
 from vdm_jax.diffusion.schedules import cosine, ddpm_linear, dirac
-from vdm_jax.experiments.exact import BATCHES, check_folder, check_timesteps, describe
+from vdm_jax.experiments.common.exact import BATCHES, check_folder, check_timesteps, describe
 from vdm_jax.experiments.kinds import jobs_of
 from vdm_jax.experiments.probe_jobs import check_jobs
-from vdm_jax.experiments.probes import LEAST_NOISE, build_probes, chosen_samplers, gammas_at, timesteps
-from vdm_jax.experiments.workdir import MEASURED, claim, plain
+from vdm_jax.experiments.probes.build import LEAST_NOISE, build_probes, chosen_samplers, gammas_at, timesteps
+from vdm_jax.launch.store import MEASURED, claim, plain
 from vdm_jax.probing.exact import Level
 from vdm_jax.probing.windows import Noise, noise_of, windows_of
 from vdm_jax.train.checkpoint import Checkpointer
-from vdm_jax.train.lock import alone_in
 from vdm_jax.train.optimizer import make_optimizer
 from vdm_jax.train.state import init_state
 

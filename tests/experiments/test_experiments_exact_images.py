@@ -9,7 +9,7 @@ from launching import ROOT
 import launch
 from vdm_jax.data.sources import load_data
 from vdm_jax.diffusion.schedules import ddpm_linear, dirac
-from vdm_jax.experiments.exact import speciation
+from vdm_jax.experiments.common.exact import speciation
 
 FEW = ["--config.exact.num_timesteps=5", "--config.exact.max_queries=400", "--config.exact.batch_size=20"]
 

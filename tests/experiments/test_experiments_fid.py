@@ -8,11 +8,12 @@ from configs.base import get_config
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.images import even_pixel_values, to_unit
 from vdm_jax.data.dataset import ImageData, Split
+from vdm_jax.evals import fid
 from vdm_jax.evals.frechet import frechet_distance
 from vdm_jax.evals.inception_weights import FID_SHA256, InceptionWeights
-from vdm_jax.experiments import checks, fid
-from vdm_jax.experiments.codes import UNCONDITIONAL
-from vdm_jax.models.model import Model
+from vdm_jax.experiments.common import checks
+from vdm_jax.experiments.vae_vdm.codes import UNCONDITIONAL
+from vdm_jax.networks.network import Network
 
 PARAMS = {"map": np.random.default_rng(9).standard_normal((3, 2)).astype(np.float32)}
 
@@ -28,7 +29,7 @@ def weights(monkeypatch):
     """Puts a small network in InceptionV3's place; says what its file was."""
 
     def put(sha256=FID_SHA256):
-        monkeypatch.setattr(fid, "make_inception", lambda: Model(None, thumbnails))
+        monkeypatch.setattr(fid, "make_inception", lambda: Network(None, thumbnails))
         monkeypatch.setattr(fid, "read_weights", lambda path: InceptionWeights(PARAMS, sha256))
         return settings(inception="weights.npz")
 

@@ -8,10 +8,10 @@ import launching
 import pytest
 
 from configs import digits
-from vdm_jax.experiments.build import build
+from vdm_jax.experiments.common.build import build
+from vdm_jax.experiments.common.sample import sample
 from vdm_jax.experiments.finished import is_evaluated, is_trained, outstanding
 from vdm_jax.experiments.kinds import KINDS
-from vdm_jax.experiments.sample import sample
 
 ALL = list(KINDS["vae_vdm"].jobs)
 
@@ -106,7 +106,7 @@ def test_a_sampling_that_breaks_off_is_to_be_done_again(copy, monkeypatch):
     def breaks_off(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vdm_jax.experiments.sample.draw", breaks_off)
+    monkeypatch.setattr("vdm_jax.experiments.common.sample.draw", breaks_off)
     with pytest.raises(KeyboardInterrupt):
         sample(build(config()), copy)
     assert outstanding(config(), copy, ALL) == ["sample", "report"]

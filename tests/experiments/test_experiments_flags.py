@@ -8,8 +8,8 @@ import pytest
 
 from configs import digits, mnist
 from vdm_jax.base.errors import UserError
-from vdm_jax.experiments import flags
 from vdm_jax.experiments.kinds import jobs_of
+from vdm_jax.launch import flags
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 

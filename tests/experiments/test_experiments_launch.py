@@ -14,10 +14,10 @@ from launching import NUM_STEPS, arguments
 
 import launch
 from configs import digits
-from vdm_jax.experiments.build import build
-from vdm_jax.experiments.checkpoints import load_weights
-from vdm_jax.experiments.fid import FID_KEYS
-from vdm_jax.experiments.train import all_but_gamma
+from vdm_jax.evals.fid import FID_KEYS
+from vdm_jax.experiments.common.build import build
+from vdm_jax.experiments.common.checkpoints import load_weights
+from vdm_jax.experiments.common.train import all_but_gamma
 from vdm_jax.train.checkpoint import restore_state, saved_checkpoints
 from vdm_jax.train.metrics import read_metrics
 from vdm_jax.train.optimizer import make_optimizer

@@ -8,11 +8,12 @@ import pytest
 
 from configs import digits, mnist
 from vdm_jax.base.errors import UserError
-from vdm_jax.experiments import flags, workdir
-from vdm_jax.experiments.build import build
+from vdm_jax.experiments.common.build import build
 from vdm_jax.experiments.kinds import jobs_of
 from vdm_jax.experiments.members import check, load_sweep, make_members, names_of, select
 from vdm_jax.experiments.swept import make_training_check
+from vdm_jax.launch import flags
+from vdm_jax.launch import store as workdir
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEFAULT = str(ROOT / "configs" / "digits.py")

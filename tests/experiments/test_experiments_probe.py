@@ -11,12 +11,12 @@ from launching import ROOT
 
 import launch
 from configs import probes
+from vdm_jax.base.locks import alone_in
 from vdm_jax.diffusion.schedules import ddpm_linear, dirac
-from vdm_jax.experiments.probe_training import build_ensemble, warm_start_index
-from vdm_jax.experiments.probes import build_probes, gammas_at, timesteps
+from vdm_jax.experiments.probes.build import build_probes, gammas_at, timesteps
+from vdm_jax.experiments.probes.training import build_ensemble, warm_start_index
 from vdm_jax.probing.feeds import IMAGE
 from vdm_jax.report.windows import window_cells
-from vdm_jax.train.lock import alone_in
 
 FEW = {
     "exact.num_timesteps": 3,

@@ -9,7 +9,7 @@ import pytest
 from configs.probes import get_config
 from vdm_jax.base.errors import UserError
 from vdm_jax.data.sprites import FACTORS, SpriteGrid
-from vdm_jax.experiments.probes import build_probes
+from vdm_jax.experiments.probes.build import build_probes
 
 
 def test_recorded_sprites_are_asked_as_rendered_ones_are(tmp_path):

@@ -12,10 +12,10 @@ import member_process
 import pytest
 from ml_collections import ConfigDict
 
-from vdm_jax.experiments import process
+from vdm_jax.base.locks import Busy, alone_in
 from vdm_jax.experiments.members import Member
 from vdm_jax.experiments.runner import LOCK, run_members
-from vdm_jax.train.lock import Busy, alone_in
+from vdm_jax.launch import process
 
 LAUNCHER = [sys.executable, member_process.__file__]
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -121,8 +121,8 @@ def test_an_interrupt_is_handed_on_once_and_raised_when_the_member_has_ended(tmp
 
 ORPHANS = """
 import pathlib, sys
-from vdm_jax.experiments.process import run_logged
-from vdm_jax.train.lock import alone_in
+from vdm_jax.launch.process import run_logged
+from vdm_jax.base.locks import alone_in
 folder = pathlib.Path(sys.argv[1])
 with alone_in(folder, ".sweep") as lock:
     run_logged(sys.argv[2:], folder / "log.txt", lock=lock, stop_requested=lambda: False, show=lambda line: None)

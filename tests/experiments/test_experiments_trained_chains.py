@@ -13,10 +13,10 @@ from small_sprites import GRID, experiment, model_of
 from vdm_jax.data.sprite_posterior import make_sprite_posterior
 from vdm_jax.evals.feature_reader import FeatureReader
 from vdm_jax.evals.frechet import FeatureNetwork
-from vdm_jax.experiments import chains as chains_job
-from vdm_jax.experiments.chain_parts import make_subject, net_reader
-from vdm_jax.experiments.chains import chains
-from vdm_jax.experiments.exact import exact
+from vdm_jax.experiments.common.exact import exact
+from vdm_jax.experiments.probes import chains as chains_job
+from vdm_jax.experiments.probes.chain_parts import make_subject, net_reader
+from vdm_jax.experiments.probes.chains import chains
 from vdm_jax.report.page import write_report
 
 SAMPLERS = "ancestral:20,model-ancestral:20,model-ddim:20"

@@ -26,11 +26,11 @@ from vdm_jax.diffusion.rate import FixedRate, NoRate
 from vdm_jax.diffusion.rate_code import CodeDropout, HighNoiseRate
 from vdm_jax.diffusion.rate_target import TargetRate
 from vdm_jax.diffusion.schedules import make_schedule
-from vdm_jax.experiments.build import make_vae_vdm
-from vdm_jax.experiments.codes import encode_all
-from vdm_jax.experiments.vae_vdm import draw_code
-from vdm_jax.models.mlp import make_mlp_denoiser
-from vdm_jax.models.model import Model
+from vdm_jax.experiments.common.build import make_vae_vdm
+from vdm_jax.experiments.vae_vdm.codes import encode_all
+from vdm_jax.models.vae_vdm import draw_code
+from vdm_jax.networks.mlp import make_mlp_denoiser
+from vdm_jax.networks.network import Network
 
 # ---- the loss -------------------------------------------------------------------------------------------------------
 
@@ -258,6 +258,6 @@ def test_a_network_that_says_the_same_in_other_words_has_the_same_bound(target):
 
     loss, metrics = loss_and_metrics(LINEAR)
     deltas = {"diffusion.target": target, "diffusion.gamma_min": -8.0}
-    other_loss, other = loss_and_metrics(make(deltas, unet=Model(decoder.init, apply)))
+    other_loss, other = loss_and_metrics(make(deltas, unet=Network(decoder.init, apply)))
     np.testing.assert_allclose(other["diffusion"], metrics["diffusion"], rtol=1e-3)
     np.testing.assert_allclose(other_loss, loss, rtol=1e-3)

@@ -7,8 +7,8 @@ import pytest
 
 from configs import digits, mnist
 from vdm_jax.base.errors import UserError
-from vdm_jax.experiments import workdir as workdirs
-from vdm_jax.experiments.workdir import read_config
+from vdm_jax.launch import store as workdirs
+from vdm_jax.launch.store import read_config
 from vdm_jax.train.checkpoint import Checkpointer
 from vdm_jax.train.optimizer import make_optimizer
 from vdm_jax.train.state import init_state

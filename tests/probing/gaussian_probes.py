@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vdm_jax.base.mesh import make_mesh
 from vdm_jax.diffusion.optimal import Feature
 from vdm_jax.probing.ensemble import Ensemble, Training
 from vdm_jax.probing.feeds import Feed, make_forward_feed
 from vdm_jax.probing.heads import make_heads, make_members
 from vdm_jax.probing.nets import make_net
-from vdm_jax.train.sharding import make_mesh
 
 FEATURES = {
     "side": Feature(np.array([0.5, 0.5])),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
+from vdm_jax.base.mesh import make_mesh
 from vdm_jax.data.sprites import SpriteGrid
 from vdm_jax.diffusion.gaussian import alpha_sigma, noised
 from vdm_jax.diffusion.optimal import Feature
@@ -15,7 +16,6 @@ from vdm_jax.probing.feeds import make_pool_feed
 from vdm_jax.probing.heads import make_heads, make_members
 from vdm_jax.probing.matched import apply_matched, match_logits
 from vdm_jax.probing.nets import make_net
-from vdm_jax.train.sharding import make_mesh
 
 GRID = SpriteGrid("places", 16, 4, (0.7, 1.0), (0.0, 0.5), tuple(range(8)), ("square", "heart"))
 SPRITES = GRID.render(jnp.arange(len(GRID)))

@@ -58,7 +58,17 @@ CASES = {
                      "--config.chains.model=../ddpm-sparse-linear", "--config.chains.checkpoint=latest"],  # fmt: skip
 }  # fmt: skip
 DRY = ("digits.py", "collapse.py", "mnist.py", "cifar10.py", "ddpm.py", "probes.py", "exact.py")
-NOT_NUMBERS = ("provenance", "settings", "seconds", "images_per_second", "commits", "time", "config", "fingerprint", "owner")
+NOT_NUMBERS = (
+    "provenance",
+    "settings",
+    "seconds",
+    "images_per_second",
+    "commits",
+    "time",
+    "config",
+    "fingerprint",
+    "owner",
+)
 
 
 def make(checkout: pathlib.Path, folder: pathlib.Path, names: list[str]) -> None:
@@ -70,14 +80,27 @@ def make(checkout: pathlib.Path, folder: pathlib.Path, names: list[str]) -> None
         if (workdir / ".done").exists():
             continue
         workdir.mkdir(exist_ok=True)
-        command = [sys.executable, str(checkout / "launch.py"), f"--config={checkout}/configs/{config}", f"--workdir={workdir}", *flags]
+        command = [
+            sys.executable,
+            str(checkout / "launch.py"),
+            f"--config={checkout}/configs/{config}",
+            f"--workdir={workdir}",
+            *flags,
+        ]
         with open(folder / f"{name}.log", "w") as log:
             code = subprocess.run(command, cwd=workdir, stdout=log, stderr=subprocess.STDOUT).returncode
         print(name, "exit", code, flush=True)
         if code == 0:
             (workdir / ".done").touch()
     for config in DRY:
-        command = [sys.executable, str(checkout / "launch.py"), f"--config={checkout}/configs/{config}", "--sweep", "--dry_run", "--workdir=swept"]
+        command = [
+            sys.executable,
+            str(checkout / "launch.py"),
+            f"--config={checkout}/configs/{config}",
+            "--sweep",
+            "--dry_run",
+            "--workdir=swept",
+        ]
         done = subprocess.run(command, cwd="/", capture_output=True, text=True)
         listed = done.stdout.replace(f"{checkout}/", "").replace(str(checkout).lstrip("/") + "/", "") + done.stderr
         (folder / f"dry-{config}.txt").write_text(listed)
@@ -94,9 +117,20 @@ def reread(checkout: pathlib.Path, old: pathlib.Path, folder: pathlib.Path) -> N
         shutil.copytree(old / name, workdir, dirs_exist_ok=True)
         for left in ("evaluate.json", "evaluate_images.npz", "evaluate_curves.npz", "embeddings.npz"):
             (workdir / left).unlink(missing_ok=True)
-        command = [sys.executable, str(checkout / "launch.py"), f"--workdir={workdir}", *flags, "--jobs=evaluate,sample,report"]
+        command = [
+            sys.executable,
+            str(checkout / "launch.py"),
+            f"--workdir={workdir}",
+            *flags,
+            "--jobs=evaluate,sample,report",
+        ]
         with open(folder / f"{name}.log", "w") as log:
-            print(name, "exit", subprocess.run(command, cwd=workdir, stdout=log, stderr=subprocess.STDOUT).returncode, flush=True)
+            print(
+                name,
+                "exit",
+                subprocess.run(command, cwd=workdir, stdout=log, stderr=subprocess.STDOUT).returncode,
+                flush=True,
+            )
 
 
 def check(old: pathlib.Path, new: pathlib.Path) -> int:
@@ -145,7 +179,9 @@ def differences(a, b, where: str) -> tuple[float, str]:
     if isinstance(a, list) and isinstance(b, list):
         if len(a) != len(b):
             return math.inf, f"{where}: {len(a)} and {len(b)} entries"
-        return max([(0.0, ""), *(differences(x, y, f"{where}[{i}]") for i, (x, y) in enumerate(zip(a, b)))], key=lambda p: p[0])
+        return max(
+            [(0.0, ""), *(differences(x, y, f"{where}[{i}]") for i, (x, y) in enumerate(zip(a, b)))], key=lambda p: p[0]
+        )
     if isinstance(a, np.ndarray):
         if a.shape != b.shape or a.dtype != b.dtype:
             return math.inf, f"{where}: {a.dtype}{a.shape} and {b.dtype}{b.shape}"

@@ -14,9 +14,9 @@ import optax
 import pytest
 
 from vdm_jax.base.errors import UserError
+from vdm_jax.base.mesh import make_mesh, replicate, replicated
 from vdm_jax.train import checkpoint, reading
 from vdm_jax.train.checkpoint import Checkpointer, SaveFailed, restore_parts, restore_state, saved_checkpoints
-from vdm_jax.train.sharding import make_mesh, replicate, replicated
 from vdm_jax.train.state import TrainState, init_state
 
 OPTIMIZER = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))

@@ -13,12 +13,12 @@ import pytest
 import toy_training as toy
 
 from vdm_jax.base.errors import UserError
+from vdm_jax.base.signals import catch_sigterm
 from vdm_jax.train import window
 from vdm_jax.train.checkpoint import Checkpointer, restore_state, saved_checkpoints
 from vdm_jax.train.loop import TrainingFailed
 from vdm_jax.train.metrics import read_metrics
 from vdm_jax.train.progress import LINES_IN_A_FILE, Progress
-from vdm_jax.train.signals import catch_sigterm
 from vdm_jax.train.window import Window
 
 

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from vdm_jax.base.errors import UserError
-from vdm_jax.train.sharding import make_mesh, replicate
+from vdm_jax.base.mesh import make_mesh, replicate
 from vdm_jax.train.state import init_state
 from vdm_jax.train.step import ema_rate, make_train_step
 

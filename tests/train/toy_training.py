@@ -15,11 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from vdm_jax.base.keys import named_key
+from vdm_jax.base.mesh import make_mesh, replicate
 from vdm_jax.train.checkpoint import Checkpointer
 from vdm_jax.train.loop import Result, run
 from vdm_jax.train.metrics import MetricsLog
 from vdm_jax.train.optimizer import make_optimizer
-from vdm_jax.train.sharding import make_mesh, replicate
 from vdm_jax.train.state import TrainState, init_state
 from vdm_jax.train.step import make_train_step
 

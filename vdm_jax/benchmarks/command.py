@@ -17,8 +17,8 @@ from vdm_jax.benchmarks.measure import Timing, ratio, side_by_side
 from vdm_jax.benchmarks.networks import Case
 from vdm_jax.benchmarks.roofline import Machine, measure_machine, roofline
 from vdm_jax.benchmarks.subject import Subject
-from vdm_jax.experiments.workdir import check_place
-from vdm_jax.models.sizes import ENCODER_SIZES, UNET_SIZES
+from vdm_jax.launch.store import check_place
+from vdm_jax.networks.sizes import ENCODER_SIZES, UNET_SIZES
 
 DTYPES = {"float32": "float32", "bfloat16": "bfloat16"}
 # Full size where there is an accelerator; on a CPU what ends within ten minutes.

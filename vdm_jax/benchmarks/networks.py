@@ -9,16 +9,16 @@ import numpy as np
 
 from vdm_jax.base.images import even_pixel_values
 from vdm_jax.base.keys import named_key
+from vdm_jax.base.mesh import make_mesh, replicate
 from vdm_jax.data.order import batch_indices
 from vdm_jax.diffusion.code_prior import NormalPrior
 from vdm_jax.diffusion.rate import FixedRate
 from vdm_jax.diffusion.schedules import make_schedule
-from vdm_jax.experiments.vae_vdm import VaeVdm
-from vdm_jax.models.encoder import make_encoder
-from vdm_jax.models.sizes import ENCODER_SIZES, UNET_SIZES
-from vdm_jax.models.unet import make_unet
+from vdm_jax.models.vae_vdm import VaeVdm
+from vdm_jax.networks.encoder import make_encoder
+from vdm_jax.networks.sizes import ENCODER_SIZES, UNET_SIZES
+from vdm_jax.networks.unet import make_unet
 from vdm_jax.train.optimizer import make_optimizer
-from vdm_jax.train.sharding import make_mesh, replicate
 from vdm_jax.train.state import TrainState, init_state
 from vdm_jax.train.step import CompiledStep, make_train_step
 

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from vdm_jax.models.blocks import default_groups
-from vdm_jax.models.sizes import ENCODER_SIZES, UNET_SIZES
-from vdm_jax.models.unet import CODE_TIME_WIDTH
+from vdm_jax.networks.blocks import default_groups
+from vdm_jax.networks.sizes import ENCODER_SIZES, UNET_SIZES
+from vdm_jax.networks.unet import CODE_TIME_WIDTH
 
 
 def conv(c_in: int, c_out: int, size: int = 3) -> nn.Conv2d:
@@ -59,7 +59,7 @@ class Attention(nn.Module):
 
 
 class UNet(nn.Module):
-    """eps_hat(z_t, t, w) of `vdm_jax.models.unet` with conditioning "concat"."""
+    """eps_hat(z_t, t, w) of `vdm_jax.networks.unet` with conditioning "concat"."""
 
     def __init__(self, size: str, w_dim: int, dropout: float = 0.1):
         super().__init__()
@@ -94,7 +94,7 @@ class UNet(nn.Module):
 
 
 class Encoder(nn.Module):
-    """mu, logvar of `vdm_jax.models.encoder`."""
+    """mu, logvar of `vdm_jax.networks.encoder`."""
 
     def __init__(self, name: str, side: int, dropout: float = 0.1):
         super().__init__()

@@ -13,7 +13,7 @@ from torch import nn
 
 from vdm_jax.benchmarks.networks import EMA_DECAY, GAMMA_RANGE, NUM_LEVELS, SETTINGS, Case, random_images
 from vdm_jax.benchmarks.peer_networks import Encoder, UNet
-from vdm_jax.models.sizes import ENCODER_SIZES
+from vdm_jax.networks.sizes import ENCODER_SIZES
 
 LOW, HIGH = GAMMA_RANGE
 

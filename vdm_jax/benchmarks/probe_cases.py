@@ -6,13 +6,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from vdm_jax.base.mesh import make_mesh
 from vdm_jax.data.sprite_posterior import sprite_features, sprite_labels
 from vdm_jax.data.sprites import load_sprites
 from vdm_jax.probing.ensemble import Ensemble, Training
 from vdm_jax.probing.feeds import make_forward_feed
 from vdm_jax.probing.heads import make_heads, make_members
 from vdm_jax.probing.nets import make_net
-from vdm_jax.train.sharding import make_mesh
 
 FEATURES = ("shape", "scale", "x", "y")  # a net each: 1,000 members are 250 timesteps
 GRID = "small"

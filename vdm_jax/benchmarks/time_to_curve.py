@@ -21,17 +21,17 @@ from matplotlib.figure import Figure
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.files import write_file
 from vdm_jax.base.keys import named_key
+from vdm_jax.base.mesh import make_mesh
 from vdm_jax.benchmarks.command import write_record
-from vdm_jax.experiments import flags
-from vdm_jax.experiments import workdir as workdirs
 from vdm_jax.experiments.kinds import jobs_of
-from vdm_jax.experiments.probe_training import build_ensemble, warm_start_index
-from vdm_jax.experiments.probes import ProbeExperiment, build_probes, gammas_at, timesteps
+from vdm_jax.experiments.probes.build import ProbeExperiment, build_probes, gammas_at, timesteps
+from vdm_jax.experiments.probes.training import build_ensemble, warm_start_index
+from vdm_jax.launch import flags
+from vdm_jax.launch import store as workdirs
 from vdm_jax.probing.ensemble import timestep_keys
 from vdm_jax.probing.heads import MEMBERS
 from vdm_jax.probing.time_to_curve import Course, from_neighbours, from_one, make_fit_to_curve, make_missed
 from vdm_jax.report import style
-from vdm_jax.train.sharding import make_mesh
 
 DEFAULT_CONFIG = "configs/probes.py"
 NEVER = -1.0  # nothing misses less than 0: a training without an early end

@@ -25,7 +25,7 @@ from vdm_jax.base.files import write_file
 from vdm_jax.base.pytrees import fingerprint
 from vdm_jax.evals.frechet import FeatureNetwork
 from vdm_jax.evals.torch_file import read_torch_file
-from vdm_jax.models.inception import NUM_CLASSES, NUM_FEATURES, SIDE, make_inception
+from vdm_jax.networks.inception import NUM_CLASSES, NUM_FEATURES, SIDE, make_inception
 
 FID_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 COMMAND = "python -m vdm_jax.evals.inception_weights FILE.pth OUT.npz"

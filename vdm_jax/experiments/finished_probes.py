@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError
-from vdm_jax.experiments import workdir as workdirs
-from vdm_jax.experiments.build import fixed_table
-from vdm_jax.experiments.exact import NO_SETTING
+from vdm_jax.experiments.common.build import fixed_table
+from vdm_jax.experiments.common.exact import NO_SETTING
 from vdm_jax.experiments.finished import is_reported
 from vdm_jax.experiments.kinds import jobs_of
-from vdm_jax.experiments.probe_training import CHUNKS, distinct_steps
+from vdm_jax.experiments.probes.training import CHUNKS, distinct_steps
+from vdm_jax.launch import store as workdirs
 from vdm_jax.probing.chunks import stored_timesteps
 from vdm_jax.report.workdir import Workdir
 from vdm_jax.train.checkpoint import find_checkpoint

@@ -7,13 +7,13 @@ from contextlib import nullcontext
 
 from ml_collections import ConfigDict
 
-from vdm_jax.experiments import workdir as workdirs
-from vdm_jax.experiments.build import Experiment
+from vdm_jax.base.signals import sigterm_after
+from vdm_jax.experiments.common.build import Experiment
 from vdm_jax.experiments.kinds import kind_of
-from vdm_jax.experiments.memory import what_memory_lacks
-from vdm_jax.experiments.summary import summary
+from vdm_jax.launch import store as workdirs
+from vdm_jax.launch.memory import what_memory_lacks
+from vdm_jax.report.summary import summary
 from vdm_jax.train.archive import MANIFEST, pack, unpack
-from vdm_jax.train.signals import sigterm_after
 
 
 def run(

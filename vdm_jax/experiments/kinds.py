@@ -8,24 +8,24 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import choose
-from vdm_jax.experiments.build import build
-from vdm_jax.experiments.build_ddpm import build_ddpm
-from vdm_jax.experiments.chain_probes import chain_probes
-from vdm_jax.experiments.chains import chains
-from vdm_jax.experiments.ddpm_jobs import ddpm_training, draw_ddpm, evaluate_ddpm
-from vdm_jax.experiments.evaluate import evaluate
-from vdm_jax.experiments.exact import exact
-from vdm_jax.experiments.exact_images import build_images, exact_images
-from vdm_jax.experiments.memory import LESS, LESS_OF_PROBES
-from vdm_jax.experiments.probe import probe
+from vdm_jax.base.locks import alone_in
+from vdm_jax.experiments.common.build import build
+from vdm_jax.experiments.common.exact import exact
+from vdm_jax.experiments.common.sample import sample
+from vdm_jax.experiments.common.train import train
+from vdm_jax.experiments.ddpm.build import build_ddpm
+from vdm_jax.experiments.ddpm.jobs import ddpm_training, draw_ddpm, evaluate_ddpm
+from vdm_jax.experiments.exact.images import build_images, exact_images
 from vdm_jax.experiments.probe_jobs import check_jobs
-from vdm_jax.experiments.probe_training import train_probes
-from vdm_jax.experiments.probes import build_probes
-from vdm_jax.experiments.sample import sample
-from vdm_jax.experiments.train import train
-from vdm_jax.experiments.vae_vdm_training import vae_vdm_training
+from vdm_jax.experiments.probes.build import build_probes
+from vdm_jax.experiments.probes.chain_probes import chain_probes
+from vdm_jax.experiments.probes.chains import chains
+from vdm_jax.experiments.probes.probe import probe
+from vdm_jax.experiments.probes.training import train_probes
+from vdm_jax.experiments.vae_vdm.evaluate import evaluate
+from vdm_jax.experiments.vae_vdm.training import vae_vdm_training
+from vdm_jax.launch.memory import LESS, LESS_OF_PROBES
 from vdm_jax.report.page import write_report
-from vdm_jax.train.lock import alone_in
 
 
 def report(_: Any, workdir: pathlib.Path) -> str:

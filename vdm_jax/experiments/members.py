@@ -12,9 +12,9 @@ from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError, suggestion
 from vdm_jax.base.names import describe, short_names
-from vdm_jax.experiments import flags
-from vdm_jax.experiments import workdir as workdirs
 from vdm_jax.experiments.kinds import jobs_of
+from vdm_jax.launch import flags
+from vdm_jax.launch import store as workdirs
 
 UNSAFE = re.compile(r"[^A-Za-z0-9._+=,-]")  # in the name of a folder, or for a shell
 

@@ -3,11 +3,11 @@
 import pathlib
 from collections.abc import Sequence
 
-from vdm_jax.experiments import workdir as workdirs
-from vdm_jax.experiments.chain_probes import FOLDER, check_claimed
-from vdm_jax.experiments.chains import check_log, exact_record
-from vdm_jax.experiments.exact import check_folder, check_timesteps
-from vdm_jax.experiments.probes import ProbeExperiment, every_nth, timesteps
+from vdm_jax.experiments.common.exact import check_folder, check_timesteps
+from vdm_jax.experiments.probes.build import ProbeExperiment, every_nth, timesteps
+from vdm_jax.experiments.probes.chain_probes import FOLDER, check_claimed
+from vdm_jax.experiments.probes.chains import check_log, exact_record
+from vdm_jax.launch import store as workdirs
 
 
 def check_jobs(experiment: ProbeExperiment, workdir: pathlib.Path, jobs: Sequence[str]) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 from vdm_jax.base.errors import UserError
+from vdm_jax.base.locks import Busy, alone_in
+from vdm_jax.base.progress import duration, show_line
 from vdm_jax.experiments.members import Member
-from vdm_jax.experiments.process import last_line, run_logged
-from vdm_jax.experiments.progress import duration, show_line
-from vdm_jax.train.lock import Busy, alone_in
+from vdm_jax.launch.process import last_line, run_logged
 
 LOCK = ".sweep"
 LOG = "log.txt"

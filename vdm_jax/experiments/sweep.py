@@ -7,12 +7,12 @@ from functools import partial
 import jax
 
 from vdm_jax.base.errors import UserError
-from vdm_jax.experiments import flags
+from vdm_jax.base.signals import catch_sigterm
 from vdm_jax.experiments.members import Member, check, make_members, select
-from vdm_jax.experiments.memory import what_memory_lacks
 from vdm_jax.experiments.runner import LOG, Outcome, run_members, say
 from vdm_jax.experiments.swept import Swept, swept
-from vdm_jax.train.signals import catch_sigterm
+from vdm_jax.launch import flags
+from vdm_jax.launch.memory import what_memory_lacks
 
 MISSING = {"failed": "failed", "stopped": "stopped", "elsewhere": "in progress elsewhere"}
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from vdm_jax.base.errors import UserError
+from vdm_jax.base.signals import catch_sigterm
 from vdm_jax.train.checkpoint import Checkpointer
 from vdm_jax.train.metrics import MetricsLog
 from vdm_jax.train.progress import Progress
-from vdm_jax.train.signals import catch_sigterm
 from vdm_jax.train.state import Metrics, TrainState
 from vdm_jax.train.window import Window
 

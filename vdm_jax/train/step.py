@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from vdm_jax.base.errors import UserError
-from vdm_jax.train.sharding import DATA, replicated, split_over_data
+from vdm_jax.base.mesh import DATA, replicated, split_over_data
 from vdm_jax.train.state import LossFn, Metrics, TrainState, UpdateCarry
 
 

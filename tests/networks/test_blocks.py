@@ -1,0 +1,113 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vdm_jax.base.errors import UserError
+from vdm_jax.base.images import even_pixel_values
+from vdm_jax.networks.blocks import (
+    GroupNorm,
+    ResBlock,
+    check_divides,
+    default_groups,
+    fourier_features,
+    gradient_written_once,
+    init_params,
+    scaled_fan_in,
+    time_embedding,
+)
+
+
+def test_time_embedding_formula():
+    t, dim = np.array([0.0, 0.25, 1.0], np.float32), 8
+    expected = np.array(
+        [
+            [f(1000 * s * 10_000.0 ** (-i / (dim // 2 - 1))) for f in (np.sin, np.cos) for i in range(dim // 2)]
+            for s in t.astype(np.float64)
+        ]
+    )
+    np.testing.assert_allclose(time_embedding(jnp.asarray(t), dim), expected, atol=2e-4)
+    assert np.array_equal(time_embedding(jnp.zeros(1), dim)[0], [0, 0, 0, 0, 1, 1, 1, 1])
+
+
+def test_fourier_features_of_17_levels():
+    z = jnp.asarray(even_pixel_values(17)).reshape(1, 17, 1, 1)
+    features = np.asarray(fourier_features(z, 3, 4))
+    assert features.shape == (1, 17, 1, 4)
+    np.testing.assert_allclose(features[0, :, 0, 0], np.sin(8 * np.pi * np.asarray(z).ravel()), atol=1e-5)
+    np.testing.assert_allclose(features[0, :, 0, 3], np.cos(16 * np.pi * np.asarray(z).ravel()), atol=1e-4)
+    steps = np.linalg.norm(np.diff(features[0, :, 0], axis=0), axis=-1)
+    assert steps.min() > 1  # neighbouring levels are far apart; in z itself they are 0.118 apart
+
+
+@pytest.mark.parametrize(("channels", "groups"), [(128, 32), (64, 32), (32, 16), (16, 8), (24, 12), (100, 25), (5, 1)])
+def test_default_groups(channels, groups):
+    assert default_groups(channels) == groups
+
+
+def test_check_divides():
+    check_divides("groups", 4, 8)
+    with pytest.raises(UserError, match="groups=3 does not divide channels=8"):
+        check_divides("groups", 3, 8)
+
+
+def test_scaled_fan_in(key):
+    weights = scaled_fan_in(0.25)(key, (400, 300))
+    np.testing.assert_allclose(jnp.var(weights) * 400, 0.25, rtol=0.03)
+    assert not jnp.any(scaled_fan_in(0.0)(key, (4, 4)))
+
+
+def test_group_norm_against_numpy(key):
+    h = 3 + 2 * jax.random.normal(key, (2, 5, 4, 6))
+    params = {"params": {"scale": jnp.arange(1.0, 7.0), "bias": jnp.arange(6.0)}}
+    grouped = np.asarray(h, np.float64).reshape(2, 20, 3, 2)
+    mean, var = grouped.mean((1, 3), keepdims=True), grouped.var((1, 3), keepdims=True)
+    expected = ((grouped - mean) / np.sqrt(var + 1e-6)).reshape(h.shape) * np.arange(1, 7) + np.arange(6)
+    np.testing.assert_allclose(GroupNorm(3).apply(params, h), expected, atol=1e-4)
+
+
+def test_group_norm_keeps_its_sums_in_float32_under_bfloat16(key):
+    h = (30 + jax.random.normal(key, (1, 28, 28, 2))).astype(jnp.bfloat16)
+    norm = GroupNorm(1, jnp.bfloat16)
+    out = norm.apply({"params": {"scale": jnp.ones(2), "bias": jnp.zeros(2)}}, h)
+    exact = np.asarray(h, np.float64)
+    assert out.dtype == jnp.bfloat16
+    np.testing.assert_allclose(np.asarray(out, np.float64), (exact - exact.mean()) / exact.std(), rtol=0.01, atol=0.01)
+
+
+def test_a_gradient_written_once_is_the_gradient(key):
+    """In reverse and forward mode, the one over the other, and under vmap; bit for bit in either dtype."""
+    h = jax.random.normal(key, (2, 3, 3, 8))
+
+    def along(f):
+        return lambda h: jax.jvp(f, (h,), (h,))[1]
+
+    def loss(f):
+        return lambda h: (jnp.sin(f(jnp.cos(h))) ** 2).sum()
+
+    for derivative in (jax.grad, along, lambda f: jax.grad(along(f))):
+        ours, plain = (derivative(loss(f)) for f in (gradient_written_once, lambda h: h))
+        np.testing.assert_allclose(ours(h), plain(h), rtol=1e-6)
+        several = jnp.stack([h, 2 * h])
+        np.testing.assert_allclose(jax.vmap(ours)(several), jax.vmap(plain)(several), rtol=1e-6)
+    gradient = jax.grad(lambda h, f: (f(h) * f(h)).sum().astype(jnp.float32))
+    for dtype in (jnp.float32, jnp.bfloat16):
+        ours, plain = (gradient(h.astype(dtype), f) for f in (gradient_written_once, lambda h: h))
+        assert ours.dtype == dtype and np.array_equal(ours, plain)
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="other back ends fuse by their own rules")
+def test_a_residual_stack_costs_every_block_the_same(key):
+    """XLA's count of the bytes of a gradient: the fifth to eighth block add twice what the third and fourth do."""
+    block, h = ResBlock(8, 4), jnp.ones((2, 4, 4, 8))
+    params = init_params(block, key, h.shape)
+
+    def loss(stack):
+        x = h
+        for of_block in stack:
+            x = block.apply({"params": of_block}, gradient_written_once(x))
+        return (x**2).sum()
+
+    count = {n: jax.jit(jax.grad(loss)).lower([params] * n).compile().cost_analysis() for n in (2, 4, 8)}
+    moved = {n: found["bytes accessed"] for n, found in count.items()}
+    assert moved[8] - moved[4] == pytest.approx(2 * (moved[4] - moved[2]), rel=0.01)

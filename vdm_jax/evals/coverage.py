@@ -1,0 +1,149 @@
+"""Which sprites a model generates, and how evenly: read by the exact posterior and by a trained network."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int, Integer
+from ml_collections import ConfigDict
+
+from vdm_jax.base.images import to_pixels
+from vdm_jax.base.progress import bar
+from vdm_jax.data.sprite_data import SpriteData, rendered
+from vdm_jax.data.sprite_posterior import make_sprite_posterior
+from vdm_jax.data.sprites import FACTORS
+from vdm_jax.evals.batches import map_batches
+from vdm_jax.evals.feature_reader import FeatureReader, read_features, train_reader
+from vdm_jax.evals.mode_coverage import histogram, mode_coverage, same_source
+from vdm_jax.networks.classifier import make_classifier
+
+READER_SEED = 0  # one network a data set, whatever the run, but for what rounding on another machine makes of it
+READER_WIDTH = 16
+POSTERIOR_NUMBERS = 3e7  # that the exact reader holds at a time
+KIND, PLACE = ("shape", "scale", "orientation"), ("coarse x", "coarse y")
+HISTOGRAMS = {name: (name,) for name in FACTORS} | {"kind": KIND, "place": PLACE, "kind and place": KIND + PLACE}
+MOST_CELLS = 1_000  # of a histogram that is written down count by count
+
+Levels = Integer[np.ndarray, "n h w c"]
+Labels = dict[str, Integer[np.ndarray, " _"]]
+
+
+def measure_coverage(
+    config: ConfigDict, data: SpriteData, draw: Callable[[int], Levels]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """`coverage` of `draw(N)`, N = `config.evaluate.coverage_images`, and the reason where there is none.
+
+    {"num_images", "sampler", "num_sampling_steps", "not_a_sprite", "exactly_a_sprite", …, "net_errors",
+    "net_any_error", …, "readers_agree", "readers": {"exact" | "net": {"histograms": {name: `mode_coverage`, "counts",
+    "shares", for the network also "against_real": `same_source`}}}}. An image is no sprite where it differs from its
+    nearest one in more pixels than `sprite_tolerance` of those this covers; only sprites are counted. The network's
+    readings are tested against its own readings of as many held-out sprites.
+    """
+    settings = config.evaluate
+    if settings.coverage_images == 0:
+        return {"coverage": None}, {"coverage": "evaluate.coverage_images=0: nothing was generated"}
+    reader, held_out = make_reader(data, settings.reader_images, settings.reader_steps)
+    made = draw(settings.coverage_images)
+    exact, distance, area = read_exactly(data, made)
+    net, real = (read(reader, data, levels) for levels in (made, rendered(data, held_out[: settings.coverage_images])))
+    is_sprite = distance <= settings.sprite_tolerance * area
+    share, sprites = float(np.mean(~is_sprite)), np.where(is_sprite)[0]
+    agree = {name: _mean(exact[name][sprites] == net[name][sprites]) for name in FACTORS}
+    found = {
+        "num_images": len(made),
+        "sampler": config.sample.sampler,
+        "num_sampling_steps": config.sample.num_steps,
+        "not_a_sprite": share,
+        "not_a_sprite_standard_error": float(np.sqrt(share * (1 - share) / len(made))),
+        "exactly_a_sprite": float(np.mean(distance == 0)),
+        "median_distance_pixels": float(np.median(distance)),
+        "sprite_tolerance": settings.sprite_tolerance,
+        "net_errors": reader.errors,
+        "net_any_error": reader.any_error,
+        "net_num_held_out": len(held_out),
+        "net_network": reader.network._asdict(),
+        "readers_agree": agree,
+        "readers": compare_readers(data, only(exact, sprites), only(net, sprites), real),
+    }
+    return {"coverage": found}, {}
+
+
+def compare_readers(data: SpriteData, exact: Labels, net: Labels, real: Labels) -> dict[str, Any]:
+    """Each reader's histograms of the same sprites; the network's tested also against `real`."""
+    shares = data_shares(data)
+    found = {
+        name: {"histograms": histograms(labels, data, shares)} for name, labels in (("exact", exact), ("net", net))
+    }
+    for name, names in HISTOGRAMS.items():
+        counts = (histogram(labels, names, data.label_sizes) for labels in (net, real))
+        found["net"]["histograms"][name]["against_real"] = same_source(*counts)
+    return found
+
+
+def make_reader(data: SpriteData, num_images: int, num_steps: int) -> tuple[FeatureReader, Int[np.ndarray, " n"]]:
+    """A network trained on so many training sprites; the held-out ones, of test, that its errors are of."""
+    train, held_out = data.stored("train")[:num_images], data.stored("test")[:num_images]
+    sizes = {name: data.label_sizes[name] for name in FACTORS}
+    reader = train_reader(
+        make_classifier(data.image_shape, sum(sizes.values()), width=READER_WIDTH, pooled=False),
+        data.name,
+        data.pixel_values,
+        sizes,
+        *((rendered(data, index), data.labels(data.grid.factors(index))) for index in (train, held_out)),
+        key=jax.random.key(READER_SEED),
+        num_steps=num_steps,
+        progress=bar("evaluate: feature reader"),
+    )
+    return reader, held_out
+
+
+def read(reader: FeatureReader, data: SpriteData, levels: Levels) -> Labels:
+    """What the network sees, as labels."""
+    return data.labels(read_features(reader, levels))
+
+
+def read_exactly(data: SpriteData, levels: Levels) -> tuple[Labels, Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """Labels of each image's nearest sprite, how many pixels differ from it, and how many it covers.
+
+    The nearest is where the exact posterior is once there is no noise.
+    """
+    posterior, grid = make_sprite_posterior(data.grid), data.grid
+    numbers = len(grid.offsets) ** 2 * (grid.num_templates + grid.window**2)
+
+    @jax.jit
+    def nearest(batch):
+        index = posterior.nearest(to_pixels(batch, jnp.asarray(data.pixel_values)))
+        sprite = data.levels_of(index)
+        return index, (sprite != batch).sum((1, 2, 3)), sprite.astype(jnp.int32).sum((1, 2, 3))
+
+    batch_size = max(1, int(POSTERIOR_NUMBERS / numbers))
+    index, distance, area = map_batches(nearest, levels, batch_size, progress=bar("evaluate: exact reader"))
+    return data.labels(grid.factors(index)), distance.astype(float), area.astype(float)
+
+
+def data_shares(data: SpriteData) -> dict[str, Float[np.ndarray, " k"]]:
+    """The probability of each mode of each histogram in the whole data set."""
+    labels = data.labels(data.grid.factors(np.arange(len(data.grid))))
+    return {name: histogram(labels, names, data.label_sizes) / len(data.grid) for name, names in HISTOGRAMS.items()}
+
+
+def histograms(labels: Labels, data: SpriteData, shares: dict[str, Float[np.ndarray, " k"]]) -> dict[str, Any]:
+    """`mode_coverage` of each histogram, with counts and shares where they are not too many."""
+    found = {}
+    for name, names in HISTOGRAMS.items():
+        counts = histogram(labels, names, data.label_sizes)
+        found[name] = mode_coverage(counts, shares[name])
+        if len(counts) <= MOST_CELLS:
+            found[name] |= {"counts": counts.tolist(), "shares": shares[name].tolist()}
+    return found
+
+
+def only(labels: Labels, rows: Integer[np.ndarray, " k"]) -> Labels:
+    """The labels of some of the images."""
+    return {name: values[rows] for name, values in labels.items()}
+
+
+def _mean(values: np.ndarray) -> float | None:
+    return float(values.mean()) if len(values) else None

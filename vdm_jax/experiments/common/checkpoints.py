@@ -1,0 +1,38 @@
+"""Weights for the jobs that follow a training, also while it goes on."""
+
+import pathlib
+from typing import NamedTuple
+
+import jax
+from jaxtyping import PyTree
+from ml_collections import ConfigDict
+
+from vdm_jax.base.errors import choose
+from vdm_jax.base.keys import named_key
+from vdm_jax.base.mesh import make_mesh, replicated
+from vdm_jax.models.diffuser import Diffuser
+from vdm_jax.train.checkpoint import restore_parts
+
+WEIGHTS = {"ema": "ema_params", "raw": "params"}
+
+
+class Weights(NamedTuple):
+    """Parameters on every device, and where they come from."""
+
+    params: PyTree
+    step: int
+    kind: str  # ema or raw
+
+
+def load_weights(workdir: pathlib.Path, model: Diffuser, config: ConfigDict) -> Weights:
+    """The checkpoint that `config.evaluate` names. Raises `UserError` where there is none, or one of another model."""
+    kind = config.evaluate.weights
+    part = choose("evaluate.weights", kind, WEIGHTS)
+    shapes = {part: jax.eval_shape(model.init, jax.random.key(0))}
+    restored = restore_parts(workdir / "checkpoints", config.evaluate.checkpoint, shapes, replicated(make_mesh()))
+    return Weights(restored.parts[part], restored.step, kind)
+
+
+def initial_params(model: Diffuser, config: ConfigDict) -> PyTree:
+    """The parameters that the run of this config started from: what an untrained encoder is judged by."""
+    return jax.jit(model.init)(named_key(jax.random.key(config.train.seed), "init"))

@@ -1,0 +1,137 @@
+"""Every setting is looked at before a job starts: what a later job cannot use must not cost a training first."""
+
+import math
+from collections.abc import Callable
+
+from ml_collections import ConfigDict
+
+from vdm_jax.base.errors import UserError, choose, suggestion
+from vdm_jax.diffusion.samplers import SAMPLERS, SPACINGS
+from vdm_jax.evals.inception_weights import read_weights
+from vdm_jax.experiments.common.checkpoints import WEIGHTS
+from vdm_jax.train.loop import check_intervals
+from vdm_jax.train.optimizer import SCHEDULES
+
+NAMES = {
+    "train.learning_rate_schedule": SCHEDULES,
+    "evaluate.weights": WEIGHTS,
+    "sample.sampler": SAMPLERS,
+    "sample.grid": SPACINGS,
+}
+
+LOG_SNRS = "diffusion.gamma_min diffusion.gamma_max rate.high_noise_logsnr"
+FEWEST = 10  # images that codes are drawn as a picture of, and neighbours are looked for among
+SEED = ("a seed from 0 to 2^31 - 1", lambda value: 0 <= value < 2**31)
+
+# (what is expected, whether a number is that, settings); a setting without a value is left alone.
+NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
+    (
+        "at least 1",
+        lambda value: value >= 1,
+        "data.validation_size data.downsample model.unet.num_heads rate.warmup_steps rate.cycle_steps "
+        "train.num_steps train.batch_size train.accumulate train.steps_per_call "
+        "train.log_every train.eval_every train.checkpoint_every train.keep_latest train.eval_passes "
+        "train.max_skipped_in_a_row evaluate.passes evaluate.batch_size evaluate.curve_images evaluate.curve_passes "
+        "sample.batch_size",
+    ),
+    (
+        "1 to 1,000,000",  # what is held at once; beyond it a step of float32 time is no longer told from the next
+        lambda value: 1 <= value <= 1_000_000,
+        "diffusion.num_steps rate.prior_steps sample.num_steps sample.num_images sample.guided_sources "
+        "sample.guided_per_source",
+    ),
+    ("2 to 1,000,000", lambda value: 2 <= value <= 1_000_000, "evaluate.curve_points"),
+    ("1 to 65,536", lambda value: 1 <= value <= 65_536, "model.unet.channels rate.prior_width"),
+    ("1 to 65,536, or model.encoder='none' for no code", lambda value: 1 <= value <= 65_536, "model.w_dim"),
+    ("1 to 1,000", lambda value: 1 <= value <= 1_000, "model.unet.num_blocks rate.prior_blocks"),
+    ("at least 2", lambda value: value >= 2, "data.num_levels"),
+    (
+        "at least 0",
+        lambda value: value >= 0,
+        "train.warmup_steps train.keep_best train.eval_images evaluate.frechet_images evaluate.fid_reference_images",
+    ),
+    (f"0 for all, or at least {FEWEST}", lambda value: value == 0 or value >= FEWEST, "evaluate.num_images"),
+    (f"at least {FEWEST}", lambda value: value >= FEWEST, "evaluate.probe_images"),
+    (*SEED, "train.seed evaluate.seed sample.seed"),
+    (
+        "a number above 0",
+        lambda value: 0 < value < math.inf,
+        "data.max_gib rate.target_nats rate.high_noise_weight train.learning_rate train.clip",
+    ),
+    (
+        "a number not below 0",
+        lambda value: 0 <= value < math.inf,
+        "rate.beta rate.free_bits_nats rate.mmd_weight rate.mmd_beta train.weight_decay",
+    ),
+    (
+        "a number from 0 to below 1",
+        lambda value: 0 <= value < 1,
+        "model.dropout model.encoder_dropout rate.w_dropout train.b1 train.b2 train.ema_decay",
+    ),
+    # exp of more is nothing that float32 can hold.
+    ("a number from -80 to 80", lambda value: abs(value) <= 80, LOG_SNRS),
+    (
+        "-30 to 30",
+        lambda value: abs(value) <= 30,
+        "model.unet.fourier_min model.unet.fourier_max",
+    ),
+)
+
+
+def check_settings(config: ConfigDict) -> None:
+    """Raises `UserError` for a number out of range, an unknown name or a file that cannot be used, whichever job it is
+    for."""
+    for setting, choices in NAMES.items():
+        choose(f"config.{setting}", _value(config, setting), choices)
+    check_numbers(config, NUMBERS)
+    checkpoint = config.evaluate.checkpoint
+    if checkpoint not in ("best", "latest") and not str(checkpoint).isdecimal():
+        near = suggestion(str(checkpoint), ["best", "latest"])
+        raise UserError(f"config.evaluate.checkpoint={checkpoint!r}; expected 'best', 'latest' or a step{near}")
+    if str(checkpoint).isdecimal() and float(checkpoint) > config.train.num_steps:
+        end = f"expected 'best', 'latest' or a step up to config.train.num_steps={config.train.num_steps}"
+        raise UserError(f"config.evaluate.checkpoint={checkpoint}; {end}")
+    if config.evaluate.inception:
+        try:
+            read_weights(config.evaluate.inception)
+        except UserError as error:
+            raise UserError(f"config.evaluate.inception: {error}") from error
+    train = config.train
+    intervals = ("num_steps", "log_every", "eval_every", "checkpoint_every")
+    check_intervals(train.steps_per_call, {name: train[name] for name in intervals}, start=0)
+
+
+def check_numbers(config: ConfigDict, numbers: tuple[tuple[str, Callable[[float], bool], str], ...]) -> None:
+    """Raises `UserError` for a number out of the range that `numbers` states; settings that a kind lacks are passed."""
+    for expected, holds, settings in numbers:
+        for setting in settings.split():
+            value = _value(config, setting)
+            if value is not None and not holds(value):
+                raise UserError(f"config.{setting}={value}; expected {expected}")
+
+
+def check_splits(name: str, **num_images: int) -> None:
+    """Raises `UserError` for a split, train or test, of fewer images than an evaluation can be made of."""
+    for split, number in num_images.items():
+        if number < FEWEST:
+            raise UserError(f"data {name!r} have {number} {split} images; expected at least {FEWEST}")
+
+
+def check_batch(train: ConfigDict, num_images: int, num_devices: int, at_least: int = 1) -> None:
+    """Raises `UserError` for a batch larger than the data, one that devices and micro-batches do not divide, or a
+    micro-batch of fewer than `at_least` images."""
+    batch_size, parts = train.batch_size, train.accumulate * num_devices
+    if batch_size > num_images:
+        raise UserError(f"config.train.batch_size={batch_size}; there are {num_images} training images")
+    if batch_size % parts:
+        given = f"config.train.batch_size={batch_size} does not divide by {parts}"
+        raise UserError(f"{given}, the devices ({num_devices}) times config.train.accumulate ({train.accumulate})")
+    if batch_size < at_least * train.accumulate:
+        given = f"config.train.batch_size={batch_size} in {train.accumulate} part(s) (config.train.accumulate)"
+        raise UserError(f"{given}; this rate.mode compares the codes of at least {at_least} images in each")
+
+
+def _value(config: ConfigDict, setting: str):
+    for name in setting.split("."):
+        config = None if config is None else config.get(name)
+    return config

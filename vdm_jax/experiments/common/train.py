@@ -1,0 +1,116 @@
+"""The training job of every kind: from the latest checkpoint, or from nothing, to `config.train.num_steps`."""
+
+import pathlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import optax
+from jax.sharding import Mesh
+from jaxtyping import PyTree
+
+from vdm_jax.base.keys import named_key
+from vdm_jax.base.locks import alone_in
+from vdm_jax.base.mesh import make_mesh, replicate
+from vdm_jax.base.pytrees import num_parameters
+from vdm_jax.base.signals import catch_sigterm
+from vdm_jax.experiments.common.build import Experiment
+from vdm_jax.experiments.common.checkpoints import initial_params
+from vdm_jax.train.checkpoint import Checkpointer
+from vdm_jax.train.loop import Result, run
+from vdm_jax.train.metrics import MetricsLog
+from vdm_jax.train.optimizer import make_optimizer
+from vdm_jax.train.state import LossFn, TrainState, UpdateCarry, init_state
+from vdm_jax.train.step import make_train_step
+
+
+class Training(NamedTuple):
+    """All that a training asks of a kind of experiment: its loss, its batches, its scores."""
+
+    loss_fn: LossFn
+    data: PyTree  # arrays that batches are gathered from, kept on every device
+    batch_fn: Callable[[PyTree, Any], PyTree]  # (data, step) -> batch: a function of seed and step
+    num_images: int
+    validate: Callable[[TrainState], dict[str, float]]  # "score" among them, lower is better
+    carry: PyTree = None  # what the loss remembers from step to step
+    update_carry: UpdateCarry | None = None
+
+
+def train(experiment: Experiment, workdir: pathlib.Path, *, training_of: Callable[[Experiment, int], Training]) -> str:
+    """Trains, validates and saves, alone in the folder; returns "done", or "stopped" where SIGTERM asked for it.
+
+    `training_of(experiment, num_devices)`: what this kind of experiment trains.
+    """
+    with alone_in(workdir), catch_sigterm() as stop_requested:
+        result = run_from_checkpoint(experiment, workdir, training_of)
+        status = "stopped" if stop_requested() else result.status
+    if status == "stopped":
+        say(f"stopped and saved at step {int(result.state.step)}; the same command goes on from there")
+    return status
+
+
+def run_from_checkpoint(
+    experiment: Experiment, workdir: pathlib.Path, training_of: Callable[[Experiment, int], Training]
+) -> Result:
+    """The loop, from the latest checkpoint or from nothing."""
+    config, mesh = experiment.config.train, make_mesh()
+    training = training_of(experiment, mesh.size)
+    optimizer = make_optimizer(
+        config.learning_rate,
+        num_steps=config.num_steps,
+        schedule=config.learning_rate_schedule,
+        warmup_steps=config.warmup_steps,
+        b1=config.b1,
+        b2=config.b2,
+        weight_decay=config.weight_decay,
+        clip=config.clip,
+        decays=all_but_gamma,
+    )
+    step = make_step(training, experiment, optimizer, mesh)
+    state = replicate(init_state(initial_params(experiment.model, experiment.config), optimizer, training.carry), mesh)
+    data = replicate(training.data, mesh)
+    say(f"{num_parameters(state.params):,} parameters, {training.num_images:,} images, {mesh.size} device(s)")
+    checkpoints = Checkpointer(workdir / "checkpoints", keep_latest=config.keep_latest, keep_best=config.keep_best)
+    with checkpoints as checkpointer:
+        if checkpointer.saved():
+            state = checkpointer.restore(state)
+            say(f"goes on from step {int(state.step)}")
+        return run(
+            state,
+            lambda state: step(state, data),
+            num_steps=config.num_steps,
+            batch_size=config.batch_size,
+            steps_per_call=config.steps_per_call,
+            log_every=config.log_every,
+            eval_every=config.eval_every,
+            checkpoint_every=config.checkpoint_every,
+            evaluate=training.validate,
+            checkpointer=checkpointer,
+            log=MetricsLog(workdir / "metrics.jsonl"),
+            max_skipped_in_a_row=config.max_skipped_in_a_row,
+        )
+
+
+def all_but_gamma(params: PyTree) -> PyTree:
+    """What weight decay applies to: a learned schedule has no reason to shrink."""
+    return {name: jax.tree.map(lambda _, decays=name != "gamma": decays, part) for name, part in params.items()}
+
+
+def make_step(training: Training, experiment: Experiment, optimizer: optax.GradientTransformation, mesh: Mesh):
+    """`step(state, data)`, compiled."""
+    config = experiment.config.train
+    return make_train_step(
+        training.loss_fn,
+        optimizer,
+        named_key(jax.random.key(config.seed), "step"),
+        mesh=mesh,
+        batch_fn=training.batch_fn,
+        update_carry=training.update_carry,
+        ema_decay=config.ema_decay,
+        accumulate=config.accumulate,
+        steps_per_call=config.steps_per_call,
+    )
+
+
+def say(what: str) -> None:
+    print(f"train: {what}", flush=True)

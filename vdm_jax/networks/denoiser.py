@@ -1,0 +1,41 @@
+"""A network eps_hat(z, t, w) as a pair of pure functions, whichever U-Net it is."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key, PyTree
+
+from vdm_jax.base.errors import UserError
+from vdm_jax.networks.blocks import init_params
+from vdm_jax.networks.network import Network
+
+
+def make_denoiser(net: nn.Module, image_shape: tuple[int, int, int], w_dim: int) -> Network:
+    """`apply(params, z [B, H, W, C], t [B] in [0, 1], w [B, w_dim] | None = None, *, key=None) -> [B, H, W, C]`.
+
+    A key switches dropout on. Raises UserError for a w that does not fit.
+    """
+
+    def init(key: Key[Array, ""]) -> PyTree:
+        return init_params(net, key, (1, *image_shape), (1,), *([(1, w_dim)] if w_dim else []))
+
+    def apply(
+        params: PyTree,
+        z: Float[Array, "b h w c"],
+        t: Float[Array, " b"],
+        w: Float[Array, "b d"] | None = None,
+        *,
+        key: Key[Array, ""] | None = None,
+    ) -> Float[Array, "b h w c"]:
+        rngs = None if key is None else {"dropout": key}
+        return net.apply({"params": params}, z, t, fitting_code(w, z.shape[0], w_dim), train=key is not None, rngs=rngs)
+
+    return Network(init, apply)
+
+
+def fitting_code(w: Float[Array, "b d"] | None, batch: int, w_dim: int) -> Float[Array, "b w_dim"] | None:
+    """The code that a U-Net made for `w_dim` reads: w, or w = 0 in its place; None where there is no room for one."""
+    if w is None:
+        return jnp.zeros((batch, w_dim)) if w_dim else None
+    if w.shape[-1] != w_dim:
+        raise UserError(f"the code has {w.shape[-1]} dimensions; this U-Net was made with w_dim={w_dim}")
+    return w
