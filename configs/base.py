@@ -33,6 +33,7 @@ def _data() -> ConfigDict:
             num_levels=config_dict.placeholder(int),  # none: what the file states, or 256 for uint8
             max_gib=config_dict.placeholder(float),  # of tfds: read up to so many GiB of images; none: 8
             downsample=1,  # 2 averages 2x2 pixels and rounds to a level
+            split="holdout",  # of sprites also "population": train, validation and test are all images of the grid
         )
     )
 

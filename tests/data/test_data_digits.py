@@ -16,7 +16,7 @@ def digits():
 
 def test_split_sizes_shapes_and_values(digits):
     assert (len(digits.train), len(digits.validation), len(digits.test)) == (1297, 200, 300)
-    assert digits.image_shape == (8, 8, 1) and digits.num_dims == 64
+    assert digits.shape == (8, 8, 1) and digits.num_dims == 64
     assert digits.num_levels == 17 and digits.num_classes == 10
     np.testing.assert_allclose(digits.pixel_values[[0, 8, 16]], [-16 / 17, 0, 16 / 17], atol=1e-7)
     assert {split.levels.dtype.name for split in (digits.train, digits.validation, digits.test)} == {"uint8"}
@@ -41,19 +41,19 @@ def test_split_is_stratified(digits):
 
 
 def test_split_never_moves(digits):
-    assert digits.fingerprint() == load_data("digits").fingerprint() == "776b09076543"
+    assert digits.fingerprint == load_data("digits").fingerprint == "776b09076543"
 
 
 def test_fingerprint_covers_labels_and_levels(digits):
     labels = digits.test.labels.copy()
     labels[0] += 1
     changed = dataclasses.replace(digits, test=dataclasses.replace(digits.test, labels=labels))
-    assert changed.fingerprint() != digits.fingerprint()
+    assert changed.fingerprint != digits.fingerprint
 
 
 def test_downsample_averages_squares_and_rounds(digits):
     small = load_data("digits", downsample=2)
-    assert small.image_shape == (4, 4, 1) and small.num_levels == 17
+    assert small.shape == (4, 4, 1) and small.num_levels == 17
     means = digits.test.levels.reshape(300, 4, 2, 4, 2, 1).mean((2, 4))
     np.testing.assert_array_equal(small.test.levels, np.floor(means + 0.5))
     with pytest.raises(UserError, match="downsample=3 does not divide the 8x8 images"):

@@ -28,7 +28,7 @@ def load(tmp_path, content, **settings):
 def test_grey_and_colour_of_any_size(tmp_path, shape, image_shape):
     content = arrays(shape)
     data = load(tmp_path, content)
-    assert data.image_shape == image_shape and data.num_levels == 256 and data.name == "mine"
+    assert data.shape == image_shape and data.num_levels == 256 and data.name == "mine"
     assert (len(data.train), len(data.validation), len(data.test)) == (54, 6, 20)
     pairs = zip(data.test.levels, data.test.labels, strict=True)
     given = zip(content["x_test"].reshape(20, *image_shape), content["y_test"], strict=True)
@@ -42,7 +42,7 @@ def test_validation_is_carved_stratified_disjoint_and_fixed(tmp_path):
     np.testing.assert_array_equal(np.bincount(data.validation.labels), [10, 10, 10])
     together = np.concatenate([data.train.levels, data.validation.levels])[..., 0]
     assert sorted(image.tobytes() for image in together) == sorted(image.tobytes() for image in content["x_train"])
-    assert data.fingerprint() == load(tmp_path, content, validation_size=30).fingerprint()
+    assert data.fingerprint == load(tmp_path, content, validation_size=30).fingerprint
     with pytest.raises(UserError, match="validation_size=90 of the 90 training images"):
         load(tmp_path, content, validation_size=90)
 
@@ -79,7 +79,7 @@ def test_any_number_of_levels(tmp_path, dtype, key, setting, num_levels, stored)
 def test_unlabelled_and_named_labels(tmp_path):
     data = load(tmp_path, arrays(labelled=False))
     assert data.train.labels is None and data.label_names == () and data.num_classes == 0
-    assert len(data.fingerprint()) == 12
+    assert len(data.fingerprint) == 12
     data = load(tmp_path, arrays() | {"label_names": np.array(["cat", "dog", "fox"])})
     assert data.label_names == ("cat", "dog", "fox")
 
@@ -156,7 +156,7 @@ def test_single_array_under_the_name_of_an_npz(tmp_path):
 def test_real_mnist():
     data = load_data("npz", name="mnist")
     assert (len(data.train), len(data.validation), len(data.test)) == (55000, 5000, 10000)
-    assert data.image_shape == (28, 28, 1) and data.num_levels == 256 and data.num_classes == 10
+    assert data.shape == (28, 28, 1) and data.num_levels == 256 and data.num_classes == 10
     np.testing.assert_array_equal(
         np.bincount(data.test.labels), [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     )
@@ -170,5 +170,5 @@ def test_real_mnist():
 @needs_data
 def test_real_mnist_downsampled():
     small = load_data("npz", name="mnist", downsample=2, validation_size=1000)
-    assert small.image_shape == (14, 14, 1) and len(small.validation) == 1000
+    assert small.shape == (14, 14, 1) and len(small.validation) == 1000
     assert abs(small.train.levels.mean() / 255 - 0.1307) < 2e-3

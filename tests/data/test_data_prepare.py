@@ -79,7 +79,7 @@ def test_the_folder_of_the_environment(capsys, tmp_path, with_tensorflow, monkey
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     code, said, _ = run(capsys, "vdm_jax_stripes/even")
     assert code == 0 and said.endswith("--config.data.name=vdm_jax_stripes/even")
-    assert load_data("tfds", name="vdm_jax_stripes/even").image_shape == (4, 4, 1)
+    assert load_data("tfds", name="vdm_jax_stripes/even").shape == (4, 4, 1)
 
 
 def test_without_tensorflow(capsys, tmp_path, monkeypatch):

@@ -13,8 +13,8 @@ def small():
 
 
 def test_a_split_is_indices_and_an_image_is_rendered_from_one(small):
-    parts = [small.stored(split) for split in ("train", "validation", "test")]
-    assert [len(part) for part in parts] == [7372, 922, 922] and small.image_shape == (32, 32, 1)
+    parts = [getattr(small, split).stored for split in ("train", "validation", "test")]
+    assert [len(part) for part in parts] == [7372, 922, 922] and small.shape == (32, 32, 1)
     assert len(np.unique(np.concatenate(parts))) == len(small.grid) == 9216
     assert all(part.ndim == 1 and part.dtype == np.int32 for part in parts), "no images are held"
     index = parts[2][:7]
@@ -24,8 +24,8 @@ def test_a_split_is_indices_and_an_image_is_rendered_from_one(small):
 
 
 def test_the_fingerprint_tells_grids_apart(small):
-    same, other = (make_sprite_data(load_sprites(name)).fingerprint() for name in ("small", "distinct"))
-    assert small.fingerprint() == same != other
+    same, other = (make_sprite_data(load_sprites(name)).fingerprint for name in ("small", "distinct"))
+    assert small.fingerprint == same != other
 
 
 def test_turns_that_look_the_same_are_one():
@@ -56,3 +56,9 @@ def test_the_nearest_sprite_is_the_nearest_of_all(small):
     distance = np.array([(everything != image).sum(1) for image in images])
     np.testing.assert_array_equal(distance[np.arange(6), found], distance.min(1))
     np.testing.assert_array_equal(found[:2], index[:2])
+
+
+def test_fingerprints_of_stored_runs_stay(small):
+    assert (
+        small.fingerprint == "941925b11b75" and make_sprite_data(load_sprites("sparse")).fingerprint == "22c9f0f6de6f"
+    )

@@ -48,7 +48,7 @@ def broken(folder, tmp_path):
 
 def test_what_was_written_is_read(folder, content):
     data = load(folder)
-    assert data.image_shape == (6, 5, 3) and data.num_levels == 256 and data.label_names == tuple(NAMES)
+    assert data.shape == (6, 5, 3) and data.num_levels == 256 and data.label_names == tuple(NAMES)
     assert (len(data.train), len(data.validation), len(data.test)) == (54, 6, 20)
     assert data.train.levels.dtype == np.uint8 and data.train.labels.dtype == np.int32
     assert pairs(of(data.train), of(data.validation)) == pairs(content["train"])
@@ -59,7 +59,7 @@ def test_what_was_written_is_read(folder, content):
 
 def test_the_same_in_every_run(folder):
     first = load(folder)
-    assert first.fingerprint() == load(folder).fingerprint() != load(folder, validation_size=9).fingerprint()
+    assert first.fingerprint == load(folder).fingerprint != load(folder, validation_size=9).fingerprint
 
 
 def test_order_and_validation_set_are_those_of_an_npz_file_in_the_order_of_the_records(folder, tmp_path):
@@ -69,7 +69,7 @@ def test_order_and_validation_set_are_those_of_an_npz_file_in_the_order_of_the_r
         file |= {f"x_{split}": [record["image"] for record in records], f"y_{split}": [r["label"] for r in records]}
     np.savez(tmp_path / "same.npz", **file)
     same = load_data("npz", name="same", data_dir=str(tmp_path))
-    assert load(folder).fingerprint() == same.fingerprint()
+    assert load(folder).fingerprint == same.fingerprint
 
 
 def test_grey_images_without_labels_and_with_a_validation_split(tmp_path):
@@ -96,9 +96,9 @@ def test_labels_without_names_and_labels_that_are_no_classes(tmp_path):
 
 
 def test_many_records_are_read_in_batches(tmp_path, monkeypatch, folder):
-    whole = load(folder).fingerprint()
+    whole = load(folder).fingerprint
     monkeypatch.setattr("vdm_jax.data.tfds.BATCH_SIZE", 7)
-    assert load(folder).fingerprint() == whole
+    assert load(folder).fingerprint == whole
 
 
 @pytest.fixture(scope="module")
@@ -130,13 +130,13 @@ def test_names_with_configuration_and_version(several, name, num_train):
 
 def test_the_folder_is_that_of_tfds(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(folder))
-    assert load_data("tfds", name="tiny_images").image_shape == (6, 5, 3)
+    assert load_data("tfds", name="tiny_images").shape == (6, 5, 3)
     monkeypatch.delenv("TFDS_DATA_DIR")
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(UserError, match=f"{tmp_path}/tensorflow_datasets'.*does not exist.*vdm_jax.data.prepare tiny"):
         load_data("tfds", name="tiny_images")
     shutil.copytree(folder, tmp_path / "tensorflow_datasets")
-    assert load_data("tfds", name="tiny_images").image_shape == (6, 5, 3)
+    assert load_data("tfds", name="tiny_images").shape == (6, 5, 3)
 
 
 @pytest.mark.parametrize(

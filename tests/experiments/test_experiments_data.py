@@ -31,7 +31,7 @@ def test_npz(config):
     config.update({"validation_size": 7, "num_levels": 16, "downsample": 2})
     data = load(config)
     assert (len(data.train), len(data.validation), len(data.test)) == (53, 7, 20)
-    assert data.num_levels == 16 and data.image_shape == (2, 2, 1)
+    assert data.num_levels == 16 and data.shape == (2, 2, 1)
 
 
 @pytest.mark.parametrize(

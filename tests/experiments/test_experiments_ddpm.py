@@ -205,14 +205,14 @@ def test_what_is_no_sprite_is_told_by_its_distance():
 def test_every_variant_is_built(variant):
     experiment = build_ddpm(configs.get_config(variant))
     assert experiment.model.weighting == "simple" and experiment.model.fixed_schedule.num_steps == 1000
-    assert experiment.model.image_shape == experiment.data.image_shape
+    assert experiment.model.image_shape == experiment.data.shape
 
 
 @pytest.mark.parametrize(
     ("flag", "told"),
     [
         ("--config.data.name=smal", "did you mean 'small'?"),
-        ("--config.data.downsample=2", "data.downsample=2 is no setting of source='sprites'"),
+        ("--config.data.downsample=2", "downsample=2: the data source 'sprites' has no such choice"),
         ("--config.data.source=sprite", "did you mean 'sprites'?"),
         ("--config.diffusion.schedule=linear", "schedule='linear'"),
         ("--config.diffusion.weighting=simpel", "did you mean 'simple'?"),

@@ -107,7 +107,7 @@ def test_evaluate_json_keeps_its_promise(whole):
     )
     assert values["mi_lower_nats"] <= values["mi_lower_is_capped_at_ln_n"] == pytest.approx(np.log(300))
     assert values["frechet"]["num_images"] == 20 and values["frechet"]["network"]["name"].endswith("digits")
-    assert values["provenance"]["data"] == build(digits.get_config()).data.fingerprint()
+    assert values["provenance"]["data"] == build(digits.get_config()).data.fingerprint
 
 
 def test_samples_are_pictures_of_the_data_sets_shape(whole):

@@ -84,10 +84,10 @@ def compare_readers(data: SpriteData, exact: Labels, net: Labels, real: Labels) 
 
 def make_reader(data: SpriteData, num_images: int, num_steps: int) -> tuple[FeatureReader, Int[np.ndarray, " n"]]:
     """A network trained on so many training sprites; the held-out ones, of test, that its errors are of."""
-    train, held_out = data.stored("train")[:num_images], data.stored("test")[:num_images]
+    train, held_out = data.train.stored[:num_images], data.test.stored[:num_images]
     sizes = {name: data.label_sizes[name] for name in FACTORS}
     reader = train_reader(
-        make_classifier(data.image_shape, sum(sizes.values()), width=READER_WIDTH, pooled=False),
+        make_classifier(data.shape, sum(sizes.values()), width=READER_WIDTH, pooled=False),
         data.name,
         data.pixel_values,
         sizes,

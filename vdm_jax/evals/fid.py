@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from vdm_jax.base.images import to_pixels, to_unit
 from vdm_jax.base.mesh import across_devices, make_mesh, replicate
 from vdm_jax.base.progress import bar
-from vdm_jax.data.dataset import ImageData
+from vdm_jax.data.dataset import Dataset
 from vdm_jax.evals.batches import map_batches
 from vdm_jax.evals.frechet_by_n import frechet_by_n
 from vdm_jax.evals.inception_weights import InceptionWeights, read_weights
@@ -27,7 +27,7 @@ Levels = Integer[np.ndarray, "n h w c"]
 Scores = tuple[dict[str, Any], dict[str, Any], dict[str, str]]
 
 
-def measure_fid(config: ConfigDict, data: ImageData, generated: Mapping[str, Levels], held_out: Levels) -> Scores:
+def measure_fid(config: ConfigDict, data: Dataset, generated: Mapping[str, Levels], held_out: Levels) -> Scores:
     """`config`: `config.evaluate`. -> scores by key, their curves over N (`frechet_by_n`), reasons of what is None.
 
     `fid` of `generated["prior"]`, `fid_aggregate` of `generated["aggregate"]` where there is one, and `fid_real`, the

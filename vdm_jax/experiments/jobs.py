@@ -38,7 +38,7 @@ def run(
     with what_memory_lacks("reading the data"):
         experiment = kind.build(config) if jobs != ["report"] else None
     if isinstance(experiment, Experiment):
-        fingerprint = experiment.data.fingerprint()
+        fingerprint = experiment.data.fingerprint
         workdirs.check(workdir, config, fingerprint)
         owner = workdirs.owner(config, fingerprint)
         if archive and (archive / MANIFEST).exists():

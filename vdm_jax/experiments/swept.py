@@ -9,8 +9,7 @@ from typing import NamedTuple
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError, choose
-from vdm_jax.data.dataset import ImageData
-from vdm_jax.data.sprite_data import SpriteData
+from vdm_jax.data.dataset import Dataset
 from vdm_jax.experiments.common.build import Experiment, build
 from vdm_jax.experiments.common.exact import check_folder
 from vdm_jax.experiments.ddpm.build import build_ddpm
@@ -38,12 +37,12 @@ class Swept(NamedTuple):
 
 def make_training_check(build: Callable[..., Experiment]) -> Callable[[ConfigDict, pathlib.Path], None]:
     """Of a training: settings, data and folder. Members with the same data read them once."""
-    data: dict[str, ImageData | SpriteData] = {}
+    data: dict[str, Dataset] = {}
 
     def check(config: ConfigDict, workdir: pathlib.Path) -> None:
         source = json.dumps(workdirs.plain(config)["data"])
         data[source] = build(config, data.get(source)).data
-        workdirs.check(workdir, config, data[source].fingerprint())
+        workdirs.check(workdir, config, data[source].fingerprint)
         saved, wanted = saved_checkpoints(workdir / "checkpoints"), config.train.num_steps
         if saved and saved[-1].step > wanted:
             raise UserError(f"{workdir} is trained to step {saved[-1].step}, beyond train.num_steps={wanted}")

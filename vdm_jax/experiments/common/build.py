@@ -9,9 +9,8 @@ from jaxtyping import Float
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError, choose
-from vdm_jax.data.dataset import ImageData
+from vdm_jax.data.dataset import Dataset
 from vdm_jax.data.sources import load_data
-from vdm_jax.data.sprite_data import SpriteData
 from vdm_jax.diffusion.objective import TARGETS, WEIGHTINGS
 from vdm_jax.diffusion.samplers import make_times
 from vdm_jax.diffusion.schedules import SCHEDULES, Schedule, make_schedule
@@ -34,11 +33,11 @@ class Experiment:
     """What every job starts from; made once a process."""
 
     config: ConfigDict
-    data: ImageData | SpriteData
+    data: Dataset
     model: Diffuser
 
 
-def build(config: ConfigDict, data: ImageData | None = None) -> Experiment:
+def build(config: ConfigDict, data: Dataset | None = None) -> Experiment:
     """Looks at every setting, loads the data, binds the networks; nothing is compiled yet. Raises `UserError`.
 
     data: those of `config.data`, where they were loaded before.
@@ -53,22 +52,13 @@ def build(config: ConfigDict, data: ImageData | None = None) -> Experiment:
     return Experiment(config, data, model)
 
 
-def load(config: ConfigDict) -> ImageData:
+def load(config: ConfigDict) -> Dataset:
     """The data set of `config.data`."""
-    place = {"name": config.name, "data_dir": config.dir or None}
-    if config.source == "digits" and place.pop("name") not in ("", "digits"):
-        raise UserError(f"data.name={config.name!r} is no data set of data.source='digits'; expected 'digits'")
-    return load_data(
-        config.source,
-        **place,
-        validation_size=config.validation_size,
-        num_levels=config.num_levels,
-        max_gib=config.max_gib,
-        downsample=config.downsample,
-    )
+    settings = given(config, ("validation_size", "num_levels", "max_gib", "downsample", "split"))
+    return load_data(config.source, name=config.name, data_dir=config.dir, **settings)
 
 
-def make_vae_vdm(config: ConfigDict, data: ImageData) -> VaeVdm:
+def make_vae_vdm(config: ConfigDict, data: Dataset) -> VaeVdm:
     """The model of `config.model`, `config.diffusion` and `config.rate` for images like those of `data`."""
     diffusion = config.diffusion
     encoder, w_dim = _encoder(config.model, data)
@@ -93,7 +83,7 @@ def make_vae_vdm(config: ConfigDict, data: ImageData) -> VaeVdm:
         num_steps=diffusion.num_steps,
         minimise_variance=diffusion.schedule == "monotone" and diffusion.num_steps is None,
         pixel_values=data.pixel_values,
-        image_shape=data.image_shape,
+        image_shape=data.shape,
     )
 
 
@@ -132,7 +122,7 @@ def given(config: ConfigDict, names: tuple[str, ...]) -> dict:
     return {name: config[name] for name in names if config.get(name) is not None}
 
 
-def _encoder(config: ConfigDict, data: ImageData) -> tuple[Network | None, int]:
+def _encoder(config: ConfigDict, data: Dataset) -> tuple[Network | None, int]:
     """The encoder, or None, and the width of the code that the U-Net has room for."""
     dtype = choose("dtype", config.dtype, DTYPES)
     if config.encoder == "none":
@@ -145,14 +135,14 @@ def _encoder(config: ConfigDict, data: ImageData) -> tuple[Network | None, int]:
     size = size | given(config, ("w_dim",))
     if size["w_dim"] < 1:
         raise UserError(f"model.w_dim={size['w_dim']}; expected at least 1, or model.encoder='none' for no code")
-    return make_encoder(data.image_shape, **size, dropout=config.encoder_dropout, dtype=dtype), size["w_dim"]
+    return make_encoder(data.shape, **size, dropout=config.encoder_dropout, dtype=dtype), size["w_dim"]
 
 
-def _unet(config: ConfigDict, data: ImageData, w_dim: int) -> Network:
+def _unet(config: ConfigDict, data: Dataset, w_dim: int) -> Network:
     unet = config.unet
     fourier = (unet.fourier_min, unet.fourier_max)
     return make_unet(
-        data.image_shape,
+        data.shape,
         **choose("model.unet.size", unet.size, UNET_SIZES) | given(unet, ("channels", "num_blocks")),
         w_dim=w_dim,
         conditioning=unet.conditioning,

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from vdm_jax.base.images import to_unit
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.progress import bar
-from vdm_jax.data.dataset import ImageData
+from vdm_jax.data.dataset import Dataset
 from vdm_jax.evals.feature_net import FeatureNet, compute_features, predict_labels, train_feature_net
 from vdm_jax.evals.fid import FID_KEYS, measure_fid
 from vdm_jax.evals.frechet import frechet_report
@@ -67,7 +67,7 @@ def measure_images(
 
 
 def image_distances(
-    config: ConfigDict, data: ImageData, generated: dict[str, Levels], num_images: int
+    config: ConfigDict, data: Dataset, generated: dict[str, Levels], num_images: int
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Scores of each feature network there is, of images `generated`; the reasons of those that there are not."""
     values, by_n, reasons = measure_fid(config, data, generated, data.test.levels[:num_images])
@@ -83,12 +83,12 @@ def image_distances(
 
 
 def _with_feature_net(
-    data: ImageData, generated: dict[str, Levels], num_images: int
+    data: Dataset, generated: dict[str, Levels], num_images: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """`frechet…` against the training images, held-out test images beside it; `guided_label_kept`. Then the distances
     at fractions of N."""
     net = train_feature_net(
-        make_classifier(data.image_shape, data.num_classes),
+        make_classifier(data.shape, data.num_classes),
         data.name,
         data.pixel_values,
         (data.train.levels, data.train.labels),

@@ -48,7 +48,7 @@ def sample(
     about.unlink(missing_ok=True)  # it would speak of what is about to be replaced
     (draws or draw)(experiment, weights.params, about.parent)
     settings = workdirs.plain(experiment.config)
-    origin = provenance() | {"data": experiment.data.fingerprint()}
+    origin = provenance() | {"data": experiment.data.fingerprint}
     told = {"checkpoint_step": weights.step, "weights": weights.kind, "settings": settings, "provenance": origin}
     write_json(about, told)
     return "done"
@@ -84,7 +84,7 @@ def draw(experiment: Experiment, params: PyTree, folder: pathlib.Path) -> None:
     keep = tuple(np.unique(np.linspace(0, config.num_steps, CHAIN_POINTS).round().astype(int)).tolist())
     made, chain, times = make("guided", w, keep)
     source, made = (to_bytes(to_unit(images, data.num_levels)) for images in (levels, made))
-    generated = made.reshape(len(levels), config.guided_per_source, *data.image_shape)
+    generated = made.reshape(len(levels), config.guided_per_source, *data.shape)
     rows = np.concatenate([source[:, None], generated], axis=1)
     save(folder, "guided", rows, rows.shape[1], source=source, generated=generated)
     low, high = data.pixel_values[[0, -1]]

@@ -44,7 +44,7 @@ def load_trained(workdir: str, checkpoint: str, config: ConfigDict, grid: Sprite
         raise UserError(f"config.chains.model={workdir}: its config.json has no {lacking[0]}")
     data = make_sprite_data(grid)
     _refuse_others(workdir, stored, workdirs.plain(config))
-    if trained_on.get("fingerprint") != data.fingerprint():
+    if trained_on.get("fingerprint") != data.fingerprint:
         raise UserError(f"config.chains.model={workdir} was trained on other data of the name {config.data.name!r}")
     model = make_ddpm(_as_config(stored), data)
     chosen = ConfigDict(dict(evaluate=dict(weights="ema", checkpoint=checkpoint)))

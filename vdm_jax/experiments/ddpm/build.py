@@ -6,10 +6,7 @@ import jax
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError, choose
-from vdm_jax.data.dataset import ImageData
-from vdm_jax.data.grid_sources import GRID_SOURCES, load_grid
-from vdm_jax.data.sources import SOURCES
-from vdm_jax.data.sprite_data import SpriteData, make_sprite_data
+from vdm_jax.data.dataset import Dataset
 from vdm_jax.diffusion.objective import WEIGHTINGS
 from vdm_jax.diffusion.samplers import make_times
 from vdm_jax.experiments.common.build import DTYPES, Experiment, check_target, fixed_table, given, load
@@ -30,10 +27,9 @@ NUMBERS = (
     ("0 to 1,000,000", lambda value: 0 <= value <= 1_000_000, "evaluate.coverage_images"),
     ("a number above 0", lambda value: 0 < value < math.inf, "evaluate.sprite_tolerance"),
 )
-NOT_OF_SPRITES = {"validation_size": None, "num_levels": None, "max_gib": None, "downsample": 1}
 
 
-def build_ddpm(config: ConfigDict, data: ImageData | SpriteData | None = None) -> Experiment:
+def build_ddpm(config: ConfigDict, data: Dataset | None = None) -> Experiment:
     """Looks at every setting, loads the data, binds the network; nothing is compiled yet. Raises `UserError`.
 
     data: those of `config.data`, where they were loaded before.
@@ -46,35 +42,23 @@ def build_ddpm(config: ConfigDict, data: ImageData | SpriteData | None = None) -
     choose("weighting", weighting, WEIGHTINGS)
     if schedule.no_bound and weighting == "bound":
         raise UserError(f"weighting='bound' with schedule={config.diffusion.schedule!r}: {schedule.no_bound}")
-    data = load_any(config.data) if data is None else data
-    check_splits(data.name, train=len(data.stored("train")), test=len(data.stored("test")))
-    check_batch(config.train, len(data.stored("train")), jax.device_count())
+    data = load(config.data) if data is None else data
+    check_splits(data.name, train=len(data.train), test=len(data.test))
+    check_batch(config.train, len(data.train), jax.device_count())
     return Experiment(config, data, make_ddpm(config, data))
 
 
-def make_ddpm(config: ConfigDict, data: ImageData | SpriteData) -> Ddpm:
+def make_ddpm(config: ConfigDict, data: Dataset) -> Ddpm:
     """The model of `config.model` and `config.diffusion` for images like those of `data`."""
     check_target(config.diffusion.target, data.pixel_values)
     return Ddpm(
-        unet=_unet(config.model, data.image_shape),
+        unet=_unet(config.model, data.shape),
         fixed_schedule=fixed_table(config.diffusion),
         target=config.diffusion.target,
         weighting=config.diffusion.weighting,
         pixel_values=data.pixel_values,
-        image_shape=data.image_shape,
+        image_shape=data.shape,
     )
-
-
-def load_any(config: ConfigDict) -> ImageData | SpriteData:
-    """The data set of `config.data`: of images, or of sprites that are rendered on the device."""
-    if config.source not in GRID_SOURCES:
-        choose("data source", config.source, SOURCES | GRID_SOURCES)
-        return load(config)
-    for setting, unset in NOT_OF_SPRITES.items():
-        if config[setting] != unset:
-            told = f"data.{setting}={config[setting]!r} is no setting of source={config.source!r}"
-            raise UserError(f"{told}; leave it unset")
-    return make_sprite_data(load_grid(config.source, config.name, config.dir))
 
 
 def _unet(config: ConfigDict, image_shape: tuple[int, int, int]) -> Network:

@@ -15,9 +15,8 @@ from vdm_jax.base.images import to_unit
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.mesh import across_devices
 from vdm_jax.base.progress import bar
-from vdm_jax.data.dataset import ImageData
 from vdm_jax.data.order import batch_indices
-from vdm_jax.data.sprite_data import SpriteData, rendered
+from vdm_jax.data.sprite_data import SpriteData
 from vdm_jax.evals.bpd import evaluate_bound
 from vdm_jax.evals.coverage import measure_coverage
 from vdm_jax.experiments.common.build import Experiment
@@ -38,14 +37,14 @@ BOUND_KEYS = ("bpd", "bound_nats", "reconstruction_bpd", "prior_bpd", "diffusion
 def ddpm_training(experiment: Experiment, _num_devices: int) -> Training:
     """Batches of training images, rendered in the compiled step where the data are sprites."""
     config, data, model = experiment.config, experiment.data, experiment.model
-    stored = data.stored("train")
+    stored = data.train.stored
     key = named_key(jax.random.key(config.train.seed), "levels")
 
     def batch_fn(splits, step):
         rows = splits["train"][batch_indices(key, step, len(splits["train"]), config.train.batch_size)]
         return {"levels": data.levels_of(rows)}
 
-    levels = split_levels(data, "validation", config.train.eval_images)
+    levels = data.validation.first(config.train.eval_images).levels
     return Training(
         loss_fn=model.loss_fn,
         data={"train": stored},
@@ -53,12 +52,6 @@ def ddpm_training(experiment: Experiment, _num_devices: int) -> Training:
         num_images=len(stored),
         validate=partial(validate, model=model, config=config, levels=levels),
     )
-
-
-def split_levels(data: ImageData | SpriteData, split: str, num_images: int) -> Levels:
-    """The first `num_images` of a split (0: all) on the host as levels."""
-    stored = data.stored(split)[: num_images or None]
-    return rendered(data, stored) if isinstance(data, SpriteData) else stored
 
 
 def validate(state: TrainState, *, model: Ddpm, config: ConfigDict, levels: Levels) -> dict[str, float]:
@@ -81,7 +74,7 @@ def evaluate_ddpm(experiment: Experiment, workdir: pathlib.Path) -> str:
     the Fréchet distance."""
     config, data, model = experiment.config, experiment.data, experiment.model
     weights = load_weights(workdir, model, config)
-    levels = split_levels(data, "test", config.evaluate.num_images)
+    levels = data.test.first(config.evaluate.num_images).levels
     print(f"evaluate: step {weights.step}, {weights.kind} weights, {len(levels):,} test images", flush=True)
     key = jax.random.key(config.evaluate.seed)
     values, reasons = measure_loss(model, weights.params, levels, named_key(key, "bound"), config.evaluate)
@@ -150,7 +143,7 @@ def draw_ddpm(experiment: Experiment, params: PyTree, folder: pathlib.Path) -> N
         images = to_bytes(to_unit(levels, data.num_levels))
         save(folder, name, images, GRID_COLUMNS, images=images)
 
-    save_grid("real", split_levels(data, "test", config.num_images))
+    save_grid("real", data.test.first(config.num_images).levels)
     keep = tuple(np.unique(np.linspace(0, config.num_steps, CHAIN_POINTS).round().astype(int)).tolist())
     w = np.zeros((config.num_images, 0), np.float32)
     key = named_key(jax.random.key(config.seed), "prior")

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.keys import named_key
-from vdm_jax.data.dataset import ImageData
+from vdm_jax.data.dataset import Dataset
 from vdm_jax.diffusion.optimal import Feature, correlate, correlated_posterior
 from vdm_jax.diffusion.schedules import Schedule
 from vdm_jax.diffusion.theory import covariance_of
@@ -29,13 +29,13 @@ class ImagesExperiment:
     """What the exact job of labelled images starts from."""
 
     config: ConfigDict
-    data: ImageData
+    data: Dataset
     schedule: Schedule
 
     @property
     def identity(self) -> str:
         """Of the data, by name and content."""
-        return f"{self.data.name} {self.data.fingerprint()}"
+        return f"{self.data.name} {self.data.fingerprint}"
 
 
 def build_images(config: ConfigDict) -> ImagesExperiment:

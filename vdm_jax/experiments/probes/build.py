@@ -12,13 +12,12 @@ from jaxtyping import Float, Int
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError, choose
-from vdm_jax.data.grid_sources import load_grid
 from vdm_jax.data.sprite_data import make_sprite_data
 from vdm_jax.data.sprite_posterior import SpritePosterior, make_sprite_posterior
 from vdm_jax.data.sprites import SpriteGrid
 from vdm_jax.diffusion.samplers import SAMPLERS
 from vdm_jax.diffusion.schedules import Schedule, ends_of_rest, even_timesteps
-from vdm_jax.experiments.common.build import fixed_table
+from vdm_jax.experiments.common.build import fixed_table, load
 from vdm_jax.experiments.common.checks import SEED, check_numbers
 from vdm_jax.experiments.common.trained_model import TrainedModel, load_trained
 from vdm_jax.probing.heads import MEMBERS, TARGETS
@@ -69,14 +68,14 @@ class ProbeExperiment:
         """Of the data, by name and content: the images, and the values of their factors, which are learned."""
         data, grid = make_sprite_data(self.grid), self.grid
         values = repr((grid.shapes, grid.scales, grid.orientations)).encode()
-        return f"{data.name} {data.fingerprint()} {hashlib.sha256(values).hexdigest()[:6]}"
+        return f"{data.name} {data.fingerprint} {hashlib.sha256(values).hexdigest()[:6]}"
 
 
 def build_probes(config: ConfigDict) -> ProbeExperiment:
     """Looks at every setting; nothing is compiled yet. Raises `UserError`."""
     check_exact(config)
     check_chains(config.chains, config.diffusion.num_steps)
-    grid = load_grid(config.data.source, config.data.name, config.data.dir)
+    grid = load(config.data).grid
     check_probe(config.probe, grid.side)
     check_chain_probes(config)
     chains = config.chains

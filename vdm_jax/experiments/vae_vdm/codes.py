@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from vdm_jax.base.images import to_pixels
 from vdm_jax.base.mesh import across_devices
-from vdm_jax.data.dataset import ImageData, Split
+from vdm_jax.data.dataset import Dataset, Split
 from vdm_jax.evals.batches import map_batches
 from vdm_jax.evals.embedding import pca_2d, tsne_2d
 from vdm_jax.evals.information import active_units, aggregate_prior_rate, mutual_information_bounds
@@ -120,11 +120,11 @@ def _random_probe(pixels: list[np.ndarray], labelled, w_dim: int) -> dict[str, A
 
 def first(split: Split, num_images: int) -> Split:
     """The first images of a split with their labels, if it has any."""
-    return Split(split.levels[:num_images], None if split.labels is None else split.labels[:num_images])
+    return split.first(num_images)
 
 
 def embeddings(
-    model: VaeVdm, params: PyTree, untrained: PyTree, data: ImageData, config: ConfigDict
+    model: VaeVdm, params: PyTree, untrained: PyTree, data: Dataset, config: ConfigDict
 ) -> dict[str, np.ndarray]:
     """Two-dimensional PCA and t-SNE of mu of the test images (2,000 at most), before training and after."""
     levels = data.test.levels[:TSNE_IMAGES]

@@ -69,7 +69,7 @@ def save(workdir: pathlib.Path, record: dict[str, Any], arrays: Mapping[str, Map
 def about(experiment: Experiment, weights: Weights, objective: str, reasons: dict[str, str]) -> dict[str, Any]:
     """What stands beside the numbers of every kind: which weights of what training on which data, and why some lack."""
     config = experiment.config
-    origin = {"config": config.name, "seed": config.train.seed, "data": experiment.data.fingerprint()}
+    origin = {"config": config.name, "seed": config.train.seed, "data": experiment.data.fingerprint}
     return {
         "checkpoint_step": weights.step,
         "weights": weights.kind,
