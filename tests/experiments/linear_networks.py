@@ -6,13 +6,13 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 import numpy as np
+from vdm_jax.experiments.vae_vdm.codes import encode_all
+from vdm_jax.models.vae_vdm import VaeVdm
 
 from configs import digits
 from vdm_jax.base.keys import named_key
 from vdm_jax.data.sources import load_data
 from vdm_jax.experiments.common.build import make_vae_vdm
-from vdm_jax.experiments.vae_vdm.codes import encode_all
-from vdm_jax.models.vae_vdm import VaeVdm
 from vdm_jax.networks.network import Network
 
 W_DIM = 16

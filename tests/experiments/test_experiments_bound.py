@@ -5,12 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from linear_networks import DATA, LEVELS, LINEAR, TERMS, coded, compiled, keys_of_images, linear_decoder, make
+from vdm_jax.experiments.vae_vdm.codes import derangement
+from vdm_jax.models.vae_vdm import draw_code
 
 from vdm_jax.base.keys import named_key
 from vdm_jax.diffusion.objective import vdm_losses
 from vdm_jax.evals.bpd import evaluate_bound
-from vdm_jax.experiments.vae_vdm.codes import derangement
-from vdm_jax.models.vae_vdm import draw_code
 
 # ---- the bound, image by image --------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from launching import ROOT
+from vdm_jax.models.ddpm import Ddpm
 
 import launch
 from configs import ddpm as configs
@@ -22,7 +23,6 @@ from vdm_jax.experiments.common.checkpoints import load_weights
 from vdm_jax.experiments.ddpm.build import build_ddpm
 from vdm_jax.experiments.probes.build import build_probes
 from vdm_jax.experiments.swept import swept
-from vdm_jax.models.ddpm import Ddpm
 from vdm_jax.networks.network import Network
 from vdm_jax.train.metrics import read_metrics
 

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from vdm_jax.experiments.vae_vdm.codes import UNCONDITIONAL
 
 from configs.base import get_config
 from vdm_jax.base.errors import UserError
@@ -12,7 +13,6 @@ from vdm_jax.evals import fid
 from vdm_jax.evals.frechet import frechet_distance
 from vdm_jax.evals.inception_weights import FID_SHA256, InceptionWeights
 from vdm_jax.experiments.common import checks
-from vdm_jax.experiments.vae_vdm.codes import UNCONDITIONAL
 from vdm_jax.networks.network import Network
 
 PARAMS = {"map": np.random.default_rng(9).standard_normal((3, 2)).astype(np.float32)}

@@ -18,6 +18,8 @@ from linear_networks import (
     loss_and_metrics,
     make,
 )
+from vdm_jax.experiments.vae_vdm.codes import encode_all
+from vdm_jax.models.vae_vdm import draw_code
 
 from configs import digits
 from vdm_jax.diffusion.code_prior import DiffusionPrior
@@ -27,8 +29,6 @@ from vdm_jax.diffusion.rate_code import CodeDropout, HighNoiseRate
 from vdm_jax.diffusion.rate_target import TargetRate
 from vdm_jax.diffusion.schedules import make_schedule
 from vdm_jax.experiments.common.build import make_vae_vdm
-from vdm_jax.experiments.vae_vdm.codes import encode_all
-from vdm_jax.models.vae_vdm import draw_code
 from vdm_jax.networks.mlp import make_mlp_denoiser
 from vdm_jax.networks.network import Network
 

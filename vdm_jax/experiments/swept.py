@@ -10,13 +10,14 @@ from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.data.dataset import Dataset
-from vdm_jax.experiments.common.build import Experiment, build
+from vdm_jax.experiments.common.build import Experiment
 from vdm_jax.experiments.common.exact import check_folder
 from vdm_jax.experiments.ddpm.build import build_ddpm
 from vdm_jax.experiments.exact.images import build_images
 from vdm_jax.experiments.finished import is_evaluated, outstanding
 from vdm_jax.experiments.finished_probes import is_measured, outstanding_probes
 from vdm_jax.experiments.probes.build import build_probes
+from vdm_jax.experiments.vae_vdm.build import build
 from vdm_jax.launch import store as workdirs
 from vdm_jax.report.ddpm_sweep import write_ddpm_sweep
 from vdm_jax.report.probe_sweep import write_probe_sweep
