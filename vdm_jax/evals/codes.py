@@ -86,7 +86,7 @@ def _random_readout(pixels: list[np.ndarray], labelled, w_dim: int) -> dict[str,
 def embeddings(
     encode: Encode, untrained: Encode, images: Split, label_names: Sequence[str], seed: int
 ) -> dict[str, np.ndarray]:
-    """Two-dimensional PCA and t-SNE of mu of the images, before training and after; their labels where there are any."""
+    """Two-dimensional PCA and t-SNE of mu of the images, before training and after; the labels where there are any."""
     arrays = {"label_names": np.array(label_names)}
     if images.labels is not None:
         arrays["labels"] = images.labels

@@ -29,7 +29,7 @@ FRECHET_KEYS = ("frechet", "frechet_by_n")
 
 
 def evaluate_ddpm(experiment: Experiment, workdir: pathlib.Path) -> str:
-    """Writes `evaluate.json`; returns "done". Loss and bound on test images, and scores of generated images: for sprites
+    """Writes `evaluate.json`; returns "done". Loss and bound on test images, and scores of generated ones: for sprites
     `coverage`, for labelled images the Fréchet distance."""
     config, data, model = experiment.config, experiment.data, experiment.model
     weights = load_weights(workdir, model, config)
