@@ -8,10 +8,10 @@ import launching
 import pytest
 
 from configs import digits
-from vdm_jax.experiments.common.build import build
 from vdm_jax.experiments.common.sample import sample
 from vdm_jax.experiments.finished import is_evaluated, is_trained, outstanding
 from vdm_jax.experiments.kinds import KINDS
+from vdm_jax.experiments.vae_vdm.build import build
 
 ALL = list(KINDS["vae_vdm"].jobs)
 
@@ -102,11 +102,10 @@ def test_other_data_of_the_same_name(copy):
     assert outstanding(config(), copy, ALL) == ["evaluate", "sample", "report"]
 
 
-def test_a_sampling_that_breaks_off_is_to_be_done_again(copy, monkeypatch):
+def test_a_sampling_that_breaks_off_is_to_be_done_again(copy):
     def breaks_off(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vdm_jax.experiments.common.sample.draw", breaks_off)
     with pytest.raises(KeyboardInterrupt):
-        sample(build(config()), copy)
+        sample(build(config()), copy, draw=breaks_off)
     assert outstanding(config(), copy, ALL) == ["sample", "report"]

@@ -15,9 +15,9 @@ from launching import NUM_STEPS, arguments
 import launch
 from configs import digits
 from vdm_jax.evals.fid import FID_KEYS
-from vdm_jax.experiments.common.build import build
 from vdm_jax.experiments.common.checkpoints import load_weights
 from vdm_jax.experiments.common.train import all_but_gamma
+from vdm_jax.experiments.vae_vdm.build import build
 from vdm_jax.train.checkpoint import restore_state, saved_checkpoints
 from vdm_jax.train.metrics import read_metrics
 from vdm_jax.train.optimizer import make_optimizer
@@ -160,7 +160,7 @@ def final_state(workdir: pathlib.Path):
     config = digits.get_config()
     config.update_from_flattened_dict(launching.SMALL)
     model, optimizer = build(config).model, make_optimizer(1.0, num_steps=1, decays=all_but_gamma)
-    like = jax.eval_shape(lambda: init_state(model.init(jax.random.key(0)), optimizer, model.rate.init()))
+    like = jax.eval_shape(lambda: init_state(model.init(jax.random.key(0)), optimizer, model.init_carry()))
     return jax.device_get(restore_state(workdir / "checkpoints", "latest", like))
 
 

@@ -8,10 +8,10 @@ import pytest
 
 from configs import digits, mnist
 from vdm_jax.base.errors import UserError
-from vdm_jax.experiments.common.build import build
 from vdm_jax.experiments.kinds import jobs_of
 from vdm_jax.experiments.members import check, load_sweep, make_members, names_of, select
 from vdm_jax.experiments.swept import make_training_check
+from vdm_jax.experiments.vae_vdm.build import build
 from vdm_jax.launch import flags
 from vdm_jax.launch import store as workdir
 

@@ -9,12 +9,12 @@ from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import choose
 from vdm_jax.base.locks import alone_in
-from vdm_jax.experiments.common.build import build
 from vdm_jax.experiments.common.exact import exact
 from vdm_jax.experiments.common.sample import sample
 from vdm_jax.experiments.common.train import train
 from vdm_jax.experiments.ddpm.build import build_ddpm
-from vdm_jax.experiments.ddpm.jobs import ddpm_training, draw_ddpm, evaluate_ddpm
+from vdm_jax.experiments.ddpm.evaluate import evaluate_ddpm
+from vdm_jax.experiments.ddpm.sample import draw_ddpm
 from vdm_jax.experiments.exact.images import build_images, exact_images
 from vdm_jax.experiments.probe_jobs import check_jobs
 from vdm_jax.experiments.probes.build import build_probes
@@ -22,8 +22,9 @@ from vdm_jax.experiments.probes.chain_probes import chain_probes
 from vdm_jax.experiments.probes.chains import chains
 from vdm_jax.experiments.probes.probe import probe
 from vdm_jax.experiments.probes.training import train_probes
+from vdm_jax.experiments.vae_vdm.build import build
 from vdm_jax.experiments.vae_vdm.evaluate import evaluate
-from vdm_jax.experiments.vae_vdm.training import vae_vdm_training
+from vdm_jax.experiments.vae_vdm.sample import draw_vae_vdm
 from vdm_jax.launch.memory import LESS, LESS_OF_PROBES
 from vdm_jax.report.page import write_report
 
@@ -61,9 +62,9 @@ KINDS = {
     "vae_vdm": Kind(
         build,
         {
-            "train": partial(train, training_of=vae_vdm_training),
+            "train": train,
             "evaluate": evaluate,
-            "sample": sample,
+            "sample": partial(sample, draw=draw_vae_vdm),
             "report": report,
         },
         LESS,
@@ -71,9 +72,9 @@ KINDS = {
     "ddpm": Kind(
         build_ddpm,
         {
-            "train": partial(train, training_of=ddpm_training),
+            "train": train,
             "evaluate": evaluate_ddpm,
-            "sample": partial(sample, draws=draw_ddpm),
+            "sample": partial(sample, draw=draw_ddpm),
             "report": report,
         },
         LESS,

@@ -16,8 +16,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Integer, Key
 
 from vdm_jax.base.keys import named_key
-from vdm_jax.diffusion.gaussian import EpsFn, noised
+from vdm_jax.diffusion.gaussian import noised
 from vdm_jax.diffusion.optimal import Draw, Feature, sample_exactly
+from vdm_jax.diffusion.prediction import Denoise
 from vdm_jax.diffusion.samplers import XFn, sample, sample_by_x
 from vdm_jax.diffusion.schedules import Schedule, even_timesteps
 from vdm_jax.probing.two_samples import statistics
@@ -67,10 +68,10 @@ def x_walk(x_fn: XFn, schedule: Schedule, grid: Grid, sampler: str) -> Walk:
 
 
 def eps_walk(
-    eps_fn: EpsFn, schedule: Schedule, grid: Grid, sampler: str, x_range: tuple[float, float] | None = None
+    denoise: Denoise, schedule: Schedule, grid: Grid, sampler: str, x_range: tuple[float, float] | None = None
 ) -> Walk:
-    """A model that predicts eps, by any of `SAMPLERS`; x_hat clipped to `x_range`."""
-    return lambda key, z, keep, first: sample(key, eps_fn, schedule, z, grid.times, sampler, keep, x_range, first)
+    """A trained model, by any of `SAMPLERS`; x_hat clipped to `x_range`."""
+    return lambda key, z, keep, first: sample(key, denoise, schedule, z, grid.times, sampler, keep, x_range, first)
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def make_walk(experiment: ProbeExperiment, chosen: ChosenSampler, grid: Grid) ->
     range of pixels, or with the optimal denoiser E[x | z_t]."""
     posterior, schedule = experiment.posterior, experiment.schedule
     if chosen.trained:
-        return eps_walk(experiment.model.eps_fn, schedule, grid, chosen.name, experiment.model.x_range)
+        return eps_walk(experiment.model.denoise, schedule, grid, chosen.name, experiment.model.x_range)
 
     def draw(key, z, gamma):
         return posterior.draw(key, z, jnp.maximum(gamma, LEAST_NOISE))
