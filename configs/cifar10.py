@@ -6,6 +6,7 @@ Read from a TFDS build (`python -m vdm_jax.data.prepare cifar10`). VDM's own run
 
 from vdm_jax.configs.base import get_config as get_base_config
 from vdm_jax.configs.mnist import ENCODERS, UNETS
+
 from vdm_jax.base.errors import choose
 
 CIFAR10 = {

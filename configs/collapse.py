@@ -8,6 +8,7 @@ that matter at 28x28 with two.
 from vdm_jax.configs.base import get_config as get_base_config
 from vdm_jax.configs.base import paired
 from vdm_jax.configs.digits import VARIANTS as MODES
+
 from vdm_jax.base.errors import choose
 
 SIDES = {

@@ -4,6 +4,7 @@ The sweep: every variant with three seeds.
 """
 
 from vdm_jax.configs.base import get_config as get_base_config
+
 from vdm_jax.base.errors import choose
 
 VARIANTS = {

@@ -7,6 +7,7 @@ The sweep: all 18 columns.
 """
 
 from vdm_jax.configs.base import get_config as get_base_config
+
 from vdm_jax.base.errors import choose
 
 UNETS = {"svdm": "s", "tvdm": "t", "mvdm": "m"}

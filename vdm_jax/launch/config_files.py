@@ -60,8 +60,7 @@ def lay_over(config: ConfigDict, workdir: pathlib.Path, kind: Kind) -> None:
     Raises `UserError` for settings that the config does not have, and for values that do not fit.
     """
     path = workdir / "config.json"
-    newest = {old: new for old, new in kind.renamed.items() if new in flat(config)}
-    stored = with_new_names(read_config(path), newest)
+    stored = with_new_names(read_config(path), kind.renamed, plain(config))
     sections = dict.fromkeys(name.partition(".")[0] for job in kind.jobs.values() for name in job.reads)
     if missing := [name for name in sections if name in config and name not in stored]:
         raise UserError(f"{path} is no config of this program: no section {missing[0]!r}; give --config")

@@ -137,7 +137,7 @@ def own_jobs(config: ConfigDict, kind: Kind, typed: list[str] | None = None) -> 
 
 
 def _file(argv: Sequence[str], default_config: str) -> str:
-    """FILE.py[:VARIANT] of `argv`, after `_config_file_first`, or the default; relative to the current folder if below."""
+    """FILE.py[:VARIANT] of `argv`, after `_config_file_first`, or the default. As short as it opens from here."""
     chosen = [argument.removeprefix("--config=") for argument in argv[1:2] if argument.startswith("--config=")]
     path, here = pathlib.Path(chosen[0] if chosen else default_config), pathlib.Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)

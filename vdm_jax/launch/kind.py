@@ -31,6 +31,9 @@ class RunOptions(NamedTuple):
     archive: Path | None = None
 
 
+NO_OPTIONS = RunOptions()
+
+
 class Job(NamedTuple):
     """One job of a kind. A setting is dotted, such as "train.num_steps"; a section's name stands for all its settings.
 
@@ -48,6 +51,7 @@ class Job(NamedTuple):
         leaves: further files that the job writes with its record.
         memory_hint: what to lower where memory is too small.
         is_done: `is_done(config, workdir)`, what the record alone does not say.
+        idle: `idle(config)`, whether this config asks nothing of the job. It is then complete and claims nothing.
         check: `check(built, workdir)` before any job starts. Raises `UserError` where what is kept cannot be used.
         stated: `stated(workdir)`, the settings that an older version stated in what it kept; None: config.json.
         summary: `summary(record)`, the text that a launch with this job ends with.
@@ -63,6 +67,7 @@ class Job(NamedTuple):
     memory_hint: str = ""
     judges: tuple[str, ...] = ()
     is_done: Callable[[ConfigDict, Path], bool] | None = None
+    idle: Callable[[ConfigDict], bool] | None = None
     keeps: tuple[str, ...] = ()
     extends: tuple[str, ...] | Callable[[dict[str, Any]], tuple[str, ...]] = ()
     requires: tuple[str, ...] = ()
@@ -76,6 +81,10 @@ class Job(NamedTuple):
     def extended(self, settings: dict[str, Any]) -> tuple[str, ...]:
         """The settings that may change while what is kept stays valid, under these `settings`."""
         return self.extends(settings) if callable(self.extends) else self.extends
+
+    def is_idle(self, config: ConfigDict) -> bool:
+        """Whether this config asks nothing of the job."""
+        return self.idle is not None and self.idle(config)
 
     def has_kept(self, workdir: Path) -> bool:
         """Whether the folder holds anything that the job keeps. An empty folder holds nothing."""

@@ -12,7 +12,7 @@ from vdm_jax.base.locks import alone_in
 from vdm_jax.launch import store
 from vdm_jax.launch.config_files import load_config
 from vdm_jax.launch.flags import own_jobs
-from vdm_jax.launch.kind import Job, Kind, Kinds, RunOptions, Status, chosen_jobs, jobs_of, kind_of, lock_of
+from vdm_jax.launch.kind import NO_OPTIONS, Job, Kind, Kinds, RunOptions, Status, chosen_jobs, jobs_of, kind_of, lock_of
 from vdm_jax.launch.memory import what_memory_lacks
 from vdm_jax.launch.status import remaining
 from vdm_jax.train.archive import MANIFEST, pack, unpack
@@ -21,7 +21,7 @@ NEEDS = "needs"  # folder of the runs that a run needs
 
 
 def run(
-    kinds: Kinds, config: ConfigDict, workdir: pathlib.Path, jobs: Sequence[str], options: RunOptions = RunOptions()
+    kinds: Kinds, config: ConfigDict, workdir: pathlib.Path, jobs: Sequence[str], options: RunOptions = NO_OPTIONS
 ) -> Status:
     """Runs `jobs`, always in the order of the config's kind, and prints the numbers that matter at the end.
 
@@ -49,7 +49,7 @@ def run_built(
     config: ConfigDict,
     workdir: pathlib.Path,
     jobs: Sequence[str],
-    options: RunOptions = RunOptions(),
+    options: RunOptions = NO_OPTIONS,
 ) -> Status:
     """Runs `jobs` of what is built already, after the checks of the folder."""
     kind = kind_of(kinds, config)
@@ -112,7 +112,7 @@ def _run_jobs(
     for name in jobs:
         job = jobs_of(kind)[name]
         with what_memory_lacks(name, job.memory_hint), _alone(name, job, workdir):
-            if job.keeps:
+            if job.keeps and not job.is_idle(config):
                 store.claim(kind, name, config, workdir, inputs)
             status = job.run(built, workdir, options)
         if options.archive and (job.can_stop or name == jobs[-1]):

@@ -65,11 +65,13 @@ def has(settings: Mapping[str, Any], name: str) -> bool:
     return isinstance(holder, Mapping) and last in holder
 
 
-def with_new_names(settings: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
-    """A copy in which settings that are stated under an older name stand under their name of today."""
+def with_new_names(
+    settings: Mapping[str, Any], renamed: Mapping[str, str], wanted: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A copy in which settings under an older name have their new name, where `wanted` has that."""
     copy = json.loads(json.dumps(settings))
     for old, new in renamed.items():
-        if has(copy, old):
+        if has(copy, old) and has(wanted, new):
             section, _, last = old.rpartition(".")
             put(copy, new, (value_of(copy, section) if section else copy).pop(last))
     return copy

@@ -24,8 +24,13 @@ def remaining(kind: Kind, config: ConfigDict, workdir: pathlib.Path, jobs: Seque
 
 
 def is_complete(kind: Kind, name: str, config: ConfigDict, workdir: pathlib.Path) -> bool:
-    """Whether the job's record is about this config and these data, and `Job.is_done` agrees. Of the other jobs: no."""
+    """Whether the job's record is about this config and these data, and `Job.is_done` agrees.
+
+    An idle job is complete. A job that neither writes a record nor has `is_done` never is.
+    """
     job = jobs_of(kind)[name]
+    if job.is_idle(config):
+        return True
     if not job.writes and job.is_done is None:
         return False
     if job.writes and not has_record(kind, name, config, workdir):

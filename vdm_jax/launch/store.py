@@ -34,7 +34,7 @@ def check(
     kind, settings = kinds[config.kind], plain(config)
     _refuse_other_kinds(kinds, config.kind, workdir)
     for name, job in kind.jobs.items():
-        if job.has_kept(workdir):
+        if job.has_kept(workdir) and not job.is_idle(config):
             _refuse_other_claim(kind, name, settings, inputs, workdir)
     for name in jobs:
         _refuse_without_records(kind, name, settings, workdir, jobs)
@@ -76,7 +76,7 @@ def read_record(workdir: pathlib.Path, job: Job) -> dict[str, Any]:
 
 def record_differences(kind: Kind, name: str, settings: dict[str, Any], record: Mapping[str, Any]) -> list[str]:
     """A clause for each setting of which the record of a job depends on another value."""
-    job, stored = kind.jobs[name], with_new_names(record["settings"], kind.renamed)
+    job, stored = kind.jobs[name], with_new_names(record["settings"], kind.renamed, settings)
     return differences(stored, settings, job.reads, job.ignores)
 
 
@@ -105,7 +105,9 @@ def _refuse_other_kinds(kinds: Kinds, own: str, workdir: pathlib.Path) -> None:
         for job in kind.jobs.values():
             foreign = [name for name in job.keeps if name not in ours and (workdir / name).exists()]
             if foreign and job.has_kept(workdir):
-                raise UserError(f"workdir {workdir} holds {foreign[0]} of another kind of run; choose another --workdir")
+                raise UserError(
+                    f"workdir {workdir} holds {foreign[0]} of another kind of run; choose another --workdir"
+                )
     if (workdir / CONFIG).is_file() and any(job.has_kept(workdir) for job in kinds[own].jobs.values()):
         there = read_config(workdir / CONFIG).get("kind", own)
         if there != own:
@@ -118,7 +120,8 @@ def _refuse_other_claim(
 ) -> None:
     """Raises `UserError` where what the job has kept depends on other settings or inputs."""
     job = kind.jobs[name]
-    stored, of_inputs = _claim_of(kind, name, workdir)
+    stored, of_inputs = _claim_of(job, name, workdir)
+    stored = with_new_names(stored, kind.renamed, settings)
     valid = (*job.ignores, *job.judges, *job.extended(settings))
     if told := differences(stored, settings, job.reads, valid):
         what, end = "; ".join(told[:3]), "choose another --workdir or set these back"
@@ -129,14 +132,14 @@ def _refuse_other_claim(
             raise UserError(f"workdir {workdir} was made with other {what} of that name: {told}")
 
 
-def _claim_of(kind: Kind, name: str, workdir: pathlib.Path) -> tuple[dict[str, Any], Mapping[str, Any]]:
+def _claim_of(job: Job, name: str, workdir: pathlib.Path) -> tuple[dict[str, Any], Mapping[str, Any]]:
     """(settings, inputs) that what the job has kept depends on, as far as they are stated."""
     path = workdir / CLAIMS / f"{name}.json"
     if path.exists():
         stated = read_config(path)
         settings, inputs = (part if isinstance(part := stated.get(key), dict) else {} for key in ("settings", "inputs"))
-        return with_new_names(settings, kind.renamed), inputs
-    settings, job = read_config(workdir / CONFIG), kind.jobs[name]
+        return settings, inputs
+    settings = read_config(workdir / CONFIG)
     for key, value in ((job.stated(workdir) if job.stated else None) or {}).items():
         if not (isinstance(value, Mapping) and isinstance(settings.get(key), Mapping)):
             settings[key] = value
@@ -144,7 +147,7 @@ def _claim_of(kind: Kind, name: str, workdir: pathlib.Path) -> tuple[dict[str, A
         for setting, own in value.items():
             put(settings, f"{key}.{setting}", own)
     inputs = {"data": read_config(workdir / DATA).get("fingerprint")}
-    return with_new_names(settings, kind.renamed), inputs
+    return settings, inputs
 
 
 def _refuse_without_records(

@@ -79,9 +79,7 @@ def check_member(kinds: Kinds, member: Member) -> None:
     store.check(kinds, member.config, member.workdir, kind.inputs(built), built, member.jobs)
 
 
-def write_table(
-    kind: Kind, members: Sequence[Member], arguments: flags.Arguments, outcomes: dict[str, Outcome]
-) -> str:
+def write_table(kind: Kind, members: Sequence[Member], arguments: flags.Arguments, outcomes: dict[str, Outcome]) -> str:
     """Writes the kind's table and figures: every member that has numbers, the others with a reason."""
     runs, missing = {}, {}
     for member in members:
