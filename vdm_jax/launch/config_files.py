@@ -61,7 +61,7 @@ def lay_over(config: ConfigDict, workdir: pathlib.Path, kind: Kind) -> None:
     """
     path = workdir / "config.json"
     stored = with_new_names(read_config(path), kind.renamed, plain(config))
-    sections = dict.fromkeys(name.partition(".")[0] for job in kind.jobs.values() for name in job.reads)
+    sections = [name.partition(".")[0] for name in next(iter(kind.jobs.values())).reads]
     if missing := [name for name in sections if name in config and name not in stored]:
         raise UserError(f"{path} is no config of this program: no section {missing[0]!r}; give --config")
     _set_all(config, stored, path)

@@ -149,6 +149,7 @@ KIND = Kind(
             ignores=IGNORED,
             judges=("probe.shortfall", "chains.far"),
             extends=EXTENDED_CHAIN_PROBES,
+            after=("exact",),
             keeps=(FOLDER,),
             writes="chain_probes.json",
             is_done=are_chain_probes_done,
