@@ -135,7 +135,7 @@ def test_timesteps_of_one_gamma_share_their_probes(tmp_path, capfd):
     capfd.readouterr()
     assert launched(tmp_path, *flags, "--config.exact.num_timesteps=6") == 2
     told = capfd.readouterr().err
-    assert "holds other probes: exact.num_timesteps is 5 there and 6 here" in told and told.count("\n") == 1
+    assert "holds another config: exact.num_timesteps is 5 there and 6 here" in told and told.count("\n") == 1
 
 
 def test_without_a_warm_start_every_timestep_begins_from_labelled_examples(tmp_path):

@@ -40,6 +40,9 @@ def check(
         _refuse_without_records(kind, name, settings, workdir, jobs)
     used = {used for name in jobs for used in (name, *jobs_of(kind)[name].after)}
     for name, job in kind.jobs.items():
+        if name in used - set(jobs):
+            origin = read_record(workdir, job).get("provenance")
+            _refuse_other_inputs(workdir, origin if isinstance(origin, dict) else {}, inputs)
         if job.check and name in used:
             job.check(built, workdir)
 
@@ -126,8 +129,13 @@ def _refuse_other_claim(
     if told := differences(stored, settings, job.reads, valid):
         what, end = "; ".join(told[:3]), "choose another --workdir or set these back"
         raise UserError(f"workdir {workdir} holds another config: {what}; {end}")
+    _refuse_other_inputs(workdir, of_inputs, inputs)
+
+
+def _refuse_other_inputs(workdir: pathlib.Path, stated: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
+    """Raises `UserError` where a fingerprint is stated that differs from that of the input."""
     for what, here in inputs.items():
-        if (there := of_inputs.get(what, here)) != here:
+        if (there := stated.get(what, here)) != here:
             told = f"{there} there, {here} here; choose another --workdir"
             raise UserError(f"workdir {workdir} was made with other {what} of that name: {told}")
 
