@@ -38,9 +38,13 @@ def diffusion_functions(experiment: Experiment, params: PyTree) -> dict[str, Cal
     defaults = sampling(config.sample)
     batch_size = config.evaluate.batch_size
 
-    def encode(x: Images) -> tuple[Float[np.ndarray, "b d"], Float[np.ndarray, "b d"]]:
+    def encode(x: Images) -> tuple[Float[Array, "b d"], Float[Array, "b d"]]:
         """mean and log variance of q(w | x), [B, w_dim] each."""
-        return encode_all(model, params, to_levels(x, data), batch_size)
+        return encode_at(params, to_pixels(x, data))
+
+    @jax.jit
+    def encode_at(params, x):
+        return model.encode(params, x)
 
     def sample_images(
         key: Key[Array, ""],
@@ -87,20 +91,21 @@ def diffusion_functions(experiment: Experiment, params: PyTree) -> dict[str, Cal
         A model with a code reads w = the mean of q(w | x); with t = 1 the code alone is left of x, up to the little
         that noise leaves. t is rounded to the nearest of the `num_steps` + 1 times of the sampler.
         """
-        levels = to_levels(x, data)
-        w = None if model.code is None else jnp.asarray(encode(levels)[0])
-        z, at = run_back(params, key, levels, w, jnp.float32(t), sampler, num_steps)
-        return as_levels(z)
+        if not 0 < t <= 1:
+            raise UserError(f"t={t}; expected a time above 0 and at most 1")
+        x = to_pixels(x, data)
+        w = None if model.code is None else encode_at(params, x)[0]
+        return as_levels(run_back(params, key, x, w, jnp.float32(t), sampler, num_steps))
 
     @partial(jax.jit, static_argnums=(5, 6))
-    def run_back(params, key, levels, w, t, sampler, num_steps):
-        schedule, x = model.schedule(params), model.to_x(levels)
+    def run_back(params, key, x, w, t, sampler, num_steps):
+        schedule = model.schedule(params)
         times = make_times(schedule, num_steps, defaults["grid"])
         first = jnp.argmin(jnp.abs(times[:-1] - t))
         z = noised(x, jax.random.normal(named_key(key, "eps"), x.shape), schedule.gamma(times[first]))
         denoise, x_range = model.denoise(params, w), model.x_range if defaults["clip"] else None
         z_0 = sample(key, denoise, schedule, z, times, sampler, x_range=x_range, first=first)
-        return model.likelihood.decode(z_0, schedule.gamma(times[-1])), times[first]
+        return model.likelihood.decode(z_0, schedule.gamma(times[-1]))
 
     def interpolate(
         x_a: Images,
@@ -138,7 +143,7 @@ def diffusion_functions(experiment: Experiment, params: PyTree) -> dict[str, Cal
             raise UserError(model.no_bound)
         images = {"levels": to_levels(x, data)}
         if model.code is not None:
-            images["mu"], images["logvar"] = encode(images["levels"])
+            images["mu"], images["logvar"] = encode_all(model, params, images["levels"], batch_size)
         found = evaluate_bound(model.terms, params, images, passes=passes, batch_size=batch_size, key=key).per_image
         terms = [found[name].astype(np.float32) for name in ("reconstruction", "prior", "diffusion")]
         return Terms(*terms, found["rate"].astype(np.float32) if "rate" in found else np.zeros_like(terms[0]))
@@ -166,8 +171,8 @@ def diffusion_functions(experiment: Experiment, params: PyTree) -> dict[str, Cal
     return functions | ({} if model.code is None else {"encode": encode, "interpolate": interpolate})
 
 
-def to_levels(x: Any, data: Dataset) -> Levels:
-    """Images as levels on the host. Integers are levels, floating-point numbers the model's pixels.
+def to_pixels(x: Any, data: Dataset) -> Float[Array, "b h w c"]:
+    """Images as the model's pixels. Integers are levels; floating-point numbers are taken as they are.
 
     Raises `UserError` for another shape than [B, H, W, C] of the data, and for values that are no level or no pixel.
     """
@@ -177,12 +182,20 @@ def to_levels(x: Any, data: Dataset) -> Levels:
     low, high = (float(value) for value in data.pixel_values[[0, -1]])
     if np.issubdtype(x.dtype, np.integer):
         if x.min() < 0 or x.max() >= data.num_levels:
-            told = f"x is of integers {x.min()} … {x.max()}"
+            told = f"x holds integers {x.min()} … {x.max()}"
             raise UserError(f"{told}; expected levels 0 … {data.num_levels - 1}, or the model's pixels as floats")
-        return x
+        return jnp.asarray(data.pixel_values)[x]
     if not np.issubdtype(x.dtype, np.floating):
         raise UserError(f"x is of {x.dtype}; expected integers (levels) or floating-point numbers (the model's pixels)")
     if not np.isfinite(x).all() or x.min() < low - ROUNDING or x.max() > high + ROUNDING:
-        told = f"x is of floating-point numbers {x.min():g} … {x.max():g}"
+        told = f"x holds floating-point numbers {x.min():g} … {x.max():g}"
         raise UserError(f"{told}; expected the model's pixels {low:g} … {high:g}, or levels as integers")
-    return np.abs(x[..., None] - data.pixel_values).argmin(axis=-1).astype(data.test.levels.dtype)
+    return jnp.asarray(x, jnp.float32)
+
+
+def to_levels(x: Any, data: Dataset) -> Levels:
+    """Images as levels on the host; the model's pixels are rounded to the nearest level. Checked as in `to_pixels`."""
+    pixels = np.asarray(to_pixels(x, data))
+    if np.issubdtype(np.asarray(x).dtype, np.integer):
+        return np.asarray(x)
+    return np.abs(pixels[..., None] - data.pixel_values).argmin(axis=-1).astype(data.test.levels.dtype)
