@@ -22,7 +22,7 @@ from vdm_jax.networks.network import Network
 
 SCHEDULE = make_schedule("linear", gamma_min=-12.0, gamma_max=6.0)
 VARIANCE = 0.25
-DRAWS = 50_000
+DRAWS = 100_000
 
 
 def exact_network() -> Network:
