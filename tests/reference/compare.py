@@ -69,6 +69,8 @@ NOT_NUMBERS = (
     "config",
     "fingerprint",
     "owner",
+    "entropy_nats",  # newer than the old checkout
+    "bound_minus_entropy_nats",
 )
 
 

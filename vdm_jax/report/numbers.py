@@ -33,7 +33,8 @@ IMAGE_METRICS = {"psnr": "PSNR, dB", "rmse": "RMSE", "ssim": "SSIM", "frechet": 
 CURVES = ("frechet_by_n",)  # drawn, and no row of a table
 ERROR_SUFFIXES = ("_standard_error", "_se")
 OF_THE_BOUND = ("bpd", "encoder_kl_nats", "encoder_kl_bpd", "objective", *TERMS)
-ELSEWHERE = ("provenance", "reasons", "settings", "coverage", *OF_THE_BOUND, *CODE)
+ENTROPY = ("entropy_nats", "bound_minus_entropy_nats")
+ELSEWHERE = ("provenance", "reasons", "settings", "coverage", *ENTROPY, *OF_THE_BOUND, *CODE)
 
 
 def measured(value: object, error: object = None) -> str:
@@ -96,6 +97,10 @@ def headline(workdir: Workdir) -> str:
     objective = str(values.get("objective", "not recorded"))
     warning = "trained on what is no bound" if "not a bound" in objective else ""
     cards = [card("bound on −log p(x), D + R", bound, "bits per dimension", warning)]
+    if is_number(values.get("bound_minus_entropy_nats")):
+        above = measured(values["bound_minus_entropy_nats"], standard_error(values, "bound_minus_entropy_nats"))
+        unit = f"nats per image; the entropy is {_plain(values['entropy_nats'])}"
+        cards.append(card("bound minus the entropy of the data", above, unit))
     if is_number(values.get("loss")):
         cards.append(card("loss", measured(values["loss"], standard_error(values, "loss")), "per pixel; 1 for nothing"))
     for key, title, unit in (
