@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from vdm_jax.report.style import to_png
+from vdm_jax.report.primitives.style import to_png
+
+NO_CODE = "This model is unconditional, so it has no code w"
 
 
 class Picture(NamedTuple):

@@ -104,11 +104,9 @@ class Workdir:
 
     @property
     def is_unconditional(self) -> bool:
-        """True where the config has no encoder, or the evaluation says why there is no rate; of every DDPM."""
-        if self.config.get("kind") == "ddpm":
-            return True
+        """True where the config of the model has no encoder, or evaluate.json says why it has no rate."""
         model = self.config.get("model")
-        no_encoder = isinstance(model, dict) and model.get("encoder") == "none"
+        no_encoder = isinstance(model, dict) and model.get("encoder", "none") == "none"
         return no_encoder or (
             self.evaluate.get("encoder_kl_nats") is None and self.reason("encoder_kl_nats") is not None
         )

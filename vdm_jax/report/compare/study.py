@@ -1,4 +1,4 @@
-"""Several runs side by side: `python -m vdm_jax.report.study WORKDIR …` prints one Markdown table.
+"""Several runs side by side: `python -m vdm_jax.report.compare.study WORKDIR …` prints one Markdown table.
 
 Runs whose configs differ in their seeds alone are one setting: mean ± standard error over seeds. A single run has the
 standard error over test images in brackets, which knows nothing of how another seed would have trained.
@@ -16,9 +16,9 @@ import numpy as np
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.names import describe, short_names
-from vdm_jax.report.columns import COLUMNS
-from vdm_jax.report.numbers import ERROR_SUFFIXES, standard_error
-from vdm_jax.report.workdir import Workdir, flatten, is_number
+from vdm_jax.report.compare.columns import COLUMNS
+from vdm_jax.report.primitives.workdir import Workdir, flatten, is_number
+from vdm_jax.report.sections.numbers import ERROR_SUFFIXES, standard_error
 
 SEEDS = ("train.seed", "evaluate.seed", "sample.seed")
 NO_SETTINGS = ("name", "data.dir")

@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Real
 from matplotlib.figure import Figure
 
-from vdm_jax.report.figures import iso_lines
-from vdm_jax.report.style import CLASS_COLOURS, CLASS_MARKERS, INK, finite_limits, panel, say_empty
+from vdm_jax.report.primitives.figures import iso_lines
+from vdm_jax.report.primitives.style import CLASS_COLOURS, CLASS_MARKERS, INK, finite_limits, panel, say_empty
 
 ROWS_A_COLUMN = 20  # of the legend
 

@@ -4,7 +4,7 @@
 I(w; z_0) - I(w; z_1) (by dI/dSNR = ½ mmse, Guo et al. 2005). The first network is the unconditional run of the same
 data and U-Net, or any other setting:
 
-    python -m vdm_jax.report.code_worth --against=SETTING WORKDIR …
+    python -m vdm_jax.report.compare.code_worth --against=SETTING WORKDIR …
 """
 
 import argparse
@@ -19,9 +19,9 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from vdm_jax.base.errors import UserError, choose
-from vdm_jax.report.figures import area, band
-from vdm_jax.report.study import Measured, Setting, read_settings
-from vdm_jax.report.style import GREY, INK, line_look, panel
+from vdm_jax.report.compare.study import Measured, Setting, read_settings
+from vdm_jax.report.primitives.figures import area, band
+from vdm_jax.report.primitives.style import GREY, INK, line_look, panel
 
 CURVES, IMAGES = "evaluate_curves.npz", "evaluate_images.npz"
 
@@ -197,7 +197,9 @@ def worth_figure(found: Sequence[Worth]) -> Figure:
 
 def main(arguments: list[str] | None = None) -> int:
     """Prints the table; the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m vdm_jax.report.code_worth", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m vdm_jax.report.compare.code_worth", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--against", required=True, help="the setting that the others stand beside")
     parser.add_argument("workdirs", nargs="+", help="of evaluated runs")
     options = parser.parse_args(arguments)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from vdm_jax.report.style import (
+from vdm_jax.report.primitives.style import (
     BLUE,
     CLASS_COLOURS,
     CLASS_MARKERS,

@@ -5,7 +5,7 @@ from jaxtyping import Real, UInt8
 from matplotlib.figure import Figure
 
 from vdm_jax.base.images import image_grid
-from vdm_jax.report.style import DPI, INK
+from vdm_jax.report.primitives.style import DPI, INK
 
 CELL = 112  # figure pixels an image's side takes, about; half of that on screen
 HEADER = 44  # figure pixels above a grid for the names of its columns
