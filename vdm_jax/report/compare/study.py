@@ -17,8 +17,8 @@ import numpy as np
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.names import describe, short_names
 from vdm_jax.report.compare.columns import COLUMNS
+from vdm_jax.report.primitives.measured import ERROR_SUFFIXES, standard_error
 from vdm_jax.report.primitives.workdir import Workdir, flatten, is_number
-from vdm_jax.report.sections.numbers import ERROR_SUFFIXES, standard_error
 
 SEEDS = ("train.seed", "evaluate.seed", "sample.seed")
 NO_SETTINGS = ("name", "data.dir")
