@@ -12,13 +12,13 @@ ERROR_SUFFIXES = ("_standard_error", "_se")
 
 
 def measured(value: object, error: object = None) -> str:
-    """Markup of `measured_text`."""
+    """`measured_text` as markup."""
     text, plus_minus, error_text = measured_text(value, error).partition(" ± ")
     return escape(text) + (f' <span class="error">± {escape(error_text)}</span>' if plus_minus else "")
 
 
 def measured_text(value: object, error: object = None) -> str:
-    """`value ± error`, to two digits of the error (without one, to four of the value)."""
+    """`value ± error` to two digits of the error. Without an error, four digits of the value."""
     if value is None:
         return "—"
     if not is_number(value):
@@ -32,6 +32,7 @@ def measured_text(value: object, error: object = None) -> str:
 
 
 def plain(value: int | float) -> str:
+    """A number without an error, to four digits; whole numbers in full."""
     if float(value).is_integer() and abs(value) < 1e9:
         return f"{int(value):,}"
     size = abs(value)
@@ -39,20 +40,20 @@ def plain(value: int | float) -> str:
 
 
 def standard_error(values: dict[str, Any], key: str) -> float | None:
-    """`KEY_standard_error` (or `KEY_se`) among `values`."""
+    """`KEY_standard_error` or `KEY_se` of `values`; None if neither is a number."""
     found = [values[key + suffix] for suffix in ERROR_SUFFIXES if is_number(values.get(key + suffix))]
     return float(found[0]) if found else None
 
 
 def without_errors(values: dict[str, Any]) -> dict[str, Any]:
-    """Entries that are no standard error of another entry."""
+    """The entries that are not the standard error of another entry."""
     errors = {key + suffix for key in values for suffix in ERROR_SUFFIXES}
     return {key: value for key, value in values.items() if key not in errors}
 
 
 def flat_rows(workdir: Workdir, values: dict, names: Mapping[str, str]) -> list[list[str]]:
-    """(name, value ± error) of every number in `values`, as markup; `names`: key -> its name, where that is not the
-    key in words."""
+    """(name, value ± error) of every number in `values`, as markup. `names`: key -> name, where the key in words is
+    not the name."""
     flat = flatten(values)
     shown = without_errors(flat)
     return [
@@ -62,7 +63,7 @@ def flat_rows(workdir: Workdir, values: dict, names: Mapping[str, str]) -> list[
 
 
 def row_name(workdir: Workdir, key: str, value: object, names: Mapping[str, str]) -> str:
-    """The entry's name in words, and the reason under it where it has no value."""
+    """The name of the entry in words. Under it the reason, if the entry has no value."""
     why = workdir.reason(key) if value is None else None
     name = escape(
         names.get(key) or key.replace("frechet", "Fréchet").replace("fid_", "FID_").replace(".", ": ").replace("_", " ")
