@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from vdm_jax.base.errors import UserError
 from vdm_jax.experiments.kinds import jobs_of
 from vdm_jax.launch import store as workdirs
-from vdm_jax.report.workdir import Workdir
+from vdm_jax.report.primitives.workdir import Workdir
 from vdm_jax.train.checkpoint import find_checkpoint, saved_checkpoints
 
 REPORTED = ("metrics.jsonl", "evaluate.json", "samples/about.json")

@@ -13,7 +13,7 @@ from vdm_jax.experiments.kinds import jobs_of
 from vdm_jax.experiments.probes.training import CHUNKS, distinct_steps
 from vdm_jax.launch import store as workdirs
 from vdm_jax.probing.chunks import stored_timesteps
-from vdm_jax.report.workdir import Workdir
+from vdm_jax.report.primitives.workdir import Workdir
 from vdm_jax.train.checkpoint import find_checkpoint
 
 SECTIONS = {

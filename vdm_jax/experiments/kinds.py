@@ -26,12 +26,13 @@ from vdm_jax.experiments.vae_vdm.build import build
 from vdm_jax.experiments.vae_vdm.evaluate import evaluate
 from vdm_jax.experiments.vae_vdm.sample import draw_vae_vdm
 from vdm_jax.launch.memory import LESS, LESS_OF_PROBES
-from vdm_jax.report.page import write_report
+from vdm_jax.report.page import Section, write_report
+from vdm_jax.report.sections import DDPM_PAGE, EXACT_PAGE, PROBES_PAGE, VAE_VDM_PAGE
 
 
-def report(_: Any, workdir: pathlib.Path) -> str:
+def report(_: Any, workdir: pathlib.Path, sections: Sequence[Section]) -> str:
     """Writes `report/index.html` from the files of the workdir alone; returns "done"."""
-    print(f"report: {write_report(workdir)}", flush=True)
+    print(f"report: {write_report(workdir, sections)}", flush=True)
     return "done"
 
 
@@ -65,7 +66,7 @@ KINDS = {
             "train": train,
             "evaluate": evaluate,
             "sample": partial(sample, draw=draw_vae_vdm),
-            "report": report,
+            "report": partial(report, sections=VAE_VDM_PAGE),
         },
         LESS,
     ),
@@ -75,11 +76,13 @@ KINDS = {
             "train": train,
             "evaluate": evaluate_ddpm,
             "sample": partial(sample, draw=draw_ddpm),
-            "report": report,
+            "report": partial(report, sections=DDPM_PAGE),
         },
         LESS,
     ),
-    "exact": Kind(build_images, {"exact": alone(exact_images), "report": report}, LESS_OF_PROBES),
+    "exact": Kind(
+        build_images, {"exact": alone(exact_images), "report": partial(report, sections=EXACT_PAGE)}, LESS_OF_PROBES
+    ),
     "probes": Kind(
         build_probes,
         {
@@ -88,7 +91,7 @@ KINDS = {
             "probe": alone(probe),
             "chains": alone(chains),
             "chain_probes": alone(chain_probes),
-            "report": report,
+            "report": partial(report, sections=PROBES_PAGE),
         },
         LESS_OF_PROBES,
         check_jobs,

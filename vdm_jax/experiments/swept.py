@@ -19,9 +19,9 @@ from vdm_jax.experiments.finished_probes import is_measured, outstanding_probes
 from vdm_jax.experiments.probes.build import build_probes
 from vdm_jax.experiments.vae_vdm.build import build
 from vdm_jax.launch import store as workdirs
-from vdm_jax.report.ddpm_sweep import write_ddpm_sweep
-from vdm_jax.report.probe_sweep import write_probe_sweep
-from vdm_jax.report.sweep import write_sweep
+from vdm_jax.report.compare.ddpm_sweep import write_ddpm_sweep
+from vdm_jax.report.compare.probe_sweep import write_probe_sweep
+from vdm_jax.report.compare.sweep import write_sweep
 from vdm_jax.train.checkpoint import saved_checkpoints
 
 
