@@ -8,9 +8,9 @@ import sys
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_sprites import GRID, experiment, model_of
+from small_sprites import GRID, experiment, model_of, run_jobs
+from vdm_jax.configs.probes import GRIDS, get_config
 
-from configs.probes import GRIDS, get_config
 from vdm_jax.base.errors import UserError
 from vdm_jax.data.sprite_posterior import make_sprite_posterior
 from vdm_jax.data.sprites import load_sprites
@@ -59,7 +59,7 @@ def built(**settings):
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
     path = tmp_path_factory.mktemp("chain_probes")
-    assert chain_probes(built(), path) == "done"
+    assert run_jobs(built(), path, "chain_probes") == "done"
     return path
 
 
@@ -111,9 +111,9 @@ def test_a_kill_loses_a_batch_and_a_chunk_and_others_are_left_alone(workdir, cap
         chunk.unlink()
     capfd.readouterr()
     again = built(chains__round_trips=False, chains__num_queries=50)  # of the other job
-    assert chain_probes(again, workdir) == "done" and read(workdir)["samplers"] == before
+    assert run_jobs(again, workdir, "chain_probes") == "done" and read(workdir)["samplers"] == before
     with pytest.raises(UserError, match="chain_probes.seed is 0 there and 1 here"):
-        chain_probes(built(chain_probes__seed=1), workdir)
+        run_jobs(built(chain_probes__seed=1), workdir, "chain_probes")
 
 
 @pytest.mark.parametrize(
@@ -137,12 +137,9 @@ def test_one_experiment_alone(workdir, tmp_path, left_out, there, num_figures):
 def test_other_probes_are_trained_on_the_chains_that_are_there(workdir, tmp_path, capfd):
     path = tmp_path / "run"
     shutil.copytree(workdir, path)
-    settings = path / FOLDER / "settings.json"
-    older = json.loads(settings.read_text())
-    older["chain_probes"] |= {"told_net": "conv", "told_updates": 300}  # as it once was written
-    settings.write_text(json.dumps(older))
     chains = {file: file.stat().st_mtime_ns for file in (path / FOLDER).rglob("batch-*.npz")}
-    assert chain_probes(built(chain_probes__told_net="linear", chain_probes__samplers="exact:10"), path) == "done"
+    other = built(chain_probes__told_net="linear", chain_probes__samplers="exact:10")
+    assert run_jobs(other, path, "chain_probes") == "done"
     assert len(chains) == 6 and all(file.stat().st_mtime_ns == time for file, time in chains.items())
     found, before = (read(folder)["samplers"]["exact:10"] for folder in (path, workdir))
     assert found["features"] == before["features"]
@@ -197,11 +194,11 @@ def test_probes_that_tell_real_from_generated_fit_the_memory_of_every_variant(gr
     assert chunk_size(ensemble, level, 11, told.memory_gib * 2**30) >= 1
 
 
-def test_a_damaged_file_of_settings_is_another(workdir, tmp_path):
+def test_a_damaged_claim_is_another(workdir, tmp_path):
     shutil.copytree(workdir, tmp_path / "run")
-    (tmp_path / "run" / FOLDER / "settings.json").write_text("{}")
-    with pytest.raises(UserError, match="holds other chains and probes"):
-        chain_probes(built(), tmp_path / "run")
+    (tmp_path / "run" / "claims" / "chain_probes.json").write_text("{}")
+    with pytest.raises(UserError, match="holds another config"):
+        run_jobs(built(), tmp_path / "run", "chain_probes")
 
 
 def test_too_few_chains_or_no_scikit_learn_leave_the_trees_out(monkeypatch):

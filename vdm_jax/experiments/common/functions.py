@@ -1,4 +1,4 @@
-"""What `vdm_jax.load` offers of a trained diffusion model of either kind: plain functions with their parameters bound."""
+"""What `vdm_jax.load` offers of a trained diffusion model: plain functions with their parameters bound."""
 
 from collections.abc import Callable
 from functools import partial
@@ -20,7 +20,6 @@ from vdm_jax.evals.bpd import evaluate_bound
 from vdm_jax.experiments.common.build import Experiment
 from vdm_jax.experiments.common.codes import encode_all, prior_codes
 from vdm_jax.experiments.common.evaluate import sampling
-from vdm_jax.models.diffusion import DiffusionModel
 from vdm_jax.models.generate import generate
 
 Images = Integer[np.ndarray | Array, "b h w c"] | Float[np.ndarray | Array, "b h w c"]

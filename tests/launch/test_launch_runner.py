@@ -13,9 +13,9 @@ import pytest
 from ml_collections import ConfigDict
 
 from vdm_jax.base.locks import Busy, alone_in
-from vdm_jax.experiments.members import Member
-from vdm_jax.experiments.runner import LOCK, run_members
 from vdm_jax.launch import process
+from vdm_jax.launch.members import Member
+from vdm_jax.launch.runner import LOCK, run_members
 
 LAUNCHER = [sys.executable, member_process.__file__]
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -35,8 +35,12 @@ def left(member):
     return [job for job in JOBS if not (member.workdir / job).exists()]
 
 
+def locks(jobs):
+    return [f".{job}" for job in jobs]
+
+
 def run(members, stop_requested=lambda: False, ended=lambda outcomes: None):
-    return run_members(members, left=left, launcher=LAUNCHER, stop_requested=stop_requested, ended=ended)
+    return run_members(members, left=left, locks=locks, launcher=LAUNCHER, stop_requested=stop_requested, ended=ended)
 
 
 def statuses(outcomes):
@@ -84,7 +88,7 @@ def test_a_stop_ends_the_running_member_gracefully_and_starts_no_other(tmp_path)
     assert statuses(run(members)) == {"waits": "done", "b": "done"}
 
 
-@pytest.mark.parametrize("name", [LOCK, ".training"])
+@pytest.mark.parametrize("name", [LOCK, ".train", ".evaluate"])
 def test_a_member_in_progress_elsewhere_is_passed_over(tmp_path, name):
     pytest.importorskip("fcntl")
     members = make_members(tmp_path, "a", "b")
@@ -111,7 +115,7 @@ def test_an_interrupt_is_handed_on_once_and_raised_when_the_member_has_ended(tmp
         if line == "ready":
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("vdm_jax.experiments.runner.show_line", lambda text: show(text.rpartition(": ")[2]))
+    monkeypatch.setattr("vdm_jax.launch.runner.show_line", lambda text: show(text.rpartition(": ")[2]))
     with pytest.raises(KeyboardInterrupt):
         run(make_members(tmp_path, "interrupted", "a"))
     assert (tmp_path / "interrupted" / "SIGINT").exists() and not (tmp_path / "a").exists()

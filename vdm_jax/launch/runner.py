@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.locks import Busy, alone_in
 from vdm_jax.base.progress import duration, show_line
-from vdm_jax.experiments.members import Member
+from vdm_jax.launch.members import Member
 from vdm_jax.launch.process import last_line, run_logged
 
 LOCK = ".sweep"
@@ -36,14 +36,16 @@ def run_members(
     members: Sequence[Member],
     *,
     left: Callable[[Member], list[str]],
+    locks: Callable[[Sequence[str]], list[str]],
     launcher: Sequence[str],
     stop_requested: Callable[[], bool],
     ended: Callable[[dict[str, Outcome]], None],
 ) -> dict[str, Outcome]:
-    """Runs the jobs that `left` names of each member, by `launcher`; what became of those that had any, by name.
+    """Runs the jobs that `left` names of each member by `launcher`; returns the outcome of each member that had any.
 
-    Stops with the member that is running once `stop_requested()`: that one gets SIGTERM. A member that another process
-    runs is passed over. `ended` is called with the outcomes so far whenever a member has come to its end.
+    Stops with the member that is running once `stop_requested()`: that member gets SIGTERM. A member that another
+    process runs is passed over: `locks(jobs)` are the files it would hold. `ended` is called with the outcomes so far
+    whenever a member has ended.
     """
     waiting = [member for member in members if left(member)]
     say(f"{len(members)} members, {len(members) - len(waiting)} of them done")
@@ -54,7 +56,7 @@ def run_members(
         took = [outcome.seconds for outcome in outcomes.values() if outcome.seconds is not None]
         rest = f", about {duration(sum(took) / len(took) * (len(waiting) - number + 1))} left" if took else ""
         place = f"{number} of {len(waiting)}{rest}: {member.name}"
-        outcomes[member.name] = outcome = run_member(member, place, left, launcher, stop_requested)
+        outcomes[member.name] = outcome = run_member(member, place, left, locks, launcher, stop_requested)
         seconds = "" if outcome.seconds is None else f" in {duration(outcome.seconds)}"
         say(f"{member.name} {STORIES[outcome.status]}{seconds}{outcome.reason and f': {outcome.reason}'}")
         if outcome.status in ("done", "failed"):
@@ -66,18 +68,19 @@ def run_member(
     member: Member,
     place: str,
     left: Callable[[Member], list[str]],
+    locks: Callable[[Sequence[str]], list[str]],
     launcher: Sequence[str],
     stop_requested: Callable[[], bool],
 ) -> Outcome:
-    """What is left of one member, alone in its folder, its log beside what it leaves there."""
+    """Runs what remains of one member, alone in its folder, with a log there."""
     began, log = time.perf_counter(), member.workdir / LOG
     try:
         with alone_in(member.workdir, LOCK, "running this member") as lock:
             jobs = left(member)
             if not jobs:  # another process was faster
                 return Outcome("done")
-            if "train" in jobs:
-                with alone_in(member.workdir):  # by hand, without the sweep's lock
+            for name in locks(jobs):
+                with alone_in(member.workdir, name):  # a run started by hand does not hold the sweep's lock
                     pass
             command = member.command(launcher, jobs)
             say(place)

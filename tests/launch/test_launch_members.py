@@ -3,20 +3,19 @@
 import pathlib
 import subprocess
 import sys
+from functools import partial
 
 import pytest
+from vdm_jax.configs import digits, mnist
 
-from configs import digits, mnist
 from vdm_jax.base.errors import UserError
-from vdm_jax.experiments.kinds import jobs_of
-from vdm_jax.experiments.members import check, load_sweep, make_members, names_of, select
-from vdm_jax.experiments.swept import make_training_check
-from vdm_jax.experiments.vae_vdm.build import build
+from vdm_jax.experiments.kinds import KINDS
 from vdm_jax.launch import flags
-from vdm_jax.launch import store as workdir
+from vdm_jax.launch.members import check, load_sweep, make_members, names_of, select
+from vdm_jax.launch.settings import read_config
+from vdm_jax.launch.sweep import check_member
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-DEFAULT = str(ROOT / "configs" / "digits.py")
 
 
 @pytest.fixture(autouse=True)
@@ -25,17 +24,17 @@ def in_the_checkout(monkeypatch):
 
 
 def parse(*arguments) -> flags.Arguments:
-    return flags.parse(["launch.py", *map(str, arguments)], DEFAULT, jobs_of)
+    return flags.parse(["launch.py", *map(str, arguments)], KINDS)
 
 
 def members(*arguments):
-    return make_members(parse("--sweep", *arguments), DEFAULT)
+    return make_members(parse("--sweep", *arguments), KINDS)
 
 
 def config_file(folder: pathlib.Path, sweep: str) -> pathlib.Path:
     """A config file of the digits, with what `get_sweep` returns."""
     file = folder / "own.py"
-    file.write_text(f"from configs.digits import get_config\n\n\ndef get_sweep():\n    return {sweep}\n")
+    file.write_text(f"from vdm_jax.configs.digits import get_config\n\n\ndef get_sweep():\n    return {sweep}\n")
     return file
 
 
@@ -73,7 +72,7 @@ def test_a_variant_typed_is_that_of_members_without_one(tmp_path):
 def test_members_have_jobs_of_their_own_unless_some_are_typed(tmp_path):
     file = tmp_path / "own.py"
     variants = '[{"variant": "quick"}, {"variant": "quick-exact"}, {"variant": "quick-backward-ddim"}]'
-    file.write_text(f"from configs.probes import get_config\n\n\ndef get_sweep():\n    return {variants}\n")
+    file.write_text(f"from vdm_jax.configs.probes import get_config\n\n\ndef get_sweep():\n    return {variants}\n")
     own = ["exact", "chains", "chain_probes", "report"]
     everything = ["exact", "train", "probe", *own[1:]]
     assert [member.jobs for member in members(f"--config={file}")] == [everything, ["exact", "report"], own]
@@ -84,14 +83,14 @@ def test_members_have_jobs_of_their_own_unless_some_are_typed(tmp_path):
 def test_jobs_that_are_typed_are_those_of_all_members(tmp_path):
     file = tmp_path / "own.py"
     variants = '[{"variant": "quick-exact"}, {"variant": "quick-backward-ddim"}]'
-    file.write_text(f"from configs.probes import get_config\n\n\ndef get_sweep():\n    return {variants}\n")
+    file.write_text(f"from vdm_jax.configs.probes import get_config\n\n\ndef get_sweep():\n    return {variants}\n")
     typed = members(f"--config={file}", "--jobs=report,exact,train")
     assert [member.jobs for member in typed] == [["exact", "train", "report"]] * 2
 
 
 def test_a_sweep_is_of_one_kind(tmp_path):
     file = tmp_path / "own.py"
-    lines = ["from configs import digits, probes", "def get_config(variant=''):"]
+    lines = ["from vdm_jax.configs import digits, probes", "def get_config(variant=''):"]
     lines += ["    return probes.get_config() if variant == 'probes' else digits.get_config(variant)"]
     lines += ["def get_sweep():", "    return [{'variant': 'none'}, {'variant': 'probes'}]"]
     file.write_text("\n".join(lines) + "\n")
@@ -169,7 +168,7 @@ def test_settings_data_and_folders_are_looked_at_first(tmp_path):
             check(
                 members(f"--workdir={tmp_path / 'sweep'}", *arguments)[:2],
                 tmp_path / "sweep",
-                make_training_check(build),
+                partial(check_member, KINDS),
             )
         assert "\n" not in str(caught.value)
 
@@ -184,12 +183,12 @@ def test_settings_data_and_folders_are_looked_at_first(tmp_path):
 
 def test_a_run_of_another_config_or_length_is_refused(whole, tmp_path):
     """A member's folder with what other settings left."""
-    stored = workdir.read_config(whole[0] / "config.json")["train"]["num_steps"]
+    stored = read_config(whole[0] / "config.json")["train"]["num_steps"]
     assert stored < digits.get_config().train.num_steps
     (tmp_path / "target,seed=0").symlink_to(whole[0])
     one = members(f"--workdir={tmp_path}")[:1]
     with pytest.raises(UserError, match="^sweep member 'target,seed=0': workdir .* holds another config"):
-        check(one, tmp_path, make_training_check(build))
+        check(one, tmp_path, partial(check_member, KINDS))
 
 
 def test_the_list_of_commands(tmp_path):

@@ -6,14 +6,25 @@ import shutil
 
 import launching
 import pytest
+from vdm_jax.configs import digits
 
-from configs import digits
+from vdm_jax.experiments.common.jobs import is_trained
 from vdm_jax.experiments.common.sample import sample
-from vdm_jax.experiments.finished import is_evaluated, is_trained, outstanding
 from vdm_jax.experiments.kinds import KINDS
 from vdm_jax.experiments.vae_vdm.build import build
+from vdm_jax.launch.kind import jobs_of
+from vdm_jax.launch.status import is_compared, remaining
 
-ALL = list(KINDS["vae_vdm"].jobs)
+KIND = KINDS["vae_vdm"]
+ALL = list(jobs_of(KIND))
+
+
+def outstanding(config, workdir, jobs):
+    return remaining(KIND, config, workdir, jobs)
+
+
+def is_evaluated(config, workdir):
+    return is_compared(KIND, config, workdir)
 
 
 def config(**deltas):

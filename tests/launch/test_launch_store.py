@@ -1,14 +1,17 @@
 """A run's folder belongs to one config."""
 
 import json
+import shutil
 
 import jax.numpy as jnp
 import pytest
+from vdm_jax.configs import digits, mnist, probes
 
-from configs import digits, mnist
 from vdm_jax.base.errors import UserError
-from vdm_jax.launch import store as workdirs
-from vdm_jax.launch.store import read_config
+from vdm_jax.base.files import write_json
+from vdm_jax.experiments.kinds import KINDS
+from vdm_jax.launch import store
+from vdm_jax.launch.settings import differences, plain, read_config, with_new_names
 from vdm_jax.train.checkpoint import Checkpointer
 from vdm_jax.train.optimizer import make_optimizer
 from vdm_jax.train.state import init_state
@@ -17,12 +20,17 @@ DATA = "0123456789ab"
 
 
 def check(workdir, config, data=DATA):
-    workdirs.check(workdir, config, data)
+    """Before a launch, whatever its jobs: what any job has kept is compared."""
+    store.check(KINDS, config, workdir, {"data": data}, None, [])
+
+
+def owner(config, data=DATA):
+    return store.owner(KINDS["vae_vdm"].jobs["train"], config, {"data": data})
 
 
 def claim(workdir, config):
-    """As a training does that has got to its first checkpoint."""
-    workdirs.claim(workdir, config, DATA)
+    """As of a training that has reached its first checkpoint."""
+    store.claim(KINDS["vae_vdm"], "train", config, workdir, {"data": DATA})
     with Checkpointer(workdir / "checkpoints") as checkpointer:
         checkpointer.save(init_state({"a": jnp.zeros(1)}, make_optimizer(1.0, num_steps=1)))
 
@@ -40,7 +48,7 @@ def test_an_empty_or_absent_folder_is_anyones(tmp_path):
 
 def test_a_folder_of_measurements_is_no_trainings(tmp_path):
     (tmp_path / "exact.jsonl").write_text("")
-    with pytest.raises(UserError, match="holds measurements, exact.jsonl; choose another --workdir"):
+    with pytest.raises(UserError, match="holds exact.jsonl of another kind of run; choose another --workdir"):
         check(tmp_path, digits.get_config())
 
 
@@ -53,9 +61,10 @@ def test_a_claimed_folder_is_its_owners(tmp_path):
 
 def test_a_setting_that_came_after_the_run_is_no_difference(tmp_path):
     claim(tmp_path, digits.get_config())
-    stored = read_config(tmp_path / "config.json")
-    del stored["rate"]["mmd_weight"]
-    (tmp_path / "config.json").write_text(json.dumps(stored))
+    path = tmp_path / "claims" / "train.json"
+    stored = read_config(path)
+    del stored["settings"]["rate"]["mmd_weight"]
+    path.write_text(json.dumps(stored))
     check(tmp_path, digits.get_config())
 
 
@@ -83,13 +92,13 @@ def test_data_may_lie_elsewhere(tmp_path):
     claim(tmp_path, mnist.get_config())
     moved = changed(mnist.get_config(), data__dir="elsewhere")
     check(tmp_path, moved)
-    assert workdirs.owner(moved, DATA) == workdirs.owner(mnist.get_config(), DATA)
+    assert owner(moved) == owner(mnist.get_config())
     with pytest.raises(UserError, match="other data of that name"):
         check(tmp_path, moved, "another")
 
 
 def test_without_a_checkpoint_there_is_no_run_yet(tmp_path):
-    workdirs.claim(tmp_path, mnist.get_config(), DATA)
+    store.claim(KINDS["vae_vdm"], "train", mnist.get_config(), tmp_path, {"data": DATA})
     check(tmp_path, digits.get_config(), "another")
 
 
@@ -126,14 +135,73 @@ def test_a_run_that_ends_at_zero_learning_rate_may_not(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "\x00"])
+def test_a_claim_that_cannot_be_read(tmp_path, text):
+    claim(tmp_path, digits.get_config())
+    (tmp_path / "claims" / "train.json").write_text(text)
+    with pytest.raises(UserError, match=r"claims/train\.json .*choose another --workdir"):
+        check(tmp_path, digits.get_config())
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "\x00"])
 def test_a_config_that_cannot_be_read(tmp_path, text):
     claim(tmp_path, digits.get_config())
+    shutil.rmtree(tmp_path / "claims")
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(UserError, match=r"config\.json .*choose another --workdir"):
         check(tmp_path, digits.get_config())
 
 
+def test_a_claim_that_states_nothing_is_of_another_config(tmp_path):
+    claim(tmp_path, digits.get_config())
+    (tmp_path / "claims" / "train.json").write_text("{}")
+    with pytest.raises(UserError, match="holds another config"):
+        check(tmp_path, digits.get_config())
+
+
+def test_a_folder_of_an_older_version_belongs_to_its_config(tmp_path):
+    """It has no claims: config.json and data.json count."""
+    claim(tmp_path, digits.get_config())
+    shutil.rmtree(tmp_path / "claims")
+    check(tmp_path, digits.get_config())
+    with pytest.raises(UserError, match=r"train\.seed is 0 there and 1 here"):
+        check(tmp_path, changed(digits.get_config(), train__seed=1))
+    with pytest.raises(UserError, match="other data of that name"):
+        check(tmp_path, digits.get_config(), "another")
+
+
+def test_lines_of_an_older_version_state_their_own_settings(tmp_path):
+    """A later job of that version may have written other settings into config.json."""
+    write_json(tmp_path / "config.json", plain(changed(probes.get_config(), chains__every=3)))
+    write_json(tmp_path / "data.json", {"fingerprint": DATA})
+    stated = {"step": -1, "settings": {"chains": {"seed": 0, "every": 2}, "timesteps": [0, 1000]}}
+    (tmp_path / "chains.jsonl").write_text(json.dumps(stated) + "\n")
+    check(tmp_path, changed(probes.get_config(), chains__every=2, chains__samplers="ddim:9"))
+    with pytest.raises(UserError, match=r"chains\.every is 2 there and 1 here"):
+        check(tmp_path, probes.get_config())
+
+
+@pytest.mark.parametrize("kept", ["exact.jsonl", "probe", "chains.jsonl", "chain_probes"])
+def test_a_folder_of_probes_knows_its_data_by_content(tmp_path, kept):
+    kind, config = KINDS["probes"], changed(probes.get_config(), chain_probes__samplers="exact")
+    name = next(name for name, job in kind.jobs.items() if kept in job.keeps)
+    store.claim(kind, name, config, tmp_path, {"data": "sprites dsprites 0123"})
+    file = tmp_path / kept if "." in kept else tmp_path / kept / "stored.npz"
+    file.parent.mkdir(exist_ok=True)
+    file.touch()
+    check(tmp_path, config, "sprites dsprites 0123")
+    check(tmp_path, changed(config, data__dir="moved"), "sprites dsprites 0123")
+    with pytest.raises(UserError, match="other data of that name: sprites dsprites 0123 there, sprites dsprites 4567"):
+        check(tmp_path, config, "sprites dsprites 4567")
+
+
+def test_a_renamed_setting_is_known_by_its_older_name():
+    wanted, renamed = {"part": {"new": 3, "seed": 0}}, {"part.old": "part.new"}
+    for stored, different in (({"old": 3, "seed": 0}, False), ({"old": 4, "seed": 0}, True), ({"seed": 0}, False)):
+        read = with_new_names({"part": stored}, renamed, wanted)
+        assert bool(differences(read, wanted, ["part"])) == different
+
+
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(UserError, match="cannot be written"):
-        workdirs.claim(tmp_path / "file", digits.get_config(), DATA)
+        store.claim(KINDS["vae_vdm"], "train", digits.get_config(), tmp_path / "file", {"data": DATA})

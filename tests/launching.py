@@ -10,7 +10,7 @@ import jax
 
 from vdm_jax.train.metrics import read_metrics
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 NUM_STEPS = 60
 SMALL = {
     "model.unet.num_blocks": 1,

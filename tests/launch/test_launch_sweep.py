@@ -11,7 +11,7 @@ import launch
 from vdm_jax.train.checkpoint import saved_checkpoints
 
 SWEEP = """
-from configs.digits import get_config
+from vdm_jax.configs.digits import get_config
 
 
 def get_sweep():
@@ -52,13 +52,13 @@ def test_stopped_it_goes_on_and_ends_with_one_table(words, start, monkeypatch, c
     if stopped_at < 10:
         assert f"goes on from step {stopped_at}\n" in (folder / names[0] / "log.txt").read_text()
     told = json.loads((folder / "sweep.json").read_text())
-    assert told["missing"] == {"beta1": "not evaluated yet"}
+    assert told["missing"] == {"beta1": "no evaluate.json yet"}
     for name, (setting, found) in zip(names, told["settings"].items(), strict=True):
         values = json.loads((folder / name / "evaluate.json").read_text())
         assert (setting, found["runs"]) == (f"digits-{name}", [name]) and values["passes"] == int(name[-1])
         assert found["numbers"]["bound_nats"]["mean"] == values["bound_nats"]
         assert f"| {setting} | 1 | " in out
-    assert "Missing, not evaluated yet: beta1\n" in out
+    assert "Missing, no evaluate.json yet: beta1\n" in out
     assert (folder / "sweep.png").exists()
 
     monkeypatch.chdir(launching.ROOT)

@@ -5,10 +5,10 @@ import pathlib
 import sys
 
 import pytest
+from vdm_jax.configs import digits, mnist
 
-from configs import digits, mnist
 from vdm_jax.base.errors import UserError
-from vdm_jax.experiments.kinds import jobs_of
+from vdm_jax.experiments.kinds import KINDS
 from vdm_jax.launch import flags
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -20,7 +20,7 @@ def in_the_checkout(monkeypatch):
 
 
 def parse(*arguments) -> flags.Arguments:
-    return flags.parse(["launch.py", *map(str, arguments)], str(ROOT / "configs" / "digits.py"), jobs_of)
+    return flags.parse(["launch.py", *map(str, arguments)], KINDS)
 
 
 def stored(workdir: pathlib.Path, **overrides) -> pathlib.Path:
@@ -215,8 +215,8 @@ def test_a_workdirs_config_that_is_none(tmp_path, text, sentence):
 
 def test_pieces_of_a_run():
     found = parse("--stop_after=480", "--archive=kept")
-    assert (found.stop_after, found.archive) == (480.0, pathlib.Path("kept"))
-    assert (parse().stop_after, parse().archive) == (None, None)
+    assert found.options == (480.0, pathlib.Path("kept"))
+    assert parse().options == (None, None)
     mistakes = {
         ("--stop_after=0",): "above 0",
         ("--sweep", "--archive=kept"): "not for a sweep",

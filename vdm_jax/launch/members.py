@@ -12,9 +12,10 @@ from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError, suggestion
 from vdm_jax.base.names import describe, short_names
-from vdm_jax.experiments.kinds import jobs_of
 from vdm_jax.launch import flags
-from vdm_jax.launch import store as workdirs
+from vdm_jax.launch.config_files import same_settings
+from vdm_jax.launch.kind import Kinds, chosen_jobs, kind_of
+from vdm_jax.launch.store import CONFIG, check_place
 
 UNSAFE = re.compile(r"[^A-Za-z0-9._+=,-]")  # in the name of a folder, or for a shell
 
@@ -33,7 +34,7 @@ class Member(NamedTuple):
         return [*launcher, *self.flags, f"--jobs={','.join(jobs)}"]
 
 
-def make_members(arguments: flags.Arguments, default_config: str) -> list[Member]:
+def make_members(arguments: flags.Arguments, kinds: Kinds) -> list[Member]:
     """Every member of the sweep, with the settings that were typed laid over all of them. Raises `UserError`."""
     file, colon, variant = arguments.file.partition(":")
     sweep, typed = load_sweep(file), arguments.sweep.jobs
@@ -46,13 +47,13 @@ def make_members(arguments: flags.Arguments, default_config: str) -> list[Member
         words = [f"--config={file}:{chosen}" if chosen else f"--config={file}", f"--workdir={arguments.workdir / name}"]
         words += [f"--config.{key}={value}" for key, value in settings.items()]
         try:
-            own = flags.parse(["launch.py", *words, *jobs], default_config, jobs_of)
+            own = flags.parse(["launch.py", *words, *jobs], kinds)
         except UserError as error:
             raise UserError(f"sweep member {name!r}: {error}") from error
         if own.config.kind != arguments.config.kind:
-            kinds = f"{own.config.kind!r}, the file without a variant {arguments.config.kind!r}"
-            raise UserError(f"sweep member {name!r} is of kind {kinds}; expected one kind for a sweep")
-        in_order = [job for job in jobs_of(own.config) if job in own.jobs]
+            both = f"{own.config.kind!r}, the file without a variant {arguments.config.kind!r}"
+            raise UserError(f"sweep member {name!r} is of kind {both}; expected one kind for a sweep")
+        in_order = chosen_jobs(kind_of(kinds, own.config), own.jobs)
         members.append(Member(name, own.config, arguments.workdir / name, words, in_order))
     _check_different(members)
     return members
@@ -108,14 +109,14 @@ def select(members: list[Member], pattern: str) -> list[Member]:
     return chosen
 
 
-def check(members: list[Member], folder: pathlib.Path, check_one: Callable[[ConfigDict, pathlib.Path], None]) -> None:
-    """Looks at every member before one is run, by `check_one(config, workdir)`. Raises `UserError`."""
-    if (folder / "config.json").exists():
+def check(members: list[Member], folder: pathlib.Path, check_one: Callable[[Member], None]) -> None:
+    """Checks every member by `check_one` before the first is run. Raises `UserError`."""
+    if (folder / CONFIG).exists():
         raise UserError(f"workdir {folder} holds a run of its own; choose another --workdir for the sweep")
     for member in members:
         try:
-            workdirs.check_place(member.workdir, "workdir")
-            check_one(member.config, member.workdir)
+            check_place(member.workdir, "workdir")
+            check_one(member)
         except UserError as error:
             raise UserError(f"sweep member {member.name!r}: {error}") from error
 
@@ -132,7 +133,7 @@ def _check_different(members: list[Member]) -> None:
     """`UserError` where two members are the same run under two names."""
     seen: dict[str, str] = {}
     for member in members:
-        settings = json.dumps(workdirs.plain(member.config) | {"name": "", "jobs": member.jobs}, sort_keys=True)
+        settings = json.dumps(same_settings(member.config, member.jobs), sort_keys=True)
         if settings in seen:
             raise UserError(f"sweep members {seen[settings]!r} and {member.name!r} have the same settings")
         seen[settings] = member.name

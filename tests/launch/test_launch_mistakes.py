@@ -12,10 +12,11 @@ import launching
 import numpy as np
 import pytest
 from launching import NUM_STEPS, arguments
+from vdm_jax.configs import base, ddpm, exact, probes
 
 import launch
-from configs import base, ddpm, exact, probes
 from vdm_jax.experiments.kinds import KINDS
+from vdm_jax.launch.kind import jobs_of
 
 
 def refused(capfd, *arguments) -> str:
@@ -62,7 +63,10 @@ def test_nothing_trained_yet(capfd, tmp_path, job):
 @pytest.mark.parametrize("job, less", [("train", "config.train.accumulate"), ("report", "free some of it")])
 def test_too_little_memory(capfd, tmp_path, monkeypatch, job, less):
     """2^44 bytes are more than any device has: what XLA answers then is told in one sentence."""
-    monkeypatch.setitem(KINDS["vae_vdm"].jobs, job, lambda *_: jnp.zeros(2**42).block_until_ready())
+    kind = KINDS["vae_vdm"]
+    jobs = jobs_of(kind)
+    jobs[job] = jobs[job]._replace(run=lambda *_: jnp.zeros(2**42).block_until_ready())
+    monkeypatch.setitem(KINDS, "vae_vdm", kind._replace(jobs=jobs, sections=()))
     assert launch.main(["launch.py", *arguments(tmp_path / "run", jobs=job)]) == 1
     lines = capfd.readouterr().err.splitlines()
     assert len(lines) == 1 and lines[0].startswith(f"launch.py: {job}: too little memory"), lines
@@ -73,7 +77,7 @@ def test_too_little_memory(capfd, tmp_path, monkeypatch, job, less):
 def test_what_to_lower_is_a_setting(configs):
     for config in (file.get_config() for file in configs):
         kind = KINDS[config.kind]
-        told = " ".join(kind.less[job] for job in kind.jobs if job != "report")
+        told = " ".join(job.memory_hint for job in kind.jobs.values())
         settings = re.findall(r"config\.(\w+)\.(\w+)", told)
         assert settings and all(name in config[section] for section, name in settings), settings
 

@@ -11,9 +11,9 @@ import launching
 import numpy as np
 import pytest
 from launching import NUM_STEPS, arguments
+from vdm_jax.configs import digits
 
 import launch
-from configs import digits
 from vdm_jax.evals.fid import FID_KEYS
 from vdm_jax.experiments.common.checkpoints import load_weights
 from vdm_jax.experiments.common.train import all_but_gamma
