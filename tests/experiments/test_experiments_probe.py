@@ -16,7 +16,7 @@ from vdm_jax.diffusion.schedules import ddpm_linear, dirac
 from vdm_jax.experiments.probes.build import build_probes, gammas_at, timesteps
 from vdm_jax.experiments.probes.training import build_ensemble, warm_start_index
 from vdm_jax.probing.feeds import IMAGE
-from vdm_jax.report.windows import window_cells
+from vdm_jax.report.primitives.windows import window_cells
 
 FEW = {
     "exact.num_timesteps": 3,

@@ -172,7 +172,7 @@ def _report_job(kind: Kind) -> Job:
     def write(_: Built, workdir: Path, __: RunOptions) -> Status:
         from vdm_jax.report.page import write_report
 
-        print(f"report: {write_report(workdir)}", flush=True)
+        print(f"report: {write_report(workdir, kind.sections)}", flush=True)
         return "done"
 
     def is_done(_: ConfigDict, workdir: Path) -> bool:

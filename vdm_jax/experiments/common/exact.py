@@ -22,7 +22,7 @@ from vdm_jax.experiments.probes.build import ProbeExperiment, gammas_at, timeste
 from vdm_jax.launch import store as workdirs
 from vdm_jax.probing.exact import Instrument, Level, make_instrument, measure_curve
 from vdm_jax.probing.windows import Noise, jackknife_errors, noise_of, share_known, windows_of
-from vdm_jax.report.workdir import Workdir
+from vdm_jax.report.primitives.workdir import Workdir
 from vdm_jax.train.metrics import MetricsLog, read_metrics
 
 BATCHES = "exact.jsonl"  # a line a batch of queries, as they are measured

@@ -37,7 +37,7 @@ from vdm_jax.probing.chain_curves import describe_sampler, gather, summarise_bac
 from vdm_jax.probing.chains import make_backward, make_grid, make_round_trip
 from vdm_jax.probing.two_samples import start_told_apart
 from vdm_jax.probing.windows import Noise
-from vdm_jax.report.workdir import Workdir
+from vdm_jax.report.primitives.workdir import Workdir
 from vdm_jax.train.metrics import MetricsLog
 
 LINES = "chains.jsonl"  # a line for each sampler's chains from noise and for each of its round trips

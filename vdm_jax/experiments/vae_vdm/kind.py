@@ -5,7 +5,8 @@ from vdm_jax.experiments.vae_vdm.build import build
 from vdm_jax.experiments.vae_vdm.evaluate import evaluate
 from vdm_jax.experiments.vae_vdm.sample import draw_vae_vdm
 from vdm_jax.launch.kind import Kind
-from vdm_jax.report.sweep import write_sweep
+from vdm_jax.report.compare.sweep import write_sweep
+from vdm_jax.report.sections import VAE_VDM_PAGE
 
 READS = ("data", "model", "diffusion", "rate", "train")
 
@@ -13,7 +14,7 @@ KIND = Kind(
     build,
     model_jobs(READS, evaluate, draw_vae_vdm, ("evaluate_curves.npz", "evaluate_images.npz", "embeddings.npz")),
     inputs=fingerprints,
-    sections=("page",),
+    sections=VAE_VDM_PAGE,
     compare=write_sweep,
     compared="evaluate",
 )

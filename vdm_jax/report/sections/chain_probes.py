@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from vdm_jax.report import style
-from vdm_jax.report.chains import YARDSTICK
-from vdm_jax.report.markup import Gallery, figure, missing, panel, table
-from vdm_jax.report.windows import window_cells
-from vdm_jax.report.workdir import Workdir
+from vdm_jax.report.page import Section
+from vdm_jax.report.primitives import style
+from vdm_jax.report.primitives.markup import Gallery, figure, missing, panel, table
+from vdm_jax.report.primitives.windows import window_cells
+from vdm_jax.report.primitives.workdir import Workdir
+from vdm_jax.report.sections.chains import YARDSTICK
 
 DECIDED = (
     "Probes trained on z_t of the chain and the labels of its end, on chains that they have not seen (bands: ± 2 "
@@ -120,3 +121,6 @@ def _told_rows(samplers: dict[str, Any]) -> list[list[str]]:
         for sampler, found in samplers.items()
         for by, told in found["real_or_generated"].items()
     ]
+
+
+CHAIN_PROBES = Section("chain_probes", "Probes trained on chains", chain_probes_section)

@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from vdm_jax.base.files import write_file, write_json, write_text
-from vdm_jax.report import style
-from vdm_jax.report.study import Setting, read_settings, table_of
-from vdm_jax.report.sweep import markdown, numbers
+from vdm_jax.report.compare.study import Setting, read_settings, table_of
+from vdm_jax.report.compare.sweep import markdown, numbers
+from vdm_jax.report.primitives import style
 
 BETTER = "Losses of different schedules or weightings are no contest; lower is better for distances and KL"
 

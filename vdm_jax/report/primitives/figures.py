@@ -1,4 +1,4 @@
-"""Curves, bars and scatters of the report: arrays in, a matplotlib `Figure` out, for notebooks as well."""
+"""Curves, bars and scatter plots: functions of arrays that return a matplotlib `Figure`, also for notebooks."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from vdm_jax.report.style import (
+from vdm_jax.report.primitives.style import (
     BLUE,
     CLASS_COLOURS,
     CLASS_MARKERS,
@@ -25,7 +25,7 @@ from vdm_jax.report.style import (
     say_empty,
 )
 
-SETTLED = 0.2  # the share of training whose values may lie outside the frame
+SETTLED = 0.2  # values in this first share of the training may lie outside the frame
 CODE_STYLES = {
     "own w": (BLUE, "-"),
     "w of other images": (VERMILLION, "--"),
@@ -45,10 +45,10 @@ def training_curve(
     target: float | None = None,
     num_dims: int | None = None,
 ) -> Figure:
-    """One quantity over training steps, train and validation, in nats per image.
+    """One quantity over training steps, for train and validation, in nats per image.
 
-    The frame is fitted to the values after the first fifth of the steps. `target` draws a level to be held; `num_dims`
-    adds an axis in bits per dimension at the right.
+    The frame fits the values after the first fifth of the steps. `target` adds a horizontal line, `num_dims` an axis
+    in bits per dimension at the right.
     """
     figure, axes = panel(title=title, xlabel="step", ylabel="nats / image", size=(3.7, 2.9))
     if len(train):
@@ -81,9 +81,9 @@ def training_curve(
 def rate_distortion(
     steps: Real[np.ndarray, " n"], rate: Real[np.ndarray, " n"], distortion: Real[np.ndarray, " n"]
 ) -> Figure:
-    """The path of (rate R, distortion D) over training, coloured by step, over lines of equal D + R; nats per image.
+    """The path of (rate R, distortion D) over training, coloured by step, over lines of equal D + R, in nats per image.
 
-    The frame is fitted to the path after the first fifth of the steps.
+    The frame fits the path after the first fifth of the steps.
     """
     title = "Rate and distortion over training"
     across_label, up_label = "rate R, nats / image", "distortion D, nats / image"
@@ -109,7 +109,7 @@ def rate_distortion(
 
 
 def iso_lines(axes: Axes, across: tuple[float, float], up: tuple[float, float]) -> None:
-    """Lines of equal D + R through the frame, each with its level outside it, at the right or at the top."""
+    """Lines of equal D + R through the frame, with their values at the right or at the top."""
     text = dict(textcoords="offset points", fontsize=8, color=QUIET, annotation_clip=False)
     for level in MaxNLocator(8).tick_values(across[0] + up[0], across[1] + up[1]):
         axes.plot(across, [level - across[0], level - across[1]], color=QUIET, linewidth=0.8, linestyle=":", zorder=1)
@@ -122,7 +122,7 @@ def iso_lines(axes: Axes, across: tuple[float, float], up: tuple[float, float]) 
 
 
 def bound_by_logsnr(logsnr: Real[np.ndarray, " m"], curves: Mapping[str, MeanAndError]) -> Figure:
-    """½ E||eps - eps_hat||² against log SNR, ± 2 standard errors: its area is the diffusion term of the bound.
+    """½ E||eps - eps_hat||² against log SNR ± 2 standard errors. Its area is the diffusion term of the bound.
 
     `curves`: name -> (mean [M], standard error [M]), nats per unit of log SNR.
     """
@@ -138,9 +138,9 @@ def bound_by_logsnr(logsnr: Real[np.ndarray, " m"], curves: Mapping[str, MeanAnd
 
 
 def code_gain(logsnr: Real[np.ndarray, " m"], costs: Mapping[str, MeanAndError]) -> Figure:
-    """½ [E||eps - eps_hat(other w)||² - E||eps - eps_hat(own w)||²] against log SNR: what a wrong code costs.
+    """The cost of a wrong code, ½ [E||eps - eps_hat(other w)||² - E||eps - eps_hat(own w)||²], against log SNR.
 
-    `costs`: name -> (mean difference [M], its standard error [M]), nats per unit of log SNR; ± 2 standard errors.
+    `costs`: name -> (mean difference [M], standard error [M]), nats per unit of log SNR; bands are ± 2 standard errors.
     """
     figure, axes = panel(title="What a wrong code costs", xlabel="log SNR", ylabel="difference,  nats / log SNR")
     order = np.argsort(logsnr)
@@ -155,13 +155,13 @@ def code_gain(logsnr: Real[np.ndarray, " m"], costs: Mapping[str, MeanAndError])
 
 
 def band(axes: Axes, x: np.ndarray, mean: np.ndarray, error: np.ndarray, colour: str, dashes: str, name: str) -> None:
-    """A line with ± 2 errors around it."""
+    """A line with a band of ± 2 errors."""
     axes.fill_between(x, mean - 2 * error, mean + 2 * error, color=colour, alpha=0.18, linewidth=0)
     axes.plot(x, mean, color=colour, linestyle=dashes, linewidth=1.8, label=name)
 
 
 def area(logsnr: Real[np.ndarray, " m"], values: Real[np.ndarray, " m"]) -> float:
-    """∫ values d(log SNR) by trapezoids, whichever way the grid runs."""
+    """∫ values d(log SNR) by the trapezoidal rule, for a rising or falling grid."""
     order = np.argsort(logsnr)
     return float(np.trapezoid(np.asarray(values, np.float64)[order], np.asarray(logsnr, np.float64)[order]))
 
@@ -173,7 +173,7 @@ def scatter_by_label(
     title: str,
     label_names: Sequence[str] = (),
 ) -> Figure:
-    """Two coordinates of each image's code, coloured by label; the label's name stands at its points' median."""
+    """Two coordinates of the code of each image, coloured by label. Names are at the median of their points."""
     figure, axes = panel(title=title, xlabel="", ylabel="", size=(4.6, 4.4))
     axes.set(xticks=[], yticks=[])
     axes.grid(False)
@@ -207,7 +207,7 @@ def accuracy_bars(
     ours: Sequence[bool],
     title: str,
 ) -> Figure:
-    """Accuracies as bars from 0 to 1: `ours` in colour, what they are to be judged by in grey, none for NaN."""
+    """Accuracies as bars from 0 to 1: `ours` in colour, baselines in grey, no bar for NaN."""
     size = (5.8, 1.0 + 0.32 * len(names))
     figure, axes = panel(title=title, xlabel="accuracy on test images", ylabel="", size=size)
     rows = np.arange(len(names))

@@ -1,4 +1,4 @@
-"""The sections of a DDPM: its loss, the path of a sample, and which modes of the data its samples hit."""
+"""Mode coverage: which modes of the data the samples hit."""
 
 from html import escape
 from typing import Any
@@ -7,45 +7,14 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from vdm_jax.report import image_figures, style
-from vdm_jax.report.markup import Gallery, figure, missing, not_applicable, panel, table
-from vdm_jax.report.numbers import measured
-from vdm_jax.report.workdir import Workdir
+from vdm_jax.report.page import Section
+from vdm_jax.report.primitives import style
+from vdm_jax.report.primitives.markup import Gallery, figure, missing, not_applicable, panel, table
+from vdm_jax.report.primitives.measured import measured
+from vdm_jax.report.primitives.workdir import Workdir
 
 READERS = {"exact": "the exact reader", "net": "the trained network"}
 MAX_BARS = 64
-MAX_ROWS, MAX_COLUMNS = 8, 12
-
-
-def loss_section(workdir: Workdir, gallery: Gallery) -> str:
-    """The loss over steps, train beside validation."""
-    train, validation = workdir.series("train", "loss"), workdir.series("validation", "loss")
-    if not len(train[0]):
-        return missing("There is no training curve in metrics.jsonl yet", "train")
-    drawn, axes = style.panel(title="Loss", xlabel="step", ylabel="per pixel")
-    axes.plot(*train, color=style.GREY, linewidth=1.1, label="train")
-    axes.plot(*validation, color=style.BLUE, linewidth=1.8, marker="o", markersize=3.5, label="validation")
-    axes.set_yscale("log")
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    style.legend(axes)
-    what = "Squared error of the predicted noise per pixel over training steps, on train batches (grey) and, by the "
-    what += "averaged weights, on validation images (blue); who predicts nothing has 1."
-    return figure([panel(gallery.save("training_loss", drawn), alt="loss over training steps")], what)
-
-
-def path_section(workdir: Workdir, gallery: Gallery) -> str:
-    """Samples on their way from noise."""
-    arrays = workdir.arrays("samples/path.npz", "path", "times")
-    if arrays is None:
-        return missing("There is no readable samples/path.npz yet", "sample")
-    times = arrays["times"]
-    columns = np.unique(np.linspace(0, len(times) - 1, min(MAX_COLUMNS, len(times))).round().astype(int))
-    drawn = image_figures.path_figure(arrays["path"][:MAX_ROWS, columns], times[columns])
-    return figure(
-        [panel(gallery.save("path", drawn), alt="samples on their way from noise", wide=True)],
-        "Each row: one sample along the sampler's path from noise at t\u00a0=\u00a01 to an image; the last column "
-        "holds the first of the generated images above, before their pixels are rounded to levels.",
-    )
 
 
 def coverage_section(workdir: Workdir, gallery: Gallery) -> str:
@@ -128,3 +97,6 @@ def _words(coverage: dict[str, Any]) -> str:
         "mode to another, so a small p of the network alone says little: in the column “same reader” its counts are "
         "tested against its own counts of as many held-out sprites, which its mistakes move likewise."
     )
+
+
+COVERAGE = Section("coverage", "Mode coverage", coverage_section)

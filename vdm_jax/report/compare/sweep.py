@@ -10,11 +10,11 @@ import numpy as np
 
 from vdm_jax.base.files import write_file, write_json, write_text
 from vdm_jax.base.provenance import commit
-from vdm_jax.report.code_worth import worth_figure, worth_table, worths
-from vdm_jax.report.plane import rate_distortion_plane
-from vdm_jax.report.study import Measured, Setting, read_settings, table_of
-from vdm_jax.report.style import to_png
-from vdm_jax.report.workdir import flatten
+from vdm_jax.report.compare.code_worth import worth_figure, worth_table, worths
+from vdm_jax.report.compare.study import Measured, Setting, read_settings, table_of
+from vdm_jax.report.primitives.plane import rate_distortion_plane
+from vdm_jax.report.primitives.style import to_png
+from vdm_jax.report.primitives.workdir import flatten
 
 ERRORS = {
     "seeds": "± one standard error over seeds",

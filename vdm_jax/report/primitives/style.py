@@ -1,4 +1,4 @@
-"""How every figure looks: one palette, quiet axes, one size of text. No pyplot, no global state."""
+"""The style of every figure: one palette, faint axes, one size of text. No pyplot, no global state."""
 
 import io
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 INK, QUIET, RULE = "#26323b", "#6b7780", "#e4e8ea"
-# Okabe and Ito's colours: told apart with every common colour blindness.
+# Okabe and Ito's colours are distinct for every common colour blindness.
 BLUE, VERMILLION, GREEN, ORANGE, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#9aa5ad"
 LINE_COLOURS = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, GREY)
-# Paul Tol's "muted" set and black, for up to ten classes; markers tell the classes apart a second time.
+# Paul Tol's "muted" set and black, for up to ten classes. Markers distinguish the classes as well.
 CLASS_COLOURS = (
     "#332288", "#CC6677", "#117733", "#DDAA33", "#44AA99", "#882255", "#88CCEE", "#999933", "#AA4499", "#222222"
 )  # fmt: skip
-DASHES = ("-", "--", "-.", ":")  # of lines beyond as many colours
+DASHES = ("-", "--", "-.", ":")  # for more lines than colours
 CLASS_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DPI = 200  # twice what a screen shows, so that text stays sharp on dense displays
 PANEL = (4.4, 3.3)  # inches: legible when a phone shrinks it to its own width
@@ -26,7 +26,7 @@ PANEL = (4.4, 3.3)  # inches: legible when a phone shrinks it to its own width
 def panel(
     *, title: str, xlabel: str, ylabel: str, size: tuple[float, float] = PANEL, title_pad: float = 6.0
 ) -> tuple[Figure, Axes]:
-    """A figure of one panel: title at the left (`title_pad` points above the frame), two spines, a faint grid."""
+    """A figure of one panel. The title is at the left, `title_pad` points above the frame."""
     figure = Figure(figsize=size, dpi=DPI, layout="constrained", facecolor="white")
     axes = figure.add_subplot()
     axes.set_title(title, loc="left", fontsize=10.5, color=INK, fontweight="bold", pad=title_pad)
@@ -43,12 +43,12 @@ def panel(
 
 
 def line_look(i: int) -> tuple[str, str]:
-    """(colour, dashes) of the i-th of up to forty lines, no two alike."""
+    """(colour, dashes) of line i. Forty lines are distinct."""
     return CLASS_COLOURS[i % len(CLASS_COLOURS)], DASHES[i // len(CLASS_COLOURS) % len(DASHES)]
 
 
 def marked_look(i: int) -> tuple[str, str | None]:
-    """(colour, marker) of the i-th of up to eighty lines whose dashes mean something; the first ten bear no mark."""
+    """(colour, marker) of line i, where dashes have another meaning. Eighty lines are distinct; ten have no marker."""
     marker = i // len(CLASS_COLOURS) % (len(CLASS_MARKERS) + 1)
     return CLASS_COLOURS[i % len(CLASS_COLOURS)], (None, *CLASS_MARKERS)[marker]
 
@@ -63,18 +63,18 @@ def curve(
 
 
 def legend(axes: Axes, **kwargs: object) -> None:
-    """A legend without a box, where any labelled artist was drawn."""
+    """A legend without a box, if there is a labelled artist."""
     if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=True, framealpha=0.85, edgecolor="none", fontsize=9, labelcolor=INK, **kwargs)
 
 
 def say_empty(axes: Axes) -> None:
-    """Says so where there is nothing finite to draw."""
+    """Writes "no finite value" into the frame."""
     axes.text(0.5, 0.5, "no finite value", transform=axes.transAxes, ha="center", va="center", color=QUIET, fontsize=10)
 
 
 def finite_limits(*series: Real[np.ndarray, " _"], pad: float = 0.06) -> tuple[float, float] | None:
-    """(low, high) around every finite value, padded; None where there is none."""
+    """(low, high) around all finite values with a margin; None if there is no finite value."""
     values = np.concatenate([np.asarray(s, np.float64) for s in series]) if series else np.zeros(0)
     values = values[np.isfinite(values)]
     if not values.size:
@@ -85,7 +85,7 @@ def finite_limits(*series: Real[np.ndarray, " _"], pad: float = 0.06) -> tuple[f
 
 
 def to_png(figure: Figure) -> bytes:
-    """The figure as PNG bytes, drawn by Agg."""
+    """The figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=figure.dpi, metadata={"Software": None})
     return buffer.getvalue()

@@ -9,10 +9,11 @@ from jaxtyping import Real
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vdm_jax.report import style
-from vdm_jax.report.markup import Gallery, figure, missing, panel, table
-from vdm_jax.report.windows import window_cells
-from vdm_jax.report.workdir import Workdir
+from vdm_jax.report.page import Section
+from vdm_jax.report.primitives import style
+from vdm_jax.report.primitives.markup import Gallery, figure, missing, panel, table
+from vdm_jax.report.primitives.windows import window_cells
+from vdm_jax.report.primitives.workdir import Workdir
 
 Windows = Mapping[str, float | None]
 Known = Mapping[str, Any]  # a feature of a record: "windows", and where they are known "windows_standard_error"
@@ -172,3 +173,6 @@ def log_snr_axis(axes: Axes, timesteps: Real[np.ndarray, " m"], abar: Real[np.nd
     above.set_xticks(ticks, labels)
     above.set_xlabel("log SNR", fontsize=9.5, color=style.INK)
     above.tick_params(labelsize=9, colors=style.QUIET, length=3, width=0.8)
+
+
+TIMELINE = Section("timeline", "The chain at a glance", timeline_section)

@@ -1,4 +1,4 @@
-"""Several runs side by side: `python -m vdm_jax.report.study WORKDIR …` prints one Markdown table.
+"""Several runs side by side: `python -m vdm_jax.report.compare.study WORKDIR …` prints one Markdown table.
 
 Runs whose configs differ in their seeds alone are one setting: mean ± standard error over seeds. A single run has the
 standard error over test images in brackets, which knows nothing of how another seed would have trained.
@@ -16,9 +16,10 @@ import numpy as np
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.names import describe, short_names
-from vdm_jax.report.columns import COLUMNS
-from vdm_jax.report.numbers import ERROR_SUFFIXES, standard_error
-from vdm_jax.report.workdir import Workdir, flatten, is_number
+from vdm_jax.base.statistics import mean_and_error
+from vdm_jax.report.compare.columns import COLUMNS
+from vdm_jax.report.primitives.measured import ERROR_SUFFIXES, standard_error
+from vdm_jax.report.primitives.workdir import Workdir, flatten, is_number
 
 SEEDS = ("train.seed", "evaluate.seed", "sample.seed")
 NO_SETTINGS = ("name", "data.dir")
@@ -67,8 +68,8 @@ class Setting:
         if len(numbers) == 1:
             error = standard_error(values[0], key)
             return Measured(float(numbers[0]), math.nan if error is None else error, "images")
-        with np.errstate(invalid="ignore"):  # one that is infinite has no error
-            return Measured(float(numbers.mean()), float(numbers.std(ddof=1) / np.sqrt(len(numbers))), "seeds")
+        found = mean_and_error(numbers, "seeds")
+        return Measured(float(found.mean), float(found.error), found.over)
 
     def numbers(self) -> dict[str, Measured]:
         """Every number that all of its runs have."""

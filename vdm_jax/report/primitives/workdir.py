@@ -1,4 +1,4 @@
-"""Reads what is in a workdir: any file may be missing, half written, or hold NaN."""
+"""Reads the files of a workdir. Any file may be missing, incomplete, or hold NaN."""
 
 import json
 import math
@@ -14,54 +14,54 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Workdir:
-    """The files of a run, read when asked for; None (or no rows) where a file is missing or cannot be read."""
+    """The files of a run, read on demand. A missing or unreadable file is None, {} or has no rows."""
 
     path: Path
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """config.json, empty where there is none."""
+        """config.json; {} if it is missing."""
         return _read_json(self.path / "config.json") or {}
 
     @cached_property
     def evaluate(self) -> dict[str, Any]:
-        """evaluate.json, empty where there is none."""
+        """evaluate.json; {} if it is missing."""
         return _read_json(self.path / "evaluate.json") or {}
 
     @cached_property
     def exact(self) -> dict[str, Any]:
-        """exact.json, empty where there is none."""
+        """exact.json; {} if it is missing."""
         return _read_json(self.path / "exact.json") or {}
 
     @cached_property
     def chains(self) -> dict[str, Any]:
-        """chains.json, empty where there is none."""
+        """chains.json; {} if it is missing."""
         return _read_json(self.path / "chains.json") or {}
 
     @cached_property
     def chain_probes(self) -> dict[str, Any]:
-        """chain_probes.json, empty where there is none."""
+        """chain_probes.json; {} if it is missing."""
         return _read_json(self.path / "chain_probes.json") or {}
 
     @cached_property
     def probe(self) -> dict[str, Any]:
-        """probe.json, empty where there is none."""
+        """probe.json; {} if it is missing."""
         return _read_json(self.path / "probe.json") or {}
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """Of evaluate.json, probe.json or exact.json: commit, device, versions; empty where nobody recorded it."""
+        """Commit, device and versions, from evaluate.json, probe.json or exact.json; {} if they are not recorded."""
         origin = self.evaluate.get("provenance") or self.probe.get("provenance") or self.exact.get("provenance")
         return origin if isinstance(origin, dict) else {}
 
     @cached_property
     def samples(self) -> dict[str, Any]:
-        """samples/about.json: checkpoint, weights and sampler of what was drawn; empty where there is none."""
+        """samples/about.json: checkpoint, weights and sampler of the samples; {} if it is missing."""
         return _read_json(self.path / "samples" / "about.json") or {}
 
     @cached_property
     def metrics(self) -> list[dict[str, Any]]:
-        """Rows of metrics.jsonl by step; the last one wins where a step came twice, what is no JSON is passed over."""
+        """Rows of metrics.jsonl by step. Of several rows of one step the last counts. Invalid lines are skipped."""
         try:
             lines = (self.path / "metrics.jsonl").read_text(errors="replace").splitlines()
         except OSError:
@@ -74,12 +74,12 @@ class Workdir:
         return [rows[key] for key in sorted(rows)]
 
     def series(self, split: str, key: str) -> tuple[np.ndarray, np.ndarray]:
-        """(steps [n], values [n]) of one metric; NaN and infinity stay in, rows without the key stay out."""
+        """(steps [n], values [n]) of one metric. NaN and infinity are included, rows without the key are not."""
         rows = [r for r in self.metrics if r.get("split") == split and is_number(r.get(key))]
         return np.array([r["step"] for r in rows], np.float64), np.array([r[key] for r in rows], np.float64)
 
     def arrays(self, name: str, *required: str) -> dict[str, np.ndarray] | None:
-        """The arrays of an npz file, or None where it is missing, unreadable, or lacks one of `required`."""
+        """The arrays of an npz file; None if it is missing, unreadable, or lacks one of `required`."""
         try:
             with np.load(self.path / name, allow_pickle=False) as file:
                 arrays = {key: file[key] for key in file.files}
@@ -89,7 +89,7 @@ class Workdir:
 
     @cached_property
     def num_dims(self) -> int | None:
-        """Values in one image, from evaluate.json or from the shape of any images there are."""
+        """Number of values in an image, from evaluate.json or from the shape of the samples; None if unknown."""
         if is_number(self.evaluate.get("num_dims")):
             return int(self.evaluate["num_dims"])
         for name in ("real", "prior", "aggregate"):
@@ -98,29 +98,27 @@ class Workdir:
         return None
 
     def reason(self, key: str) -> str | None:
-        """Why evaluate.json has null for `key`, in the evaluation's own words; None where it says nothing."""
+        """The reason that evaluate.json gives for null at `key`; None if it gives none."""
         reasons = self.evaluate.get("reasons")
         return str(reasons[key]) if isinstance(reasons, dict) and key in reasons else None
 
     @property
     def is_unconditional(self) -> bool:
-        """True where the config has no encoder, or the evaluation says why there is no rate; of every DDPM."""
-        if self.config.get("kind") == "ddpm":
-            return True
+        """True where the config of the model has no encoder, or evaluate.json says why it has no rate."""
         model = self.config.get("model")
-        no_encoder = isinstance(model, dict) and model.get("encoder") == "none"
+        no_encoder = isinstance(model, dict) and model.get("encoder", "none") == "none"
         return no_encoder or (
             self.evaluate.get("encoder_kl_nats") is None and self.reason("encoder_kl_nats") is not None
         )
 
 
 def is_number(value: object) -> bool:
-    """A real number, NaN and infinity included; not a truth value."""
+    """Whether `value` is a real number. NaN and infinity are numbers; truth values are not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def flatten(tree: object, prefix: str = "") -> dict[str, Any]:
-    """Nested dicts as one dict with dotted keys; lists stay whole."""
+    """Nested dicts as one dict with dotted keys. Lists are values."""
     if not isinstance(tree, dict):
         return {prefix: tree}
     flat: dict[str, Any] = {}

@@ -4,15 +4,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs.base import get_config
-from vdm_jax.base.errors import UserError
 from vdm_jax.base.images import even_pixel_values, to_unit
 from vdm_jax.data.dataset import ImageData, Split
 from vdm_jax.diffusion.rate import UNCONDITIONAL
 from vdm_jax.evals import fid
 from vdm_jax.evals.frechet import frechet_distance
 from vdm_jax.evals.inception_weights import FID_SHA256, InceptionWeights
-from vdm_jax.experiments.common import checks
 from vdm_jax.networks.network import Network
 
 PARAMS = {"map": np.random.default_rng(9).standard_normal((3, 2)).astype(np.float32)}
@@ -95,12 +92,3 @@ def test_no_file_no_fid():
     assert set(reasons) == set(fid.FID_KEYS) and set(reasons.values()) == {
         "evaluate.inception names no file of weights"
     }
-
-
-@pytest.mark.parametrize("name", ["nowhere.npz", "other.npz"])
-def test_a_file_that_is_none_is_told_before_a_job_starts(tmp_path, name):
-    np.savez(tmp_path / "other.npz", x=np.zeros(3))
-    config = get_config()
-    config.evaluate.inception = str(tmp_path / name)
-    with pytest.raises(UserError, match=f"config.evaluate.inception: .*{name}.*inception_weights FILE.pth OUT.npz"):
-        checks.check_settings(config)

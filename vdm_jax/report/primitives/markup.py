@@ -1,4 +1,4 @@
-"""The few pieces of HTML the page is made of: every argument is escaped here, but those that are said to be markup."""
+"""The HTML elements of a page. Arguments are escaped here, except those documented as markup."""
 
 import base64
 from collections.abc import Sequence
@@ -8,18 +8,20 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from vdm_jax.report.style import to_png
+from vdm_jax.report.primitives.style import to_png
+
+NO_CODE = "This model is unconditional, so it has no code w"
 
 
 class Picture(NamedTuple):
-    """A drawn figure: PNG bytes, and the width in CSS pixels at which its text has its natural size."""
+    """A drawn figure: PNG bytes, and the width in CSS pixels at which its text has its nominal size."""
 
     png: bytes
     width: int
 
 
 class Gallery:
-    """The folder of the report: every figure is saved there as NAME.png beside being inlined."""
+    """The folder of the report. Every figure is saved there as NAME.png and is inlined in the page."""
 
     def __init__(self, folder: Path):
         self._folder = folder
@@ -34,14 +36,14 @@ class Gallery:
         return Picture(png, round(figure.get_figwidth() * figure.dpi / 2))
 
     def drop_stale(self) -> None:
-        """Removes the pictures of an earlier report whose files are no longer there."""
+        """Removes the pictures of an earlier report that this report did not save."""
         for path in self._folder.glob("*.png"):
             if path.name not in self._names:
                 path.unlink()
 
 
 def panel(picture: Picture, *, alt: str, label: str = "", wide: bool = False) -> str:
-    """One picture on a white card; `wide` scrolls sideways on a narrow screen, where others shrink."""
+    """One picture on a white card. On a narrow screen a `wide` picture scrolls sideways; others shrink."""
     data = base64.b64encode(picture.png).decode()
     heading = f'<p class="label">{escape(label)}</p>' if label else ""
     image = f'<img width="{picture.width}" alt="{escape(alt)}" src="data:image/png;base64,{data}">'
@@ -49,24 +51,24 @@ def panel(picture: Picture, *, alt: str, label: str = "", wide: bool = False) ->
 
 
 def figure(panels: Sequence[str], caption: str) -> str:
-    """Panels side by side where there is room, with one caption (text)."""
+    """Panels in a row, if there is room, with one caption (text)."""
     columns = {1: "one", 3: "three"}.get(len(panels), "two")
     pictures = f'<div class="panels {columns}">{"".join(panels)}</div>'
     return f"<figure>{pictures}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def section(name: str, title: str, html: str) -> str:
-    """A section that the navigation can point at; `html` is markup."""
+    """A section with an anchor for the navigation. `html` is markup."""
     return f'<section id="{escape(name)}"><h2>{escape(title)}</h2>{html}</section>'
 
 
 def missing(what: str, job: str) -> str:
-    """One sentence: what is not there (or cannot be read), and the job that makes it."""
+    """One sentence that names a missing or unreadable record and the job that writes it."""
     return f'<p class="missing">{escape(what)}: <code>--jobs={escape(job)}</code> makes it.</p>'
 
 
 def not_applicable(text: str) -> str:
-    """One sentence on why a part does not apply to this run."""
+    """One sentence that says why a section does not apply to this run."""
     return f'<p class="missing">{escape(text)}</p>'
 
 
@@ -82,7 +84,7 @@ def card(name: str, value: str, unit: str, warning: str = "") -> str:
 def table(
     head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = (), totals: Sequence[int] = ()
 ) -> str:
-    """`head` is text, cells are markup; columns in `numbers` are set flush right, rows in `totals` in bold."""
+    """A table. `head` is text, cells are markup. Columns in `numbers` are flush right, rows in `totals` are bold."""
 
     def cell(tag: str, column: int, html: str) -> str:
         kind = ' class="number"' if column in numbers else ""
@@ -99,11 +101,11 @@ def table(
 
 
 def facts(pairs: Sequence[tuple[str, str]]) -> str:
-    """Small facts in a row: (name, value), both text."""
+    """A row of facts: (name, value), both text."""
     items = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in pairs)
     return f'<dl class="facts">{items}</dl>'
 
 
 def details(summary: str, text: str) -> str:
-    """Preformatted text behind a summary that opens it."""
+    """Preformatted text that opens with a click on its summary."""
     return f"<details><summary>{escape(summary)}</summary><pre><code>{escape(text)}</code></pre></details>"

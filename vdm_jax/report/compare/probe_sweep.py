@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 
 from vdm_jax.base.files import write_file, write_json, write_text
 from vdm_jax.base.provenance import commit
-from vdm_jax.report import style
-from vdm_jax.report.windows import window_cells
-from vdm_jax.report.workdir import Workdir
+from vdm_jax.report.primitives import style
+from vdm_jax.report.primitives.windows import window_cells
+from vdm_jax.report.primitives.workdir import Workdir
 
 HEAD = ("run", "feature", "exact: 95% left at", "50%", "5%", "probe: 95%", "50%", "5%", "largest gap", "short at")
 WINDOWS = ("windows", "windows_standard_error")

@@ -4,7 +4,7 @@
 I(w; z_0) - I(w; z_1) (by dI/dSNR = ½ mmse, Guo et al. 2005). The first network is the unconditional run of the same
 data and U-Net, or any other setting:
 
-    python -m vdm_jax.report.code_worth --against=SETTING WORKDIR …
+    python -m vdm_jax.report.compare.code_worth --against=SETTING WORKDIR …
 """
 
 import argparse
@@ -19,9 +19,10 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from vdm_jax.base.errors import UserError, choose
-from vdm_jax.report.figures import area, band
-from vdm_jax.report.study import Measured, Setting, read_settings
-from vdm_jax.report.style import GREY, INK, line_look, panel
+from vdm_jax.base.statistics import mean_and_error, paired_difference
+from vdm_jax.report.compare.study import Measured, Setting, read_settings
+from vdm_jax.report.primitives.figures import area, band
+from vdm_jax.report.primitives.style import GREY, INK, line_look, panel
 
 CURVES, IMAGES = "evaluate_curves.npz", "evaluate_images.npz"
 
@@ -108,10 +109,11 @@ def _differences(
     logsnr: np.ndarray, bounds: Sequence[np.ndarray], curves: Sequence[np.ndarray], over: Literal["seeds", "images"]
 ) -> tuple[Measured, Measured, np.ndarray, np.ndarray]:
     """(excess, saved, curve, its error) of bounds [N] and curves [N', M] with the code and without."""
-    curve, error = mean_and_error(curves[1] - curves[0])
-    areas = np.array([area(logsnr, saved) for saved in curves[1] - curves[0]])
-    excess, saved = (Measured(*map(float, mean_and_error(each)), over) for each in (bounds[0] - bounds[1], areas))
-    return excess, saved, curve, error
+    curve = paired_difference(curves[1], curves[0], over)
+    saved = mean_and_error(np.array([area(logsnr, each) for each in curves[1] - curves[0]]), over)
+    excess = paired_difference(bounds[0], bounds[1], over)
+    excess, saved = (Measured(float(one.mean), float(one.error), over) for one in (excess, saved))
+    return excess, saved, curve.mean, curve.error
 
 
 def _of_seeds(setting: Setting, seeds: Sequence[int]) -> Setting:
@@ -120,21 +122,18 @@ def _of_seeds(setting: Setting, seeds: Sequence[int]) -> Setting:
     return replace(setting, runs=tuple(run_of[seed] for seed in seeds))
 
 
-def mean_and_error(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Over the first axis."""
-    return np.asarray(values.mean(0)), np.asarray(values.std(0, ddof=1) / math.sqrt(len(values)))
-
-
 def _own_error(runs: Sequence[dict[str, np.ndarray]]) -> Float[np.ndarray, " m"]:
     """Of the mean curve: over seeds, or over images where there is one."""
-    return mean_and_error(np.stack([run["own"] for run in runs]))[1] if len(runs) > 1 else runs[0]["own_se"]
+    if len(runs) == 1:
+        return runs[0]["own_se"]
+    return mean_and_error(np.stack([run["own"] for run in runs]), "seeds").error
 
 
 def _area_error(runs: Sequence[dict[str, np.ndarray]]) -> float:
     """Of the mean area, likewise."""
     if len(runs) == 1:
         return area(runs[0]["logsnr"], runs[0]["own_se"])
-    return float(mean_and_error(np.array([area(run["logsnr"], run["own"]) for run in runs]))[1])
+    return float(mean_and_error(np.array([area(run["logsnr"], run["own"]) for run in runs]), "seeds").error)
 
 
 def worths(settings: Sequence[Setting]) -> list[Worth]:
@@ -197,7 +196,9 @@ def worth_figure(found: Sequence[Worth]) -> Figure:
 
 def main(arguments: list[str] | None = None) -> int:
     """Prints the table; the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m vdm_jax.report.code_worth", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m vdm_jax.report.compare.code_worth", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--against", required=True, help="the setting that the others stand beside")
     parser.add_argument("workdirs", nargs="+", help="of evaluated runs")
     options = parser.parse_args(arguments)

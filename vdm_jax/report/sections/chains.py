@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from vdm_jax.report import style
-from vdm_jax.report.markup import Gallery, figure, missing, panel, table
-from vdm_jax.report.windows import window_cells
-from vdm_jax.report.workdir import Workdir
+from vdm_jax.report.page import Section
+from vdm_jax.report.primitives import style
+from vdm_jax.report.primitives.markup import Gallery, figure, missing, panel, table
+from vdm_jax.report.primitives.windows import window_cells
+from vdm_jax.report.primitives.workdir import Workdir
 
 BACKWARD = (
     "Decided on the way from noise: z_t of the chain shown to the probe that is best for noised data, the answer read "
@@ -195,3 +196,6 @@ def _words(record: dict[str, Any]) -> str:
         errors = ", ".join(f"{name} {error:.1%}" for name, error in net["errors"].items())
         words.append(f"The network that reads errs on held-out sprites: {errors}; in any {net['any_error']:.1%}.")
     return " ".join(words)
+
+
+CHAINS = Section("chains", "When features are decided", chains_section)

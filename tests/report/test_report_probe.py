@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vdm_jax.report.probing import LOWEST, _probe_row, probe_figure
+from vdm_jax.report.sections.probe import LOWEST, _probe_row, probe_figure
 
 TIMES = np.array([0.0, 500.0, 1000.0])
 

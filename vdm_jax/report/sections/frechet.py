@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from vdm_jax.report.markup import Gallery, figure, missing, not_applicable, panel
-from vdm_jax.report.numbers import measured_text
-from vdm_jax.report.style import BLUE, GREY, INK, VERMILLION, finite_limits, say_empty
-from vdm_jax.report.style import panel as axes_panel
-from vdm_jax.report.workdir import Workdir
+from vdm_jax.report.page import Section
+from vdm_jax.report.primitives.markup import Gallery, figure, missing, not_applicable, panel
+from vdm_jax.report.primitives.measured import measured_text
+from vdm_jax.report.primitives.style import BLUE, GREY, INK, VERMILLION, finite_limits, say_empty
+from vdm_jax.report.primitives.style import panel as axes_panel
+from vdm_jax.report.primitives.workdir import Workdir
 
 TITLES = {
     "fid": "FID",
@@ -83,3 +84,6 @@ def distance_by_n(
     axes.set_xticks([0, *inverse], ["∞", *(f"{n:,}" for n in num_images)])
     drawing.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9, labelcolor=INK)
     return drawing
+
+
+FRECHET = Section("frechet", "Fréchet distance against N", frechet_section)

@@ -1,23 +1,23 @@
-"""Grids of images: every image pixel becomes a whole number of figure pixels, so nothing is blurred or uneven."""
+"""Grids of images. Each image pixel is a whole number of figure pixels, so that grids are sharp and even."""
 
 import numpy as np
 from jaxtyping import Real, UInt8
 from matplotlib.figure import Figure
 
 from vdm_jax.base.images import image_grid
-from vdm_jax.report.style import DPI, INK
+from vdm_jax.report.primitives.style import DPI, INK
 
-CELL = 112  # figure pixels an image's side takes, about; half of that on screen
-HEADER = 44  # figure pixels above a grid for the names of its columns
+CELL = 112  # side of an image in figure pixels, approximately; half of that on screen
+HEADER = 44  # height of the column names in figure pixels
 
 
 def grid_figure(images: UInt8[np.ndarray, "n h w c"], *, num_columns: int = 8) -> Figure:
-    """Images row by row."""
+    """Images, row by row."""
     return _side_by_side([_block(images, num_columns)], scale=_scale(images))
 
 
 def guided_figure(source: UInt8[np.ndarray, "n h w c"], generated: UInt8[np.ndarray, "n k h w c"]) -> Figure:
-    """One row a source image: the source at the left, beside it k images generated from its code."""
+    """One row for each source image: the source, then k images generated from its code."""
     n, k, *shape = generated.shape
     blocks = [_block(source, 1), _block(generated.reshape(n * k, *shape), k)]
     return _side_by_side(blocks, scale=_scale(source), headers=[["source"], ["generated from its code"]])
@@ -26,7 +26,7 @@ def guided_figure(source: UInt8[np.ndarray, "n h w c"], generated: UInt8[np.ndar
 def chain_figure(
     source: UInt8[np.ndarray, "n h w c"], chain: UInt8[np.ndarray, "n s h w c"], times: Real[np.ndarray, " s"]
 ) -> Figure:
-    """One row a source image: the source, then the images along the sampler's chain, each under its time t."""
+    """One row for each source image: the source, then the images along the sampler's chain under their times t."""
     n, s, *shape = chain.shape
     blocks = [_block(source, 1), _block(chain.reshape(n * s, *shape), s)]
     headers = [["source"], [f"t = {t:.2f}" for t in times]]
@@ -34,7 +34,7 @@ def chain_figure(
 
 
 def path_figure(path: UInt8[np.ndarray, "n s h w c"], times: Real[np.ndarray, " s"]) -> Figure:
-    """One row an image: z_t along the sampler's path, each under its time t."""
+    """One row for each image: z_t along the sampler's path under its times t."""
     n, s, *shape = path.shape
     block = _block(path.reshape(n * s, *shape), s)
     return _side_by_side([block], scale=_scale(path[0]), headers=[[f"t = {t:.2f}" for t in times]])
@@ -45,13 +45,13 @@ def _scale(images: np.ndarray) -> int:
 
 
 def _block(images: np.ndarray, num_columns: int) -> np.ndarray:
-    """Grey or colour levels 0 … 255 as one RGB array in [0, 1]."""
+    """Grey or colour levels 0 … 255 as an RGB array in [0, 1]."""
     colour = images if images.shape[-1] == 3 else images[..., :1].repeat(3, axis=-1)
     return image_grid((colour / 255).astype(np.float32), num_columns)
 
 
 def _side_by_side(blocks: list[np.ndarray], *, scale: int, headers: list[list[str]] | None = None) -> Figure:
-    """Blocks of equal height from left to right, half a cell apart, with evenly spaced headers above each."""
+    """Blocks of equal height from left to right, with evenly spaced headers above each block."""
     widths = [block.shape[1] * scale for block in blocks]
     top = HEADER if headers else 0
     height, gap = blocks[0].shape[0] * scale + top, CELL // 4

@@ -1,4 +1,4 @@
-"""Settings side by side in the plane of rate and distortion."""
+"""Settings in the plane of rate and distortion."""
 
 from collections.abc import Sequence
 
@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Real
 from matplotlib.figure import Figure
 
-from vdm_jax.report.figures import iso_lines
-from vdm_jax.report.style import CLASS_COLOURS, CLASS_MARKERS, INK, finite_limits, panel, say_empty
+from vdm_jax.report.primitives.figures import iso_lines
+from vdm_jax.report.primitives.style import CLASS_COLOURS, CLASS_MARKERS, INK, finite_limits, panel, say_empty
 
 ROWS_A_COLUMN = 20  # of the legend
 
@@ -21,9 +21,9 @@ def rate_distortion_plane(
     *,
     errors: str,
 ) -> Figure:
-    """One mark a setting at its rate R and distortion D, over lines of equal D + R; nats per image.
+    """A marker for each setting at its rate R and distortion D, over lines of equal D + R, in nats per image.
 
-    Bars are ± one error, none for nan. `errors` says what they are.
+    Bars are ± one error; NaN has no bar. `errors` is the title of the legend and names the errors.
     """
     size = (6.6 + 1.6 * ((len(names) - 1) // ROWS_A_COLUMN), max(4.1, 1.2 + 0.17 * min(len(names), ROWS_A_COLUMN)))
     across_label, up_label = "rate R, nats / image", "distortion D, nats / image"
@@ -36,7 +36,7 @@ def rate_distortion_plane(
         return figure
     for i, name in enumerate(names):
         mark = dict(color=CLASS_COLOURS[i % len(CLASS_COLOURS)], marker=CLASS_MARKERS[i % len(CLASS_MARKERS)])
-        hollow = dict(markersize=6.5, markerfacecolor="none", markeredgewidth=1.4)  # what lies behind stays visible
+        hollow = dict(markersize=6.5, markerfacecolor="none", markeredgewidth=1.4)  # markers behind stay visible
         bars = dict(xerr=rate_error[i], yerr=distortion_error[i], elinewidth=1.0)
         axes.errorbar(rate[i], distortion[i], **bars, **mark, **hollow, linestyle="", label=name)
     axes.set_xlim(across)
