@@ -120,6 +120,7 @@ class Kind(NamedTuple):
         jobs: by name, in their order. A kind with `sections` has the job "report" besides, its last.
         inputs: `inputs(built)` -> fingerprints of what the results depend on besides settings: {"data": …}.
         needs: `needs(config)` -> runs of other kinds that are completed first.
+        restore: `restore(built, workdir)` -> the trained parameters in a folder. Raises `UserError`.
         functions: `functions(built, params)` -> the functions that `vdm_jax.load` offers.
         sections: of the report page.
         compare: `compare(folder, runs, missing)` -> text. Writes the table that a sweep ends with.
@@ -131,7 +132,8 @@ class Kind(NamedTuple):
     jobs: Mapping[str, Job]
     inputs: Callable[[Built], dict[str, str]] = _nothing
     needs: Callable[[ConfigDict], dict[str, Need]] = _nothing
-    functions: Callable[..., dict[str, Any]] | None = None
+    restore: Callable[[Built, Path], Any] | None = None
+    functions: Callable[[Built, Any], dict[str, Callable[..., Any]]] | None = None
     sections: Sequence[Any] = ()
     compare: Callable[[Path, Mapping[str, Path], Mapping[str, str]], str] | None = None
     compared: str = ""
