@@ -6,9 +6,9 @@ scikit-learn's 8x8 digits.
 """
 
 from ml_collections import ConfigDict, config_dict
+from vdm_jax.configs.base import NOISE_TABLES, paired, table_settings
+from vdm_jax.configs.base import get_config as get_base_config
 
-from configs.base import NOISE_TABLES, paired, table_settings
-from configs.base import get_config as get_base_config
 from vdm_jax.base.errors import choose
 
 ONE_CORE = {

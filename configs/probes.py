@@ -6,8 +6,8 @@ one sampler's, such as `sparse-linear-backward-ddim`. The sweep: every schedule,
 """
 
 from ml_collections import ConfigDict
+from vdm_jax.configs.base import NOISE_TABLES, paired, table_settings
 
-from configs.base import NOISE_TABLES, paired, table_settings
 from vdm_jax.base.errors import choose
 
 GRIDS = {

@@ -8,9 +8,9 @@ import sys
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_sprites import GRID, experiment, model_of
+from small_sprites import GRID, experiment, model_of, run_jobs
+from vdm_jax.configs.probes import GRIDS, get_config
 
-from configs.probes import GRIDS, get_config
 from vdm_jax.base.errors import UserError
 from vdm_jax.data.sprite_posterior import make_sprite_posterior
 from vdm_jax.data.sprites import load_sprites
@@ -24,6 +24,7 @@ from vdm_jax.probing.chunks import chunk_size
 from vdm_jax.probing.feeds import make_pool_feed
 from vdm_jax.probing.heads import make_heads
 from vdm_jax.report.page import write_report
+from vdm_jax.report.sections import PROBES_PAGE
 
 FEW = {
     "exact__num_timesteps": 3,
@@ -58,7 +59,7 @@ def built(**settings):
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
     path = tmp_path_factory.mktemp("chain_probes")
-    assert chain_probes(built(), path) == "done"
+    assert run_jobs(built(), path, "chain_probes") == "done"
     return path
 
 
@@ -93,7 +94,7 @@ def test_probes_stand_beside_the_posterior_on_the_same_chains(workdir):
 
 
 def test_the_report_draws_it(workdir):
-    page = write_report(workdir).read_text()
+    page = write_report(workdir, PROBES_PAGE).read_text()
     assert "Probes trained on chains" in page and page.count("<img") == 5 + 1
     assert "320 chains to learn from" in page
 
@@ -110,9 +111,9 @@ def test_a_kill_loses_a_batch_and_a_chunk_and_others_are_left_alone(workdir, cap
         chunk.unlink()
     capfd.readouterr()
     again = built(chains__round_trips=False, chains__num_queries=50)  # of the other job
-    assert chain_probes(again, workdir) == "done" and read(workdir)["samplers"] == before
+    assert run_jobs(again, workdir, "chain_probes") == "done" and read(workdir)["samplers"] == before
     with pytest.raises(UserError, match="chain_probes.seed is 0 there and 1 here"):
-        chain_probes(built(chain_probes__seed=1), workdir)
+        run_jobs(built(chain_probes__seed=1), workdir, "chain_probes")
 
 
 @pytest.mark.parametrize(
@@ -129,19 +130,16 @@ def test_one_experiment_alone(workdir, tmp_path, left_out, there, num_figures):
         assert set(found) == {"num_steps", "far_from_data", there}
         assert found[there] == read(workdir)["samplers"][name][there]
     assert not any(folder.exists() for folder in not_trained)
-    page = write_report(path).read_text()
+    page = write_report(path, PROBES_PAGE).read_text()
     assert "320 chains to learn from" in page and page.count("<img") == num_figures
 
 
 def test_other_probes_are_trained_on_the_chains_that_are_there(workdir, tmp_path, capfd):
     path = tmp_path / "run"
     shutil.copytree(workdir, path)
-    settings = path / FOLDER / "settings.json"
-    older = json.loads(settings.read_text())
-    older["chain_probes"] |= {"told_net": "conv", "told_updates": 300}  # as it once was written
-    settings.write_text(json.dumps(older))
     chains = {file: file.stat().st_mtime_ns for file in (path / FOLDER).rglob("batch-*.npz")}
-    assert chain_probes(built(chain_probes__told_net="linear", chain_probes__samplers="exact:10"), path) == "done"
+    other = built(chain_probes__told_net="linear", chain_probes__samplers="exact:10")
+    assert run_jobs(other, path, "chain_probes") == "done"
     assert len(chains) == 6 and all(file.stat().st_mtime_ns == time for file, time in chains.items())
     found, before = (read(folder)["samplers"]["exact:10"] for folder in (path, workdir))
     assert found["features"] == before["features"]
@@ -160,7 +158,7 @@ def test_a_damaged_record_is_told_and_nothing_of_it_is_drawn(workdir, tmp_path, 
         record["samplers"]["exact:10"][lost] = {"shape": None} if lost == "features" else None
     shutil.copytree(workdir, tmp_path / "run", ignore=shutil.ignore_patterns("report"))
     (tmp_path / "run" / "chain_probes.json").write_text(json.dumps(record))
-    page = write_report(tmp_path / "run").read_text()
+    page = write_report(tmp_path / "run", PROBES_PAGE).read_text()
     assert "no readable chain_probes.json" in page
     assert not list((tmp_path / "run" / "report").glob("chain_probes*.png"))
 
@@ -196,11 +194,11 @@ def test_probes_that_tell_real_from_generated_fit_the_memory_of_every_variant(gr
     assert chunk_size(ensemble, level, 11, told.memory_gib * 2**30) >= 1
 
 
-def test_a_damaged_file_of_settings_is_another(workdir, tmp_path):
+def test_a_damaged_claim_is_another(workdir, tmp_path):
     shutil.copytree(workdir, tmp_path / "run")
-    (tmp_path / "run" / FOLDER / "settings.json").write_text("{}")
-    with pytest.raises(UserError, match="holds other chains and probes"):
-        chain_probes(built(), tmp_path / "run")
+    (tmp_path / "run" / "claims" / "chain_probes.json").write_text("{}")
+    with pytest.raises(UserError, match="holds another config"):
+        run_jobs(built(), tmp_path / "run", "chain_probes")
 
 
 def test_too_few_chains_or_no_scikit_learn_leave_the_trees_out(monkeypatch):

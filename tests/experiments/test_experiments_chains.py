@@ -9,28 +9,26 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from launching import ROOT
-from small_sprites import experiment
+from small_sprites import check, experiment, run_jobs
 
 import launch
 from vdm_jax.base.errors import UserError
-from vdm_jax.base.files import write_json
 from vdm_jax.data.sprite_posterior import make_sprite_posterior
 from vdm_jax.data.sprites import SpriteGrid
 from vdm_jax.diffusion.optimal import score
-from vdm_jax.experiments.common.exact import exact
-from vdm_jax.experiments.probe_jobs import check_jobs
+from vdm_jax.experiments.kinds import KINDS
 from vdm_jax.experiments.probes.build import chosen_samplers
 from vdm_jax.experiments.probes.chain_parts import make_subject
-from vdm_jax.experiments.probes.chain_probes import check_claimed
-from vdm_jax.experiments.probes.chains import LINES, chains, check_log
-from vdm_jax.launch.store import claim, plain
+from vdm_jax.experiments.probes.chains import LINES, chains
+from vdm_jax.launch.store import claim
 from vdm_jax.report.page import write_report
+from vdm_jax.report.sections import PROBES_PAGE
 
 
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
     path = tmp_path_factory.mktemp("chains")
-    assert exact(experiment(), path) == chains(experiment(), path) == "done"
+    assert run_jobs(experiment(), path, "exact", "chains") == "done"
     return path
 
 
@@ -58,7 +56,7 @@ def test_the_exact_model_is_on_the_exact_curves_and_ddim_is_not(workdir):
 
 
 def test_the_report_draws_it(workdir):
-    page = write_report(workdir).read_text()
+    page = write_report(workdir, PROBES_PAGE).read_text()
     assert "When features are decided" in page and page.count("--jobs=") == 2, "nothing is missing but probes"
     assert (
         page.count("<img") == 1 + 5 + 5 + 5 + 2 + 1
@@ -97,7 +95,7 @@ def test_round_trips_are_left_out_unless_asked_for(workdir, tmp_path, capfd):
             assert set(before) - set(curves) == {"round_trip"} and set(curves["distances"]) < set(before["distances"])
             assert curves == {key: before[key] for key in curves} | {"distances": curves["distances"]}
             assert all(key.startswith("backward") for key in curves["distances"])
-    page = write_report(path).read_text()
+    page = write_report(path, PROBES_PAGE).read_text()
     assert "When features are decided" in page and page.count("<img") == 1 + 5 + 5 + 1 and "2 MMSE" not in page
     (path / LINES).write_text("\n".join(lines) + "\n")
     assert chains(experiment(), path) == "done"
@@ -112,10 +110,10 @@ def test_other_measurements_are_left_alone(workdir, tmp_path):
         ({"diffusion__schedule": "cosine"}, "diffusion.schedule"),
     ):
         with pytest.raises(UserError, match=told):
-            chains(experiment(**settings), workdir)
+            run_jobs(experiment(**settings), workdir, "chains")
     assert (workdir / LINES).read_bytes() == before
     with pytest.raises(UserError, match="--jobs=exact,chains"):
-        chains(experiment(), tmp_path / "none")
+        run_jobs(experiment(), tmp_path / "none", "chains")
     assert not (tmp_path / "none").exists()
 
 
@@ -145,27 +143,27 @@ def test_mistakes_are_told_and_leave_nothing(tmp_path, capfd, flag, told):
 def test_chains_without_exact_curves_are_told_before_the_probes_train(tmp_path, capfd):
     arguments = [f"--config={ROOT}/configs/probes.py", f"--workdir={tmp_path / 'run'}", "--jobs=probe,chains"]
     assert launch.main(["launch.py", *arguments]) == 2
-    assert "no exact curves in" in capfd.readouterr().err and not (tmp_path / "run").exists()
+    assert "no exact.json in" in capfd.readouterr().err and not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("text", ["{", "3", '{"timesteps": [0, 1000]}'])
 def test_a_record_that_is_damaged_is_no_exact_curves(tmp_path, text):
     (tmp_path / "exact.json").write_text(text)
-    with pytest.raises(UserError, match="no exact curves in"):
-        check_jobs(experiment(), tmp_path, ["probe", "chains"])
+    with pytest.raises(UserError, match="no exact.json in"):
+        check(experiment(), tmp_path, "probe", "chains")
 
 
 def test_what_a_later_job_will_refuse_is_told_before_the_first(tmp_path):
-    check_jobs(experiment(), tmp_path, ["exact", "probe", "chains"])
-    claim(tmp_path, experiment().config, experiment().identity)
-    others = plain(experiment(chains__seed=1, chain_probes__seed=1).config) | {"timesteps": [0, 333, 667, 1000]}
-    (tmp_path / LINES).write_text(json.dumps({"step": -1, "settings": check_log(tmp_path, others)}) + "\n")
+    check(experiment(), tmp_path, "exact", "probe", "chains")
+    others, kind = experiment(chains__seed=1, chain_probes__seed=1), KINDS["probes"]
+    for job, file in (("chains", LINES), ("chain_probes", "chain_probes/kept.npz")):
+        claim(kind, job, others.config, tmp_path, kind.inputs(others))
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
     with pytest.raises(UserError, match="chains.seed is 1 there and 0 here"):
-        check_jobs(experiment(), tmp_path, ["exact", "probe", "chains"])
-    settings, path = check_claimed(tmp_path / "chain_probes", others)
-    write_json(path, settings)
+        check(experiment(), tmp_path, "exact", "probe", "chains")
     with pytest.raises(UserError, match="chain_probes.seed is 1 there and 0 here"):
-        check_jobs(experiment(chains__seed=1, chain_probes__samplers="exact"), tmp_path, ["chain_probes"])
+        check(experiment(chains__seed=1, chain_probes__samplers="exact"), tmp_path, "chain_probes")
 
 
 def test_samplers_are_told_with_their_steps():

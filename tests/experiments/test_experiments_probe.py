@@ -16,7 +16,7 @@ from vdm_jax.diffusion.schedules import ddpm_linear, dirac
 from vdm_jax.experiments.probes.build import build_probes, gammas_at, timesteps
 from vdm_jax.experiments.probes.training import build_ensemble, warm_start_index
 from vdm_jax.probing.feeds import IMAGE
-from vdm_jax.report.windows import window_cells
+from vdm_jax.report.primitives.windows import window_cells
 
 FEW = {
     "exact.num_timesteps": 3,
@@ -135,7 +135,7 @@ def test_timesteps_of_one_gamma_share_their_probes(tmp_path, capfd):
     capfd.readouterr()
     assert launched(tmp_path, *flags, "--config.exact.num_timesteps=6") == 2
     told = capfd.readouterr().err
-    assert "holds other probes: exact.num_timesteps is 5 there and 6 here" in told and told.count("\n") == 1
+    assert "holds another config: exact.num_timesteps is 5 there and 6 here" in told and told.count("\n") == 1
 
 
 def test_without_a_warm_start_every_timestep_begins_from_labelled_examples(tmp_path):
@@ -176,7 +176,7 @@ def test_training_begins_where_something_is_seen(schedule, first):
 
 
 SWEEP = """
-from configs.probes import get_config
+from vdm_jax.configs.probes import get_config
 
 
 def get_sweep():
@@ -201,7 +201,7 @@ def test_a_sweep_ends_with_the_windows_of_all(swept, capfd):
     assert launch.main([*words, "--sweep=quick*"]) == 0
     out = capfd.readouterr().out
     assert out.startswith("sweep: 1 members, 1 of them done\n| run | feature |")
-    assert "Missing, not measured yet: small-dirac,max_queries=2\n" in out
+    assert "Missing, no exact.json yet: small-dirac,max_queries=2\n" in out
     told = json.loads((folder / "sweep.json").read_text())["runs"]["quick,max_queries=200"]
     record = json.loads((folder / "quick,max_queries=200" / "probe.json").read_text())
     for name, feature in record["features"].items():

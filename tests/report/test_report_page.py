@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from vdm_jax.base.errors import UserError
-from vdm_jax.report.numbers import measured
 from vdm_jax.report.page import write_report
-from vdm_jax.report.workdir import Workdir, flatten
+from vdm_jax.report.primitives.measured import measured
+from vdm_jax.report.primitives.workdir import Workdir, flatten
+from vdm_jax.report.sections import VAE_VDM_PAGE
 
 VOID = {"meta", "img", "br"}
 
@@ -48,7 +49,7 @@ class Page(HTMLParser):
 
 
 def report(workdir):
-    path = write_report(workdir)
+    path = write_report(workdir, VAE_VDM_PAGE)
     assert path == workdir / "report" / "index.html"
     return Page(path.read_text())
 
@@ -230,17 +231,17 @@ def test_npz_without_its_keys_is_as_good_as_missing(tmp_path):
 def test_rerunning_gives_the_same_page_and_drops_pictures_whose_data_went(bare, images):
     np.savez(bare / "samples" / "real.npz", images=images)
     np.savez(bare / "embeddings.npz", labels=np.zeros(3, np.int32), pca_trained=np.eye(3)[:, :2])
-    first = write_report(bare).read_bytes()
-    assert write_report(bare).read_bytes() == first
+    first = write_report(bare, VAE_VDM_PAGE).read_bytes()
+    assert write_report(bare, VAE_VDM_PAGE).read_bytes() == first
     assert {path.name for path in (bare / "report").iterdir()} >= {"pca_trained.png", "samples_real.png"}
     (bare / "embeddings.npz").unlink()
-    write_report(bare)
+    write_report(bare, VAE_VDM_PAGE)
     assert {path.name for path in (bare / "report").iterdir()} == {"index.html", "samples_real.png", "probes.png"}
 
 
 def test_a_workdir_that_is_not_there_is_the_users_mistake(tmp_path):
     with pytest.raises(UserError, match="--jobs=train"):
-        write_report(tmp_path / "nowhere")
+        write_report(tmp_path / "nowhere", VAE_VDM_PAGE)
 
 
 @pytest.mark.parametrize(

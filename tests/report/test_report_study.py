@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vdm_jax.base.errors import UserError
-from vdm_jax.report.study import Measured, read_settings, study_table
+from vdm_jax.report.compare.study import Measured, read_settings, study_table
 
 
 def workdir(folder, name, seed=0, settings=None, config=None, **values):

@@ -23,7 +23,7 @@ from vdm_jax.base.files import write_file
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.mesh import make_mesh
 from vdm_jax.benchmarks.command import write_record
-from vdm_jax.experiments.kinds import jobs_of
+from vdm_jax.experiments.kinds import KINDS
 from vdm_jax.experiments.probes.build import ProbeExperiment, build_probes, gammas_at, timesteps
 from vdm_jax.experiments.probes.training import build_ensemble, warm_start_index
 from vdm_jax.launch import flags
@@ -31,7 +31,7 @@ from vdm_jax.launch import store as workdirs
 from vdm_jax.probing.ensemble import timestep_keys
 from vdm_jax.probing.heads import MEMBERS
 from vdm_jax.probing.time_to_curve import Course, from_neighbours, from_one, make_fit_to_curve, make_missed
-from vdm_jax.report import style
+from vdm_jax.report.primitives import style
 
 DEFAULT_CONFIG = "configs/probes.py"
 NEVER = -1.0  # nothing misses less than 0: a training without an early end
@@ -147,7 +147,7 @@ def main(arguments: list[str] | None = None) -> int:
         names = check(options)
         if foreign := [name for name in map(name_of, of_config) if name in flags.OF_A_RUN]:
             raise UserError(f"--{foreign[0]} is a flag of launch.py; the race has no folder or jobs, but --out")
-        asked = flags.parse(["time_to_curve", *of_config], DEFAULT_CONFIG, jobs_of)
+        asked = flags.parse(["time_to_curve", *of_config], KINDS, DEFAULT_CONFIG)
         if asked.config.kind != "probes":
             raise UserError(f"--config={asked.file} is of kind {asked.config.kind!r}; expected one of kind 'probes'")
         if own := [name for name in OWN if f"probe.{name}" in asked.overrides]:

@@ -22,14 +22,10 @@ from vdm_jax.experiments.probes.build import ProbeExperiment, gammas_at, timeste
 from vdm_jax.launch import store as workdirs
 from vdm_jax.probing.exact import Instrument, Level, make_instrument, measure_curve
 from vdm_jax.probing.windows import Noise, jackknife_errors, noise_of, share_known, windows_of
-from vdm_jax.report.workdir import Workdir
-from vdm_jax.train.checkpoint import saved_checkpoints
+from vdm_jax.report.primitives.workdir import Workdir
 from vdm_jax.train.metrics import MetricsLog, read_metrics
 
 BATCHES = "exact.jsonl"  # a line a batch of queries, as they are measured
-RECORDS = {"exact": (BATCHES,), "probe": ("probe", "probe.json")}  # what belongs to the settings of a section
-NO_SETTING = ("probe.memory_gib ", "probe.at_once ", "data.dir ")  # change no result: the data are known by content
-ONLY_JUDGES = ("probe.shortfall ",)  # changes what is said of a result, and nothing that is stored for it
 
 
 class Subject(NamedTuple):
@@ -66,9 +62,6 @@ def measure_exactly(subject: Subject, workdir: pathlib.Path) -> str:
     steps = timesteps(config.num_timesteps, subject.schedule)
     gammas = gammas_at(subject.schedule, steps)
     settings = workdirs.plain(subject.config)
-    check_folder(workdir, settings, subject.identity)
-    check_timesteps(workdir, steps)
-    workdirs.claim(workdir, subject.config, subject.identity)
     say(f"{subject.num_images:,} images, {len(steps)} timesteps, standard errors below {config.tolerance}")
     log = MetricsLog(workdir / BATCHES)
     levels = measure_curve(
@@ -123,31 +116,6 @@ def _batches(log: MetricsLog) -> list[dict[str, Any]]:
     return rows
 
 
-def check_folder(workdir: pathlib.Path, settings: dict[str, Any], identity: str) -> None:
-    """Raises `UserError` where the folder holds a training, or measurements or probes with other settings, or of other
-    data than those of this name and content."""
-    if saved_checkpoints(workdir / "checkpoints"):
-        raise UserError(f"workdir {workdir} holds a training; choose another --workdir")
-    for what, section in (("measurements", "exact"), ("probes", "probe")):
-        if any((workdir / name).exists() for name in RECORDS[section]):
-            stored = workdirs.read_config(workdir / "config.json")
-            asked = {"exact.num_timesteps": settings["exact"]["num_timesteps"]}  # the probes' timesteps too
-            there = {"exact.num_timesteps": stored.get("exact", {}).get("num_timesteps")}
-            sections = ("data", "diffusion", section, "exact.num_timesteps")
-            refuse_differences(workdir, stored | there, settings | asked, sections, what)
-    origin = Workdir(workdir).exact.get("provenance")
-    known = [origin["data"]] if isinstance(origin, dict) and "data" in origin else []  # an older record does not say
-    if any((workdir / name).exists() for name in workdirs.MEASURED):
-        known.append(workdirs.read_config(workdir / "data.json").get("fingerprint"))
-    for there in known:
-        if identity.startswith(f"{there} "):
-            told = f"measured before data were known by their content ({there} there, {identity} here)"
-            raise UserError(f"workdir {workdir} was {told}; choose another --workdir")
-        if there != identity:
-            told = f"{there} there, {identity} here; choose another --workdir"
-            raise UserError(f"workdir {workdir} was measured on other data of that name: {told}")
-
-
 def check_timesteps(workdir: pathlib.Path, steps: np.ndarray) -> None:
     """Raises `UserError` where there are exact curves, whole or in part, at other timesteps: an earlier version, which
     did not state them in its batches, had them even in time also where the schedule adds no noise."""
@@ -161,20 +129,6 @@ def check_timesteps(workdir: pathlib.Path, steps: np.ndarray) -> None:
             first = next((a, b) for a, b in zip([*there, None], [*here, None], strict=False) if a != b)
             told = "timestep {} there, {} here; choose another --workdir".format(*first)
             raise UserError(f"workdir {workdir} holds exact curves at other timesteps: {told}")
-
-
-def refuse_differences(
-    workdir: pathlib.Path,
-    stored: dict[str, Any],
-    wanted: dict[str, Any],
-    sections: Sequence[str],
-    what: str = "measurements",
-) -> None:
-    """Raises `UserError` where what is there depends on other settings than those wanted."""
-    told = [line for key in sections for line in workdirs.differences_of(stored.get(key), wanted[key], key)]
-    told = [line for line in dict.fromkeys(told) if not line.startswith((*NO_SETTING, *ONLY_JUDGES))]
-    if told:
-        raise UserError(f"workdir {workdir} holds other {what}: {'; '.join(told[:3])}; choose another --workdir")
 
 
 def describe(feature: Feature, name: str, noise: Noise, levels: Sequence[Level]) -> dict[str, Any]:

@@ -13,10 +13,11 @@ from vdm_jax.data.sprites import SpriteGrid
 from vdm_jax.diffusion.prediction import Denoise
 from vdm_jax.experiments.common.checkpoints import load_weights
 from vdm_jax.experiments.common.models import make_model
-from vdm_jax.launch import store as workdirs
+from vdm_jax.launch.settings import differences_of, plain, read_config
 
 KIND = "ddpm"
 SECTIONS = ("data", "model", "diffusion")  # of its config
+DEPENDS_ON = (*SECTIONS, "train")  # sections that its weights depend on
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +44,7 @@ def load_trained(workdir: str, checkpoint: str, config: ConfigDict, grid: Sprite
     if lacking := [name for name in SECTIONS if not isinstance(stored.get(name), dict)]:
         raise UserError(f"config.chains.model={workdir}: its config.json has no {lacking[0]}")
     data = make_sprite_data(grid)
-    _refuse_others(workdir, stored, workdirs.plain(config))
+    _refuse_others(workdir, stored, plain(config))
     if trained_on.get("fingerprint") != data.fingerprint:
         raise UserError(f"config.chains.model={workdir} was trained on other data of the name {config.data.name!r}")
     model = make_model(_as_config(stored), data)
@@ -51,13 +52,13 @@ def load_trained(workdir: str, checkpoint: str, config: ConfigDict, grid: Sprite
     weights = load_weights(folder, model, chosen)
     low, high = data.pixel_values[[0, -1]].tolist()
     about = {"step": weights.step, "weights": weights.kind, "fingerprint": fingerprint(weights.params)}
-    about |= {name: stored[name] for name in workdirs.IDENTITY if name in stored}
+    about |= {name: stored[name] for name in DEPENDS_ON if name in stored}
     return TrainedModel(model.denoise(weights.params), (low, high), about)
 
 
 def _read(path: pathlib.Path, workdir: str) -> dict[str, Any]:
     try:
-        return workdirs.read_config(path)
+        return read_config(path)
     except UserError as error:
         raise UserError(f"config.chains.model={workdir}: no trained model there, {path.name} cannot be read") from error
 
@@ -78,5 +79,5 @@ def _refuse_others(workdir: str, stored: dict[str, Any], wanted: dict[str, Any])
     """Raises `UserError` where the probes state another source or name of the data, or another table of noise."""
     for section, names in (("data", ("source", "name")), ("diffusion", tuple(wanted["diffusion"]))):
         there, here = ({name: part.get(name) for name in names} for part in (stored[section], wanted[section]))
-        if told := list(workdirs.differences_of(there, here, section)):
+        if told := list(differences_of(there, here, section)):
             raise UserError(f"config.chains.model={workdir} is another model than these probes': {'; '.join(told[:3])}")

@@ -1,7 +1,6 @@
 """The chain_probes job: probes trained on z_t of chains, and probes that tell these from noised data."""
 
 import pathlib
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,6 @@ from jaxtyping import Float
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json
 from vdm_jax.base.provenance import provenance
-from vdm_jax.experiments.common.exact import check_folder, refuse_differences
 from vdm_jax.experiments.probes.build import (
     ChosenSampler,
     ProbeExperiment,
@@ -32,16 +30,6 @@ from vdm_jax.probing.curves import compare, summarise_scores, with_prior_of
 from vdm_jax.probing.windows import noise_of, share_known, windows_of
 
 FOLDER = "chain_probes"  # of chains and what is trained on them, by sampler
-SETTINGS = "settings.json"
-DEPENDS_ON = ("data", "diffusion", "chains", "probe", "chain_probes", "timesteps")
-OF_A_FOLDER = ("samplers", "num_steps")  # settings that the folder of each sampler is named by
-# Those that the folder of the probes that tell real from generated is named by.
-TOLD = ("told_net", "told_hidden", "told_updates", "told_learning_rate")
-CHAINS_ALONE = ("num_queries", "every", "round_trips", "batch_size", "far")  # the other job's, or of what judges
-NOT_STORED = {
-    "chains": (*OF_A_FOLDER, *CHAINS_ALONE, "model", "checkpoint"),
-    "chain_probes": (*OF_A_FOLDER, *TOLD, "backward", "real_or_generated"),  # each experiment has a folder too
-}
 
 
 def chain_probes(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
@@ -59,13 +47,8 @@ def chain_probes(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     if not samplers:
         say("nothing to do; --config.chain_probes.samplers=exact, or another sampler, names whose chains")
         return "done"
-    check_folder(workdir, settings, experiment.identity)
     steps = timesteps(experiment.config.exact.num_timesteps, experiment.schedule)
     asked = every_nth(steps, config.every)
-    depends_on, path = check_claimed(workdir / FOLDER, settings | {"timesteps": asked.tolist()})
-    workdirs.claim(workdir, experiment.config, experiment.identity)
-    if not path.exists():
-        write_json(path, depends_on)
     net = trained_reader(experiment)
     rows, found = split_rows(config), {}
     for text, chosen in samplers.items():
@@ -134,25 +117,6 @@ def measure_features(
             "plateau": float(feature.prior.max()),
         }
     return found
-
-
-def check_claimed(folder: pathlib.Path, settings: dict[str, Any]) -> tuple[dict[str, Any], pathlib.Path]:
-    """The settings that all depends on, and the file that holds them. Raises `UserError` where it holds others."""
-    settings = depended_on(settings)
-    if (path := folder / SETTINGS).exists():
-        stored = depended_on(workdirs.read_config(path))
-        refuse_differences(folder, stored, settings, DEPENDS_ON, "chains and probes")
-    return settings, path
-
-
-def depended_on(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Those that all of a folder depends on."""
-    return {
-        section: {key: value for key, value in held.items() if key not in NOT_STORED.get(section, ())}
-        if isinstance(held := settings.get(section), Mapping)
-        else held
-        for section in DEPENDS_ON
-    }
 
 
 def say(what: str) -> None:

@@ -15,7 +15,6 @@ from vdm_jax.base.keys import named_key
 from vdm_jax.base.progress import bar
 from vdm_jax.base.provenance import commit, provenance
 from vdm_jax.evals.feature_reader import FeatureReader
-from vdm_jax.experiments.common.exact import check_folder, refuse_differences
 from vdm_jax.experiments.probes.build import (
     MODEL,
     ChosenSampler,
@@ -38,13 +37,11 @@ from vdm_jax.probing.chain_curves import describe_sampler, gather, summarise_bac
 from vdm_jax.probing.chains import make_backward, make_grid, make_round_trip
 from vdm_jax.probing.two_samples import start_told_apart
 from vdm_jax.probing.windows import Noise
-from vdm_jax.report.workdir import Workdir
-from vdm_jax.train.metrics import MetricsLog, read_metrics
+from vdm_jax.report.primitives.workdir import Workdir
+from vdm_jax.train.metrics import MetricsLog
 
-LINES = "chains.jsonl"  # the settings, then a line for each sampler's chains from noise and each of its round trips
-DEPENDS_ON = ("data", "diffusion", "chains", "timesteps")  # sections of the config, and what is asked
+LINES = "chains.jsonl"  # a line for each sampler's chains from noise and for each of its round trips
 START_IMAGES = 100
-NAMES_PARTS = ("samplers", "num_steps", "round_trips", "model", "checkpoint")  # what each line states for itself
 
 
 class Part(NamedTuple):
@@ -69,12 +66,9 @@ def chains(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     trips, and with the model trained further: what was measured of other weights is measured again.
     """
     config, settings = experiment.config.chains, workdirs.plain(experiment.config)
-    check_folder(workdir, settings, experiment.identity)
-    exact = exact_record(workdir, settings)
+    exact = exact_record(workdir)
     asked = every_nth(exact["timesteps"], config.every)
-    line = check_log(workdir, settings | {"timesteps": asked.tolist()})
-    workdirs.claim(workdir, experiment.config, experiment.identity)
-    log = _open_log(workdir, line)
+    log = _open_log(workdir)
     samplers = chosen_samplers(config)
     starts = (None, *asked.tolist()) if config.round_trips else (None,)
     rows = {Part(*(row[name] for name in Part._fields)): row for row in log.rows() if "sampler" in row}
@@ -142,33 +136,18 @@ class _Measure:
         return summarise_round_trip(self._features, found, config.far)
 
 
-def exact_record(workdir: pathlib.Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """`exact.json`; raises `UserError` where there is none of these data and this diffusion."""
+def exact_record(workdir: pathlib.Path) -> dict[str, Any]:
+    """`exact.json`. Raises `UserError` where it is missing or incomplete."""
     record = Workdir(workdir).exact
     if not all(record.get(part) for part in ("timesteps", "abar", "features", "settings")):
         raise UserError(f"no exact curves in {workdir} to be compared with; --jobs=exact,chains measures them first")
-    refuse_differences(workdir, record["settings"], settings, ("data", "diffusion"))
     return record
 
 
-def check_log(workdir: pathlib.Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """Those of the settings that all lines depend on; raises `UserError` where lines are there of others. Samplers may
-    be added."""
-    settings = {key: settings[key] for key in DEPENDS_ON}
-    settings["chains"] = {key: value for key, value in settings["chains"].items() if key not in NAMES_PARTS}
-    rows = read_metrics(workdir / LINES) if (workdir / LINES).exists() else []
-    for there in [row["settings"] for row in rows if "settings" in row][:1]:
-        refuse_differences(workdir, there, settings, DEPENDS_ON)
-    return settings
-
-
-def _open_log(workdir: pathlib.Path, settings: dict[str, Any]) -> MetricsLog:
-    """The lines so far, of these settings, as `check_log` gives them."""
+def _open_log(workdir: pathlib.Path) -> MetricsLog:
+    """The lines so far. A line that a kill cut short is removed."""
     log = MetricsLog(workdir / LINES)
-    if any("settings" in row for row in log.rows()):
-        log.truncate_after(max(row["step"] for row in log.rows()))  # a line that a kill tore goes
-    else:
-        log.write({"step": -1, "settings": settings})
+    log.truncate_after(max((row["step"] for row in log.rows()), default=0))
     return log
 
 

@@ -13,7 +13,7 @@ from vdm_jax.launch import store as workdirs
 from vdm_jax.probing.chunks import Arrays
 from vdm_jax.probing.curves import compare, probe_windows
 from vdm_jax.probing.windows import Noise, noise_of
-from vdm_jax.report.workdir import Workdir
+from vdm_jax.report.primitives.workdir import Workdir
 
 
 def probe(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:

@@ -20,9 +20,7 @@ from vdm_jax.data.sprite_posterior import sprite_labels
 from vdm_jax.data.sprites import SpriteGrid
 from vdm_jax.diffusion.optimal import Feature
 from vdm_jax.diffusion.schedules import Schedule
-from vdm_jax.experiments.common.exact import check_folder
 from vdm_jax.experiments.probes.build import ProbeExperiment, gammas_at, timesteps
-from vdm_jax.launch import store as workdirs
 from vdm_jax.probing.batching import usual_batching
 from vdm_jax.probing.chunks import Arrays, chunk_size, flat, run_in_chunks, unflat
 from vdm_jax.probing.curves import summarise_known, summarise_scores
@@ -53,8 +51,6 @@ class Trained(NamedTuple):
 
 def trained(experiment: ProbeExperiment, workdir: pathlib.Path) -> Trained:
     """What is stored, or else trained. A kill loses the chunk of timesteps in training; the same command goes on."""
-    check_folder(workdir, workdirs.plain(experiment.config), experiment.identity)
-    workdirs.claim(workdir, experiment.config, experiment.identity)
     steps, gammas, first, where = distinct_steps(experiment.config, experiment.schedule)
     ensemble, test = build_ensemble(experiment)
     config, features = experiment.config.probe, experiment.posterior.features
