@@ -18,7 +18,7 @@ from vdm_jax.diffusion.gaussian import (
     v_of_eps,
     x_of_eps,
 )
-from vdm_jax.diffusion.optimal import matrix_posterior
+from vdm_jax.diffusion.rows import matrix_posterior
 from vdm_jax.diffusion.schedules import make_schedule
 
 

@@ -16,7 +16,7 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json
 from vdm_jax.data.sprite_posterior import make_sprite_posterior
 from vdm_jax.data.sprites import SpriteGrid
-from vdm_jax.diffusion.optimal import score
+from vdm_jax.diffusion.posterior import score
 from vdm_jax.experiments.common.exact import exact
 from vdm_jax.experiments.probe_jobs import check_jobs
 from vdm_jax.experiments.probes.build import chosen_samplers

@@ -15,7 +15,7 @@ from vdm_jax.base.keys import named_key
 from vdm_jax.base.progress import bar
 from vdm_jax.base.provenance import provenance
 from vdm_jax.data.sprite_covariance import sprite_covariance
-from vdm_jax.diffusion.optimal import Feature
+from vdm_jax.diffusion.posterior import Feature
 from vdm_jax.diffusion.schedules import Schedule
 from vdm_jax.diffusion.theory import Covariance, speciation_abar, time_of_abar
 from vdm_jax.experiments.probes.build import ProbeExperiment, gammas_at, timesteps

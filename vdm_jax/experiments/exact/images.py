@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.keys import named_key
 from vdm_jax.data.dataset import Dataset
-from vdm_jax.diffusion.optimal import Feature, correlate, correlated_posterior
+from vdm_jax.diffusion.posterior import Feature, correlate, correlated_posterior
 from vdm_jax.diffusion.schedules import Schedule
 from vdm_jax.diffusion.theory import covariance_of
 from vdm_jax.experiments.common.build import fixed_table, load

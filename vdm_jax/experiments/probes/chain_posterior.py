@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Integer
 
 from vdm_jax.data.sprite_posterior import SpritePosterior
 from vdm_jax.diffusion.gaussian import alpha_sigma
-from vdm_jax.diffusion.optimal import Feature
+from vdm_jax.diffusion.posterior import Feature
 from vdm_jax.experiments.probes.build import ProbeExperiment
 from vdm_jax.experiments.probes.chain_pools import Pool
 from vdm_jax.probing.chains import judge

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.progress import bar
 from vdm_jax.base.sklearn import import_sklearn
-from vdm_jax.diffusion.optimal import Feature
+from vdm_jax.diffusion.posterior import Feature
 from vdm_jax.experiments.probes.build import ProbeExperiment
 from vdm_jax.experiments.probes.chain_pools import Pool
 from vdm_jax.experiments.probes.chain_posterior import posterior_statistics

@@ -10,7 +10,7 @@ from jaxtyping import Int, Integer
 from ml_collections import ConfigDict
 
 from vdm_jax.data.sprites import SpriteGrid
-from vdm_jax.diffusion.optimal import Feature
+from vdm_jax.diffusion.posterior import Feature
 from vdm_jax.experiments.probes.training import KNOWN, PROBE, in_parts, make_ensemble, train_ensemble
 from vdm_jax.probing.chunks import Arrays
 from vdm_jax.probing.curves import summarise_known, summarise_scores

@@ -6,7 +6,7 @@ from typing import Any
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json
 from vdm_jax.base.provenance import provenance
-from vdm_jax.diffusion.optimal import Feature
+from vdm_jax.diffusion.posterior import Feature
 from vdm_jax.experiments.probes.build import ProbeExperiment
 from vdm_jax.experiments.probes.training import BY_LABEL, CHUNKS, KNOWN, PROBE, of_part, say, trained
 from vdm_jax.launch import store as workdirs

@@ -18,7 +18,7 @@ from vdm_jax.base.mesh import make_mesh
 from vdm_jax.base.progress import bar
 from vdm_jax.data.sprite_posterior import sprite_labels
 from vdm_jax.data.sprites import SpriteGrid
-from vdm_jax.diffusion.optimal import Feature
+from vdm_jax.diffusion.posterior import Feature
 from vdm_jax.diffusion.schedules import Schedule
 from vdm_jax.experiments.common.exact import check_folder
 from vdm_jax.experiments.probes.build import ProbeExperiment, gammas_at, timesteps
