@@ -8,6 +8,7 @@ one sampler's, such as `sparse-linear-backward-ddim`. The sweep: every schedule,
 from ml_collections import ConfigDict
 
 from configs.base import NOISE_TABLES, paired, table_settings
+from configs.base import get_config as get_base_config
 from vdm_jax.base.errors import choose
 
 GRIDS = {
@@ -21,7 +22,7 @@ GRIDS = {
         "chains.num_queries": 200,
         "chain_probes.every": 2,
         "chain_probes.num_chains": 2_000,
-        "chain_probes.told_updates": 200,
+        "chain_probes.real_or_generated_updates": 200,
         "probe.window": 31,
         "probe.num_templates": 72,  # as many as are different
         "probe.num_updates": 20,
@@ -42,7 +43,7 @@ GRIDS = {
         "chains.num_queries": 100,
         "chain_probes.every": 5,
         "chain_probes.num_chains": 1_000,
-        "chain_probes.told_updates": 100,
+        "chain_probes.real_or_generated_updates": 100,
         "probe.window": 31,
         "probe.num_templates": 660,  # as many as are different
         "probe.num_examples": 8_192,
@@ -95,13 +96,10 @@ def get_config(variant: str = "") -> ConfigDict:
     config.kind = "probes"
     config.name = f"probes-{variant}"
     config.jobs = ""  # of a launch without --jobs, such as exact,report; empty: all
-    config.data = ConfigDict(
-        dict(
-            source="sprites",  # rendered grids; "dsprites": name is its .npz or .hdf5 file in `dir`, or its TFDS build
-            name="small",
-            dir="",
-        )
-    )
+    # source: "sprites", rendered grids; "dsprites", whose name is its .npz or .hdf5 file in `dir` or its TFDS build; or
+    # labelled images, as in configs/base.py.
+    config.data = get_base_config().data
+    config.data.update(source="sprites", name="small")
     config.diffusion = ConfigDict(
         dict(
             schedule="ddpm_linear",  # any table of SCHEDULES in vdm_jax/diffusion/schedules.py
@@ -185,10 +183,10 @@ def _chain_probes() -> ConfigDict:
             num_validation=512,
             num_test=1_536,
             batch_size=100,  # chains at a time
-            told_net="evidence",  # of the probes for real or generated, as probe.net
-            told_hidden=(128, 128),  # as probe.hidden, of mlp and conv alone
-            told_updates=400,
-            told_learning_rate=1e-3,  # for mlp and conv 3e-3
+            real_or_generated_net="matched_statistics",  # of the probes of real against generated, as probe.net
+            real_or_generated_hidden=(128, 128),  # as probe.hidden, of mlp and conv alone
+            real_or_generated_updates=400,
+            real_or_generated_learning_rate=1e-3,  # for mlp and conv 3e-3
             seed=0,
         )
     )

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError
+from vdm_jax.diffusion.timesteps import distinct_steps
 from vdm_jax.experiments.common.build import fixed_table
 from vdm_jax.experiments.common.exact import NO_SETTING
 from vdm_jax.experiments.finished import is_reported
 from vdm_jax.experiments.kinds import jobs_of
-from vdm_jax.experiments.probes.training import CHUNKS, distinct_steps
+from vdm_jax.experiments.probes.training import CHUNKS
 from vdm_jax.launch import store as workdirs
+from vdm_jax.launch.renamed import with_new_names
 from vdm_jax.probing.chunks import stored_timesteps
 from vdm_jax.report.workdir import Workdir
 from vdm_jax.train.checkpoint import find_checkpoint
@@ -62,7 +64,7 @@ def _is_done(job: str, config: ConfigDict, workdir: pathlib.Path) -> bool:
 
 
 def _is_trained(config: ConfigDict, workdir: pathlib.Path) -> bool:
-    steps, _, first, _ = distinct_steps(config, fixed_table(config.diffusion))
+    steps, _, first, _ = distinct_steps(config.exact.num_timesteps, fixed_table(config.diffusion))
     return set(steps[first].tolist()) <= stored_timesteps(workdir / CHUNKS)
 
 
@@ -71,6 +73,7 @@ def _states(job: str, config: ConfigDict, workdir: pathlib.Path) -> bool:
     stored, wanted = getattr(Workdir(workdir), job).get("settings"), workdirs.plain(config)
     if not isinstance(stored, dict):
         return False
+    stored = with_new_names(stored)
     told = (line for name in SECTIONS[job] for line in workdirs.differences_of(stored.get(name), wanted[name], name))
     return all(line.startswith(NO_SETTING) for line in told)
 

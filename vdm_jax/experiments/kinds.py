@@ -15,7 +15,7 @@ from vdm_jax.experiments.common.sample import sample
 from vdm_jax.experiments.common.train import train
 from vdm_jax.experiments.ddpm.build import build_ddpm
 from vdm_jax.experiments.ddpm.jobs import ddpm_training, draw_ddpm, evaluate_ddpm
-from vdm_jax.experiments.exact.images import build_images, exact_images
+from vdm_jax.experiments.exact.build import build_exact
 from vdm_jax.experiments.probe_jobs import check_jobs
 from vdm_jax.experiments.probes.build import build_probes
 from vdm_jax.experiments.probes.chain_probes import chain_probes
@@ -78,7 +78,7 @@ KINDS = {
         },
         LESS,
     ),
-    "exact": Kind(build_images, {"exact": alone(exact_images), "report": report}, LESS_OF_PROBES),
+    "exact": Kind(build_exact, {"exact": alone(exact), "report": report}, LESS_OF_PROBES),
     "probes": Kind(
         build_probes,
         {

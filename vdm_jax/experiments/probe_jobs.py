@@ -3,8 +3,9 @@
 import pathlib
 from collections.abc import Sequence
 
+from vdm_jax.diffusion.timesteps import every_nth, timesteps
 from vdm_jax.experiments.common.exact import check_folder, check_timesteps
-from vdm_jax.experiments.probes.build import ProbeExperiment, every_nth, timesteps
+from vdm_jax.experiments.probes.build import ProbeExperiment
 from vdm_jax.experiments.probes.chain_probes import FOLDER, check_claimed
 from vdm_jax.experiments.probes.chains import check_log, exact_record
 from vdm_jax.launch import store as workdirs

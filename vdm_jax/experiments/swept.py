@@ -13,7 +13,7 @@ from vdm_jax.data.dataset import Dataset
 from vdm_jax.experiments.common.build import Experiment, build
 from vdm_jax.experiments.common.exact import check_folder
 from vdm_jax.experiments.ddpm.build import build_ddpm
-from vdm_jax.experiments.exact.images import build_images
+from vdm_jax.experiments.exact.build import build_exact
 from vdm_jax.experiments.finished import is_evaluated, outstanding
 from vdm_jax.experiments.finished_probes import is_measured, outstanding_probes
 from vdm_jax.experiments.probes.build import build_probes
@@ -57,7 +57,7 @@ def check_probes(config: ConfigDict, workdir: pathlib.Path) -> None:
 
 def check_images(config: ConfigDict, workdir: pathlib.Path) -> None:
     """Of exact curves of images: settings, data and folder."""
-    check_folder(workdir, workdirs.plain(config), build_images(config).identity)
+    check_folder(workdir, workdirs.plain(config), build_exact(config).identity)
 
 
 SWEPT = {

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json
+from vdm_jax.launch.renamed import with_new_names
 from vdm_jax.train.checkpoint import saved_checkpoints
 
 # What a trained checkpoint depends on, where the kind has it; the other sections may change from job to job.
@@ -83,14 +84,14 @@ def claim(workdir: pathlib.Path, config: ConfigDict, data: str) -> None:
 
 
 def read_config(path: pathlib.Path) -> dict:
-    """A `config.json` (or `data.json`) as plain values; `UserError` where it is none."""
+    """A `config.json` (or `data.json`) as plain values, under the names of now; `UserError` where it is none."""
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({error}); choose another --workdir") from error
     if not isinstance(stored, dict):
         raise UserError(f"{path} holds no config; choose another --workdir")
-    return stored
+    return with_new_names(stored)
 
 
 def differences_of(stored, wanted, name: str) -> Iterator[str]:

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Integer, Key
 
 from vdm_jax.diffusion.posterior import Feature, Posterior
+from vdm_jax.diffusion.theory import Covariance
 
 X = Float[Array, "q ..."]
 Index = Integer[Array, " q"]
@@ -37,9 +38,9 @@ class Population(NamedTuple):
     """Members 0 … N-1 that the posterior is over, and perhaps held-out ones after them.
 
     shape: of one x. identity: name and content, for the records. num_members: N. features: what is classified or
-    regressed, with the classes' shares among the members. splits: indices of train, validation and test. held_out:
-    whether the indices of test are no members, so that the exact curve is no reference for them. shifted_templates:
-    whether every x is a template shifted on a flat background.
+    regressed, with the classes' shares among the members. splits: indices of train, validation and test. covariance:
+    () -> Cov[x] over the members. held_out: whether validation and test are no members, so that the exact curve is no
+    reference for them. shifted_templates: whether every x is a template shifted on a flat background.
     """
 
     shape: tuple[int, ...]
@@ -48,6 +49,7 @@ class Population(NamedTuple):
     features: dict[str, Feature]
     splits: dict[str, Int[np.ndarray, " n"]]
     access: Access
+    covariance: Callable[[], Covariance] | None = None
     held_out: bool = False
     shifted_templates: bool = False
 

@@ -4,12 +4,12 @@ import pathlib
 from dataclasses import dataclass
 from typing import Any
 
+from jax.tree_util import Partial
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.pytrees import fingerprint
-from vdm_jax.data.sprite_data import make_sprite_data
-from vdm_jax.data.sprites import SpriteGrid
+from vdm_jax.data.dataset import Dataset
 from vdm_jax.diffusion.gaussian import EpsFn
 from vdm_jax.experiments.common.checkpoints import load_weights
 from vdm_jax.experiments.ddpm.build import make_ddpm
@@ -33,7 +33,7 @@ class TrainedModel:
         return self.about["fingerprint"]
 
 
-def load_trained(workdir: str, checkpoint: str, config: ConfigDict, grid: SpriteGrid) -> TrainedModel:
+def load_trained(workdir: str, checkpoint: str, config: ConfigDict, data: Dataset) -> TrainedModel:
     """The DDPM trained in `workdir`, for probes of `config`. Raises `UserError` where there is none, or one of other
     data, of another grid of them, or of another diffusion."""
     folder = pathlib.Path(workdir)
@@ -42,7 +42,6 @@ def load_trained(workdir: str, checkpoint: str, config: ConfigDict, grid: Sprite
         raise UserError(f"config.chains.model={workdir} is of kind {stored.get('kind')!r}; expected {KIND!r}")
     if lacking := [name for name in SECTIONS if not isinstance(stored.get(name), dict)]:
         raise UserError(f"config.chains.model={workdir}: its config.json has no {lacking[0]}")
-    data = make_sprite_data(grid)
     _refuse_others(workdir, stored, workdirs.plain(config))
     if trained_on.get("fingerprint") != data.fingerprint:
         raise UserError(f"config.chains.model={workdir} was trained on other data of the name {config.data.name!r}")
@@ -52,7 +51,8 @@ def load_trained(workdir: str, checkpoint: str, config: ConfigDict, grid: Sprite
     low, high = data.pixel_values[[0, -1]].tolist()
     about = {"step": weights.step, "weights": weights.kind, "fingerprint": fingerprint(weights.params)}
     about |= {name: stored[name] for name in workdirs.IDENTITY if name in stored}
-    return TrainedModel(model.eps_fn(weights.params), (low, high), about)
+    eps_fn = Partial(lambda params, z, t: model.eps_fn(params)(z, t), weights.params)
+    return TrainedModel(eps_fn, (low, high), about)
 
 
 def _read(path: pathlib.Path, workdir: str) -> dict[str, Any]:
