@@ -29,13 +29,9 @@ from vdm_jax.probing.exact import CurvePoint, measure_curve, population_estimato
 from vdm_jax.probing.population import Population
 from vdm_jax.probing.windows import Noise, jackknife_errors, noise_of, share_known, windows_of
 from vdm_jax.report.workdir import Workdir
-from vdm_jax.train.checkpoint import saved_checkpoints
 from vdm_jax.train.metrics import MetricsLog, read_metrics
 
 BATCHES = "exact.jsonl"  # a line a batch of queries, as they are measured
-RECORDS = {"exact": (BATCHES,), "probe": ("probe", "probe.json")}  # what belongs to the settings of a section
-NO_SETTING = ("probe.memory_gib ", "probe.at_once ", "data.dir ")  # change no result: the data are known by content
-ONLY_JUDGES = ("probe.shortfall ",)  # changes what is said of a result, and nothing that is stored for it
 NUMBERS = (
     ("1 to 1,000,000", lambda value: 1 <= value <= 1_000_000, "diffusion.num_steps"),
     ("at least 2", lambda value: value >= 2, "exact.num_timesteps exact.batch_size exact.max_queries"),
@@ -66,16 +62,14 @@ class ExactExperiment:
 def exact(experiment: ExactExperiment, workdir: pathlib.Path) -> str:
     """Writes `exact.json`; returns "done". A kill loses the batch in progress; the same command continues.
 
-    {"timesteps", "abar", "num_queries", "in_set": True where the curve is no reference for held-out images, "features":
-    {name: {"exact": {"accuracy": […], "accuracy_standard_error": […], …}, "entropy_nats", "variance", "windows":
-    {"95%": t, "50%": t, "5%": t}, "windows_standard_error"}}, "speciation", "settings", "provenance"}.
+    {"timesteps", "abar", "num_queries", "features": {name: {"exact": {"accuracy": […], "accuracy_standard_error": […],
+    …}, "entropy_nats", "variance", "windows": {"95%": t, "50%": t, "5%": t}, "windows_standard_error"}}, "speciation",
+    "settings", "provenance"}. For labelled images the population is the training images: the curves are no reference
+    for held-out ones, on which a probe that generalises may do better.
     """
     config, population = experiment.config.exact, experiment.population
     steps = timesteps(config.num_timesteps, experiment.schedule)
     gammas, settings = gammas_at(experiment.schedule, steps), workdirs.plain(experiment.config)
-    check_folder(workdir, settings, experiment.identity)
-    check_timesteps(workdir, steps)
-    workdirs.claim(workdir, experiment.config, experiment.identity)
     say(f"{population.num_members:,} images, {len(steps)} timesteps, standard errors below {config.tolerance}")
     points = measure_population(population, gammas, config, MetricsLog(workdir / BATCHES), steps)
     noise = noise_of(steps, gammas)
@@ -86,7 +80,6 @@ def exact(experiment: ExactExperiment, workdir: pathlib.Path) -> str:
         "features": {name: describe(own, name, noise, points) for name, own in population.features.items()},
         "speciation": speciation(population.covariance(), experiment.schedule),
     }
-    record |= {"in_set": True} if population.held_out else {}
     origin = {"config": experiment.config.name, "seed": config.seed, "data": experiment.identity}
     write_json(workdir / "exact.json", record | {"settings": settings, "provenance": provenance() | origin})
     return "done"
@@ -136,31 +129,6 @@ def _batches(log: MetricsLog) -> list[dict[str, Any]]:
     return rows
 
 
-def check_folder(workdir: pathlib.Path, settings: dict[str, Any], identity: str) -> None:
-    """Raises `UserError` where the folder holds a training, or measurements or probes with other settings, or of other
-    data than those of this name and content."""
-    if saved_checkpoints(workdir / "checkpoints"):
-        raise UserError(f"workdir {workdir} holds a training; choose another --workdir")
-    for what, section in (("measurements", "exact"), ("probes", "probe")):
-        if any((workdir / name).exists() for name in RECORDS[section]):
-            stored = workdirs.read_config(workdir / "config.json")
-            asked = {"exact.num_timesteps": settings["exact"]["num_timesteps"]}  # the probes' timesteps too
-            there = {"exact.num_timesteps": stored.get("exact", {}).get("num_timesteps")}
-            sections = ("data", "diffusion", section, "exact.num_timesteps")
-            refuse_differences(workdir, stored | there, settings | asked, sections, what)
-    origin = Workdir(workdir).exact.get("provenance")
-    known = [origin["data"]] if isinstance(origin, dict) and "data" in origin else []  # an older record does not say
-    if any((workdir / name).exists() for name in workdirs.MEASURED):
-        known.append(workdirs.read_config(workdir / "data.json").get("fingerprint"))
-    for there in known:
-        if identity.startswith(f"{there} "):
-            told = f"measured before data were known by their content ({there} there, {identity} here)"
-            raise UserError(f"workdir {workdir} was {told}; choose another --workdir")
-        if there != identity:
-            told = f"{there} there, {identity} here; choose another --workdir"
-            raise UserError(f"workdir {workdir} was measured on other data of that name: {told}")
-
-
 def check_timesteps(workdir: pathlib.Path, steps: np.ndarray) -> None:
     """Raises `UserError` where there are exact curves, whole or in part, at other timesteps: an earlier version, which
     did not state them in its batches, had them even in time also where the schedule adds no noise."""
@@ -174,20 +142,6 @@ def check_timesteps(workdir: pathlib.Path, steps: np.ndarray) -> None:
             first = next((a, b) for a, b in zip([*there, None], [*here, None], strict=False) if a != b)
             told = "timestep {} there, {} here; choose another --workdir".format(*first)
             raise UserError(f"workdir {workdir} holds exact curves at other timesteps: {told}")
-
-
-def refuse_differences(
-    workdir: pathlib.Path,
-    stored: dict[str, Any],
-    wanted: dict[str, Any],
-    sections: Sequence[str],
-    what: str = "measurements",
-) -> None:
-    """Raises `UserError` where what is there depends on other settings than those wanted."""
-    told = [line for key in sections for line in workdirs.differences_of(stored.get(key), wanted[key], key)]
-    told = [line for line in dict.fromkeys(told) if not line.startswith((*NO_SETTING, *ONLY_JUDGES))]
-    if told:
-        raise UserError(f"workdir {workdir} holds other {what}: {'; '.join(told[:3])}; choose another --workdir")
 
 
 def describe(feature: Feature, name: str, noise: Noise, points: Sequence[CurvePoint]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from vdm_jax.launch import store as workdirs
 
 KIND = "ddpm"
 SECTIONS = ("data", "model", "diffusion")  # of its config
+DEPENDS_ON = (*SECTIONS, "train")  # sections that its weights depend on
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +51,7 @@ def load_trained(workdir: str, checkpoint: str, config: ConfigDict, data: Datase
     weights = load_weights(folder, model, chosen)
     low, high = data.pixel_values[[0, -1]].tolist()
     about = {"step": weights.step, "weights": weights.kind, "fingerprint": fingerprint(weights.params)}
-    about |= {name: stored[name] for name in workdirs.IDENTITY if name in stored}
+    about |= {name: stored[name] for name in DEPENDS_ON if name in stored}
     eps_fn = Partial(lambda params, z, t: model.eps_fn(params)(z, t), weights.params)
     return TrainedModel(eps_fn, (low, high), about)
 

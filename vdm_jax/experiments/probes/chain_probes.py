@@ -1,7 +1,6 @@
 """The chain_probes job: probes of the features trained on z_t of chains, and probes of real against generated."""
 
 import pathlib
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -16,7 +15,6 @@ from vdm_jax.base.progress import bar
 from vdm_jax.base.provenance import provenance
 from vdm_jax.diffusion.posterior import Feature
 from vdm_jax.diffusion.timesteps import every_nth, gammas_at, timesteps
-from vdm_jax.experiments.common.exact import check_folder, refuse_differences
 from vdm_jax.experiments.probes.build import ProbeExperiment
 from vdm_jax.experiments.probes.probe import describe_probe
 from vdm_jax.experiments.probes.readers import about_reader, make_readers, trained_reader
@@ -54,16 +52,6 @@ from vdm_jax.probing.training import BY_ROW, PROBE
 from vdm_jax.probing.windows import noise_of, share_known, windows_of
 
 FOLDER = "chain_probes"  # of chains and what is trained on them, by sampler
-SETTINGS = "settings.json"
-DEPENDS_ON = ("data", "diffusion", "chains", "probe", "chain_probes", "timesteps")
-OF_A_FOLDER = ("samplers", "num_steps")  # settings that the folder of each sampler is named by
-# Settings that the folder of the probes of real against generated is named by.
-OF_NET = tuple(f"real_or_generated_{name}" for name in ("net", "hidden", "updates", "learning_rate"))
-CHAINS_ALONE = ("num_queries", "every", "round_trips", "batch_size", "far")  # the other job's, or only judge
-NOT_STORED = {
-    "chains": (*OF_A_FOLDER, *CHAINS_ALONE, "model", "checkpoint"),
-    "chain_probes": (*OF_A_FOLDER, *OF_NET, "backward", "real_or_generated"),  # each experiment has a folder too
-}
 FOLDER_NAMES = {"matched_statistics": "evidence"}  # the former name, so that stored probes are found
 ROUNDS = 8  # at most, of probes of real against generated: they start from nothing and need time
 
@@ -83,13 +71,8 @@ def chain_probes(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     if not samplers:
         say("nothing to do; --config.chain_probes.samplers=exact, or another sampler, names whose chains")
         return "done"
-    check_folder(workdir, settings, experiment.identity)
     steps = timesteps(experiment.config.exact.num_timesteps, experiment.schedule)
     asked = every_nth(steps, config.every)
-    depends_on, path = check_claimed(workdir / FOLDER, settings | {"timesteps": asked.tolist()})
-    workdirs.claim(workdir, experiment.config, experiment.identity)
-    if not path.exists():
-        write_json(path, depends_on)
     chains = experiment.config.chains
     names = chosen_readers(chains)
     net = trained_reader(names, experiment.data, chains.reader_images, chains.reader_steps)
@@ -251,25 +234,6 @@ def name_of_probes(config: ConfigDict) -> str:
     widths = own.real_or_generated_hidden if net in OF_CHOSEN_WIDTHS else ()
     parts = (FOLDER_NAMES.get(net, net), *widths, own.real_or_generated_updates, own.real_or_generated_learning_rate)
     return "-".join(map(str, parts))
-
-
-def check_claimed(folder: pathlib.Path, settings: dict[str, Any]) -> tuple[dict[str, Any], pathlib.Path]:
-    """The settings that the folder's content depends on, and their file. Raises `UserError` where it holds others."""
-    settings = depended_on(settings)
-    if (path := folder / SETTINGS).exists():
-        stored = depended_on(workdirs.read_config(path))
-        refuse_differences(folder, stored, settings, DEPENDS_ON, "chains and probes")
-    return settings, path
-
-
-def depended_on(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that everything in the folder depends on."""
-    return {
-        section: {key: value for key, value in held.items() if key not in NOT_STORED.get(section, ())}
-        if isinstance(held := settings.get(section), Mapping)
-        else held
-        for section in DEPENDS_ON
-    }
 
 
 say = partial(print, "chain_probes:", flush=True)

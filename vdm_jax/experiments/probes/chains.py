@@ -16,7 +16,6 @@ from vdm_jax.base.progress import bar
 from vdm_jax.base.provenance import commit, provenance
 from vdm_jax.diffusion.schedules import Schedule
 from vdm_jax.diffusion.timesteps import every_nth, gammas_at
-from vdm_jax.experiments.common.exact import check_folder, refuse_differences
 from vdm_jax.experiments.probes.build import ProbeExperiment
 from vdm_jax.experiments.probes.readers import about_reader, make_readers, trained_reader
 from vdm_jax.experiments.probes.samplers import (
@@ -35,12 +34,10 @@ from vdm_jax.probing.population import Population, draw_members
 from vdm_jax.probing.two_samples import best_accuracy_at_start
 from vdm_jax.probing.windows import Noise
 from vdm_jax.report.workdir import Workdir
-from vdm_jax.train.metrics import MetricsLog, read_metrics
+from vdm_jax.train.metrics import MetricsLog
 
-LINES = "chains.jsonl"  # the settings, then a line for each sampler's chains from noise and each of its round trips
-DEPENDS_ON = ("data", "diffusion", "chains", "timesteps")  # sections of the config, and the asked timesteps
+LINES = "chains.jsonl"  # a line for each sampler's chains from noise and for each of its round trips
 START_IMAGES = 100
-NAMES_PARTS = ("samplers", "num_steps", "round_trips", "model", "checkpoint")  # settings that each line states itself
 
 
 class Part(NamedTuple):
@@ -64,12 +61,9 @@ def chains(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     the model trained further: what was measured with other weights is measured again.
     """
     config, settings = experiment.config.chains, workdirs.plain(experiment.config)
-    check_folder(workdir, settings, experiment.identity)
-    exact = exact_record(workdir, settings)
+    exact = exact_record(workdir)
     asked = every_nth(exact["timesteps"], config.every)
-    line = check_log(workdir, settings | {"timesteps": asked.tolist()})
-    workdirs.claim(workdir, experiment.config, experiment.identity)
-    log = _open_log(workdir, line)
+    log = _open_log(workdir)
     samplers = chosen_samplers(config)
     starts = (None, *asked.tolist()) if config.round_trips else (None,)
     grids = {chosen: make_grid(asked, chosen.num_steps, experiment.schedule) for chosen in samplers.values()}
@@ -178,33 +172,18 @@ def accuracy_at_start(population: Population, schedule: Schedule, seed: int) -> 
     return best_accuracy_at_start(np.asarray(x), float(schedule.gamma(np.float32(1))))
 
 
-def exact_record(workdir: pathlib.Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """`exact.json`. Raises `UserError` where there is none, or one of other data or another diffusion."""
+def exact_record(workdir: pathlib.Path) -> dict[str, Any]:
+    """`exact.json`. Raises `UserError` where it is missing or incomplete."""
     record = Workdir(workdir).exact
     if not all(record.get(part) for part in ("timesteps", "abar", "features", "settings")):
         raise UserError(f"no exact curves in {workdir} to be compared with; --jobs=exact,chains measures them first")
-    refuse_differences(workdir, record["settings"], settings, ("data", "diffusion"))
     return record
 
 
-def check_log(workdir: pathlib.Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings that all lines depend on. Raises `UserError` where the lines were measured with others. Samplers may
-    be added."""
-    settings = {key: settings[key] for key in DEPENDS_ON}
-    settings["chains"] = {key: value for key, value in settings["chains"].items() if key not in NAMES_PARTS}
-    rows = read_metrics(workdir / LINES) if (workdir / LINES).exists() else []
-    for there in [row["settings"] for row in rows if "settings" in row][:1]:
-        refuse_differences(workdir, there, settings, DEPENDS_ON)
-    return settings
-
-
-def _open_log(workdir: pathlib.Path, settings: dict[str, Any]) -> MetricsLog:
-    """The lines so far, measured with the settings that `check_log` returns."""
+def _open_log(workdir: pathlib.Path) -> MetricsLog:
+    """The lines so far, without an incomplete last one."""
     log = MetricsLog(workdir / LINES)
-    if any("settings" in row for row in log.rows()):
-        log.truncate_after(max(row["step"] for row in log.rows()))  # an incomplete last line goes
-    else:
-        log.write({"step": -1, "settings": settings})
+    log.truncate_after(max((row["step"] for row in log.rows()), default=0))
     return log
 
 

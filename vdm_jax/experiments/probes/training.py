@@ -14,9 +14,7 @@ from ml_collections import ConfigDict
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.mesh import make_mesh
 from vdm_jax.diffusion.timesteps import distinct_steps
-from vdm_jax.experiments.common.exact import check_folder
 from vdm_jax.experiments.probes.build import ProbeExperiment
-from vdm_jax.launch import store as workdirs
 from vdm_jax.probing.batching import usual_batching
 from vdm_jax.probing.chunks import Results, chunk_size
 from vdm_jax.probing.ensemble import Ensemble, Training
@@ -46,8 +44,6 @@ class Trained(NamedTuple):
 
 def trained(experiment: ProbeExperiment, workdir: pathlib.Path) -> Trained:
     """The stored probes; missing ones are trained. A kill loses the chunk in progress; the same command continues."""
-    check_folder(workdir, workdirs.plain(experiment.config), experiment.identity)
-    workdirs.claim(workdir, experiment.config, experiment.identity)
     steps, gammas, first, where = distinct_steps(experiment.config.exact.num_timesteps, experiment.schedule)
     config, population = experiment.config.probe, experiment.population
     ensemble, sources = build_ensemble(config, population)
