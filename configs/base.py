@@ -40,9 +40,13 @@ def _data() -> ConfigDict:
 
 def _model() -> ConfigDict:
     unet = dict(
+        network="vdm",  # VDM's U-Net; or "multiscale", DDPM's, with the sizes of configs/ddpm.py
         size="m",  # original, s, t, m, digits
-        channels=config_dict.placeholder(int),  # none: the size's own
+        channels=config_dict.placeholder(int),  # none: the size's own; so the next four
         num_blocks=config_dict.placeholder(int),
+        multipliers=config_dict.placeholder(tuple),  # of multiscale: of channels, one for each level
+        attention=config_dict.placeholder(tuple),  # of multiscale: sides of images at which there is attention
+        patch=config_dict.placeholder(int),  # of multiscale: side of the patches that are a place of the first level
         conditioning="concat",  # "adagn": adaptive group norm
         zero_init=False,  # True: the blog's, under which the encoder starts without gradient
         fourier_min=0,  # Fourier features 2^n pi z for n in min … max; none where max < min

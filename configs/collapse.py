@@ -5,9 +5,10 @@ the size of the blog's MVDM, with the settings of `ALL`. The sweep: every mode a
 that matter at 28x28 with two.
 """
 
-from configs.base import get_config as get_base_config
-from configs.base import paired
-from configs.digits import VARIANTS as MODES
+from vdm_jax.configs.base import get_config as get_base_config
+from vdm_jax.configs.base import paired
+from vdm_jax.configs.digits import VARIANTS as MODES
+
 from vdm_jax.base.errors import choose
 
 SIDES = {

@@ -6,9 +6,9 @@ scikit-learn's 8x8 digits.
 """
 
 from ml_collections import ConfigDict, config_dict
+from vdm_jax.configs.base import NOISE_TABLES, paired, table_settings
+from vdm_jax.configs.base import get_config as get_base_config
 
-from configs.base import NOISE_TABLES, paired, table_settings
-from configs.base import get_config as get_base_config
 from vdm_jax.base.errors import choose
 
 ONE_CORE = {
@@ -89,15 +89,18 @@ def get_sweep():
 
 def _model() -> dict:
     return dict(
+        network="multiscale",  # DDPM's U-Net; or "vdm", with the sizes of configs/base.py
         size="small",  # ddpm, medium, small, digits
-        channels=config_dict.placeholder(int),  # none: the size's own
-        multipliers=config_dict.placeholder(tuple),  # of channels, a level each
+        channels=config_dict.placeholder(int),  # none: the size's own; so the next four
         num_blocks=config_dict.placeholder(int),
-        attention=config_dict.placeholder(tuple),  # sides of images at which there is attention
+        multipliers=config_dict.placeholder(tuple),  # of multiscale: of channels, one for each level
+        attention=config_dict.placeholder(tuple),  # of multiscale: sides of images at which there is attention
         conditioning="adagn",  # of the ResBlocks by the time: concat, adagn
         zero_init=False,
+        fourier_min=0,  # Fourier features 2^n pi z for n in min … max; none where max < min
+        fourier_max=-1,
         num_heads=1,
-        patch=config_dict.placeholder(int),  # side of the patches that are a place of the first level
+        patch=config_dict.placeholder(int),  # of multiscale: side of the patches that are a place of the first level
         dropout=0.0,
         dtype="float32",
     )

@@ -3,7 +3,8 @@
 The sweep: every variant with three seeds.
 """
 
-from configs.base import get_config as get_base_config
+from vdm_jax.configs.base import get_config as get_base_config
+
 from vdm_jax.base.errors import choose
 
 VARIANTS = {

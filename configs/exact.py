@@ -6,10 +6,10 @@ adds trained probes and chains. The sweep: both data sets under each schedule.
 """
 
 from ml_collections import ConfigDict
+from vdm_jax.configs.base import NOISE_TABLES, paired
+from vdm_jax.configs.base import get_config as get_base_config
+from vdm_jax.configs.probes import get_config as get_probes_config
 
-from configs.base import NOISE_TABLES, paired
-from configs.base import get_config as get_base_config
-from configs.probes import get_config as get_probes_config
 from vdm_jax.base.errors import choose
 
 DATA = {

@@ -8,9 +8,9 @@ The sweep: every schedule, with sprites of 32x32 and three seeds, and with sprit
 """
 
 from ml_collections import ConfigDict
+from vdm_jax.configs.base import NOISE_TABLES, paired, table_settings
+from vdm_jax.configs.base import get_config as get_base_config
 
-from configs.base import NOISE_TABLES, paired, table_settings
-from configs.base import get_config as get_base_config
 from vdm_jax.base.errors import choose
 
 GRIDS = {

@@ -10,9 +10,9 @@ import numpy as np
 from configs import digits
 from vdm_jax.base.keys import named_key
 from vdm_jax.data.sources import load_data
-from vdm_jax.experiments.common.build import make_vae_vdm
-from vdm_jax.experiments.vae_vdm.codes import encode_all
-from vdm_jax.models.vae_vdm import VaeVdm
+from vdm_jax.experiments.common.codes import encode_all
+from vdm_jax.experiments.common.models import make_vae_vdm
+from vdm_jax.models.diffusion import DiffusionModel
 from vdm_jax.networks.network import Network
 
 W_DIM = 16
@@ -48,12 +48,13 @@ def linear_encoder() -> Network:
     return Network(init, apply)
 
 
-def make(deltas=(), **changes) -> VaeVdm:
-    """The model of configs/digits.py with `deltas`, its networks linear, then changed."""
+def make(deltas=(), *, network=None, **of_the_code) -> DiffusionModel:
+    """The model of configs/digits.py with `deltas` and linear networks; its code, if any, changed by `of_the_code`."""
     config = digits.get_config("beta1")
     config.update_from_flattened_dict(dict(deltas))
-    networks = {"unet": linear_decoder(), "encoder": linear_encoder(), "w_dim": W_DIM}
-    return replace(make_vae_vdm(config, DATA), **(networks | changes))
+    model = make_vae_vdm(config, DATA)
+    code = None if model.code is None else replace(model.code, **({"encoder": linear_encoder()} | of_the_code))
+    return replace(model, network=network or linear_decoder(), code=code)
 
 
 LINEAR = make()
@@ -63,7 +64,7 @@ compiled = functools.cache(jax.jit)
 def loss_and_metrics(model, seed=0, batch=None):
     params = model.init(jax.random.key(0))
     batch = {"levels": LEVELS} if batch is None else batch
-    return compiled(model.loss_fn)(params, model.rate.init(), batch, jax.random.key(seed), 0)
+    return compiled(model.loss_fn)(params, model.init_carry(), batch, jax.random.key(seed), 0)
 
 
 def coded(model, params, levels=LEVELS) -> dict[str, np.ndarray]:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from configs import probes
 from vdm_jax.data.sprite_posterior import make_sprite_posterior
 from vdm_jax.data.sprites import SpriteGrid
-from vdm_jax.diffusion.gaussian import eps_of_x
+from vdm_jax.diffusion.prediction import to_prediction
 from vdm_jax.experiments.common.build import fixed_table
 from vdm_jax.experiments.common.trained_model import TrainedModel
 from vdm_jax.experiments.probes.build import ProbeExperiment
@@ -31,9 +31,9 @@ def experiment(**settings) -> ProbeExperiment:
 def model_of(posterior, schedule, step):
     """A model that has been trained to this posterior's own denoiser."""
 
-    def eps_fn(z, t):
+    def denoise(z, t):
         gamma = jnp.maximum(schedule.gamma(t[0]), -20.0)
-        return eps_of_x(posterior.mean(z, gamma), z, gamma)
+        return to_prediction("x", posterior.mean(z, gamma), z, gamma)
 
     about = {"step": step, "weights": "ema", "fingerprint": f"weights of {step}"}
-    return TrainedModel(eps_fn, (-1.0, 1.0), about)
+    return TrainedModel(denoise, (-1.0, 1.0), about)

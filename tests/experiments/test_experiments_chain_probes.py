@@ -9,6 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from small_sprites import GRID, experiment, model_of
+from vdm_jax.experiments.probes.chain_told import TOLD, told_settings, why_no_trees
+from vdm_jax.experiments.probes.chain_training import split_rows
+from vdm_jax.probing.feeds import make_pool_feed
 
 from configs.probes import GRIDS, get_config
 from vdm_jax.base.errors import UserError
@@ -17,11 +20,8 @@ from vdm_jax.data.sprites import load_sprites
 from vdm_jax.diffusion.posterior import Feature
 from vdm_jax.experiments.probes.build import check_chain_probes
 from vdm_jax.experiments.probes.chain_probes import FOLDER, chain_probes
-from vdm_jax.experiments.probes.chain_told import TOLD, told_settings, why_no_trees
-from vdm_jax.experiments.probes.chain_training import split_rows
 from vdm_jax.experiments.probes.training import make_ensemble
 from vdm_jax.probing.chunks import chunk_size
-from vdm_jax.probing.feeds import make_pool_feed
 from vdm_jax.probing.heads import make_heads
 from vdm_jax.report.page import write_report
 

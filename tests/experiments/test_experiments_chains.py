@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from launching import ROOT
 from small_sprites import experiment
+from vdm_jax.experiments.probe_jobs import check_jobs
+from vdm_jax.experiments.probes.chain_parts import make_subject
 
 import launch
 from vdm_jax.base.errors import UserError
@@ -18,9 +20,7 @@ from vdm_jax.data.sprite_posterior import make_sprite_posterior
 from vdm_jax.data.sprites import SpriteGrid
 from vdm_jax.diffusion.posterior import score
 from vdm_jax.experiments.common.exact import exact
-from vdm_jax.experiments.probe_jobs import check_jobs
 from vdm_jax.experiments.probes.build import chosen_samplers
-from vdm_jax.experiments.probes.chain_parts import make_subject
 from vdm_jax.experiments.probes.chain_probes import check_claimed
 from vdm_jax.experiments.probes.chains import LINES, chains, check_log
 from vdm_jax.launch.store import claim, plain

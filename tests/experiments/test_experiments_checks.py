@@ -13,11 +13,12 @@ from configs.digits import get_config as digits_config
 from configs.mnist import VARIANTS as MNIST
 from configs.mnist import get_config as mnist_config
 from vdm_jax.base.errors import UserError
-from vdm_jax.experiments.common.build import build
 from vdm_jax.experiments.common.checks import NUMBERS, check_settings
+from vdm_jax.experiments.vae_vdm.build import build
 
-# Read by the schedule, which says itself what it cannot use.
+# The schedule and the multi-scale U-Net check these themselves.
 ELSEWHERE = {f"diffusion.{name}" for name in ("beta", "beta_1", "beta_T", "s", "t1", "t2", "total")}
+ELSEWHERE |= {"model.unet.multipliers", "model.unet.attention"}
 
 
 def flat(config, prefix=""):

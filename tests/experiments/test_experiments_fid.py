@@ -8,11 +8,11 @@ from configs.base import get_config
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.images import even_pixel_values, to_unit
 from vdm_jax.data.dataset import ImageData, Split
+from vdm_jax.diffusion.rate import UNCONDITIONAL
 from vdm_jax.evals import fid
 from vdm_jax.evals.frechet import frechet_distance
 from vdm_jax.evals.inception_weights import FID_SHA256, InceptionWeights
 from vdm_jax.experiments.common import checks
-from vdm_jax.experiments.vae_vdm.codes import UNCONDITIONAL
 from vdm_jax.networks.network import Network
 
 PARAMS = {"map": np.random.default_rng(9).standard_normal((3, 2)).astype(np.float32)}
@@ -31,15 +31,9 @@ def weights(monkeypatch):
     def put(sha256=FID_SHA256):
         monkeypatch.setattr(fid, "make_inception", lambda: Network(None, thumbnails))
         monkeypatch.setattr(fid, "read_weights", lambda path: InceptionWeights(PARAMS, sha256))
-        return settings(inception="weights.npz")
+        return "weights.npz"
 
     return put
-
-
-def settings(**values):
-    config = get_config().evaluate
-    config.update(values)
-    return config
 
 
 def draw(number, channels, seed):
@@ -88,16 +82,15 @@ def test_other_weights_are_never_called_fid(weights):
 
 
 def test_fewer_reference_images(weights):
-    config, data, made = weights(), dataset(3), {"prior": draw(20, 3, 2)}
-    config.fid_reference_images = 40
-    scores, _, _ = fid.measure_fid(config, data, made, draw(20, 3, 4))
+    data, made = dataset(3), {"prior": draw(20, 3, 2)}
+    scores, _, _ = fid.measure_fid(weights(), data, made, draw(20, 3, 4), num_reference=40)
     expected = frechet_distance(by_hand(made["prior"]), by_hand(data.train.levels[:40]))
     assert scores["fid_num_reference"] == 40
     np.testing.assert_allclose(scores["fid"], expected, rtol=1e-4)
 
 
 def test_no_file_no_fid():
-    scores, by_n, reasons = fid.measure_fid(settings(), dataset(1), {"prior": draw(2, 1, 2)}, draw(2, 1, 4))
+    scores, by_n, reasons = fid.measure_fid("", dataset(1), {"prior": draw(2, 1, 2)}, draw(2, 1, 4))
     assert scores == dict.fromkeys(fid.FID_KEYS) and not by_n
     assert set(reasons) == set(fid.FID_KEYS) and set(reasons.values()) == {
         "evaluate.inception names no file of weights"

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from launching import ROOT
+from vdm_jax.probing.feeds import IMAGE
 
 import launch
 from configs import probes
@@ -15,7 +16,6 @@ from vdm_jax.base.locks import alone_in
 from vdm_jax.diffusion.schedules import ddpm_linear, dirac
 from vdm_jax.experiments.probes.build import build_probes, gammas_at, timesteps
 from vdm_jax.experiments.probes.training import build_ensemble, warm_start_index
-from vdm_jax.probing.feeds import IMAGE
 from vdm_jax.report.windows import window_cells
 
 FEW = {
@@ -176,7 +176,7 @@ def test_training_begins_where_something_is_seen(schedule, first):
 
 
 SWEEP = """
-from configs.probes import get_config
+from vdm_jax.configs.probes import get_config
 
 
 def get_sweep():
@@ -201,7 +201,7 @@ def test_a_sweep_ends_with_the_windows_of_all(swept, capfd):
     assert launch.main([*words, "--sweep=quick*"]) == 0
     out = capfd.readouterr().out
     assert out.startswith("sweep: 1 members, 1 of them done\n| run | feature |")
-    assert "Missing, not measured yet: small-dirac,max_queries=2\n" in out
+    assert "Missing, no exact.json yet: small-dirac,max_queries=2\n" in out
     told = json.loads((folder / "sweep.json").read_text())["runs"]["quick,max_queries=200"]
     record = json.loads((folder / "quick,max_queries=200" / "probe.json").read_text())
     for name, feature in record["features"].items():

@@ -20,15 +20,15 @@ from linear_networks import (
 )
 
 from configs import digits
+from vdm_jax.base.errors import UserError
 from vdm_jax.diffusion.code_prior import DiffusionPrior
 from vdm_jax.diffusion.gaussian import alpha_sigma
 from vdm_jax.diffusion.rate import FixedRate, NoRate
 from vdm_jax.diffusion.rate_code import CodeDropout, HighNoiseRate
 from vdm_jax.diffusion.rate_target import TargetRate
 from vdm_jax.diffusion.schedules import make_schedule
-from vdm_jax.experiments.common.build import make_vae_vdm
-from vdm_jax.experiments.vae_vdm.codes import encode_all
-from vdm_jax.models.vae_vdm import draw_code
+from vdm_jax.experiments.common.models import make_vae_vdm
+from vdm_jax.models.code import draw_code
 from vdm_jax.networks.mlp import make_mlp_denoiser
 from vdm_jax.networks.network import Network
 
@@ -74,18 +74,18 @@ def test_held_out_images_give_the_rate_and_no_gradient():
     np.testing.assert_allclose(metrics["held_out_rate"], kl, rtol=1e-4)
 
     def held_out(params):
-        return model.loss_fn(params, model.rate.init(), batch, jax.random.key(0), 0)[1]["held_out_rate"].sum()
+        return model.loss_fn(params, model.init_carry(), batch, jax.random.key(0), 0)[1]["held_out_rate"].sum()
 
     assert all(np.all(leaf == 0) for leaf in jax.tree.leaves(jax.jit(jax.grad(held_out))(params)))
 
 
 def test_the_carry_follows_held_out_images_where_there_are_some():
     model = make(rate=TargetRate(2.0))
-    carry = model.rate.init()
+    carry = model.init_carry()
     train, held_out = jnp.float32(3.5), jnp.float32(0.5)
     alone = model.update_carry(carry, {"rate": train}, 0)
     both = model.update_carry(carry, {"rate": train, "held_out_rate": held_out}, 0)
-    assert alone == model.rate.update(carry, train, 0) and both == model.rate.update(carry, held_out, 0)
+    assert alone == model.code.rate.update(carry, train, 0) and both == model.code.rate.update(carry, held_out, 0)
     assert both["integral"] < carry["integral"] < alone["integral"]
 
 
@@ -103,7 +103,7 @@ def test_a_learned_prior_starts_as_the_standard_normal_and_learns():
     """Its rate estimates the KL to N(0, I) at first, and has a gradient in psi and in the encoder."""
     network = make_mlp_denoiser(W_DIM, width=16, num_blocks=1)
     prior = DiffusionPrior(network.apply, make_schedule("linear", gamma_min=-10.0, gamma_max=5.0), 5)
-    model = make(code_prior=network, prior=prior)
+    model = make(prior_network=network, prior=prior)
     params = model.init(jax.random.key(0))
     repeated = {"levels": np.tile(LEVELS[:1], (4096, 1, 1, 1))}
     rates = loss_and_metrics(model, batch=repeated)[1]["rate"]
@@ -111,7 +111,7 @@ def test_a_learned_prior_starts_as_the_standard_normal_and_learns():
     np.testing.assert_allclose(np.mean(rates), exact[0], atol=5 * np.std(rates) / 64)
 
     def mean_rate(params):
-        return model.code(jax.random.key(1), params, jnp.asarray(LEVELS)).rate.mean()
+        return model.code.draw(jax.random.key(1), params, model.to_x(jnp.asarray(LEVELS))).rate.mean()
 
     grads = jax.grad(mean_rate)(params)
     assert np.abs(grads["code_prior"]["out"]["kernel"]).max() > 0
@@ -121,16 +121,17 @@ def test_a_learned_prior_starts_as_the_standard_normal_and_learns():
 # ---- the gradient into the encoder ----------------------------------------------------------------------------------
 
 
-def diffusion_gradient(deltas, **changes) -> dict[str, float]:
+def diffusion_gradient(deltas, **of_the_code) -> dict[str, float]:
     """Norms of the gradient of the summed diffusion term alone, by network, at a real U-Net's fresh parameters."""
     config = digits.get_config("none")
     config.update_from_flattened_dict({"model.unet.num_blocks": 1, "model.unet.channels": 8} | deltas)
-    model = replace(make_vae_vdm(config, DATA), **changes)
+    model = make_vae_vdm(config, DATA)
+    model = replace(model, code=replace(model.code, **of_the_code))
 
     @jax.jit
     def gradient(params):
         def diffusion(params):
-            mu, logvar = model.encode(params, jnp.asarray(model.pixel_values)[LEVELS])
+            mu, logvar = model.encode(params, model.to_x(LEVELS))
             w = draw_code(jax.random.key(1), mu, logvar)
             t = jnp.linspace(0.05, 0.95, len(LEVELS))
             return model.losses(jax.random.key(2), params, jnp.asarray(LEVELS), w, t).terms.diffusion.sum()
@@ -160,25 +161,27 @@ def test_with_the_blogs_zero_initialisation_it_does_not():
 # ---- without a code -------------------------------------------------------------------------------------------------
 
 
-def test_without_an_encoder_the_rate_is_zero_and_the_code_has_no_width():
-    model = make({"model.encoder": "none"}, encoder=None, w_dim=0)
+def test_without_an_encoder_there_is_no_code_and_no_rate():
+    model = make({"model.encoder": "none"})
     params = model.init(jax.random.key(0))
-    assert "encoder" not in params
-    mu, logvar = encode_all(model, params, LEVELS, 5)
-    assert mu.shape == logvar.shape == (12, 0)
+    assert model.code is None and set(params) == {"unet"}
+    with pytest.raises(UserError, match="the model is unconditional"):
+        model.encode(params, model.to_x(LEVELS))
     loss, metrics = loss_and_metrics(model)
-    np.testing.assert_array_equal(metrics["rate"], 0)
+    assert not {"rate", "beta"} & set(metrics)
     np.testing.assert_allclose(loss, metrics["distortion"], rtol=1e-6)
+    np.testing.assert_array_equal(metrics["bound"], metrics["distortion"])
 
 
-def test_the_baseline_of_equal_capacity_ignores_the_code_it_has_room_for():
-    model = make({"model.encoder": "none"}, encoder=None, w_dim=0)
+def test_the_baseline_of_equal_capacity_has_room_for_a_code_and_takes_none():
+    model = make({"model.encoder": "none"})
     params = model.init(jax.random.key(0))
     z, t = jax.random.normal(jax.random.key(1), (3, 8, 8, 1)), jnp.full(3, 0.5)
     w = jax.random.normal(jax.random.key(2), (3, W_DIM))
-    without = model.eps_fn(params, jnp.zeros((3, 0)))(z, t)
-    np.testing.assert_array_equal(model.eps_fn(params, w)(z, t), without)
-    assert np.abs(model.unet.apply(params["unet"], z, t, w) - without).max() > 1e-2
+    without = model.denoise(params)(z, t).eps
+    with pytest.raises(UserError, match="the model is unconditional"):
+        model.denoise(params, w)
+    assert np.abs(model.network.apply(params["unet"], z, t, w) - without).max() > 1e-2
 
 
 # ---- schedules, targets, weightings ---------------------------------------------------------------------------------
@@ -258,6 +261,6 @@ def test_a_network_that_says_the_same_in_other_words_has_the_same_bound(target):
 
     loss, metrics = loss_and_metrics(LINEAR)
     deltas = {"diffusion.target": target, "diffusion.gamma_min": -8.0}
-    other_loss, other = loss_and_metrics(make(deltas, unet=Network(decoder.init, apply)))
+    other_loss, other = loss_and_metrics(make(deltas, network=Network(decoder.init, apply)))
     np.testing.assert_allclose(other["diffusion"], metrics["diffusion"], rtol=1e-3)
     np.testing.assert_allclose(other_loss, loss, rtol=1e-3)

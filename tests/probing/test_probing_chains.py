@@ -9,8 +9,8 @@ import pytest
 from jax.tree_util import Partial
 from scipy.stats import chi2
 
-from vdm_jax.diffusion.gaussian import eps_of_x
 from vdm_jax.diffusion.posterior import Feature, finite_posterior
+from vdm_jax.diffusion.prediction import to_prediction
 from vdm_jax.diffusion.rows import matrix_posterior
 from vdm_jax.diffusion.schedules import ddpm_linear, dirac, table_schedule
 from vdm_jax.diffusion.theory import two_gaussians
@@ -32,12 +32,12 @@ from vdm_jax.probing.chain_distances import (
 from vdm_jax.probing.chains import (
     Guess,
     RoundTrip,
-    eps_process,
     exact_process,
     judge,
     make_backward,
     make_grid,
     make_round_trip,
+    model_process,
     x_process,
 )
 from vdm_jax.probing.population import Access, Population
@@ -218,12 +218,12 @@ def test_the_larger_variance_is_seen():
 def test_eps_and_x_are_two_words_for_one_model(key):
     grid = make_grid(ASKED, 20, SCHEDULE)
 
-    def eps_fn(z, t):
+    def denoise(z, t):
         gamma = least(SCHEDULE.gamma(t[0]))
-        return eps_of_x(mean_x(key, z, t[0]), z, gamma)
+        return to_prediction("x", mean_x(key, z, t[0]), z, gamma)
 
     z = jax.random.normal(key, (6, 1))
-    processes = x_process(mean_x, SCHEDULE, grid, "ancestral"), eps_process(eps_fn, SCHEDULE, grid, "ancestral")
+    processes = x_process(mean_x, SCHEDULE, grid, "ancestral"), model_process(denoise, SCHEDULE, grid, "ancestral")
     (x, path), (other, other_path) = (process(key, z, grid.keep, jnp.int32(0)) for process in processes)
     np.testing.assert_allclose(other_path, path, atol=1e-2)  # eps carries 1/alpha_T times the rounding of x
     np.testing.assert_allclose(other, x, atol=1e-2)

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from vdm_jax.diffusion.gaussian import kl_to_standard_normal
 
+UNCONDITIONAL = "the model is unconditional: there is no code"
 Carry = dict[str, Float[Array, ""]]
 Step = int | Int[Array, ""]
 

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Integer
-from ml_collections import ConfigDict
 
 from vdm_jax.base.images import to_pixels
 from vdm_jax.base.progress import bar
@@ -31,35 +30,37 @@ Labels = dict[str, Integer[np.ndarray, " _"]]
 
 
 def measure_coverage(
-    config: ConfigDict, data: SpriteData, draw: Callable[[int], Levels]
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """`coverage` of `draw(N)`, N = `config.evaluate.coverage_images`, and the reason where there is none.
+    data: SpriteData,
+    draw: Callable[[int], Levels],
+    *,
+    num_images: int,
+    sprite_tolerance: float,
+    reader_images: int,
+    reader_steps: int,
+) -> dict[str, Any]:
+    """Which sprites the images `draw(num_images)` show, and how evenly.
 
-    {"num_images", "sampler", "num_sampling_steps", "not_a_sprite", "exactly_a_sprite", …, "net_errors",
-    "net_any_error", …, "readers_agree", "readers": {"exact" | "net": {"histograms": {name: `mode_coverage`, "counts",
-    "shares", for the network also "against_real": `same_source`}}}}. An image is no sprite where it differs from its
-    nearest one in more pixels than `sprite_tolerance` of those this covers; only sprites are counted. The network's
-    readings are tested against its own readings of as many held-out sprites.
+    {"num_images", "not_a_sprite", "exactly_a_sprite", …, "net_errors", "net_any_error", …, "readers_agree", "readers":
+    {"exact" | "net": {"histograms": {name: `mode_coverage`, "counts", "shares", for the network also "against_real":
+    `same_source`}}}}. An image is no sprite where it differs from its nearest sprite in more pixels than
+    `sprite_tolerance` times the pixels of that sprite; only sprites are counted. The network is trained on
+    `reader_images` sprites for `reader_steps`; its readings are tested against its own readings of as many held-out
+    sprites.
     """
-    settings = config.evaluate
-    if settings.coverage_images == 0:
-        return {"coverage": None}, {"coverage": "evaluate.coverage_images=0: nothing was generated"}
-    reader, held_out = make_reader(data, settings.reader_images, settings.reader_steps)
-    made = draw(settings.coverage_images)
+    reader, held_out = make_reader(data, reader_images, reader_steps)
+    made = draw(num_images)
     exact, distance, area = read_exactly(data, made)
-    net, real = (read(reader, data, levels) for levels in (made, rendered(data, held_out[: settings.coverage_images])))
-    is_sprite = distance <= settings.sprite_tolerance * area
+    net, real = (read(reader, data, levels) for levels in (made, rendered(data, held_out[:num_images])))
+    is_sprite = distance <= sprite_tolerance * area
     share, sprites = float(np.mean(~is_sprite)), np.where(is_sprite)[0]
     agree = {name: _mean(exact[name][sprites] == net[name][sprites]) for name in FACTORS}
-    found = {
+    return {
         "num_images": len(made),
-        "sampler": config.sample.sampler,
-        "num_sampling_steps": config.sample.num_steps,
         "not_a_sprite": share,
         "not_a_sprite_standard_error": float(np.sqrt(share * (1 - share) / len(made))),
         "exactly_a_sprite": float(np.mean(distance == 0)),
         "median_distance_pixels": float(np.median(distance)),
-        "sprite_tolerance": settings.sprite_tolerance,
+        "sprite_tolerance": sprite_tolerance,
         "net_errors": reader.errors,
         "net_any_error": reader.any_error,
         "net_num_held_out": len(held_out),
@@ -67,7 +68,6 @@ def measure_coverage(
         "readers_agree": agree,
         "readers": compare_readers(data, only(exact, sprites), only(net, sprites), real),
     }
-    return {"coverage": found}, {}
 
 
 def compare_readers(data: SpriteData, exact: Labels, net: Labels, real: Labels) -> dict[str, Any]:

@@ -18,8 +18,9 @@ from jaxtyping import Array, Bool, Float, Integer, Key
 
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.program import Program, as_partial
-from vdm_jax.diffusion.gaussian import EpsFn, noised
+from vdm_jax.diffusion.gaussian import noised
 from vdm_jax.diffusion.posterior import Draw, Feature, sample_exactly
+from vdm_jax.diffusion.prediction import Denoise
 from vdm_jax.diffusion.samplers import XFn, sample, sample_by_x
 from vdm_jax.diffusion.schedules import Schedule, even_timesteps
 from vdm_jax.probing.population import Labels, Population, draw_members
@@ -80,15 +81,15 @@ def x_process(x_fn: XFn, schedule: Schedule, grid: Grid, sampler: str) -> Revers
     return Partial(process, as_partial(x_fn))
 
 
-def eps_process(
-    eps_fn: EpsFn, schedule: Schedule, grid: Grid, sampler: str, x_range: tuple[float, float] | None = None
+def model_process(
+    denoise: Denoise, schedule: Schedule, grid: Grid, sampler: str, x_range: tuple[float, float] | None = None
 ) -> ReverseProcess:
     """A trained model, with any of `SAMPLERS`; x_hat is clipped to `x_range`."""
 
-    def process(eps_fn, key, z, keep, first):
-        return sample(key, eps_fn, schedule, z, grid.times, sampler, keep, x_range, first)
+    def process(denoise, key, z, keep, first):
+        return sample(key, denoise, schedule, z, grid.times, sampler, keep, x_range, first)
 
-    return Partial(process, as_partial(eps_fn))
+    return Partial(process, as_partial(denoise))
 
 
 def nearest_reader(population: Population) -> Callable[[Key[Array, ""], Images], Labels]:

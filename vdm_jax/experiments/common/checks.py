@@ -28,7 +28,7 @@ NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
     (
         "at least 1",
         lambda value: value >= 1,
-        "data.validation_size data.downsample model.unet.num_heads rate.warmup_steps rate.cycle_steps "
+        "data.validation_size data.downsample model.unet.num_heads model.unet.patch rate.warmup_steps rate.cycle_steps "
         "train.num_steps train.batch_size train.accumulate train.steps_per_call "
         "train.log_every train.eval_every train.checkpoint_every train.keep_latest train.eval_passes "
         "train.max_skipped_in_a_row evaluate.passes evaluate.batch_size evaluate.curve_images evaluate.curve_passes "

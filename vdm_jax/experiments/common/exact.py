@@ -24,7 +24,7 @@ from vdm_jax.diffusion.theory import Covariance, speciation_abar, time_of_abar
 from vdm_jax.diffusion.timesteps import gammas_at, timesteps
 from vdm_jax.experiments.common.checks import SEED, check_numbers
 from vdm_jax.experiments.common.populations import identity_of, make_population
-from vdm_jax.launch import store as workdirs
+from vdm_jax.launch.settings import plain
 from vdm_jax.probing.exact import CurvePoint, measure_curve, population_estimator
 from vdm_jax.probing.population import Population
 from vdm_jax.probing.windows import Noise, jackknife_errors, noise_of, share_known, windows_of
@@ -69,7 +69,7 @@ def exact(experiment: ExactExperiment, workdir: pathlib.Path) -> str:
     """
     config, population = experiment.config.exact, experiment.population
     steps = timesteps(config.num_timesteps, experiment.schedule)
-    gammas, settings = gammas_at(experiment.schedule, steps), workdirs.plain(experiment.config)
+    gammas, settings = gammas_at(experiment.schedule, steps), plain(experiment.config)
     say(f"{population.num_members:,} images, {len(steps)} timesteps, standard errors below {config.tolerance}")
     points = measure_population(population, gammas, config, MetricsLog(workdir / BATCHES), steps)
     noise = noise_of(steps, gammas)

@@ -27,7 +27,7 @@ from vdm_jax.experiments.probes.samplers import (
     model_of,
 )
 from vdm_jax.experiments.probes.training import make_ensemble, train_ensemble
-from vdm_jax.launch import store as workdirs
+from vdm_jax.launch.settings import plain
 from vdm_jax.probing.chain_distances import far_from_data
 from vdm_jax.probing.chain_pools import Pool, make_pool
 from vdm_jax.probing.chain_posterior import gaps_of_rows, posterior_scores
@@ -66,7 +66,7 @@ def chain_probes(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     "real_or_generated" where they are asked for. Entropy and plateau, the share of the most frequent class, are of what
     the sampler generates.
     """
-    config, settings = experiment.config.chain_probes, workdirs.plain(experiment.config)
+    config, settings = experiment.config.chain_probes, plain(experiment.config)
     samplers = chosen_samplers(config)
     if not samplers:
         say("nothing to do; --config.chain_probes.samplers=exact, or another sampler, names whose chains")

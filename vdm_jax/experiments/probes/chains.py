@@ -27,7 +27,7 @@ from vdm_jax.experiments.probes.samplers import (
     make_process,
     model_of,
 )
-from vdm_jax.launch import store as workdirs
+from vdm_jax.launch.settings import plain
 from vdm_jax.probing.chain_curves import describe_sampler, gather, summarise_backward, summarise_round_trip
 from vdm_jax.probing.chains import Grid, Readers, ReverseProcess, make_backward, make_grid, make_round_trip
 from vdm_jax.probing.population import Population, draw_members
@@ -60,7 +60,7 @@ def chains(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     A kill loses the part in progress. The same command continues, also with more samplers, with round trips, or with
     the model trained further: what was measured with other weights is measured again.
     """
-    config, settings = experiment.config.chains, workdirs.plain(experiment.config)
+    config, settings = experiment.config.chains, plain(experiment.config)
     exact = exact_record(workdir)
     asked = every_nth(exact["timesteps"], config.every)
     log = _open_log(workdir)

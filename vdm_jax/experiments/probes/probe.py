@@ -9,7 +9,7 @@ from vdm_jax.base.provenance import provenance
 from vdm_jax.diffusion.posterior import Feature
 from vdm_jax.experiments.probes.build import ProbeExperiment
 from vdm_jax.experiments.probes.training import CHUNKS, say, trained
-from vdm_jax.launch import store as workdirs
+from vdm_jax.launch.settings import plain
 from vdm_jax.probing.chunks import Results
 from vdm_jax.probing.curves import compare, probe_windows
 from vdm_jax.probing.training import BY_LABEL, HELD_OUT, KNOWN, PROBE
@@ -32,7 +32,7 @@ def probe(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     Timesteps of one gamma, as on a Dirac schedule, share their probes.
     """
     steps, gammas, ensemble, results = trained(experiment, workdir)
-    settings, population = workdirs.plain(experiment.config), experiment.population
+    settings, population = plain(experiment.config), experiment.population
     exact = Workdir(workdir).exact.get("features", {})
     noise = noise_of(steps, gammas)
     features = {name: describe_probe(own, name, noise, results) for name, own in population.features.items()}

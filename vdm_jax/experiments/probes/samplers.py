@@ -12,7 +12,7 @@ from vdm_jax.diffusion.samplers import SAMPLERS
 from vdm_jax.diffusion.schedules import Schedule
 from vdm_jax.diffusion.timesteps import LEAST_NOISE
 from vdm_jax.experiments.common.trained_model import TrainedModel
-from vdm_jax.probing.chains import Grid, ReverseProcess, eps_process, exact_process, x_process
+from vdm_jax.probing.chains import Grid, ReverseProcess, exact_process, model_process, x_process
 
 EXACT = "exact"  # the sampler by posterior draws, and the reader of the nearest member
 MODEL = "model-"  # prefix of a sampler's name: with the trained model
@@ -23,7 +23,7 @@ class ChosenSampler(NamedTuple):
 
     name: str
     num_steps: int
-    trained: bool  # with eps_hat of the trained model; else with the exact posterior
+    trained: bool  # with the trained model; else with the exact posterior
 
 
 def chosen_samplers(settings: ConfigDict) -> dict[str, ChosenSampler]:
@@ -54,11 +54,10 @@ def make_process(
 ) -> ReverseProcess:
     """Posterior draws for "exact"; else the sampler of that name.
 
-    The sampler uses eps_hat of the trained model, x_hat clipped to the range of pixels, or the optimal denoiser
-    E[x | z_t].
+    The sampler uses the trained model, x_hat clipped to the range of pixels, or the optimal denoiser E[x | z_t].
     """
     if chosen.trained:
-        return eps_process(model.eps_fn, schedule, grid, chosen.name, model.x_range)
+        return model_process(model.denoise, schedule, grid, chosen.name, model.x_range)
 
     def draw(draw, key, z, gamma):
         return draw(key, z, jnp.maximum(gamma, LEAST_NOISE))
