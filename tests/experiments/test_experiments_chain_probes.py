@@ -11,14 +11,14 @@ import pytest
 from small_sprites import GRID, experiment, model_of
 from vdm_jax.experiments.probes.chain_told import TOLD, told_settings, why_no_trees
 from vdm_jax.experiments.probes.chain_training import split_rows
-from vdm_jax.probing.feeds import make_pool_feed
+from vdm_jax.probing.example_sources import make_pool_source
 
 from configs.probes import GRIDS, get_config
 from vdm_jax.base.errors import UserError
 from vdm_jax.data.sprite_posterior import make_sprite_posterior
 from vdm_jax.data.sprites import load_sprites
 from vdm_jax.diffusion.posterior import Feature
-from vdm_jax.experiments.probes.build import check_chain_probes
+from vdm_jax.experiments.common.populations import make_population
 from vdm_jax.experiments.probes.chain_probes import FOLDER, chain_probes
 from vdm_jax.experiments.probes.training import make_ensemble
 from vdm_jax.probing.chunks import chunk_size
@@ -33,10 +33,10 @@ FEW = {
     "chain_probes__num_validation": 64,
     "chain_probes__num_test": 192,
     "chain_probes__batch_size": 192,
-    "chain_probes__told_net": "mlp",
-    "chain_probes__told_hidden": (32,),
-    "chain_probes__told_updates": 200,
-    "chain_probes__told_learning_rate": 1e-2,
+    "chain_probes__real_or_generated_net": "mlp",
+    "chain_probes__real_or_generated_hidden": (32,),
+    "chain_probes__real_or_generated_updates": 200,
+    "chain_probes__real_or_generated_learning_rate": 1e-2,
     "probe__net": "mlp",
     "probe__hidden": (64,),
     "probe__learning_rate": 1e-2,
@@ -138,10 +138,10 @@ def test_other_probes_are_trained_on_the_chains_that_are_there(workdir, tmp_path
     shutil.copytree(workdir, path)
     settings = path / FOLDER / "settings.json"
     older = json.loads(settings.read_text())
-    older["chain_probes"] |= {"told_net": "conv", "told_updates": 300}  # as it once was written
+    older["chain_probes"] |= {"real_or_generated_net": "conv", "real_or_generated_updates": 300}  # as it once was written
     settings.write_text(json.dumps(older))
     chains = {file: file.stat().st_mtime_ns for file in (path / FOLDER).rglob("batch-*.npz")}
-    assert chain_probes(built(chain_probes__told_net="linear", chain_probes__samplers="exact:10"), path) == "done"
+    assert chain_probes(built(chain_probes__real_or_generated_net="linear", chain_probes__samplers="exact:10"), path) == "done"
     assert len(chains) == 6 and all(file.stat().st_mtime_ns == time for file, time in chains.items())
     found, before = (read(folder)["samplers"]["exact:10"] for folder in (path, workdir))
     assert found["features"] == before["features"]

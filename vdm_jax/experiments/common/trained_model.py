@@ -71,15 +71,12 @@ def _read(path: pathlib.Path, workdir: str) -> dict[str, Any]:
 
 
 def _as_config(stored: dict[str, Any]) -> ConfigDict:
-    """JSON has lists where a config has tuples."""
+    """The kind and the sections; JSON has lists where a config has tuples."""
     sections = {name: part for name, part in stored.items() if isinstance(part, dict)}
-    return ConfigDict(
-        {"kind": stored["kind"]}
-        | {
-            name: {key: tuple(value) if isinstance(value, list) else value for key, value in part.items()}
-            for name, part in sections.items()
-        }
-    )
+    config = ConfigDict({"kind": stored["kind"]})
+    for name, part in sections.items():
+        config[name] = {key: tuple(value) if isinstance(value, list) else value for key, value in part.items()}
+    return config
 
 
 def _refuse_others(workdir: str, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
