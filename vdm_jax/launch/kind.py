@@ -125,7 +125,8 @@ class Kind(NamedTuple):
         sections: of the report page.
         compare: `compare(folder, runs, missing)` -> text. Writes the table that a sweep ends with.
         compared: the job without whose record a run is missing in that table.
-        renamed: older names of settings, as older files state them, with the names of today.
+        renamed: older names of settings, as older files state them, with the names of today; or for a setting the older
+            names of its values with those of today.
     """
 
     build: Callable[[ConfigDict], Built]
@@ -137,7 +138,7 @@ class Kind(NamedTuple):
     sections: Sequence[Any] = ()
     compare: Callable[[Path, Mapping[str, Path], Mapping[str, str]], str] | None = None
     compared: str = ""
-    renamed: Mapping[str, str] = {}
+    renamed: Mapping[str, str | Mapping[str, str]] = {}
 
 
 Kinds = Mapping[str, Kind]
