@@ -11,11 +11,8 @@ from linear_networks import DATA, LEVELS, LINEAR, TERMS, coded, compiled, keys_o
 from vdm_jax.base.keys import named_key
 from vdm_jax.diffusion.objective import vdm_losses
 from vdm_jax.evals.bpd import evaluate_bound
-from vdm_jax.evals.codes import derangement
 from vdm_jax.models.code import draw_code
 from vdm_jax.models.foreign_codes import curve_terms, foreign_terms
-
-# ---- the bound, image by image --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("num_steps", [None, 7])
@@ -97,18 +94,3 @@ def test_the_area_of_the_curve_over_log_snr_is_the_diffusion_term():
     diffusion = estimate(model.terms, 8)
     np.testing.assert_allclose(area, diffusion.mean["diffusion"], rtol=0.03)
     np.testing.assert_allclose(curves["shuffled_cost"], curves["shuffled"] - curves["own"], rtol=1e-3, atol=1e-2)
-
-
-# ---- other codes ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("num_images", [2, 3, 300])
-def test_every_image_gets_the_code_of_another(key, num_images):
-    others = derangement(key, num_images)
-    assert np.all(others != np.arange(num_images))
-    assert sorted(others.tolist()) == list(range(num_images))
-
-
-def test_derangements_differ_by_key():
-    first, second = (derangement(jax.random.key(seed), 300) for seed in (0, 1))
-    assert np.mean(first == second) < 0.1
