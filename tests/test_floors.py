@@ -31,7 +31,7 @@ FILES = sorted((ROOT / "vdm_jax").glob("*/**/*.py"))
 
 KINDS = sorted(path.parent.name for path in (ROOT / "vdm_jax" / "experiments").glob("*/kind.py"))
 EXPERIMENTS = [path for path in FILES if "experiments" in path.relative_to(ROOT).parts]
-BUILT = {"Experiment", "ProbeExperiment", "ImagesExperiment"}  # what `Kind.build` of the kinds returns
+BUILT = {"Experiment", "ExactExperiment", "ProbeExperiment"}  # what `Kind.build` of the kinds returns
 FEWEST_FIELDS = 3
 # Functions that still take a whole experiment for fewer of its fields.
 PENDING: set[str] = set()
