@@ -14,6 +14,7 @@ from vdm_jax.experiments.common.exact import BATCHES, check_timesteps, exact
 from vdm_jax.experiments.probes.build import ProbeExperiment, build_probes
 from vdm_jax.experiments.probes.chain_probes import FOLDER, chain_probes
 from vdm_jax.experiments.probes.chains import LINES, chains
+from vdm_jax.experiments.probes.functions import probe_functions, restore
 from vdm_jax.experiments.probes.probe import probe
 from vdm_jax.experiments.probes.training import CHUNKS, train_probes
 from vdm_jax.launch.kind import Job, Kind, from_files
@@ -161,6 +162,8 @@ KIND = Kind(
         ),
     },
     inputs=lambda experiment: {"data": experiment.identity},
+    restore=restore,
+    functions=probe_functions,
     sections=PROBES_PAGE,
     compare=write_probe_sweep,
     compared="exact",
