@@ -24,6 +24,7 @@ from vdm_jax.probing.example_sources import make_pool_source
 from vdm_jax.probing.heads import make_heads
 from vdm_jax.probing.real_or_generated import FEATURES, GENERATED, why_no_trees
 from vdm_jax.report.page import write_report
+from vdm_jax.report.sections import PROBES_PAGE
 
 FEW = {
     "exact__num_timesteps": 3,
@@ -93,7 +94,7 @@ def test_probes_stand_beside_the_posterior_on_the_same_chains(workdir):
 
 
 def test_the_report_draws_it(workdir):
-    page = write_report(workdir).read_text()
+    page = write_report(workdir, PROBES_PAGE).read_text()
     assert "Probes trained on chains" in page and page.count("<img") == 5 + 1
     assert "320 chains to learn from" in page
 
@@ -129,7 +130,7 @@ def test_one_experiment_alone(workdir, tmp_path, left_out, there, num_figures):
         assert set(found) == {"num_steps", "far_from_data", there}
         assert found[there] == read(workdir)["samplers"][name][there]
     assert not any(folder.exists() for folder in not_trained)
-    page = write_report(path).read_text()
+    page = write_report(path, PROBES_PAGE).read_text()
     assert "320 chains to learn from" in page and page.count("<img") == num_figures
 
 
@@ -157,7 +158,7 @@ def test_a_damaged_record_is_told_and_nothing_of_it_is_drawn(workdir, tmp_path, 
         record["samplers"]["exact:10"][lost] = {"shape": None} if lost == "features" else None
     shutil.copytree(workdir, tmp_path / "run", ignore=shutil.ignore_patterns("report"))
     (tmp_path / "run" / "chain_probes.json").write_text(json.dumps(record))
-    page = write_report(tmp_path / "run").read_text()
+    page = write_report(tmp_path / "run", PROBES_PAGE).read_text()
     assert "no readable chain_probes.json" in page
     assert not list((tmp_path / "run" / "report").glob("chain_probes*.png"))
 

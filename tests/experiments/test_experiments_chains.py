@@ -23,6 +23,7 @@ from vdm_jax.launch.store import claim
 from vdm_jax.probing.chains import nearest_reader
 from vdm_jax.probing.population import draw_members
 from vdm_jax.report.page import write_report
+from vdm_jax.report.sections import PROBES_PAGE
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def test_the_exact_model_is_on_the_exact_curves_and_ddim_is_not(workdir):
 
 
 def test_the_report_draws_it(workdir):
-    page = write_report(workdir).read_text()
+    page = write_report(workdir, PROBES_PAGE).read_text()
     assert "When features are decided" in page and page.count("--jobs=") == 2, "nothing is missing but probes"
     assert (
         page.count("<img") == 1 + 5 + 5 + 5 + 2 + 1
@@ -95,7 +96,7 @@ def test_round_trips_are_left_out_unless_asked_for(workdir, tmp_path, capfd):
             assert set(before) - set(curves) == {"round_trip"} and set(curves["distances"]) < set(before["distances"])
             assert curves == {key: before[key] for key in curves} | {"distances": curves["distances"]}
             assert all(key.startswith("backward") for key in curves["distances"])
-    page = write_report(path).read_text()
+    page = write_report(path, PROBES_PAGE).read_text()
     assert "When features are decided" in page and page.count("<img") == 1 + 5 + 5 + 1 and "2 MMSE" not in page
     (path / LINES).write_text("\n".join(lines) + "\n")
     assert chains(experiment(), path) == "done"

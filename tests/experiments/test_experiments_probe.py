@@ -18,7 +18,7 @@ from vdm_jax.experiments.probes.build import build_probes
 from vdm_jax.experiments.probes.training import build_ensemble
 from vdm_jax.probing.example_sources import IMAGE
 from vdm_jax.probing.training import warm_start_index
-from vdm_jax.report.windows import window_cells
+from vdm_jax.report.primitives.windows import window_cells
 
 FEW = {
     "exact.num_timesteps": 3,

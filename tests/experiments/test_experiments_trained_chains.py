@@ -19,6 +19,7 @@ from vdm_jax.experiments.probes.chains import chains
 from vdm_jax.experiments.probes.readers import net_reader
 from vdm_jax.probing.population import draw_members
 from vdm_jax.report.page import write_report
+from vdm_jax.report.sections import PROBES_PAGE
 
 SAMPLERS = "ancestral:20,model-ancestral:20,model-ddim:20"
 FEWER = {"exact__num_timesteps": 3, "chains__num_queries": 400, "chains__batch_size": 400}
@@ -75,7 +76,7 @@ def test_a_model_that_knows_one_shape_alone_is_far_from_all(tmp_path):
     assert shape["distances"]["plateau_by_class"]["largest"] == 0
     assert shape["distances"]["round_trip_kept"]["standard_errors"] > 4
     assert found["real_or_generated"]["distance"]["standard_errors"] > 4
-    page = write_report(tmp_path).read_text()
+    page = write_report(tmp_path, PROBES_PAGE).read_text()
     assert "step 7, ema weights" in page and "real or generated, from one half" in page
 
 
@@ -104,4 +105,4 @@ def test_a_network_reads_beside_the_exact_reader(key, tmp_path, monkeypatch):
     found = record["samplers"]["exact:4"]
     assert found["features"]["x"]["generated"]["share"] == [1, 0, 0]
     assert max(found["features_by"]["exact"]["x"]["generated"]["share"]) < 0.6
-    assert "x 50.0%; in any 60.0%" in write_report(tmp_path).read_text()
+    assert "x 50.0%; in any 60.0%" in write_report(tmp_path, PROBES_PAGE).read_text()

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from vdm_jax.report.code_worth import baseline_of, main, worth_figure, worth_table, worths
-from vdm_jax.report.study import read_settings
+from vdm_jax.report.compare.code_worth import baseline_of, main, worth_figure, worth_table, worths
+from vdm_jax.report.compare.study import read_settings
 
 LOGSNR = np.linspace(4.0, -4.0, 9)
 UNET = {"size": "m"}

@@ -7,8 +7,8 @@ import warnings
 import matplotlib.pyplot as plt
 import pytest
 
-from vdm_jax.report.ddpm_sweep import losses_figure, write_ddpm_sweep
-from vdm_jax.report.study import read_settings
+from vdm_jax.report.compare.ddpm_sweep import losses_figure, write_ddpm_sweep
+from vdm_jax.report.compare.study import read_settings
 
 KIND = {"num_hit": 30, "num_hit_expected": 31.5, "kl_nats": 0.25, "kl_expected_nats": 0.125}
 COVERAGE = {

@@ -7,10 +7,10 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.image import imread
 
-from vdm_jax.report import figures, image_figures, style
-from vdm_jax.report.frechet import distance_by_n
-from vdm_jax.report.style import BLUE, CLASS_COLOURS, GREY, to_png
-from vdm_jax.report.windows import window_cells
+from vdm_jax.report.primitives import figures, image_figures, style
+from vdm_jax.report.primitives.style import BLUE, CLASS_COLOURS, GREY, to_png
+from vdm_jax.report.primitives.windows import window_cells
+from vdm_jax.report.sections.frechet import distance_by_n
 
 
 def line(figure, label):

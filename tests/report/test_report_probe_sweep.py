@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 
-from vdm_jax.report.probe_sweep import LOGSNR, TIMESTEP, curves_figure
-from vdm_jax.report.workdir import Workdir
+from vdm_jax.report.compare.probe_sweep import LOGSNR, TIMESTEP, curves_figure
+from vdm_jax.report.primitives.workdir import Workdir
 
 
 def test_over_log_snr_schedules_are_one_curve(tmp_path):

@@ -6,9 +6,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from vdm_jax.report.plane import rate_distortion_plane
-from vdm_jax.report.study import read_settings
-from vdm_jax.report.sweep import figure, write_sweep
+from vdm_jax.report.compare.study import read_settings
+from vdm_jax.report.compare.sweep import figure, write_sweep
+from vdm_jax.report.primitives.plane import rate_distortion_plane
 
 PROVENANCE = {"commit": "922d38a0f5b1", "device": "2 x cpu", "versions": {"jax": "0.10.2"}}
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from matplotlib.container import ErrorbarContainer
 
-from vdm_jax.report.markup import Gallery
-from vdm_jax.report.timeline import duration, in_order, timeline_figure, timeline_section
-from vdm_jax.report.workdir import Workdir
+from vdm_jax.report.primitives.markup import Gallery
+from vdm_jax.report.primitives.workdir import Workdir
+from vdm_jax.report.sections.timeline import duration, in_order, timeline_figure, timeline_section
 
 WINDOWS = {
     "late": {"95%": 400.0, "50%": 700.0, "5%": 800.0},

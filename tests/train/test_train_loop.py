@@ -157,14 +157,14 @@ def test_a_few_bad_updates_are_survived_but_not_saved(tmp_path):
 
 
 def test_intervals_that_do_not_fit_are_named(tmp_path):
-    with pytest.raises(UserError, match="num_steps=25 is no multiple of steps_per_call=2"):
+    with pytest.raises(UserError, match="num_steps=25 is not a multiple of steps_per_call=2"):
         toy.train(tmp_path, num_steps=25)
     with pytest.raises(UserError, match="log_every=0; expected at least 1"):
         toy.train(tmp_path, log_every=0)
     with pytest.raises(UserError, match="keep_latest=0; expected at least 1"):
         Checkpointer(tmp_path, keep_latest=0)
     toy.train(tmp_path, num_steps=10)
-    with pytest.raises(UserError, match="the step to resume from=10 is no multiple of steps_per_call=4"):
+    with pytest.raises(UserError, match="the step to resume from=10 is not a multiple of steps_per_call=4"):
         toy.train(tmp_path, steps_per_call=4)
 
 
@@ -203,7 +203,7 @@ def test_progress_is_a_few_lines_without_a_terminal(capsys):
             progress.show(1.2345, 678.0)
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == LINES_IN_A_FILE
-    assert lines[0].startswith("step 50 of 1000: loss 1.234, 678 images/s, ") and lines[-1].endswith("0 s left")
+    assert lines[0].startswith("step 50 of 1000: loss 1.234, 678 images/s, ") and lines[-1].endswith("0 s remaining")
 
 
 @pytest.mark.parametrize("has_tqdm", [True, False])

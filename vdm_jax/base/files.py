@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Atomic writes: a file is complete, or it does not exist."""
 
 import json
 import os
@@ -10,7 +10,8 @@ import numpy as np
 
 
 def write_file(path: pathlib.Path, write: Callable[[BinaryIO], Any]) -> None:
-    """`write(file)` into a neighbour, then one atomic replacement: a kill leaves the old file or the new one."""
+    """Calls `write(file)` on a temporary file, then replaces `path` atomically. A kill leaves the old file or the
+    new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -18,19 +19,19 @@ def write_file(path: pathlib.Path, write: Callable[[BinaryIO], Any]) -> None:
             write(file)
         os.replace(draft, path)
     finally:
-        draft.unlink(missing_ok=True)  # still there only where writing failed
+        draft.unlink(missing_ok=True)  # it exists only if writing failed
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
-    """`write_file` of UTF-8 text."""
+    """Writes UTF-8 text atomically."""
     write_file(path, lambda file: file.write(text.encode("utf-8")))
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:
-    """`write_file` of indented JSON; keys keep their order."""
+    """Writes indented JSON atomically. Keys keep their order."""
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
 def write_npz(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """`write_file` of named arrays, compressed."""
+    """Writes named arrays, compressed, atomically."""
     write_file(path, lambda file: np.savez_compressed(file, **arrays))

@@ -1,4 +1,4 @@
-"""One process a folder: a second training would sweep away what the first is saving."""
+"""A lock on a folder. A second training in one folder would delete the files that the first is writing."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,15 +11,20 @@ NAME = ".training"
 
 
 class Busy(UserError):
-    """Another process holds the folder."""
+    """Another process holds the lock of the folder."""
 
 
 @contextmanager
 def alone_in(workdir: Path, name: str = NAME, doing: str = "training") -> Iterator[TextIO]:
-    """Holds `WORKDIR/NAME` locked; `Busy` where another process does. A lock dies with its process.
+    """Holds a lock on `WORKDIR/NAME`. The operating system releases it when the process ends.
 
-    Yields the locked file: a child that inherits its descriptor holds the lock as well, for as long as it lives.
-    Systems and file systems without such locks go without.
+    Systems and file systems without locks are used unlocked.
+
+    Yields:
+        The locked file. A child process that inherits its descriptor holds the lock as well.
+
+    Raises:
+        Busy: another process holds the lock; the message says that it is `doing` something in the folder.
     """
     workdir.mkdir(parents=True, exist_ok=True)
     with open(workdir / name, "w") as file:

@@ -1,4 +1,4 @@
-"""One axis of devices, "data": the state on each of them whole, a batch split over its examples."""
+"""A mesh of devices with one axis, "data". Each device holds the whole state and a part of each batch."""
 
 import jax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
@@ -10,7 +10,7 @@ DATA = "data"
 
 
 def make_mesh(num_devices: int | None = None) -> Mesh:
-    """The first `num_devices` devices (None: all) along "data". `UserError` where there are fewer."""
+    """The first `num_devices` devices (None: all) along "data". Raises `UserError` if the machine has fewer."""
     devices = jax.devices()
     num_devices = len(devices) if num_devices is None else num_devices
     if not 1 <= num_devices <= len(devices):
@@ -19,22 +19,23 @@ def make_mesh(num_devices: int | None = None) -> Mesh:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """The whole array on every device."""
+    """Every device holds the whole array."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def split_over_data(mesh: Mesh, axis: int = 0) -> NamedSharding:
-    """The array's `axis` cut into as many equal pieces as there are devices."""
+    """Each device holds an equal piece of the array along `axis`."""
     return NamedSharding(mesh, PartitionSpec(*[None] * axis, DATA))
 
 
 def replicate(tree: PyTree, mesh: Mesh) -> PyTree:
-    """`tree` on every device of the mesh, as a train step takes its state and the data it gathers batches from."""
+    """Puts all of `tree` on every device of the mesh. A train step takes its state and its data in this form."""
     return jax.device_put(tree, replicated(mesh))
 
 
 def across_devices(batch: PyTree) -> PyTree:
-    """Splits every leaf's leading axis over all devices; a batch that they do not divide stays as it is."""
+    """Splits the leading axis of every leaf over all devices. Returns `batch` unchanged if the devices do not divide
+    that axis."""
     mesh = make_mesh()
     if any(leaf.shape[0] % mesh.size for leaf in jax.tree.leaves(batch)):
         return batch

@@ -5,7 +5,7 @@ from typing import Any
 
 
 def short_names(keys: Iterable[str]) -> dict[str, str]:
-    """Each dotted key with the shortest of its endings that no other key shares: "train.seed" -> "seed"."""
+    """The shortest ending of each dotted key that no other key shares: "train.seed" -> "seed"."""
     keys = sorted(set(keys))
 
     def ending(key: str, num_parts: int) -> str:
@@ -20,12 +20,12 @@ def short_names(keys: Iterable[str]) -> dict[str, str]:
 
 
 def describe(settings: Mapping[str, Any], short: Mapping[str, str]) -> str:
-    """ "mode=target,seed=1": the settings in their order, under their short names."""
+    """The settings in their order under their short names: "mode=target,seed=1"."""
     return ",".join(f"{short[key]}={_plain(value)}" for key, value in settings.items())
 
 
 def _plain(value: Any) -> str:
-    """A float without what says nothing: 10000 for 1e4, 0.001 for 1e-3."""
+    """The shortest exact form of a float: 10000 for 1e4, 0.001 for 1e-3."""
     if isinstance(value, float) and float(f"{value:g}") == value:
         return f"{value:g}"
     return str(value)

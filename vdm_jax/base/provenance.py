@@ -1,4 +1,4 @@
-"""Where a number comes from: commit, device, versions, time."""
+"""The provenance of a number: commit, device, versions, time."""
 
 import datetime
 import importlib.metadata
@@ -12,7 +12,7 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 def commit() -> str:
-    """The commit of the checkout this package runs from, `-dirty` where files differ from it; `unknown` outside git."""
+    """The commit that this package runs from, with `-dirty` if files differ from it; `unknown` outside git."""
     folder = pathlib.Path(__file__).resolve().parent
     git = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
@@ -22,7 +22,7 @@ def commit() -> str:
 
 
 def provenance() -> dict:
-    """Commit, device, versions and time of the running process, ready for JSON."""
+    """Commit, device, versions and time of the running process, as a JSON object."""
     device = jax.devices()[0]
     return {
         "commit": commit(),

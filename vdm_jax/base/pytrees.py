@@ -8,12 +8,12 @@ from jaxtyping import PyTree
 
 
 def num_parameters(params: PyTree) -> int:
-    """Number of scalars in all leaves; works on shapes (`jax.eval_shape`) as well as on arrays."""
+    """The number of scalars in all leaves, of arrays or of shapes (`jax.eval_shape`)."""
     return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(params))
 
 
 def fingerprint(tree: PyTree) -> str:
-    """First 12 hex digits of the SHA-256 over paths, dtypes, shapes and bytes of all leaves."""
+    """The first 12 hex digits of the SHA-256 of paths, dtypes, shapes and bytes of all leaves."""
     digest = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         array = np.ascontiguousarray(leaf)

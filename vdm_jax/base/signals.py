@@ -1,4 +1,4 @@
-"""SIGTERM as a wish to stop, not as death."""
+"""SIGTERM as a request to stop, handled at the next convenient point."""
 
 import os
 import signal
@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
-class _Wish(threading.Event):
-    """A signal handler that remembers."""
+class _StopRequest(threading.Event):
+    """A signal handler that records the signal."""
 
     def __call__(self, *_) -> None:
         self.set()
@@ -16,17 +16,17 @@ class _Wish(threading.Event):
 
 @contextmanager
 def catch_sigterm() -> Iterator[Callable[[], bool]]:
-    """Yields a function that says whether SIGTERM has come; the handler before is put back at the end.
+    """Yields a function that returns whether SIGTERM has arrived. Restores the previous handler at the end.
 
-    Within another one it shares what that one has caught. Signals belong to the main thread: in another one nothing is
-    caught.
+    A nested context shares the signals of the outer one. Python delivers signals to the main thread only; in another
+    thread nothing is caught.
     """
-    came = _Wish()
+    came = _StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield came.is_set
         return
     before = signal.getsignal(signal.SIGTERM)
-    if isinstance(before, _Wish):
+    if isinstance(before, _StopRequest):
         yield before.is_set
         return
     signal.signal(signal.SIGTERM, came)
@@ -38,7 +38,7 @@ def catch_sigterm() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def sigterm_after(seconds: float | None) -> Iterator[None]:
-    """Within it the process sends itself SIGTERM after `seconds` (never for None), and survives one that comes late."""
+    """The process sends itself SIGTERM after `seconds` (None: never). A signal that arrives late does not end it."""
     with catch_sigterm():
         timer = threading.Timer(seconds or 0, os.kill, (os.getpid(), signal.SIGTERM))
         timer.daemon = True

@@ -1,4 +1,4 @@
-"""scikit-learn, imported where it is used: a training host may do without it."""
+"""scikit-learn is imported where it is used, because a training host may lack it."""
 
 import importlib
 from contextlib import AbstractContextManager
@@ -8,7 +8,7 @@ from vdm_jax.base.errors import UserError
 
 
 def import_sklearn(module: str, who: str) -> ModuleType:
-    """`sklearn.MODULE`. Raises `UserError`, which says `who` needs it, where scikit-learn is missing."""
+    """`sklearn.MODULE`. Raises `UserError` that names `who` needs it if scikit-learn is missing."""
     try:
         return importlib.import_module(f"sklearn.{module}")
     except ImportError as error:
@@ -16,7 +16,8 @@ def import_sklearn(module: str, who: str) -> ModuleType:
 
 
 def one_thread() -> AbstractContextManager:
-    """For fits so small that a second thread, waiting for its core, makes them ten or twenty times slower."""
+    """Limits BLAS and OpenMP to one thread. A second thread that waits for its core makes small fits ten or twenty
+    times slower."""
     import threadpoolctl  # comes with scikit-learn
 
     return threadpoolctl.threadpool_limits(1)

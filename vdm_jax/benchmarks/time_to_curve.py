@@ -33,7 +33,7 @@ from vdm_jax.probing.ensemble import timestep_keys
 from vdm_jax.probing.heads import MEMBERS
 from vdm_jax.probing.time_to_curve import Course, from_neighbours, from_one, make_fit_to_curve, make_gap
 from vdm_jax.probing.training import warm_start_index
-from vdm_jax.report import style
+from vdm_jax.report.primitives import style
 
 DEFAULT_CONFIG = "configs/probes.py"
 NEVER = -1.0  # no gap is smaller: a training without an early end

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 
 def expand(per_example: Float[Array, "*batch"], like: Float[Array, "..."]) -> Float[Array, "..."]:
-    """[B] (or a scalar) to [B, 1, …, 1], with as many axes as `like`."""
+    """[B] (or a scalar) to [B, 1, …, 1], with as many axes as `like`; arrays with as many axes stay as they are."""
     return per_example.reshape(per_example.shape + (1,) * (like.ndim - per_example.ndim))
 
 

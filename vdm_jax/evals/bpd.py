@@ -1,4 +1,4 @@
-"""The bound over a whole split, with several noise passes, so that its error is one over images."""
+"""The bound over a whole split with several noise passes; its standard error is taken over images."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -85,9 +85,9 @@ def image_times(
 ) -> Float[Array, " b"]:
     """Times in [0, 1) of the images `indices` in pass p: `t = mod((p + u_p) / P + pi_n / N, 1)`, u_p uniform on [0, 1].
 
-    Stratified both ways: the N images of a pass stand 1/N apart, and the P times of an image fall into P equal parts
-    of the circle. Each single t is uniform over `key`, so the average is unbiased; pi is a random permutation of the
-    images, so that no order of theirs (by class, say) is an order in time.
+    Stratified both ways: the times of the N images of a pass are 1/N apart, and the P times of an image fall into P
+    equal parts of the circle. Each single t is uniform over `key`, so that the average is unbiased. pi is a random
+    permutation: an order of the images, by class for example, is no order in time.
     """
     u = jax.random.uniform(named_key(jax.random.fold_in(key, p), "times"))
     ranks = jax.random.permutation(named_key(key, "ranks"), num_images)[indices]

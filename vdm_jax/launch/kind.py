@@ -120,6 +120,7 @@ class Kind(NamedTuple):
         jobs: by name, in their order. A kind with `sections` has the job "report" besides, its last.
         inputs: `inputs(built)` -> fingerprints of what the results depend on besides settings: {"data": …}.
         needs: `needs(config)` -> runs of other kinds that are completed first.
+        restore: `restore(built, workdir)` -> the trained parameters in a folder. Raises `UserError`.
         functions: `functions(built, params)` -> the functions that `vdm_jax.load` offers.
         sections: of the report page.
         compare: `compare(folder, runs, missing)` -> text. Writes the table that a sweep ends with.
@@ -132,7 +133,8 @@ class Kind(NamedTuple):
     jobs: Mapping[str, Job]
     inputs: Callable[[Built], dict[str, str]] = _nothing
     needs: Callable[[ConfigDict], dict[str, Need]] = _nothing
-    functions: Callable[..., dict[str, Any]] | None = None
+    restore: Callable[[Built, Path], Any] | None = None
+    functions: Callable[[Built, Any], dict[str, Callable[..., Any]]] | None = None
     sections: Sequence[Any] = ()
     compare: Callable[[Path, Mapping[str, Path], Mapping[str, str]], str] | None = None
     compared: str = ""
@@ -173,7 +175,7 @@ def _report_job(kind: Kind) -> Job:
     def write(_: Built, workdir: Path, __: RunOptions) -> Status:
         from vdm_jax.report.page import write_report
 
-        print(f"report: {write_report(workdir)}", flush=True)
+        print(f"report: {write_report(workdir, kind.sections)}", flush=True)
         return "done"
 
     def is_done(_: ConfigDict, workdir: Path) -> bool:

@@ -1,86 +1,59 @@
 """One self-contained HTML page from the files of a workdir alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
+from typing import NamedTuple
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_text
-from vdm_jax.report import ddpm, numbers, pictures
-from vdm_jax.report.chain_probes import chain_probes_section
-from vdm_jax.report.chains import chains_section
-from vdm_jax.report.frechet import frechet_section
-from vdm_jax.report.markup import Gallery, facts, section
-from vdm_jax.report.probing import exact_section, probe_section
-from vdm_jax.report.stylesheet import STYLE
-from vdm_jax.report.timeline import timeline_section
-from vdm_jax.report.workdir import Workdir, is_number
-
-NUMBER_SECTIONS: dict[str, tuple[str, Callable[[Workdir], str]]] = {
-    "other": ("All other numbers", numbers.other_numbers),
-    "config": ("Configuration", numbers.config_section),
-    "provenance": ("Provenance", numbers.provenance_section),
-}
-PICTURE_SECTIONS: dict[str, tuple[str, Callable[[Workdir, Gallery], str]]] = {
-    "training": ("Training", pictures.training_section),
-    "rate-distortion": ("Rate and distortion", pictures.rate_distortion_section),
-    "logsnr": ("The bound by log SNR", pictures.logsnr_section),
-    "samples": ("Samples", pictures.samples_section),
-    "guided": ("Guided generation", pictures.guided_section),
-    "chain": ("Reconstruction along the chain", pictures.chain_section),
-    "frechet": ("Fréchet distance against N", frechet_section),
-    "code": ("The code", pictures.embedding_section),
-    "probes": ("Probes of the code", pictures.probe_section),
-}
-DDPM_SECTIONS: dict[str, tuple[str, Callable[[Workdir, Gallery], str]]] = {
-    "training": ("Training", ddpm.loss_section),
-    "samples": ("Samples", pictures.samples_section),
-    "path": ("From noise to image", ddpm.path_section),
-    "coverage": ("Mode coverage", ddpm.coverage_section),
-    "frechet": ("Fréchet distance against N", frechet_section),
-}
-PROBE_SECTIONS: dict[str, tuple[str, Callable[[Workdir, Gallery], str]]] = {
-    "timeline": ("The chain at a glance", timeline_section),
-    "exact": ("When features are destroyed", exact_section),
-    "probe": ("Trained probes beside the exact answer", probe_section),
-    "chains": ("When features are decided", chains_section),
-    "chain_probes": ("Probes trained on chains", chain_probes_section),
-}
+from vdm_jax.report.primitives.markup import Gallery, facts, section
+from vdm_jax.report.primitives.stylesheet import STYLE
+from vdm_jax.report.primitives.workdir import Workdir
 
 
-CURVES = {"exact": ("timeline", "exact"), "probes": tuple(PROBE_SECTIONS)}  # by kind, which of these sections it has
+class Section(NamedTuple):
+    """One section of a page.
+
+    Attributes:
+        name: anchor of the section, unique within a page.
+        title: its heading.
+        draw: `draw(workdir, gallery) -> html`. Saves its figures in the gallery. Where a file is missing, the html
+            names the job that writes it.
+        facts: (name, value) pairs that the section adds to the header of the page.
+    """
+
+    name: str
+    title: str
+    draw: Callable[[Workdir, Gallery], str]
+    facts: Callable[[Workdir], list[tuple[str, str]]] = lambda workdir: []
 
 
-def write_report(workdir: str | Path) -> Path:
-    """Writes WORKDIR/report/index.html, and its figures as PNG beside it; returns the page's path.
+def write_report(workdir: str | Path, sections: Sequence[Section]) -> Path:
+    """Writes WORKDIR/report/index.html and its figures as PNG files in the same folder.
 
-    Reads config.json, metrics.jsonl, evaluate.json, evaluate_curves.npz, embeddings.npz and samples/*.npz, of a run of
-    probes exact.json, probe.json, chains.json and chain_probes.json; a section whose file is missing says which job
-    makes it. Everything is inlined: the page can be sent as one file. Raises `UserError` where there is no such folder.
+    The page holds `sections` in their order. Everything is inlined: the page can be sent as one file.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        UserError: the folder does not exist.
     """
     path = Path(workdir)
     if not path.is_dir():
         raise UserError(f"workdir={str(path)!r} is not a folder; --jobs=train makes it")
     run, gallery = Workdir(path), Gallery(path / "report")
-    if (kind := run.config.get("kind")) in CURVES:
-        sections = {name: PROBE_SECTIONS[name] for name in CURVES[kind]}
-        parts = {name: (title, draw(run, gallery)) for name, (title, draw) in sections.items()}
-        parts |= {name: (title, write(run)) for name, (title, write) in NUMBER_SECTIONS.items() if name != "other"}
-    else:
-        parts = {"numbers": ("The numbers", numbers.headline(run))}
-        sections = DDPM_SECTIONS if run.config.get("kind") == "ddpm" else PICTURE_SECTIONS
-        parts |= {name: (title, draw(run, gallery)) for name, (title, draw) in sections.items()}
-        parts |= {name: (title, write(run)) for name, (title, write) in NUMBER_SECTIONS.items()}
+    body = "\n".join(section(each.name, each.title, each.draw(run, gallery)) for each in sections)
     gallery.drop_stale()
     index = path / "report" / "index.html"
-    write_text(index, _page(run, parts))
+    write_text(index, _page(run, sections, body))
     return index
 
 
-def _page(run: Workdir, parts: dict[str, tuple[str, str]]) -> str:
+def _page(run: Workdir, sections: Sequence[Section], body: str) -> str:
     title = escape(str(run.config.get("name") or run.path.resolve().name))
-    links = "".join(f'<a href="#{name}">{escape(heading)}</a>' for name, (heading, _) in parts.items())
-    body = "\n".join(section(name, heading, html) for name, (heading, html) in parts.items())
+    links = "".join(f'<a href="#{each.name}">{escape(each.title)}</a>' for each in sections)
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -91,7 +64,7 @@ def _page(run: Workdir, parts: dict[str, tuple[str, str]]) -> str:
 </head>
 <body>
 <main>
-<header><h1>{title}</h1>{facts(_header_facts(run))}<nav aria-label="Sections">{links}</nav></header>
+<header><h1>{title}</h1>{facts(_header_facts(run, sections))}<nav aria-label="Sections">{links}</nav></header>
 {body}
 </main>
 </body>
@@ -99,22 +72,13 @@ def _page(run: Workdir, parts: dict[str, tuple[str, str]]) -> str:
 """
 
 
-def _header_facts(run: Workdir) -> list[tuple[str, str]]:
-    """What the page is about: step and weights evaluated, commit, device; what nobody recorded is said to be so."""
+def _header_facts(run: Workdir, sections: Sequence[Section]) -> list[tuple[str, str]]:
+    """Data, the facts of the sections, commit, device and time; "not recorded" where a record lacks them."""
     origin = run.provenance
-    step = run.evaluate.get("checkpoint_step")
-    if is_number(step):
-        evaluated = f"{step:,} ({run.evaluate.get('weights', 'unknown')} weights)"
-    else:
-        evaluated = "not evaluated yet"
     data = run.config.get("data")
     name = data.get("name") if isinstance(data, dict) else None
     pairs = [("data", str(name or "not recorded"))]
-    if run.config.get("kind") not in CURVES:
-        trained = f"{run.metrics[-1]['step']:,.0f} steps" if run.metrics else "not yet"
-        pairs += [("evaluated at step", evaluated), ("trained", trained)]
-    pairs += [
-        ("commit", str(origin.get("commit", "not recorded"))),
-        ("device", str(origin.get("device", "not recorded"))),
-    ]
+    for each in sections:
+        pairs += each.facts(run)
+    pairs += [(key, str(origin.get(key, "not recorded"))) for key in ("commit", "device")]
     return pairs + ([("time", str(origin["time"]))] if "time" in origin else [])

@@ -1,12 +1,12 @@
-"""What a run ends with: the few numbers that matter, for a terminal."""
+"""The summary that a run prints at its end."""
 
 from typing import Any
 
-BESIDE = {"random projection": "random_projection", "raw pixels": "raw_pixels", "untrained encoder": "untrained"}
+BASELINES = {"random projection": "random_projection", "raw pixels": "raw_pixels", "untrained encoder": "untrained"}
 
 
 def summary(values: dict[str, Any]) -> str:
-    """Bound, distortion and rate, probe, Fréchet distance and mode coverage of an `evaluate.json`, a line each."""
+    """One line each for bound, distortion, rate, linear probe, Fréchet distance and mode coverage of evaluate.json."""
 
     def measured(name: str, digits: int) -> str:
         return f"{values[name]:.{digits}f} ± {values[f'{name}_standard_error']:.{digits}f}"
@@ -15,6 +15,9 @@ def summary(values: dict[str, Any]) -> str:
     if values["bpd"] is not None:
         nats, number = measured("bound_nats", 2), f"{values['num_images']:,} test images"
         lines.append(f"bound       {measured('bpd', 4)} bits/dim = {nats} nats an image, {number}")
+    if values.get("bound_minus_entropy_nats") is not None:
+        above = measured("bound_minus_entropy_nats", 2)
+        lines.append(f"entropy     {values['entropy_nats']:.2f} nats an image; the bound is {above} nats above it")
     if "loss" in values:
         lines.append(f"loss        {measured('loss', 5)}")
     if "not a bound" in values["objective"]:
@@ -23,7 +26,7 @@ def summary(values: dict[str, Any]) -> str:
         lines.append(f"distortion  {measured('distortion_nats', 2)} nats")
         lines.append(f"rate        {measured('encoder_kl_nats', 2)} nats")
     if values.get("linear_probe_accuracy") is not None:
-        others = ", ".join(f"{name} {values[f'linear_probe_accuracy_{key}']:.3f}" for name, key in BESIDE.items())
+        others = ", ".join(f"{name} {values[f'linear_probe_accuracy_{key}']:.3f}" for name, key in BASELINES.items())
         lines.append(f"probe on w  {measured('linear_probe_accuracy', 3)} ({others})")
     if values.get("frechet") is not None:
         frechet = values["frechet"]
@@ -37,7 +40,7 @@ def summary(values: dict[str, Any]) -> str:
 
 
 def coverage_lines(coverage: dict[str, Any]) -> list[str]:
-    """How many samples are sprites, and how evenly these cover the kinds, as the exact reader has it."""
+    """The share of samples that are sprites, and how evenly these cover the kinds, by the exact reader."""
     share, error = coverage["not_a_sprite"], coverage["not_a_sprite_standard_error"]
     lines = [f"no sprite   {share:.3f} ± {error:.3f} of {coverage['num_images']:,} samples"]
     kinds = coverage["readers"]["exact"]["histograms"]["kind"]
@@ -48,5 +51,5 @@ def coverage_lines(coverage: dict[str, Any]) -> list[str]:
 
 
 def beside_floor(distance: float, floor: float, num_images: int) -> str:
-    """A Fréchet distance with what must stand beside it."""
+    """A Fréchet distance with its real-against-real floor and the number of images."""
     return f"{distance:.2f}, real against real {floor:.2f}, N = {num_images}"

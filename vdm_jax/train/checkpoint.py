@@ -1,8 +1,8 @@
-"""Checkpoints, and the only file that knows orbax.
+"""Checkpoints. This is the only file that imports orbax.
 
-A folder holds one sub-folder a step, each with the parts "params", "ema_params", "opt_state", "carry" and "counters" of
-a `TrainState`, so that a reader restores only what it needs, and the metrics of the evaluation at that step. A save
-writes a temporary folder and renames it when it is whole: a kill leaves the step before as the latest.
+A folder holds one sub-folder a step. Each has the parts "params", "ema_params", "opt_state", "carry" and "counters" of
+a `TrainState`, so that a reader restores only the parts it needs, and the metrics of the evaluation at that step. A
+save writes a temporary folder and renames it when it is complete: after a kill the previous step is the latest.
 """
 
 import math
@@ -26,14 +26,14 @@ SWEEP_SECONDS = 60
 
 
 class Saved(NamedTuple):
-    """A checkpoint in a folder: its step, and the score (lower is better) of the evaluation there, if there was one."""
+    """A checkpoint in a folder: its step, and the score of its evaluation (lower is better; None: not evaluated)."""
 
     step: int
     score: float | None
 
 
 class Restored(NamedTuple):
-    """What was read: the step, its score, and the parts asked for."""
+    """A restored checkpoint: its step, its score, and the requested parts."""
 
     step: int
     score: float | None
@@ -41,11 +41,12 @@ class Restored(NamedTuple):
 
 
 class SaveFailed(RuntimeError):
-    """A checkpoint could not be written; the sentence says which, why, and what is left."""
+    """A checkpoint could not be written. The message names it, the cause and the last good checkpoint."""
 
 
 class Checkpointer:
-    """Saves while training; keeps the latest `keep_latest` and the `keep_best` of lowest score. One writer a folder."""
+    """Saves during training. Keeps the latest `keep_latest` checkpoints and the `keep_best` of lowest score. A folder
+    has one writer."""
 
     def __init__(self, folder: str | Path, *, keep_latest: int = 2, keep_best: int = 1):
         if keep_latest < 1:
@@ -53,7 +54,7 @@ class Checkpointer:
         policies = ocp.training.preservation_policies
         best = policies.BestN(get_metric_fn=_goodness, n=keep_best, keep_checkpoints_without_metrics=False)
         self.folder = Path(folder).absolute()
-        self._saving: int | None = None  # the step on its way to the disk
+        self._saving: int | None = None  # the step that is being written
         running = set(threading.enumerate())
         self._orbax = read_patiently(
             self.folder,
@@ -63,35 +64,38 @@ class Checkpointer:
                 cleanup_tmp_directories=True,
             ),
         )
-        for thread in set(threading.enumerate()) - running:  # orbax's sweeping of what a killed save left:
-            if thread.is_alive() and not thread.daemon:  # a run that fails early must not end before it
+        for thread in set(threading.enumerate()) - running:  # orbax removes the remains of a killed save in a thread:
+            if thread.is_alive() and not thread.daemon:  # a run that fails early must not end before that thread
                 thread.join(SWEEP_SECONDS)
 
     def __enter__(self) -> "Checkpointer":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_) -> None:
-        with suppress(*([SaveFailed] if kind else [])):  # what went wrong first is what is told
+        with suppress(*([SaveFailed] if kind else [])):  # the first error is the one that is reported
             self.close()
 
     def saved(self) -> list[Saved]:
-        """The checkpoints there are, by step, the one being written included."""
+        """All checkpoints by step, including one that is being written."""
         return _saved(self._orbax)
 
     def save(self, state: TrainState, score: float | None = None) -> None:
-        """Starts to write `state` under its step, in the background; the state may be donated as soon as this returns.
+        """Starts to write `state` under its step in the background. The state may be donated when this returns.
 
-        The best are kept by `score`, lower is better; without one the checkpoint lasts while it is among the latest.
-        A step that is there already is left as it is. Raises `SaveFailed`, also where the save before has failed.
+        The best checkpoints are those of lowest `score`. A checkpoint without a score is kept while it is among the
+        latest. A step that exists is not written again.
+
+        Raises:
+            SaveFailed: this save or the previous one failed.
         """
         self.wait()
         step = int(state.step)
         if step in [saved.step for saved in self.saved()]:
             return
-        parts = {name: part for name, part in to_parts(state).items() if jax.tree.leaves(part)}  # orbax takes no empty
+        parts = {name: part for name, part in to_parts(state).items() if jax.tree.leaves(part)}  # orbax: no empty part
         metrics = None if score is None else {"score": score}
         self._saving = step
-        with self._telling(), _one_replica_writes():
+        with self._one_sentence(), _one_replica_writes():
             self._orbax.save_checkpointables_async(step, parts, force=True, metrics=metrics)
 
     def restore(self, like: TrainState) -> TrainState:
@@ -100,38 +104,38 @@ class Checkpointer:
         return restore_state(self.folder, "latest", like)
 
     def wait(self) -> None:
-        """Returns when what was saved is on disk; raises `SaveFailed` where it went wrong in the background."""
-        with self._telling():
+        """Returns when every save is on disk. Raises `SaveFailed` if one failed in the background."""
+        with self._one_sentence():
             self._orbax.wait()
         self._saving = None
 
     def close(self) -> None:
-        """Waits, and lets go of the folder."""
-        with self._telling():
+        """Waits for the saves and closes the folder."""
+        with self._one_sentence():
             self._orbax.close()
 
     @contextmanager
-    def _telling(self) -> Iterator[None]:
-        """Orbax's failures, told in one sentence."""
+    def _one_sentence(self) -> Iterator[None]:
+        """Turns errors of orbax into `SaveFailed` with a message of one sentence."""
         try:
             with quiet():
                 yield
-        except Exception as error:  # orbax, tensorstore and asyncio each raise their own for a disk that is full
+        except Exception as error:  # orbax, tensorstore and asyncio raise different errors for a full disk
             saved = _finished(self.folder)
-            left = f"the last good checkpoint is step {saved[-1].step}" if saved else "there is no checkpoint yet"
+            last_good = f"the last good checkpoint is step {saved[-1].step}" if saved else "there is no checkpoint yet"
             what = "checkpoints" if self._saving is None else f"step {self._saving}"
-            raise SaveFailed(f"{what} could not be saved in {self.folder}: {reason_of(error)}; {left}") from error
+            raise SaveFailed(f"{what} could not be saved in {self.folder}: {reason_of(error)}; {last_good}") from error
 
 
 def _one_replica_writes() -> ocp.Context:
-    """Each leaf is written whole: to cut some tens of MB in slices, one a device, takes longer than it saves."""
+    """Writes each leaf whole. For tens of MB, slicing over the devices takes longer than it saves."""
     context = ocp.Context()
     context.array.saving.use_replica_parallel = False
     return context
 
 
 def saved_checkpoints(folder: str | Path) -> list[Saved]:
-    """The finished checkpoints of a folder, by step; [] where there is none, or no folder."""
+    """The finished checkpoints of a folder by step; [] if there is none, or no folder."""
     folder = Path(folder).absolute()
     if not folder.is_dir():
         return []
@@ -139,12 +143,12 @@ def saved_checkpoints(folder: str | Path) -> list[Saved]:
 
 
 def find_checkpoint(folder: str | Path, which: str | int) -> Saved:
-    """The finished checkpoint that "latest", "best" or a step number names; `UserError` where there is none."""
+    """The finished checkpoint "latest", "best" or of a step number. Raises `UserError` if there is none."""
     return _choose(saved_checkpoints(folder), Path(folder).absolute(), which)
 
 
 def _finished(folder: Path) -> list[Saved]:
-    """`saved_checkpoints`, [] also where the folder cannot be read."""
+    """`saved_checkpoints`; [] also if the folder cannot be read."""
     try:
         return saved_checkpoints(folder)
     except UserError:
@@ -159,12 +163,16 @@ def restore_state(folder: str | Path, which: str | int, like: TrainState) -> Tra
 def restore_parts(
     folder: str | Path, which: str | int, like: dict[str, PyTree], sharding: Sharding | None = None
 ) -> Restored:
-    """Some parts of a checkpoint, e.g. {"ema_params": shapes}; also while another process trains in the folder.
+    """Restores parts of a checkpoint, e.g. {"ema_params": shapes}, also while another process trains in the folder.
 
-    which: "latest", "best" (lowest score) or a step number. like: arrays or `jax.ShapeDtypeStruct`s, by part. A leaf
-    goes where its own sharding says, else to `sharding`, else to the first device.
-    Raises `UserError` where there is no such checkpoint, where it cannot be read, and where it has other parts, leaves,
-    shapes or types than `like`.
+    Args:
+        which: "latest", "best" (lowest score) or a step number.
+        like: arrays or `jax.ShapeDtypeStruct`s by part.
+        sharding: of leaves of `like` that have none; None: the first device.
+
+    Raises:
+        UserError: the checkpoint does not exist, cannot be read, or differs from `like` in parts, leaves, shapes or
+            types.
     """
     folder = Path(folder).absolute()
     like = jax.tree.map(lambda leaf: _abstract(leaf, sharding), like)
@@ -172,7 +180,7 @@ def restore_parts(
 
 
 def to_parts(state: TrainState) -> dict[str, PyTree]:
-    """The state as the parts that a checkpoint keeps apart."""
+    """The state as the separate parts of a checkpoint."""
     counters = {"step": state.step, "skipped": state.skipped, "skipped_in_a_row": state.skipped_in_a_row}
     parts = {name: getattr(state, name) for name in ("params", "ema_params", "opt_state", "carry")}
     return parts | {"counters": counters}
@@ -196,7 +204,7 @@ def _restore(reader: ocp.training.Checkpointer, folder: Path, which: str | int, 
 
 
 def _choose(saved: list[Saved], folder: Path, which: str | int) -> Saved:
-    """The checkpoint that `which` names; ties of the best go to the later one."""
+    """The checkpoint that `which` names. Of several best checkpoints it is the latest."""
     if not saved:
         raise UserError(f"no checkpoint in {folder}: train first")
     if which == "latest":
@@ -204,7 +212,7 @@ def _choose(saved: list[Saved], folder: Path, which: str | int) -> Saved:
     if which == "best":
         scored = [checkpoint for checkpoint in saved if checkpoint.score is not None]
         if not scored:
-            raise UserError(f"no checkpoint in {folder} was evaluated yet, so none is the best; ask for 'latest'")
+            raise UserError(f"no checkpoint in {folder} was evaluated yet, so none is the best; use 'latest'")
         return max(scored, key=lambda checkpoint: (_goodness({"score": checkpoint.score}), checkpoint.step))
     for checkpoint in saved:
         if str(checkpoint.step) == str(which):
@@ -214,7 +222,7 @@ def _choose(saved: list[Saved], folder: Path, which: str | int) -> Saved:
 
 
 def _goodness(metrics: dict[str, float]) -> float:
-    """Higher is better; a score that is no number is the worst."""
+    """Higher is better. A NaN score is the worst."""
     return -math.inf if math.isnan(metrics["score"]) else -metrics["score"]
 
 
@@ -223,13 +231,13 @@ def _saved(orbax: ocp.training.Checkpointer) -> list[Saved]:
 
 
 def _leaves(tree: PyTree) -> dict[str, str]:
-    """{path: "float32[3, 4]"}, the same for arrays, their shapes, and orbax's metadata."""
+    """{path: "float32[3, 4]"} of arrays, of shapes, or of orbax's metadata."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {jax.tree_util.keystr(p, simple=True, separator="/"): f"{x.dtype}{list(x.shape)}" for p, x in leaves}
 
 
 def _check_same(name: str, there: dict[str, PyTree], wanted: dict[str, PyTree]) -> None:
-    """`UserError` that names the first leaf in which the checkpoint and `wanted` differ."""
+    """Raises an error that names the first leaf in which the checkpoint and `wanted` differ."""
     name = f"{name} is of another model or optimizer"
     if missing := wanted.keys() - there.keys():
         raise Incomplete(f"{name}: it has no {sorted(missing)[0]}")

@@ -1,4 +1,4 @@
-"""The loop: steps, a row in the log, an evaluation, a checkpoint, and an orderly end."""
+"""The training loop: steps, rows of the log, evaluations, checkpoints, and an orderly stop."""
 
 import time
 from collections.abc import Callable
@@ -14,11 +14,11 @@ from vdm_jax.train.window import Window
 
 
 class TrainingFailed(RuntimeError):
-    """The training cannot go on; the sentence says at which step, why, and what is left."""
+    """The training cannot continue. The message names the step, the cause and the last good checkpoint."""
 
 
 class Result(NamedTuple):
-    """How a run ended: "done" at `num_steps`, or "stopped" where SIGTERM came: saved and ready to be resumed."""
+    """The end of a run: "done" at `num_steps`, or "stopped" by SIGTERM with its state saved for a later start."""
 
     state: TrainState
     status: Literal["done", "stopped"]
@@ -39,19 +39,25 @@ def run(
     log: MetricsLog,
     max_skipped_in_a_row: int = 20,
 ) -> Result:
-    """Trains from `state.step` to `num_steps`; donates `state`.
+    """Trains from `state.step` to `num_steps`. Donates `state`.
 
-    train_step: advances by `steps_per_call` steps; the data are bound already. evaluate: numbers of the validation
-    images, "score" among them (lower is better); called every `eval_every` steps, at every checkpoint and at the end,
-    so that each of these checkpoints has a score. Intervals are multiples of `steps_per_call`.
+    Rows of the log after `state.step`, written by a run that was killed, are removed first. On SIGTERM the current
+    call and the work that is due after it are finished, and the state is saved. A state whose latest update was
+    skipped is never saved.
 
-    Rows of the log: {"step", "split": "train", means since the row before (or since the run was resumed), "skipped",
-    "images_per_second", "seconds"} and {"step", "split": "validation", what `evaluate` gave, "seconds"}, seconds since
-    the first start, pauses left out. Rows after `state.step`, of a run that was killed, are forgotten first.
+    Rows of the log: {"step", "split": "train", means since the previous row or since the run was resumed, "skipped",
+    "images_per_second", "seconds"} and {"step", "split": "validation", the numbers of `evaluate`, "seconds"}. Seconds
+    count from the first start, without pauses.
 
-    On SIGTERM the call on its way and what is due after it are finished and the state is saved. A state whose latest
-    update was skipped is never saved; `max_skipped_in_a_row` of them raise `TrainingFailed`, as does an end with such
-    a state and no checkpoint at all.
+    Args:
+        train_step: advances by `steps_per_call` steps; its data are bound.
+        evaluate: numbers of the validation images, with "score" (lower is better). It is called every `eval_every`
+            steps, at every checkpoint and at the end, so that each of these checkpoints has a score.
+        log_every, eval_every, checkpoint_every: intervals in steps, multiples of `steps_per_call`.
+
+    Raises:
+        TrainingFailed: `max_skipped_in_a_row` updates in a row were skipped, or the latest update of the run was
+            skipped and there is no checkpoint.
     """
     step = int(state.step)
     intervals = {"log_every": log_every, "eval_every": eval_every, "checkpoint_every": checkpoint_every}
@@ -94,32 +100,32 @@ def run(
 
 
 def check_intervals(steps_per_call: int, intervals: dict[str, int], start: int) -> None:
-    """`UserError` unless all are positive multiples of `steps_per_call`, and the step to start from falls on one."""
+    """Raises `UserError` unless all intervals are positive multiples of `steps_per_call` and `start` is a multiple."""
     for name, interval in {"steps_per_call": steps_per_call, **intervals}.items():
         if interval < 1:
             raise UserError(f"{name}={interval}; expected at least 1")
     for name, number in {**intervals, "the step to resume from": start}.items():
         if number % steps_per_call:
-            raise UserError(f"{name}={number} is no multiple of steps_per_call={steps_per_call}")
+            raise UserError(f"{name}={number} is not a multiple of steps_per_call={steps_per_call}")
 
 
 def check_going(state: TrainState, checkpointer: Checkpointer, max_skipped_in_a_row: int) -> None:
-    """Raises `TrainingFailed` where the latest `max_skipped_in_a_row` updates were all skipped."""
+    """Raises `TrainingFailed` if the latest `max_skipped_in_a_row` updates were all skipped."""
     if int(state.skipped_in_a_row) >= max_skipped_in_a_row:
         checkpointer.wait()
         raise failure(state, checkpointer)
 
 
 def failure(state: TrainState, checkpointer: Checkpointer) -> TrainingFailed:
-    """What is said of a state whose latest updates were skipped."""
+    """The error for a state whose latest updates were skipped."""
     skipped, saved = int(state.skipped_in_a_row), checkpointer.saved()
-    left = f"the last good checkpoint is step {saved[-1].step}" if saved else "there is no checkpoint yet"
+    last_good = f"the last good checkpoint is step {saved[-1].step}" if saved else "there is no checkpoint yet"
     return TrainingFailed(
         f"the last {skipped} updates before step {int(state.step)} were not finite and were skipped; "
-        f"{left} in {checkpointer.folder}"
+        f"{last_good} in {checkpointer.folder}"
     )
 
 
 def _is_good(state: TrainState) -> bool:
-    """Whether the latest update went through; its weights are finite then."""
+    """Whether the latest update was applied; the weights are finite."""
     return int(state.skipped_in_a_row) == 0

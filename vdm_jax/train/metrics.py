@@ -1,4 +1,4 @@
-"""The record of a run: one JSON object a line, readable while it is written and after a kill."""
+"""The record of a run: one JSON object a line. It can be read while it is written and after a kill."""
 
 import json
 import math
@@ -11,23 +11,23 @@ from vdm_jax.base.errors import UserError
 
 
 class MetricsLog:
-    """Appends rows to a file; each is on disk, whole, when `write` returns."""
+    """Appends rows to a file. A row is complete on disk when `write` returns."""
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
 
     def write(self, row: Mapping[str, Any]) -> None:
-        """Appends one row; numbers that are not finite become null, for JSON has no name for them."""
+        """Appends one row. Non-finite numbers become null, because JSON cannot represent them."""
         with open(self.path, "a") as file:
             file.write(json.dumps({name: _plain(value) for name, value in row.items()}) + "\n")
 
     def rows(self) -> list[dict[str, Any]]:
-        """All rows, [] before the first."""
+        """All rows; [] before the first."""
         return read_metrics(self.path) if self.path.exists() else []
 
     def truncate_after(self, step: int) -> None:
-        """Forgets the rows of later steps (and a line that a kill tore), by atomic replacement."""
+        """Removes the rows of later steps, and a line that a kill cut short, by atomic replacement."""
         if not self.path.exists():
             return
         kept = [row for row in self.rows() if row["step"] <= step]
@@ -37,15 +37,16 @@ class MetricsLog:
 
 
 def read_metrics(path: str | Path) -> list[dict[str, Any]]:
-    """The rows of a metrics file, also of one that is being written: an unfinished last line is left out.
+    """The rows of a metrics file. An unfinished last line of a file that is being written is ignored.
 
-    `UserError` where the file is missing or a finished line is no JSON, or no row.
+    Raises:
+        UserError: the file is missing, or a finished line is not JSON or has no step.
     """
     try:
         rows = [json.loads(line) for line in Path(path).read_text().split("\n")[:-1]]
     except FileNotFoundError:
         raise UserError(f"no metrics at {path}: train first") from None
-    except ValueError as error:  # of JSON, or of bytes that are no text
+    except ValueError as error:  # of JSON, or of bytes that are not text
         raise UserError(f"{path} holds a line that is no JSON ({error})") from None
     if foreign := [row for row in rows if not isinstance(row, dict) or not isinstance(row.get("step"), int | float)]:
         raise UserError(f"{path} holds a line that is no row with its step: {str(foreign[0])[:80]}")
@@ -53,7 +54,7 @@ def read_metrics(path: str | Path) -> list[dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """A string, an int, a finite float, or None; in a mapping or a list, each of its values."""
+    """A string, an int, a finite float or None. Mappings and lists are converted value by value."""
     if isinstance(value, Mapping):
         return {name: _plain(part) for name, part in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""AdamW with clipping by global norm, and the learning rate as a function of the update's number."""
+"""AdamW with clipping by global norm, and the learning rate as a function of the number of the update."""
 
 import math
 from collections.abc import Callable
@@ -16,7 +16,7 @@ SCHEDULES: dict[str, Callable] = {
 
 
 def make_learning_rate(learning_rate: float, *, schedule: str, warmup_steps: int, num_steps: int) -> optax.Schedule:
-    """`n -> learning_rate · schedule(n) · min(1, (n + 1) / warmup_steps)`: the first update already moves."""
+    """`n -> learning_rate · schedule(n) · min(1, (n + 1) / warmup_steps)`. The first update has a positive rate."""
     if warmup_steps < 0:
         raise UserError(f"warmup_steps={warmup_steps} is negative")
     shape = choose("learning-rate schedule", schedule, SCHEDULES)
@@ -40,10 +40,10 @@ def make_optimizer(
     clip: float | None = 1.0,
     decays: Callable[[PyTree], PyTree] | None = None,
 ) -> optax.GradientTransformation:
-    """AdamW (Loshchilov & Hutter 2019) on gradients scaled down to a global norm of at most `clip` (None: as they are).
+    """AdamW (Loshchilov & Hutter 2019) on gradients clipped to a global norm of `clip` (None: not clipped).
 
-    Weight decay applies to the parameters for which `decays(params)` holds True, to all of them where it is None.
-    `schedule` is one of `SCHEDULES`; "cosine" falls to zero at `num_steps`.
+    Weight decay applies to the parameters for which `decays(params)` is True (None: to all parameters). `schedule` is
+    one of `SCHEDULES`; "cosine" falls to zero at `num_steps`.
     """
     rate = make_learning_rate(learning_rate, schedule=schedule, warmup_steps=warmup_steps, num_steps=num_steps)
     adamw = optax.adamw(rate, b1=b1, b2=b2, weight_decay=weight_decay, mask=decays)

@@ -1,4 +1,4 @@
-"""Reading a folder that another process may be changing, and saying in one sentence why it cannot be read."""
+"""Reads a folder that another process may be changing. Errors are one sentence."""
 
 import gc
 import logging
@@ -17,11 +17,11 @@ READ_ATTEMPTS = 4
 
 
 class Incomplete(Exception):
-    """A checkpoint without a part that was asked for: another model's, or one that is being removed."""
+    """A checkpoint lacks a requested part: it belongs to another model, or it is being removed."""
 
 
 def read_patiently(folder: Path, read: Callable[[], T]) -> T:
-    """`read()`, again where the training may have removed the checkpoint underneath, at last a `UserError`."""
+    """`read()`, repeated because a training may have removed the checkpoint meanwhile. Raises `UserError` at last."""
     with quiet():
         for attempt in range(READ_ATTEMPTS):
             time.sleep(0.1 * (2**attempt - 1))
@@ -31,21 +31,21 @@ def read_patiently(folder: Path, read: Callable[[], T]) -> T:
                 raise
             except Incomplete as error:
                 reason = str(error)
-            except Exception as error:  # orbax, tensorstore and json each raise their own for a file cut short
+            except Exception as error:  # orbax, tensorstore and json raise different errors for a truncated file
                 reason = f"a checkpoint in {folder} cannot be read ({reason_of(error)})"
-            gc.collect()  # threads of the failed read report when they are collected: here, where it is quiet
+            gc.collect()  # threads of the failed read report when they are collected: here the reports are suppressed
     raise UserError(reason)
 
 
 def reason_of(error: Exception) -> str:
-    """The class and the first line of an error; of a long one the beginning and the end, where the cause stands."""
+    """The class and the first line of an error. Of a long line, the beginning and the end, which names the cause."""
     text = str(error.args[0] if len(error.args) == 1 else error).strip().split("\n")[0]
     return f"{type(error).__name__}: {text if len(text) <= 160 else f'{text[:80]} … {text[-80:]}'}"
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Orbax, asyncio and abandoned coroutines hold their tongues: the user gets one sentence instead."""
+    """Suppresses the reports of orbax, asyncio and abandoned coroutines; the user gets one sentence instead."""
     loggers = [logger for name in ("absl", "asyncio") if not (logger := logging.getLogger(name)).disabled]
     unraisable = sys.unraisablehook
     with warnings.catch_warnings(action="ignore"):

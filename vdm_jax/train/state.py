@@ -1,4 +1,4 @@
-"""Everything a training step changes, and nothing else."""
+"""The state that a training step changes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,9 +19,16 @@ UpdateCarry = Callable[[PyTree, Metrics, Any], PyTree]
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class TrainState:
-    """step: int32 [], steps taken; params, ema_params: the weights and their average; opt_state: optax's;
-    carry: what the loss remembers from step to step ({} for nothing); skipped, skipped_in_a_row: int32 [], updates left
-    out because they were not finite, in all and since the last good one."""
+    """The state of a training.
+
+    Attributes:
+        step: int32 [], number of steps taken.
+        params, ema_params: the weights and their exponential moving average.
+        opt_state: the state of optax's optimizer.
+        carry: values that the loss keeps from step to step; {} for none.
+        skipped, skipped_in_a_row: int32 [], number of updates skipped because they were not finite, in all and since
+            the last applied update.
+    """
 
     step: Any
     params: PyTree
@@ -33,7 +40,7 @@ class TrainState:
 
 
 def init_state(params: PyTree, optimizer: optax.GradientTransformation, carry: PyTree | None = None) -> TrainState:
-    """The state before the first step. Copies `params` and `carry`: a step donates its state, and the caller's stay."""
+    """The state before the first step. Copies `params` and `carry`, because a step donates its state."""
     zero = jnp.zeros((), jnp.int32)
     carry = {} if carry is None else carry
     state = TrainState(zero, params, params, optimizer.init(params), carry, zero, zero)
@@ -41,5 +48,5 @@ def init_state(params: PyTree, optimizer: optax.GradientTransformation, carry: P
 
 
 def _own_copy(leaf: Any) -> jax.Array:
-    """A buffer of its own, strongly typed as it will come back from a checkpoint."""
+    """A separate buffer, strongly typed like a leaf that comes from a checkpoint."""
     return jnp.array(leaf, dtype=jnp.asarray(leaf).dtype, copy=True)

@@ -1,4 +1,5 @@
-"""One training step: gradients of the mean loss, a guarded update, the average of the weights, the loss's memory."""
+"""One training step: gradients of the mean loss, an update that is skipped if it is not finite, averages of the
+weights, and the carry of the loss."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,14 +18,14 @@ from vdm_jax.train.state import LossFn, Metrics, TrainState, UpdateCarry
 
 
 def ema_rate(num_updates: Int[Array, ""], ema_decay: float) -> Float[Array, ""]:
-    """`1 - min(ema_decay, (1 + n) / (10 + n))`, n updates done: a young average forgets its random start soon."""
-    return jnp.maximum(1 - ema_decay, 9 / (10 + num_updates))  # 1 - decay in float32 would lose half its digits
+    """`1 - min(ema_decay, (1 + n) / (10 + n))` after n updates. Early averages forget the random start quickly."""
+    return jnp.maximum(1 - ema_decay, 9 / (10 + num_updates))  # 1 - decay in float32 would lose half of its digits
 
 
 def mean_gradients(
     loss_fn: LossFn, params: PyTree, carry: PyTree, batch: PyTree, key: Key[Array, ""], step: Int[Array, ""]
 ) -> tuple[PyTree, Metrics]:
-    """Gradients of the batch's mean loss, and the means {name: []} of the metrics, "loss" among them."""
+    """Gradients of the mean loss of the batch, and the mean {name: []} of every metric and of "loss"."""
 
     def mean_loss(params):
         loss, metrics = loss_fn(params, carry, batch, key, step)
@@ -45,13 +46,13 @@ def accumulated_gradients(
     accumulate: int,
     mesh: Mesh,
 ) -> tuple[PyTree, Metrics]:
-    """`mean_gradients`, from `accumulate` micro-batches one after the other; each draws from a key of its own."""
+    """`mean_gradients` of `accumulate` micro-batches in turn. Each micro-batch has its own key."""
     check_divisible(batch, accumulate * mesh.shape[DATA])
     if accumulate == 1:
         batch = jax.lax.with_sharding_constraint(batch, split_over_data(mesh))
         return mean_gradients(loss_fn, params, carry, batch, key, step)
 
-    def micro_batches(x):  # every accumulate-th example, so that no example changes its device
+    def micro_batches(x):  # every accumulate-th example: no example moves to another device
         x = jax.lax.with_sharding_constraint(x, split_over_data(mesh))
         x = x.reshape(x.shape[0] // accumulate, accumulate, *x.shape[1:]).swapaxes(0, 1)
         return jax.lax.with_sharding_constraint(x, split_over_data(mesh, axis=1))
@@ -67,7 +68,7 @@ def accumulated_gradients(
 
 
 def check_divisible(batch: PyTree, parts: int) -> None:
-    """`UserError` unless every leaf's leading axis cuts into equal parts."""
+    """Raises `UserError` unless the leading axis of every leaf divides into `parts` equal parts."""
     for leaf in jax.tree.leaves(batch):
         if leaf.shape[0] % parts:
             raise UserError(f"a batch of {leaf.shape[0]} does not divide by {parts}, micro-batches times devices")
@@ -86,11 +87,14 @@ def train_step(
     accumulate: int,
     mesh: Mesh,
 ) -> tuple[TrainState, Metrics]:
-    """One step; what it draws is a function of `key` and `state.step` alone.
+    """One step. Its random draws are a function of `key` and `state.step` alone.
 
-    An update is skipped, and counted, where loss, gradient or update is not finite: weights, averages, optimizer and
-    carry stay as they are, while `step` goes on, so that the next batch is another. So no state ever holds a weight
-    that is not finite. Metrics {name: []}: the loss's own, "loss", "grad_norm" (before clipping), and "finite".
+    An update is skipped and counted if the loss, the gradient or the update is not finite. Weights, averages,
+    optimizer state and carry are then unchanged, and `step` advances, so that the next batch differs. All weights of
+    a state are therefore finite.
+
+    Returns:
+        The state, and metrics {name: []}: those of the loss, "loss", "grad_norm" (before clipping) and "finite".
     """
     batch = batch_fn(data, state.step)
     key = jax.random.fold_in(key, state.step)
@@ -119,10 +123,10 @@ def train_step(
 def train_steps(
     state: TrainState, data: PyTree, key: Key[Array, ""], *, steps_per_call: int, **static: Any
 ) -> tuple[TrainState, Metrics]:
-    """`steps_per_call` steps; metrics averaged over those that were not skipped, nan where all of them were.
+    """`steps_per_call` steps. Metrics are averaged over the updates that were not skipped (NaN if all were skipped).
 
-    Several steps a call pay where a step is shorter than its dispatch (small nets, accelerators). XLA's CPU back end
-    runs convolutions slowly inside a loop: one step a call there, which is no loop.
+    Several steps a call are faster if a step is shorter than its dispatch (small networks on accelerators). XLA's CPU
+    back end runs convolutions slowly inside a loop; one step a call has no loop.
     """
     one = partial(train_step, data=data, key=key, **static)
     if steps_per_call == 1:
@@ -136,7 +140,7 @@ def train_steps(
 
 @dataclass(frozen=True)
 class CompiledStep:
-    """`step(state, data) -> (state, metrics)` with its key bound; donates the state."""
+    """`step(state, data) -> (state, metrics)` with a bound key. Donates the state."""
 
     jitted: Any
     key: Key[Array, ""]
@@ -145,7 +149,7 @@ class CompiledStep:
         return self.jitted(state, data, self.key)
 
     def lower(self, state: TrainState, data: PyTree) -> Any:
-        """The program before compilation, to count its work."""
+        """The lowered program, for counting its operations."""
         return self.jitted.lower(state, data, self.key)
 
 
@@ -161,9 +165,9 @@ def make_train_step(
     accumulate: int = 1,
     steps_per_call: int = 1,
 ) -> CompiledStep:
-    """-> `step(state, data) -> (state, metrics)`, compiled, the state donated and replicated over the mesh.
+    """Returns the compiled `step(state, data) -> (state, metrics)`. The state is donated and replicated over the mesh.
 
-    `batch_fn(data, step)` gathers a batch whose leaves lead with the example axis; it is split over the mesh.
+    `batch_fn(data, step)` gathers a batch. The leading axis of its leaves is the example; it is split over the mesh.
     """
     static = dict(
         loss_fn=loss_fn,

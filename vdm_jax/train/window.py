@@ -1,4 +1,4 @@
-"""The calls since the last row of the log: their metrics, left on the device, and the seconds they took."""
+"""Metrics and duration of the calls since the last row of the log. The metrics stay on the device."""
 
 import math
 import time
@@ -10,7 +10,7 @@ from vdm_jax.train.state import Metrics
 
 
 class Window:
-    """Gathers calls of the train step until `take`; its clock leaves out the first call, which compiles, and pauses."""
+    """Collects calls of the train step until `take`. Its clock excludes the first call, which compiles, and pauses."""
 
     def __init__(self, images_per_call: int):
         self._images_per_call = images_per_call
@@ -20,9 +20,10 @@ class Window:
         self._started: float | None = None
 
     def add(self, metrics: Metrics) -> None:
-        """One more call. Waits for the one before it: the device has work all the time, the host is never far ahead."""
+        """Adds one call, and waits for the call before it: the device always has work, and the host is at most one
+        call ahead."""
         self._calls.append(metrics)
-        if self._started is None:  # the first call of the process has just been compiled
+        if self._started is None:  # the first call of the process includes compilation
             jax.block_until_ready(metrics)
             self.resume()
         else:
@@ -39,8 +40,8 @@ class Window:
         self._started = time.perf_counter()
 
     def take(self) -> dict[str, float]:
-        """Means of the metrics over the calls since the last time (nan where every step was skipped), and
-        "images_per_second" (nan where nothing was timed). Call it while paused."""
+        """Means of the metrics over the calls since the last `take` (NaN if every step was skipped), and
+        "images_per_second" (NaN if no call was timed). Requires a paused clock."""
         calls = jax.device_get(self._calls)
         row = {name: _mean([call[name] for call in calls]) for name in calls[0]}
         timed = self._timed_calls > 0

@@ -28,7 +28,7 @@ from vdm_jax.launch.settings import plain
 from vdm_jax.probing.exact import CurvePoint, measure_curve, population_estimator
 from vdm_jax.probing.population import Population
 from vdm_jax.probing.windows import Noise, jackknife_errors, noise_of, share_known, windows_of
-from vdm_jax.report.workdir import Workdir
+from vdm_jax.report.primitives.workdir import Workdir
 from vdm_jax.train.metrics import MetricsLog, read_metrics
 
 BATCHES = "exact.jsonl"  # a line a batch of queries, as they are measured

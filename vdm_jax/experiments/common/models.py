@@ -86,8 +86,8 @@ def _check_target(target: str, pixel_values: Float[np.ndarray, " k"]) -> None:
     """Raises `UserError` for an unknown target, and for one that these pixels do not have."""
     choose("target", target, TARGETS)
     if target == "log_odds" and pixel_values.tolist() != [-1, 1]:
-        told = f"target='log_odds' is for pixels of -1 and 1, and these have {len(pixel_values)} values"
-        raise UserError(f"{told}; expected eps, x or v")
+        problem = f"target='log_odds' is for pixels of -1 and 1, and these have {len(pixel_values)} values"
+        raise UserError(f"{problem}; expected eps, x or v")
 
 
 def _code(rate: ConfigDict, encoder: Network | None, w_dim: int) -> CodeModel | None:

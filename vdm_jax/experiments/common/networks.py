@@ -55,8 +55,8 @@ def make_denoiser(
     chosen = given(settings, tuple(OVERRIDES))
     for setting in chosen:
         if setting not in kind.overrides:
-            told = f"{section}.{setting}={chosen[setting]} is no setting of {section}.network={name!r}"
-            raise UserError(f"{told}; leave it unset")
+            problem = f"{section}.{setting}={chosen[setting]} is no setting of {section}.network={name!r}"
+            raise UserError(f"{problem}; leave it unset")
     size = size | chosen
     if "attention" in chosen:
         _check_attention(chosen["attention"], size, image_shape, section)

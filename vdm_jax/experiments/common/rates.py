@@ -10,7 +10,7 @@ from vdm_jax.diffusion.schedules import make_schedule
 from vdm_jax.networks.mlp import make_mlp_denoiser
 from vdm_jax.networks.network import Network
 
-# Of `config.rate`: what the rate modes call it, and its value where nobody set it.
+# For each setting of `config.rate` the argument of the rate mode, and the default.
 DEFAULTS = {
     "beta": ("beta", 1.0),
     "warmup_steps": ("warmup_steps", 1_000),
@@ -36,7 +36,7 @@ SETTINGS = {
 }
 PRIORS = ("normal", "diffusion")
 PRIOR_DEFAULTS = {"prior_width": 128, "prior_blocks": 3, "prior_steps": 100}
-# Least and most noise on w: a deviation of 0.007, far below a posterior's; a code that is all but gone.
+# Least noise on w: a deviation of 0.007, far below that of a posterior. Most noise: w is almost gone.
 PRIOR_GAMMAS = (-10.0, 5.0)
 NO_LEARNED_PRIOR = {
     "free_bits": "whose bits are those of each dimension against N(0, 1)",
@@ -46,7 +46,7 @@ NO_LEARNED_PRIOR = {
 
 
 def rate_mode(config: ConfigDict) -> RateMode:
-    """The rate mode with those settings of `config.rate` that it takes; the others must be at their defaults."""
+    """The rate mode with its settings of `config.rate`; other settings must have their defaults. Raises `UserError`."""
     taken = choose("rate.mode", config.mode, SETTINGS)
     for setting, (_, default) in DEFAULTS.items():
         if setting not in taken and config[setting] != default:

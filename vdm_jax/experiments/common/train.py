@@ -26,18 +26,21 @@ from vdm_jax.train.step import make_train_step
 
 def train(experiment: Experiment, workdir: pathlib.Path) -> str:
     """Trains, validates and saves, alone in the folder; returns "done", or "stopped" after SIGTERM."""
+    mesh, seed = make_mesh(), experiment.config.train.seed
     with alone_in(workdir), catch_sigterm() as stop_requested:
-        result = run_from_checkpoint(experiment, workdir)
+        training = make_training(experiment, mesh.size)
+        params = initial_params(experiment.model, seed)
+        result = run_from_checkpoint(training, params, experiment.config.train, workdir, mesh)
         status = "stopped" if stop_requested() else result.status
     if status == "stopped":
         say(f"stopped and saved at step {int(result.state.step)}; the same command goes on from there")
     return status
 
 
-def run_from_checkpoint(experiment: Experiment, workdir: pathlib.Path) -> Result:
-    """The loop, from the latest checkpoint or from fresh parameters."""
-    config, mesh = experiment.config.train, make_mesh()
-    training = make_training(experiment, mesh.size)
+def run_from_checkpoint(
+    training: Training, params: PyTree, config: ConfigDict, workdir: pathlib.Path, mesh: Mesh
+) -> Result:
+    """The loop with the settings `config.train`, from the latest checkpoint or from `params`."""
     optimizer = make_optimizer(
         config.learning_rate,
         num_steps=config.num_steps,
@@ -50,7 +53,7 @@ def run_from_checkpoint(experiment: Experiment, workdir: pathlib.Path) -> Result
         decays=all_but_gamma,
     )
     step = make_step(training, config, optimizer, mesh)
-    state = replicate(init_state(initial_params(experiment.model, config.seed), optimizer, training.carry), mesh)
+    state = replicate(init_state(params, optimizer, training.carry), mesh)
     data = replicate(training.data, mesh)
     say(f"{num_parameters(state.params):,} parameters, {training.num_images:,} images, {mesh.size} device(s)")
     checkpoints = Checkpointer(workdir / "checkpoints", keep_latest=config.keep_latest, keep_best=config.keep_best)

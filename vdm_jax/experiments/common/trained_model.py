@@ -84,5 +84,5 @@ def _refuse_others(workdir: str, stored: dict[str, Any], wanted: dict[str, Any])
     for section, names in (("data", ("source", "name")), ("diffusion", tuple(wanted["diffusion"]))):
         there, here = ({name: part.get(name) for name in names} for part in (stored[section], wanted[section]))
         if told := list(differences_of(there, here, section)):
-            where = f"config.chains.model={workdir} is another model than these probes'"
-            raise UserError(f"{where}: {'; '.join(told[:3])}")
+            other = f"config.chains.model={workdir} is of other data or another diffusion than these probes"
+            raise UserError(f"{other}: {'; '.join(told[:3])}")

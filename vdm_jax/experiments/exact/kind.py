@@ -6,7 +6,8 @@ from vdm_jax.diffusion.timesteps import timesteps
 from vdm_jax.experiments.common.exact import ExactExperiment, check_timesteps, exact
 from vdm_jax.experiments.exact.build import build_exact
 from vdm_jax.launch.kind import Job, Kind, from_files
-from vdm_jax.report.probe_sweep import write_probe_sweep
+from vdm_jax.report.compare.probe_sweep import write_probe_sweep
+from vdm_jax.report.sections import EXACT_PAGE
 
 
 def check(experiment: ExactExperiment, workdir: pathlib.Path) -> None:
@@ -28,7 +29,7 @@ KIND = Kind(
         )
     },
     inputs=lambda experiment: {"data": experiment.identity},
-    sections=("page",),
+    sections=EXACT_PAGE,
     compare=write_probe_sweep,
     compared="exact",
 )

@@ -33,7 +33,7 @@ from vdm_jax.probing.chains import Grid, Readers, ReverseProcess, make_backward,
 from vdm_jax.probing.population import Population, draw_members
 from vdm_jax.probing.two_samples import best_accuracy_at_start
 from vdm_jax.probing.windows import Noise
-from vdm_jax.report.workdir import Workdir
+from vdm_jax.report.primitives.workdir import Workdir
 from vdm_jax.train.metrics import MetricsLog
 
 LINES = "chains.jsonl"  # a line for each sampler's chains from noise and for each of its round trips

@@ -14,13 +14,15 @@ from vdm_jax.experiments.common.exact import BATCHES, check_timesteps, exact
 from vdm_jax.experiments.probes.build import ProbeExperiment, build_probes
 from vdm_jax.experiments.probes.chain_probes import FOLDER, chain_probes
 from vdm_jax.experiments.probes.chains import LINES, chains
+from vdm_jax.experiments.probes.functions import probe_functions, restore
 from vdm_jax.experiments.probes.probe import probe
 from vdm_jax.experiments.probes.training import CHUNKS, train_probes
 from vdm_jax.launch.kind import Job, Kind, from_files
 from vdm_jax.launch.status import has_record
 from vdm_jax.launch.store import read_record
 from vdm_jax.probing.chunks import stored_timesteps
-from vdm_jax.report.probe_sweep import write_probe_sweep
+from vdm_jax.report.compare.probe_sweep import write_probe_sweep
+from vdm_jax.report.sections import PROBES_PAGE
 from vdm_jax.train.checkpoint import find_checkpoint
 from vdm_jax.train.metrics import read_metrics
 
@@ -160,7 +162,9 @@ KIND = Kind(
         ),
     },
     inputs=lambda experiment: {"data": experiment.identity},
-    sections=("page",),
+    restore=restore,
+    functions=probe_functions,
+    sections=PROBES_PAGE,
     compare=write_probe_sweep,
     compared="exact",
     renamed={f"chain_probes.told_{name}": f"chain_probes.real_or_generated_{name}" for name in REAL_OR_GENERATED}

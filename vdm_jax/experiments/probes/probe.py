@@ -14,7 +14,7 @@ from vdm_jax.probing.chunks import Results
 from vdm_jax.probing.curves import compare, probe_windows
 from vdm_jax.probing.training import BY_LABEL, HELD_OUT, KNOWN, PROBE
 from vdm_jax.probing.windows import Noise, noise_of
-from vdm_jax.report.workdir import Workdir
+from vdm_jax.report.primitives.workdir import Workdir
 
 
 def probe(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:

@@ -1,0 +1,41 @@
+"""The columns of the table of a study for each kind of run: title -> place in evaluate.json."""
+
+SPRITE_KINDS = ("coverage", "readers", "exact", "histograms", "kind")
+COLUMNS = {
+    "vae_vdm": {
+        "D + R, nats": ("bound_nats",),
+        "bits/dim": ("bpd",),
+        "D, nats": ("distortion_nats",),
+        "R, nats": ("encoder_kl_nats",),
+        "I(x; w) at least, nats": ("mi_lower_nats",),
+        "I(x; w) at most, nats": ("mi_upper_nats",),
+        "active units": ("active_units",),
+        "linear probe on w": ("linear_probe_accuracy",),
+        "random projection": ("linear_probe_accuracy_random_projection",),
+        "untrained encoder": ("linear_probe_accuracy_untrained",),
+        "PCA": ("linear_probe_accuracy_pca",),
+        "raw pixels": ("linear_probe_accuracy_raw_pixels",),
+        "label kept": ("guided_label_kept",),
+        "Fréchet, w from prior": ("frechet", "distance"),
+        "Fréchet, w of test images": ("frechet_aggregate", "distance"),
+        "real against real": ("frechet", "real_vs_real_floor"),
+        "FID": ("fid",),
+        "FID, w of test images": ("fid_aggregate",),
+        "FID, real against real": ("fid_real",),
+    },
+    "ddpm": {
+        "loss": ("loss",),
+        "bound, nats": ("bound_nats",),
+        "bits/dim": ("bpd",),
+        "Fréchet": ("frechet", "distance"),
+        "real against real": ("frechet", "real_vs_real_floor"),
+        "FID": ("fid",),
+        "FID, real against real": ("fid_real",),
+        "no sprite": ("coverage", "not_a_sprite"),
+        "exactly a sprite": ("coverage", "exactly_a_sprite"),
+        "kinds hit": (*SPRITE_KINDS, "num_hit"),
+        "kinds hit by as many data": (*SPRITE_KINDS, "num_hit_expected"),
+        "KL of kinds, nats": (*SPRITE_KINDS, "kl_nats"),
+        "KL of as many data": (*SPRITE_KINDS, "kl_expected_nats"),
+    },
+}

@@ -1,0 +1,102 @@
+"""What a sweep ends with: tables, figures and every number, from the files of its workdirs alone."""
+
+import datetime
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vdm_jax.base.files import write_file, write_json, write_text
+from vdm_jax.base.provenance import commit
+from vdm_jax.report.compare.code_worth import worth_figure, worth_table, worths
+from vdm_jax.report.compare.study import Measured, Setting, read_settings, table_of
+from vdm_jax.report.primitives.plane import rate_distortion_plane
+from vdm_jax.report.primitives.style import to_png
+from vdm_jax.report.primitives.workdir import leaves
+
+ERRORS = {
+    "seeds": "± one standard error over seeds",
+    "images": "(± one standard error over test images) of a single seed",
+}
+NO_RATE = Measured(0.0, math.nan, "images")  # of a model without a code
+ORIGINS = {"commit": ("commit",), "device": ("device",), "jax": ("versions", "jax")}
+
+
+def write_sweep(folder: str | Path, runs: Mapping[str, Path], missing: Mapping[str, str]) -> str:
+    """Writes sweep.md, sweep.json and sweep.png into `folder`; returns the text of the first.
+
+    Where runs without a code stand beside others of their data and U-Net: what a code is worth, and sweep_code.png.
+
+    runs: name -> workdir of each evaluated member. missing: name -> why there is none, of the others.
+    """
+    folder, settings = Path(folder), read_settings(runs.values())
+    found = worths(settings)
+    tables = [table_of(settings), *([worth_table(found)] if found else [])]
+    text = markdown(settings, tables, "Lower is better for D + R and Fréchet distances", missing)
+    write_json(folder / "sweep.json", numbers(settings, runs, missing))
+    write_file(folder / "sweep.png", lambda file: file.write(to_png(figure(settings))))
+    pictures = "![rate and distortion](sweep.png)\n"
+    if not found:
+        (folder / "sweep_code.png").unlink(missing_ok=True)
+    else:
+        write_file(folder / "sweep_code.png", lambda file: file.write(to_png(worth_figure(found))))
+        pictures += "![what a code is worth](sweep_code.png)\n"
+    write_text(folder / "sweep.md", f"{text}\n{pictures}")
+    return text
+
+
+def markdown(settings: Sequence[Setting], tables: Sequence[str], better: str, missing: Mapping[str, str]) -> str:
+    """The tables, what their errors are and what is `better`, where the numbers come from, and what is missing."""
+    lines = [line for table in tables for line in (table, "")] if settings else ["No member is evaluated yet.", ""]
+    if settings:
+        sizes = {len(setting.runs) > 1 for setting in settings}
+        told = [ERRORS["seeds"]] * (True in sizes) + [ERRORS["images"]] * (False in sizes)
+        origins = [leaves(run.evaluate.get("provenance")) for setting in settings for run in setting.runs]
+        where = (
+            f"{name} {', '.join(sorted({str(origin.get(place, 'not recorded')) for origin in origins}))}"
+            for name, place in ORIGINS.items()
+        )
+        lines += [f"{'; '.join(told)}. {better}. {'; '.join(where)}.", ""]
+    for reason in dict.fromkeys(missing.values()):
+        lines += [f"Missing, {reason}: {' '.join(name for name in missing if missing[name] == reason)}", ""]
+    return "\n".join(lines)
+
+
+def numbers(settings: Sequence[Setting], runs: Mapping[str, Path], missing: Mapping[str, str]) -> dict[str, Any]:
+    """Means with standard errors by setting, and every run's evaluate.json: its settings, provenance and all."""
+    names = {Path(path): name for name, path in runs.items()}
+    told = {}
+    for setting in settings:
+        told[setting.name] = {
+            "runs": [names[run.path] for run in setting.runs],
+            "seeds": setting.seeds,
+            "numbers": {
+                ".".join(place): {"mean": finite(found.mean), "standard_error": finite(found.error), "over": found.over}
+                for place, found in setting.numbers().items()
+            },
+        }
+    evaluations = {names[run.path]: run.evaluate for setting in settings for run in setting.runs}
+    origin = {"commit": commit(), "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
+    return {"settings": told, "runs": evaluations, "missing": dict(missing), "provenance": origin}
+
+
+def figure(settings: Sequence[Setting]):
+    """The plane of rate and distortion; a model without a code has no rate."""
+    points = []
+    for setting in settings:
+        rate = NO_RATE if setting.runs[0].is_unconditional else setting.measured("encoder_kl_nats")
+        distortion = setting.measured("distortion_nats")
+        if rate is not None and distortion is not None:
+            points.append((setting.name, rate, distortion))
+    numbers = np.array([(r.mean, d.mean, r.error, d.error) for _, r, d in points], np.float64).reshape(-1, 4)
+    kinds = {distortion.over for _, _, distortion in points}
+    over = " or ".join(text for kind, text in {"seeds": "seeds", "images": "test images"}.items() if kind in kinds)
+    names = [name for name, *_ in points]
+    return rate_distortion_plane(names, *numbers.T, errors=f"± one standard error\nover {over}")
+
+
+def finite(value: float) -> float | None:
+    """JSON has no name for other numbers."""
+    return value if math.isfinite(value) else None

@@ -1,0 +1,145 @@
+"""Reads the files of a workdir. Any file may be missing, incomplete, or hold NaN."""
+
+import json
+import math
+import zipfile
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Workdir:
+    """The files of a run, read on demand. A missing or unreadable file is None, {} or has no rows."""
+
+    path: Path
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """config.json; {} if it is missing."""
+        return _read_json(self.path / "config.json") or {}
+
+    @cached_property
+    def evaluate(self) -> dict[str, Any]:
+        """evaluate.json; {} if it is missing."""
+        return _read_json(self.path / "evaluate.json") or {}
+
+    @cached_property
+    def exact(self) -> dict[str, Any]:
+        """exact.json; {} if it is missing."""
+        return _read_json(self.path / "exact.json") or {}
+
+    @cached_property
+    def chains(self) -> dict[str, Any]:
+        """chains.json; {} if it is missing."""
+        return _read_json(self.path / "chains.json") or {}
+
+    @cached_property
+    def chain_probes(self) -> dict[str, Any]:
+        """chain_probes.json; {} if it is missing."""
+        return _read_json(self.path / "chain_probes.json") or {}
+
+    @cached_property
+    def probe(self) -> dict[str, Any]:
+        """probe.json; {} if it is missing."""
+        return _read_json(self.path / "probe.json") or {}
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Commit, device and versions, from evaluate.json, probe.json or exact.json; {} if they are not recorded."""
+        origin = self.evaluate.get("provenance") or self.probe.get("provenance") or self.exact.get("provenance")
+        return origin if isinstance(origin, dict) else {}
+
+    @cached_property
+    def samples(self) -> dict[str, Any]:
+        """samples/about.json: checkpoint, weights and sampler of the samples; {} if it is missing."""
+        return _read_json(self.path / "samples" / "about.json") or {}
+
+    @cached_property
+    def metrics(self) -> list[dict[str, Any]]:
+        """Rows of metrics.jsonl by step. Of several rows of one step the last counts. Invalid lines are skipped."""
+        try:
+            lines = (self.path / "metrics.jsonl").read_text(errors="replace").splitlines()
+        except OSError:
+            return []
+        rows: dict[tuple[float, str], dict[str, Any]] = {}
+        for line in lines:
+            row = _parse(line)
+            if isinstance(row, dict) and is_number(row.get("step")):
+                rows[row["step"], str(row.get("split"))] = row
+        return [rows[key] for key in sorted(rows)]
+
+    def series(self, split: str, key: str) -> tuple[np.ndarray, np.ndarray]:
+        """(steps [n], values [n]) of one metric. NaN and infinity are included, rows without the key are not."""
+        rows = [r for r in self.metrics if r.get("split") == split and is_number(r.get(key))]
+        return np.array([r["step"] for r in rows], np.float64), np.array([r[key] for r in rows], np.float64)
+
+    def arrays(self, name: str, *required: str) -> dict[str, np.ndarray] | None:
+        """The arrays of an npz file; None if it is missing, unreadable, or lacks one of `required`."""
+        try:
+            with np.load(self.path / name, allow_pickle=False) as file:
+                arrays = {key: file[key] for key in file.files}
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+            return None
+        return arrays if all(key in arrays for key in required) else None
+
+    @cached_property
+    def num_dims(self) -> int | None:
+        """Number of values in an image, from evaluate.json or from the shape of the samples; None if unknown."""
+        if is_number(self.evaluate.get("num_dims")):
+            return int(self.evaluate["num_dims"])
+        for name in ("real", "prior", "aggregate"):
+            if (arrays := self.arrays(f"samples/{name}.npz", "images")) is not None:
+                return math.prod(arrays["images"].shape[1:])
+        return None
+
+    def reason(self, key: str) -> str | None:
+        """The reason that evaluate.json gives for null at `key`; None if it gives none."""
+        reasons = self.evaluate.get("reasons")
+        return str(reasons[key]) if isinstance(reasons, dict) and key in reasons else None
+
+    @property
+    def is_unconditional(self) -> bool:
+        """True where the config of the model has no encoder, or evaluate.json says why it has no rate."""
+        model = self.config.get("model")
+        no_encoder = isinstance(model, dict) and model.get("encoder", "none") == "none"
+        return no_encoder or (
+            self.evaluate.get("encoder_kl_nats") is None and self.reason("encoder_kl_nats") is not None
+        )
+
+
+def is_number(value: object) -> bool:
+    """Whether `value` is a real number. NaN and infinity are numbers; truth values are not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+Place = tuple[str, ...]  # of a leaf in nested dicts
+
+
+def leaves(tree: object, at: Place = ()) -> dict[Place, Any]:
+    """The leaves of nested dicts by their places. Lists are leaves."""
+    if not isinstance(tree, dict):
+        return {at: tree}
+    found: dict[Place, Any] = {}
+    for key, value in tree.items():
+        found |= leaves(value, (*at, str(key)))
+    return found
+
+
+def _parse(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        value = _parse(path.read_text(errors="replace"))
+    except OSError:
+        return None
+    return value if isinstance(value, dict) else None

@@ -1,0 +1,24 @@
+"""The sections of a report, one file a kind of record, and the pages that the kinds of experiments make of them."""
+
+from vdm_jax.report.sections.chain_probes import CHAIN_PROBES
+from vdm_jax.report.sections.chains import CHAINS
+from vdm_jax.report.sections.codes import CODE, CODE_PROBES
+from vdm_jax.report.sections.coverage import COVERAGE
+from vdm_jax.report.sections.exact import EXACT
+from vdm_jax.report.sections.frechet import FRECHET
+from vdm_jax.report.sections.logsnr import LOGSNR
+from vdm_jax.report.sections.numbers import NUMBERS, OTHER_NUMBERS
+from vdm_jax.report.sections.probe import PROBE
+from vdm_jax.report.sections.provenance import CONFIG, PROVENANCE
+from vdm_jax.report.sections.samples import GUIDED, PATH, RECONSTRUCTION, SAMPLES
+from vdm_jax.report.sections.timeline import TIMELINE
+from vdm_jax.report.sections.training import BOUND, LOSS, RATE_DISTORTION
+
+_ORIGIN = (CONFIG, PROVENANCE)
+VAE_VDM_PAGE = (
+    NUMBERS, BOUND, RATE_DISTORTION, LOGSNR, SAMPLES, GUIDED, RECONSTRUCTION, FRECHET, CODE, CODE_PROBES,
+    OTHER_NUMBERS, *_ORIGIN,
+)  # fmt: skip
+DDPM_PAGE = (NUMBERS, LOSS, SAMPLES, PATH, COVERAGE, FRECHET, OTHER_NUMBERS, *_ORIGIN)
+EXACT_PAGE = (TIMELINE, EXACT, *_ORIGIN)
+PROBES_PAGE = (TIMELINE, EXACT, PROBE, CHAINS, CHAIN_PROBES, *_ORIGIN)
