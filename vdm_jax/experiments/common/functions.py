@@ -58,8 +58,10 @@ def diffusion_functions(experiment: Experiment, params: PyTree) -> dict[str, Cal
         sampler: one of "ancestral", "ancestral_beta", "ddim", "dpmpp_2m". w: one code [w_dim] for all, or one each
         [n, w_dim]; without it codes are drawn from the prior p(w).
         """
-        codes = codes_of(w, n) if w is not None or model.code is None else prior_codes(
-            model.code, params, named_key(key, "prior_codes"), n
+        codes = (
+            codes_of(w, n)
+            if w is not None or model.code is None
+            else prior_codes(model.code, params, named_key(key, "prior_codes"), n)
         )
         settings = defaults | {"sampler": sampler, "num_steps": num_steps}
         return as_levels(generate(model, params, named_key(key, "sample"), n, codes, **settings))
