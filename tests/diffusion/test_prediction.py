@@ -7,8 +7,8 @@ import pytest
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.diffusion.gaussian import alpha_sigma, noised
-from vdm_jax.diffusion.optimal import matrix_posterior
 from vdm_jax.diffusion.prediction import TARGETS, to_prediction
+from vdm_jax.diffusion.rows import matrix_posterior
 
 GAMMAS = (-np.inf, -13.0, 0.0, 5.0)
 

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from vdm_jax.configs import probes
 
-from vdm_jax.data.sprite_posterior import make_sprite_posterior
+from vdm_jax.data.sprite_data import make_sprite_data
 from vdm_jax.data.sprites import SpriteGrid
 from vdm_jax.diffusion.prediction import to_prediction
 from vdm_jax.experiments.common.build import fixed_table
@@ -28,7 +28,7 @@ def experiment(**settings) -> ProbeExperiment:
     """settings: SECTION__NAME."""
     config = probes.get_config()
     config.update_from_flattened_dict(FEW | {name.replace("__", "."): value for name, value in settings.items()})
-    return ProbeExperiment(config, GRID, fixed_table(config.diffusion), make_sprite_posterior(GRID))
+    return ProbeExperiment(config, make_sprite_data(GRID), fixed_table(config.diffusion))
 
 
 def run_jobs(built, workdir, *jobs: str) -> str:

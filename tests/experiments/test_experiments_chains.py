@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -13,14 +12,16 @@ from small_sprites import check, experiment, run_jobs
 
 import launch
 from vdm_jax.base.errors import UserError
-from vdm_jax.data.sprite_posterior import make_sprite_posterior
+from vdm_jax.data.sprite_data import make_sprite_data
 from vdm_jax.data.sprites import SpriteGrid
-from vdm_jax.diffusion.optimal import score
+from vdm_jax.diffusion.posterior import score
+from vdm_jax.experiments.common.populations import make_population
 from vdm_jax.experiments.kinds import KINDS
-from vdm_jax.experiments.probes.build import chosen_samplers
-from vdm_jax.experiments.probes.chain_parts import make_subject
 from vdm_jax.experiments.probes.chains import LINES, chains
+from vdm_jax.experiments.probes.samplers import chosen_samplers
 from vdm_jax.launch.store import claim
+from vdm_jax.probing.chains import nearest_reader
+from vdm_jax.probing.population import draw_members
 from vdm_jax.report.page import write_report
 from vdm_jax.report.sections import PROBES_PAGE
 
@@ -174,24 +175,26 @@ def test_samplers_are_told_with_their_steps():
 
 
 def test_the_reader_reads_what_was_drawn_and_the_nearest_of_what_is_none(key):
-    subject = make_subject(experiment())
-    x, labels = subject.draw(key, 40)
-    read = jax.jit(lambda x: subject.read(jax.random.fold_in(key, 1), x)["exact"])
+    population = experiment().population
+    x, labels = draw_members(population.access, key, 40, population.num_members)
+    reader, distance = nearest_reader(population), population.access.distance
+    read = jax.jit(lambda x: reader(jax.random.fold_in(key, 1), x))
     for name, label in read(x).items():
         np.testing.assert_array_equal(label, labels[name], err_msg=name)
-    np.testing.assert_allclose(subject.distance(x), 0)
+    np.testing.assert_allclose(distance(x), 0)
     wrong = x.at[:, 0, 0, 0].multiply(-1)  # a corner pixel
-    np.testing.assert_allclose(subject.distance(wrong), 2 / 16)
+    np.testing.assert_allclose(distance(wrong), 2 / 16)
     np.testing.assert_array_equal(read(wrong)["x"], labels["x"])
 
 
 def test_labels_that_an_end_does_not_tell_apart_are_drawn(key):
     """Turns by 0 and 2π look the same: what is kept without noise is the exact R(0), and both are generated."""
     grid = SpriteGrid("twice", 16, 4, (1.0,), (0.0, 0.5, 2 * np.pi), (0, 3, 6), ("heart",))
-    subject = make_subject(replace(experiment(), grid=grid, posterior=make_sprite_posterior(grid)))
-    x, labels = subject.draw(key, 3_000)
-    found = subject.read(jax.random.fold_in(key, 1), x)["exact"]["orientation"]
-    retention = score(subject.features["orientation"], subject.classes(x, jnp.float32(-20.0))["orientation"]).retention
+    population = make_population(make_sprite_data(grid))
+    x, labels = draw_members(population.access, key, 3_000, population.num_members)
+    found = nearest_reader(population)(jax.random.fold_in(key, 1), x)["orientation"]
+    p = population.posterior.classes(x, jnp.float32(-20.0))["orientation"]
+    retention = score(population.features["orientation"], p).retention
     assert abs(float(retention.mean()) - 2 / 3) < 0.03  # one third is told apart, two thirds kept in half of all cases
     assert abs(float((found == labels["orientation"]).mean() - retention.mean())) < 0.03
     np.testing.assert_allclose(np.bincount(found, minlength=3) / 3_000, 1 / 3, atol=0.03)

@@ -14,14 +14,17 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json
 from vdm_jax.base.locks import alone_in
 from vdm_jax.data.dsprites import RecordedGrid
+from vdm_jax.data.sprite_data import make_sprite_data
 from vdm_jax.diffusion.samplers import SAMPLERS
 from vdm_jax.diffusion.schedules import cosine, ddpm_linear, dirac
+from vdm_jax.diffusion.timesteps import LEAST_NOISE, gammas_at, timesteps
 from vdm_jax.experiments.common.exact import BATCHES, check_timesteps, describe
 from vdm_jax.experiments.kinds import KINDS
-from vdm_jax.experiments.probes.build import LEAST_NOISE, build_probes, chosen_samplers, gammas_at, timesteps
+from vdm_jax.experiments.probes.build import build_probes
+from vdm_jax.experiments.probes.samplers import chosen_samplers
 from vdm_jax.launch import store
 from vdm_jax.launch.kind import chosen_jobs, kind_of
-from vdm_jax.probing.exact import Level
+from vdm_jax.probing.exact import CurvePoint
 from vdm_jax.probing.windows import Noise, noise_of, windows_of
 from vdm_jax.train.checkpoint import Checkpointer
 from vdm_jax.train.optimizer import make_optimizer
@@ -89,10 +92,13 @@ def test_exact_curves_know_their_data_without_their_batches(workdir, tmp_path):
 
 def test_values_of_factors_are_part_of_what_data_are():
     experiment = build_probes(probes.get_config())
-    parts = {part.name: getattr(experiment.grid, part.name) for part in fields(experiment.grid)}
+    grid = experiment.data.grid
+    parts = {part.name: getattr(grid, part.name) for part in fields(grid)}
     same, others = (
-        replace(experiment, grid=RecordedGrid(**parts | {"orientations": turns}, cut_out=experiment.grid.templates))
-        for turns in (experiment.grid.orientations, tuple(2 * turn for turn in experiment.grid.orientations))
+        replace(
+            experiment, data=make_sprite_data(RecordedGrid(**parts | {"orientations": turns}, cut_out=grid.templates))
+        )
+        for turns in (grid.orientations, tuple(2 * turn for turn in grid.orientations))
     )
     assert same.identity == experiment.identity != others.identity
 
@@ -232,9 +238,9 @@ def test_batches_at_other_timesteps_are_left_alone(workdir, tmp_path):
 
 def test_windows_are_of_what_there_is_to_know():
     experiment = build_probes(probes.get_config())
-    shape = experiment.posterior.features["shape"]
+    shape = experiment.population.features["shape"]
     levels = [
-        Level(0.0, 1, {"shape": {"information_nats": shape.entropy * share}}, {"shape": np.array([share, share])})
+        CurvePoint(0.0, 1, {"shape": {"information_nats": shape.entropy * share}}, {"shape": np.array([share, share])})
         for share in (1.0, 0.75, 0.25, 0.0)
     ]
     found = describe(shape, "shape", Noise(np.array([0, 10, 20, 30]), np.array([1.0, 0.4, 0.1, 0.0])), levels)

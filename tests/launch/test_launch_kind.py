@@ -131,9 +131,8 @@ def test_too_little_memory_names_what_to_lower(tmp_path):
         raise MemoryError
 
     jobs = TOY.jobs | {"add": TOY.jobs["add"]._replace(run=too_much)}
-    with pytest.raises(
-        OutOfMemory, match=r"^add: too little memory .*; lower config\.count\.stop, or use more devices"
-    ):
+    told = r"^add: too little memory .*; lower config\.count\.stop, or use more devices"
+    with pytest.raises(OutOfMemory, match=told):
         run({"toy": TOY._replace(jobs=jobs)}, toy_config(), tmp_path, ALL)
 
 

@@ -10,7 +10,7 @@ import pytest
 from vdm_jax.base.errors import UserError
 from vdm_jax.report.page import write_report
 from vdm_jax.report.primitives.measured import measured
-from vdm_jax.report.primitives.workdir import Workdir, flatten
+from vdm_jax.report.primitives.workdir import Workdir, leaves
 from vdm_jax.report.sections import VAE_VDM_PAGE
 
 VOID = {"meta", "img", "br"}
@@ -134,14 +134,14 @@ def test_captions_say_the_areas(bare):
     logsnr = np.linspace(8, -2, 11)
     np.savez(bare / "evaluate_curves.npz", logsnr=logsnr, own=np.full(11, 2.0), shuffled=np.full(11, 2.5))
     text = report(bare).sections["logsnr"]
-    assert "20.0 nats per image" in text and "up to 5.0 nats (w of other images)" in text
+    assert "20.0 nats per image" in text and "are 5.0 nats (w of other images)" in text
 
 
 def test_what_was_minimised_is_labelled_where_it_is_no_bound(bare):
-    assert "no bound" not in report(bare).sections["numbers"]
+    assert "not a bound" not in report(bare).sections["numbers"]
     rewrite(bare / "evaluate.json", objective="D alone, not a bound")
     numbers = report(bare).sections["numbers"]
-    assert "trained on what is no bound" in numbers and "Minimised: D alone, not a bound." in numbers
+    assert "the training objective is not a bound" in numbers and "Minimised: D alone, not a bound." in numbers
 
 
 def test_empty_workdir_says_which_job_makes_each_section(tmp_path):
@@ -262,5 +262,6 @@ def test_measured(value, error, text):
     assert re.sub("</?span[^>]*>", "", measured(value, error)) == text
 
 
-def test_flatten():
-    assert flatten({"a": {"b": 1, "c": {"d": [2]}}, "e": None}) == {"a.b": 1, "a.c.d": [2], "e": None}
+def test_leaves():
+    tree = {"a": {"b": 1, "c": {"d": [2]}}, "e": None}
+    assert leaves(tree) == {("a", "b"): 1, ("a", "c", "d"): [2], ("e",): None}

@@ -35,14 +35,14 @@ def test_standard_errors_are_over_seeds_and_over_images_in_brackets(tmp_path):
     assert study_table(runs).splitlines()[2] == "| x | 3 | 2.00 ± 0.58 | 4 |"
     assert study_table(runs[:1]).splitlines()[2] == "| x | 1 | 1.00 (± 0.25) | 4 |"
     (setting,) = read_settings(runs)
-    assert setting.seeds == [0, 1, 2] and set(setting.numbers()) == {"bpd", "active_units"}
+    assert setting.seeds == [0, 1, 2] and set(setting.numbers()) == {("bpd",), ("active_units",)}
     assert setting.measured("bpd").error == pytest.approx(1 / 3**0.5) and setting.measured("bpd").over == "seeds"
 
 
 def test_a_number_that_one_seed_lacks_is_not_averaged(tmp_path):
     runs = [workdir(tmp_path / "a", "x", 0, bpd=1.0, psnr=2.0), workdir(tmp_path / "b", "x", 1, bpd=1.0, psnr=None)]
     (setting,) = read_settings(runs)
-    assert setting.measured("psnr") is None and set(setting.numbers()) == {"bpd"}
+    assert setting.measured("psnr") is None and set(setting.numbers()) == {("bpd",)}
 
 
 def test_runs_of_one_name_that_differ_are_told_apart(tmp_path):

@@ -40,9 +40,14 @@ class Run:
 
     def __repr__(self) -> str:
         lines = [f"Run of kind {self.config.kind!r} in {self.workdir}"]
-        for name, function in self.functions.items():
-            lines.append(f"  {name}{inspect.signature(function)}".split(" -> ")[0].replace("jaxtyping.", ""))
-        return "\n".join(lines)
+        return "\n".join(lines + [f"  run.{name}{_arguments(function)}" for name, function in self.functions.items()])
+
+
+def _arguments(function: Callable[..., Any]) -> str:
+    """ "(key, n, *, sampler='ancestral')": the arguments without their types."""
+    signature = inspect.signature(function)
+    bare = [each.replace(annotation=inspect.Parameter.empty) for each in signature.parameters.values()]
+    return str(signature.replace(parameters=bare, return_annotation=inspect.Signature.empty))
 
 
 def load(workdir: str | pathlib.Path, *, checkpoint: str | int | None = None, weights: str | None = None) -> Run:

@@ -120,22 +120,25 @@ class Kind(NamedTuple):
         jobs: by name, in their order. A kind with `sections` has the job "report" besides, its last.
         inputs: `inputs(built)` -> fingerprints of what the results depend on besides settings: {"data": …}.
         needs: `needs(config)` -> runs of other kinds that are completed first.
+        restore: `restore(built, workdir)` -> the trained parameters in a folder. Raises `UserError`.
         functions: `functions(built, params)` -> the functions that `vdm_jax.load` offers.
         sections: of the report page.
         compare: `compare(folder, runs, missing)` -> text. Writes the table that a sweep ends with.
         compared: the job without whose record a run is missing in that table.
-        renamed: older names of settings, as older files state them, with the names of today.
+        renamed: older names of settings, as older files state them, with the names of today; or for a setting the older
+            names of its values with those of today.
     """
 
     build: Callable[[ConfigDict], Built]
     jobs: Mapping[str, Job]
     inputs: Callable[[Built], dict[str, str]] = _nothing
     needs: Callable[[ConfigDict], dict[str, Need]] = _nothing
-    functions: Callable[..., dict[str, Any]] | None = None
+    restore: Callable[[Built, Path], Any] | None = None
+    functions: Callable[[Built, Any], dict[str, Callable[..., Any]]] | None = None
     sections: Sequence[Any] = ()
     compare: Callable[[Path, Mapping[str, Path], Mapping[str, str]], str] | None = None
     compared: str = ""
-    renamed: Mapping[str, str] = {}
+    renamed: Mapping[str, str | Mapping[str, str]] = {}
 
 
 Kinds = Mapping[str, Kind]

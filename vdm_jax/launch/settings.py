@@ -66,12 +66,15 @@ def has(settings: Mapping[str, Any], name: str) -> bool:
 
 
 def with_new_names(
-    settings: Mapping[str, Any], renamed: Mapping[str, str], wanted: Mapping[str, Any]
+    settings: Mapping[str, Any], renamed: Mapping[str, str | Mapping[str, str]], wanted: Mapping[str, Any]
 ) -> dict[str, Any]:
     """A copy in which settings under an older name have their new name, where `wanted` has that."""
     copy = json.loads(json.dumps(settings))
     for old, new in renamed.items():
-        if has(copy, old) and has(wanted, new):
+        if isinstance(new, Mapping):  # values of a setting
+            if has(copy, old):
+                put(copy, old, new.get(value_of(copy, old), value_of(copy, old)))
+        elif has(copy, old) and has(wanted, new):
             section, _, last = old.rpartition(".")
             put(copy, new, (value_of(copy, section) if section else copy).pop(last))
     return copy

@@ -1,5 +1,6 @@
 """What `vdm_jax.load` offers of a trained diffusion model: plain functions with their parameters bound."""
 
+import pathlib
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -18,6 +19,7 @@ from vdm_jax.diffusion.prediction import Prediction
 from vdm_jax.diffusion.samplers import make_times, sample
 from vdm_jax.evals.bpd import evaluate_bound
 from vdm_jax.experiments.common.build import Experiment
+from vdm_jax.experiments.common.checkpoints import load_weights
 from vdm_jax.experiments.common.codes import encode_all, prior_codes
 from vdm_jax.experiments.common.evaluate import sampling
 from vdm_jax.models.generate import generate
@@ -25,6 +27,11 @@ from vdm_jax.models.generate import generate
 Images = Integer[np.ndarray | Array, "b h w c"] | Float[np.ndarray | Array, "b h w c"]
 Levels = Integer[np.ndarray, "b h w c"]
 ROUNDING = 1e-3  # of pixel values in floating point
+
+
+def restore(experiment: Experiment, workdir: pathlib.Path) -> PyTree:
+    """The parameters of the checkpoint that `config.evaluate` names, on every device. Raises `UserError`."""
+    return load_weights(workdir, experiment.model, experiment.config).params
 
 
 def diffusion_functions(experiment: Experiment, params: PyTree) -> dict[str, Callable]:
@@ -58,6 +65,8 @@ def diffusion_functions(experiment: Experiment, params: PyTree) -> dict[str, Cal
         sampler: one of "ancestral", "ancestral_beta", "ddim", "dpmpp_2m". w: one code [w_dim] for all, or one each
         [n, w_dim]; without it codes are drawn from the prior p(w).
         """
+        if n < 1:
+            raise UserError(f"n={n}; expected at least 1")
         codes = (
             codes_of(w, n)
             if w is not None or model.code is None
@@ -120,6 +129,8 @@ def diffusion_functions(experiment: Experiment, params: PyTree) -> dict[str, Cal
 
         All start from the same noise (of `key`) and follow DDIM, so that the code alone makes the difference.
         """
+        if n < 1:
+            raise UserError(f"n={n}; expected at least 1")
         mean, _ = encode(jnp.stack([jnp.asarray(x_a), jnp.asarray(x_b)]))
         w = np.linspace(mean[0], mean[1], n, dtype=np.float32)
         return as_levels(from_one_noise(params, jax.random.key(0) if key is None else key, jnp.asarray(w), num_steps))

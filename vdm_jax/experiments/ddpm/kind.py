@@ -1,5 +1,6 @@
 """The kind "ddpm": a diffusion model in pixels on a table of noise, without a code."""
 
+from vdm_jax.experiments.common.functions import diffusion_functions, restore
 from vdm_jax.experiments.common.jobs import fingerprints, model_jobs
 from vdm_jax.experiments.ddpm.build import build_ddpm
 from vdm_jax.experiments.ddpm.evaluate import evaluate_ddpm
@@ -14,6 +15,8 @@ KIND = Kind(
     build_ddpm,
     model_jobs(READS, evaluate_ddpm, draw_ddpm),
     inputs=fingerprints,
+    restore=restore,
+    functions=diffusion_functions,
     sections=DDPM_PAGE,
     compare=write_ddpm_sweep,
     compared="evaluate",

@@ -2,24 +2,24 @@
 
 import pathlib
 
-from vdm_jax.experiments.common.exact import check_timesteps
-from vdm_jax.experiments.exact.images import ImagesExperiment, build_images, exact_images
-from vdm_jax.experiments.probes.build import timesteps
+from vdm_jax.diffusion.timesteps import timesteps
+from vdm_jax.experiments.common.exact import ExactExperiment, check_timesteps, exact
+from vdm_jax.experiments.exact.build import build_exact
 from vdm_jax.launch.kind import Job, Kind, from_files
 from vdm_jax.report.compare.probe_sweep import write_probe_sweep
 from vdm_jax.report.sections import EXACT_PAGE
 
 
-def check(experiment: ImagesExperiment, workdir: pathlib.Path) -> None:
+def check(experiment: ExactExperiment, workdir: pathlib.Path) -> None:
     """Raises `UserError` where the curves in the folder are at other timesteps."""
     check_timesteps(workdir, timesteps(experiment.config.exact.num_timesteps, experiment.schedule))
 
 
 KIND = Kind(
-    build_images,
+    build_exact,
     {
         "exact": Job(
-            from_files(exact_images),
+            from_files(exact),
             reads=("data", "diffusion", "exact"),
             ignores=("data.dir",),
             keeps=("exact.jsonl",),

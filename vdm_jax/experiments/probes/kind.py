@@ -8,13 +8,15 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError
+from vdm_jax.diffusion.timesteps import distinct_steps, timesteps
 from vdm_jax.experiments.common.build import fixed_table
 from vdm_jax.experiments.common.exact import BATCHES, check_timesteps, exact
-from vdm_jax.experiments.probes.build import ProbeExperiment, build_probes, timesteps
+from vdm_jax.experiments.probes.build import ProbeExperiment, build_probes
 from vdm_jax.experiments.probes.chain_probes import FOLDER, chain_probes
 from vdm_jax.experiments.probes.chains import LINES, chains
+from vdm_jax.experiments.probes.functions import probe_functions, restore
 from vdm_jax.experiments.probes.probe import probe
-from vdm_jax.experiments.probes.training import CHUNKS, distinct_steps, train_probes
+from vdm_jax.experiments.probes.training import CHUNKS, train_probes
 from vdm_jax.launch.kind import Job, Kind, from_files
 from vdm_jax.launch.status import has_record
 from vdm_jax.launch.store import read_record
@@ -48,7 +50,7 @@ def are_probes_trained(config: ConfigDict, workdir: pathlib.Path) -> bool:
     """Whether every timestep is stored, or the record made of them is there."""
     if has_record(KIND, "probe", config, workdir):
         return True
-    steps, _, first, _ = distinct_steps(config, fixed_table(config.diffusion))
+    steps, _, first, _ = distinct_steps(config.exact.num_timesteps, fixed_table(config.diffusion))
     return set(steps[first].tolist()) <= stored_timesteps(workdir / CHUNKS)
 
 
@@ -160,8 +162,11 @@ KIND = Kind(
         ),
     },
     inputs=lambda experiment: {"data": experiment.identity},
+    restore=restore,
+    functions=probe_functions,
     sections=PROBES_PAGE,
     compare=write_probe_sweep,
     compared="exact",
-    renamed={f"chain_probes.told_{name}": f"chain_probes.real_or_generated_{name}" for name in REAL_OR_GENERATED},
+    renamed={f"chain_probes.told_{name}": f"chain_probes.real_or_generated_{name}" for name in REAL_OR_GENERATED}
+    | dict.fromkeys(("probe.net", "chain_probes.real_or_generated_net"), {"evidence": "matched_statistics"}),
 )

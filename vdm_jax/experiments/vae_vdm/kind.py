@@ -1,5 +1,6 @@
 """The kind "vae_vdm": a variational diffusion model with a learned code."""
 
+from vdm_jax.experiments.common.functions import diffusion_functions, restore
 from vdm_jax.experiments.common.jobs import fingerprints, model_jobs
 from vdm_jax.experiments.vae_vdm.build import build
 from vdm_jax.experiments.vae_vdm.evaluate import evaluate
@@ -14,6 +15,8 @@ KIND = Kind(
     build,
     model_jobs(READS, evaluate, draw_vae_vdm, ("evaluate_curves.npz", "evaluate_images.npz", "embeddings.npz")),
     inputs=fingerprints,
+    restore=restore,
+    functions=diffusion_functions,
     sections=VAE_VDM_PAGE,
     compare=write_sweep,
     compared="evaluate",

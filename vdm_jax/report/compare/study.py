@@ -18,12 +18,12 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.base.names import describe, short_names
 from vdm_jax.base.statistics import mean_and_error
 from vdm_jax.report.compare.columns import COLUMNS
-from vdm_jax.report.primitives.measured import ERROR_SUFFIXES, standard_error
-from vdm_jax.report.primitives.workdir import Workdir, flatten, is_number
+from vdm_jax.report.primitives.measured import ERROR_SUFFIXES, error_at
+from vdm_jax.report.primitives.workdir import Place, Workdir, is_number, leaves
 
 SEEDS = ("train.seed", "evaluate.seed", "sample.seed")
 NO_SETTINGS = ("name", "data.dir")
-ABOUT = ("settings.", "provenance.", "reasons.", "frechet.network.", "frechet_aggregate.network.")
+ABOUT = (("settings",), ("provenance",), ("reasons",), ("frechet", "network"), ("frechet_aggregate", "network"))
 
 
 class Measured(NamedTuple):
@@ -59,24 +59,25 @@ class Setting:
         """What its config describes."""
         return str(self.runs[0].config.get("kind", "vae_vdm"))
 
-    def measured(self, key: str) -> Measured | None:
-        """One number of evaluate.json, dotted where nested; None where a run has none."""
-        values = [flatten(run.evaluate) for run in self.runs]
-        numbers = np.array([run[key] for run in values if is_number(run.get(key))], np.float64)
+    def measured(self, *place: str) -> Measured | None:
+        """The number at a place of evaluate.json over the runs; None if a run lacks it."""
+        values = [leaves(run.evaluate) for run in self.runs]
+        numbers = np.array([run[place] for run in values if is_number(run.get(place))], np.float64)
         if len(numbers) < len(values):
             return None
         if len(numbers) == 1:
-            error = standard_error(values[0], key)
+            error = error_at(values[0], place)
             return Measured(float(numbers[0]), math.nan if error is None else error, "images")
         found = mean_and_error(numbers, "seeds")
         return Measured(float(found.mean), float(found.error), found.over)
 
-    def numbers(self) -> dict[str, Measured]:
-        """Every number that all of its runs have."""
-        keys = [key for key, value in flatten(self.runs[0].evaluate).items() if is_number(value)]
-        keys = [key for key in keys if not key.startswith(ABOUT) and not key.endswith(ERROR_SUFFIXES)]
-        found = {key: self.measured(key) for key in keys}
-        return {key: number for key, number in found.items() if number is not None}
+    def numbers(self) -> dict[Place, Measured]:
+        """Every number of evaluate.json that all runs have, by its place."""
+        places = [place for place, value in leaves(self.runs[0].evaluate).items() if is_number(value)]
+        about = {place for place in places for start in ABOUT if place[: len(start)] == start}
+        places = [place for place in places if place not in about and not place[-1].endswith(ERROR_SUFFIXES)]
+        found = {place: self.measured(*place) for place in places}
+        return {place: number for place, number in found.items() if number is not None}
 
 
 def read_settings(workdirs: Iterable[str | Path]) -> list[Setting]:
@@ -129,7 +130,8 @@ def _grouped(runs: Sequence[Workdir], but: Sequence[str]) -> dict[str, list[Work
 def _settings(run: Workdir) -> dict[str, Any]:
     """The config, as it was when the run was evaluated where evaluate.json says so, under dotted keys."""
     settings = run.evaluate.get("settings")
-    return flatten(run.config | (settings if isinstance(settings, dict) else {}))
+    config = run.config | (settings if isinstance(settings, dict) else {})
+    return {".".join(place): value for place, value in leaves(config).items()}
 
 
 def _without(run: Workdir, but: Sequence[str]) -> dict[str, Any]:
@@ -149,10 +151,10 @@ def study_table(workdirs: Iterable[str | Path]) -> str:
 
 def table_of(settings: Sequence[Setting]) -> str:
     """The Markdown table, a row a setting, with the columns of every kind of run that there is."""
-    columns: dict[str, str] = {}
+    columns: dict[str, Place] = {}
     for setting in settings:
         columns |= COLUMNS.get(setting.kind, {})
-    numbers = [{title: setting.measured(key) for title, key in columns.items()} for setting in settings]
+    numbers = [{title: setting.measured(*place) for title, place in columns.items()} for setting in settings]
     titles = [title for title in columns if any(row[title] is not None for row in numbers)]
     rows = [["setting", "seeds", *titles], ["---"] * (2 + len(titles))]
     for setting, row in zip(settings, numbers, strict=True):

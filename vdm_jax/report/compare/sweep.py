@@ -14,14 +14,14 @@ from vdm_jax.report.compare.code_worth import worth_figure, worth_table, worths
 from vdm_jax.report.compare.study import Measured, Setting, read_settings, table_of
 from vdm_jax.report.primitives.plane import rate_distortion_plane
 from vdm_jax.report.primitives.style import to_png
-from vdm_jax.report.primitives.workdir import flatten
+from vdm_jax.report.primitives.workdir import leaves
 
 ERRORS = {
     "seeds": "± one standard error over seeds",
     "images": "(± one standard error over test images) of a single seed",
 }
 NO_RATE = Measured(0.0, math.nan, "images")  # of a model without a code
-ORIGINS = {"commit": "commit", "device": "device", "jax": "versions.jax"}
+ORIGINS = {"commit": ("commit",), "device": ("device",), "jax": ("versions", "jax")}
 
 
 def write_sweep(folder: str | Path, runs: Mapping[str, Path], missing: Mapping[str, str]) -> str:
@@ -53,10 +53,10 @@ def markdown(settings: Sequence[Setting], tables: Sequence[str], better: str, mi
     if settings:
         sizes = {len(setting.runs) > 1 for setting in settings}
         told = [ERRORS["seeds"]] * (True in sizes) + [ERRORS["images"]] * (False in sizes)
-        origins = [flatten(run.evaluate.get("provenance")) for setting in settings for run in setting.runs]
+        origins = [leaves(run.evaluate.get("provenance")) for setting in settings for run in setting.runs]
         where = (
-            f"{name} {', '.join(sorted({str(origin.get(key, 'not recorded')) for origin in origins}))}"
-            for name, key in ORIGINS.items()
+            f"{name} {', '.join(sorted({str(origin.get(place, 'not recorded')) for origin in origins}))}"
+            for name, place in ORIGINS.items()
         )
         lines += [f"{'; '.join(told)}. {better}. {'; '.join(where)}.", ""]
     for reason in dict.fromkeys(missing.values()):
@@ -73,8 +73,8 @@ def numbers(settings: Sequence[Setting], runs: Mapping[str, Path], missing: Mapp
             "runs": [names[run.path] for run in setting.runs],
             "seeds": setting.seeds,
             "numbers": {
-                key: {"mean": finite(found.mean), "standard_error": finite(found.error), "over": found.over}
-                for key, found in setting.numbers().items()
+                ".".join(place): {"mean": finite(found.mean), "standard_error": finite(found.error), "over": found.over}
+                for place, found in setting.numbers().items()
             },
         }
     evaluations = {names[run.path]: run.evaluate for setting in settings for run in setting.runs}

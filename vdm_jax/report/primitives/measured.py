@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from vdm_jax.report.primitives.workdir import Workdir, flatten, is_number
+from vdm_jax.report.primitives.workdir import Place, Workdir, is_number, leaves
 
 ERROR_SUFFIXES = ("_standard_error", "_se")
 
@@ -39,10 +39,19 @@ def plain(value: int | float) -> str:
     return f"{value:,.0f}" if 1e4 <= size < 1e9 else f"{value:.4g}"
 
 
+def error_places(place: Place) -> list[Place]:
+    """The places of the standard error of the number at `place`."""
+    return [(*place[:-1], place[-1] + suffix) for suffix in ERROR_SUFFIXES]
+
+
+def error_at(found: Mapping[Place, Any], place: Place) -> float | None:
+    """The standard error of the number at `place` among leaves; None if there is none."""
+    return next((float(found[each]) for each in error_places(place) if is_number(found.get(each))), None)
+
+
 def standard_error(values: dict[str, Any], key: str) -> float | None:
     """`KEY_standard_error` or `KEY_se` of `values`; None if neither is a number."""
-    found = [values[key + suffix] for suffix in ERROR_SUFFIXES if is_number(values.get(key + suffix))]
-    return float(found[0]) if found else None
+    return error_at({(name,): value for name, value in values.items()}, (key,))
 
 
 def without_errors(values: dict[str, Any]) -> dict[str, Any]:
@@ -51,21 +60,22 @@ def without_errors(values: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key not in errors}
 
 
-def flat_rows(workdir: Workdir, values: dict, names: Mapping[str, str]) -> list[list[str]]:
-    """(name, value ± error) of every number in `values`, as markup. `names`: key -> name, where the key in words is
-    not the name."""
-    flat = flatten(values)
-    shown = without_errors(flat)
+def rows_of(workdir: Workdir, values: dict[str, Any], names: Mapping[str, str]) -> list[list[str]]:
+    """(name, value ± error) of every leaf of `values`, as markup. `names`: key -> name, where the key in words is not
+    the name."""
+    found = leaves(values)
+    errors = {each for place in found for each in error_places(place)}
     return [
-        [row_name(workdir, key, value, names), measured(value, standard_error(flat, key))]
-        for key, value in shown.items()
+        [row_name(workdir, place, value, names), measured(value, error_at(found, place))]
+        for place, value in found.items()
+        if place not in errors
     ]
 
 
-def row_name(workdir: Workdir, key: str, value: object, names: Mapping[str, str]) -> str:
-    """The name of the entry in words. Under it the reason, if the entry has no value."""
-    why = workdir.reason(key) if value is None else None
-    name = escape(
-        names.get(key) or key.replace("frechet", "Fréchet").replace("fid_", "FID_").replace(".", ": ").replace("_", " ")
-    )
+def row_name(workdir: Workdir, place: Place, value: object, names: Mapping[str, str]) -> str:
+    """The name of the leaf in words. Under it the reason, if the leaf has no value."""
+    key = place[0]
+    why = workdir.reason(key) if value is None and len(place) == 1 else None
+    words = (part.replace("frechet", "Fréchet").replace("fid_", "FID_").replace("_", " ") for part in place)
+    name = escape(names[key] if len(place) == 1 and key in names else ": ".join(words))
     return f'{name}<br><span class="reason">{escape(why)}</span>' if why else name

@@ -117,14 +117,17 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def flatten(tree: object, prefix: str = "") -> dict[str, Any]:
-    """Nested dicts as one dict with dotted keys. Lists are values."""
+Place = tuple[str, ...]  # of a leaf in nested dicts
+
+
+def leaves(tree: object, at: Place = ()) -> dict[Place, Any]:
+    """The leaves of nested dicts by their places. Lists are leaves."""
     if not isinstance(tree, dict):
-        return {prefix: tree}
-    flat: dict[str, Any] = {}
+        return {at: tree}
+    found: dict[Place, Any] = {}
     for key, value in tree.items():
-        flat |= flatten(value, f"{prefix}.{key}" if prefix else str(key))
-    return flat
+        found |= leaves(value, (*at, str(key)))
+    return found
 
 
 def _parse(text: str) -> object:

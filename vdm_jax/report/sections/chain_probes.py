@@ -1,4 +1,4 @@
-"""The section of probes trained on chains: what they know of the chain's end, and whether they tell it from data."""
+"""Probes trained on chains: their scores for the end of the chain, and classifiers of chains and noised data."""
 
 from html import escape
 from itertools import cycle
@@ -15,53 +15,52 @@ from vdm_jax.report.primitives.workdir import Workdir
 from vdm_jax.report.sections.chains import YARDSTICK
 
 DECIDED = (
-    "Probes trained on z_t of the chain and the labels of its end, on chains that they have not seen (bands: ± 2 "
-    "standard errors). Dashed: the exact posterior of noised data, shown the same z_t; for a perfect model with a "
-    "stochastic sampler it cannot be beaten. A probe above it has found what the sampler, not the noise, put there. "
-    "Dotted: who always names what this sampler makes most of."
+    "Scores on held-out chains of probes trained on z_t of the chain and the labels of its end (bands: ± 2 standard "
+    "errors). Dashed: the exact posterior of noised data on the same z_t. It is an upper bound for a perfect model "
+    "with a stochastic sampler; a probe above it uses a property of the sampler. Dotted: the baseline that always "
+    "predicts the class that this sampler generates most often."
 )
-TOLD = (
-    "Noised data told from z_t of the chain, each classifier on what it was not fitted to: trained probes, a linear "
-    "one of a few statistics, boosted trees that are shown what the exact posterior of noised data sees in z_t too; "
-    "one half where the two are distributed alike."
+REAL_OR_GENERATED = (
+    "Accuracy of classifiers that classify z_t as noised data or as part of a chain, on held-out images (bands: ± 2 "
+    "standard errors): trained probes, a linear classifier of a few statistics, and boosted trees of these statistics "
+    "and of statistics of the exact posterior at z_t. It is 0.5 for equal distributions."
 )
 DECIDED_HEAD = (
-    "sampler", "steps", "feature", "95% known", "50%", "5%", "posterior: 95%", "50%", "5%", "probe behind by"
+    "sampler", "steps", "feature", "95% known", "50%", "5%", "posterior: 95%", "50%", "5%", "largest gap"
 )  # fmt: skip
-TOLD_HEAD = ("sampler", "told by", "largest from one half", "mean", "largest, s.e.", "mean, s.e.")
-CLASSIFIERS = {"probe": "-", "statistics": "--", "posterior": "-."}  # with the lines they are drawn with
-WHAT_THEY_ARE = {"probe": "trained probe", "statistics": "linear, statistics", "posterior": "trees, exact posterior"}
+CLASSIFIER_HEAD = ("sampler", "classifier", "largest distance from 0.5", "mean", "largest, s.e.", "mean, s.e.")
+CLASSIFIERS = {"probe": "-", "statistics": "--", "posterior": "-."}  # name -> style of its line
+CLASSIFIER_NAMES = {"probe": "trained probe", "statistics": "linear, statistics", "posterior": "trees, exact posterior"}
 
 
 def chain_probes_section(workdir: Workdir, gallery: Gallery) -> str:
-    """A panel a feature with a table, one for real or generated with another: whichever was asked for."""
+    """Panels and a table of the features, and a panel and a table of real or generated, whichever the record has."""
     record = workdir.chain_probes
     try:
         timesteps, samplers = np.array(record["timesteps"], np.float64), dict(record["samplers"])
-        there = next(iter(samplers.values()))
-        names = list(there.get("features", ()))
+        first = next(iter(samplers.values()))
+        names = list(first.get("features", ()))
         decided = [decided_figure(name, samplers, timesteps) for name in names]
         rows = _rows(names, samplers)
-        asked = "real_or_generated" in there or not names  # a record holds one of the two at least
-        told, far = (told_figure(samplers, timesteps), _told_rows(samplers)) if asked else (None, [])
-        number = (
-            f"{record['num_chains']['train']:,} chains to learn from, {record['num_chains']['test']:,} to be scored"
-        )
+        classified = "real_or_generated" in first or not names  # a record has one of the two at least
+        drawn = real_or_generated_figure(samplers, timesteps) if classified else None
+        distances = _classifier_rows(samplers) if classified else []
+        number = f"{record['num_chains']['train']:,} training chains, {record['num_chains']['test']:,} held-out chains"
     except (AttributeError, KeyError, TypeError, ValueError, StopIteration):
         return missing("There is no readable chain_probes.json yet", "chain_probes")
     html = f"<p>{number}.</p>"
     if names:
-        pictures = [gallery.save(f"chain_probes_{i}", drawn) for i, drawn in enumerate(decided)]
+        pictures = [gallery.save(f"chain_probes_{i}", each) for i, each in enumerate(decided)]
         panels = [panel(each, alt=f"{name}, decided on the chain") for name, each in zip(names, pictures, strict=True)]
         html += figure(panels, DECIDED) + table(DECIDED_HEAD, rows, numbers=(1, *range(3, 10)))
-    if told is not None:
-        html += figure([panel(gallery.save("chain_probes_told", told), alt="real or generated")], TOLD)
-        html += f"{table(TOLD_HEAD, far, numbers=(2, 3, 4, 5))}<p>{YARDSTICK}</p>"
+    if drawn is not None:
+        html += figure([panel(gallery.save("chain_probes_told", drawn), alt="real or generated")], REAL_OR_GENERATED)
+        html += f"{table(CLASSIFIER_HEAD, distances, numbers=(2, 3, 4, 5))}<p>{YARDSTICK}</p>"
     return html
 
 
 def decided_figure(name: str, samplers: dict[str, Any], timesteps: np.ndarray) -> Figure:
-    """R² of a feature with values, else accuracy: of trained probes, and of the exact posterior on the same z_t."""
+    """R² of a feature with values, else accuracy, of trained probes and of the exact posterior on the same z_t."""
     score = "r2" if "r2" in next(iter(samplers.values()))["features"][name]["probe"] else "accuracy"
     label = "R²" if score == "r2" else "accuracy"
     drawn, axes = style.panel(title=f"{name}: learned from chains", xlabel="timestep", ylabel=label)
@@ -78,27 +77,28 @@ def decided_figure(name: str, samplers: dict[str, Any], timesteps: np.ndarray) -
     return drawn
 
 
-def told_figure(samplers: dict[str, Any], timesteps: np.ndarray) -> Figure:
-    """Accuracy of real or generated, a colour a sampler and a line a classifier."""
+def real_or_generated_figure(samplers: dict[str, Any], timesteps: np.ndarray) -> Figure:
+    """Accuracy of real or generated over timesteps. The colour is the sampler, the line style the classifier."""
     drawn, axes = style.panel(title="real or generated", xlabel="timestep", ylabel="accuracy")
     axes.axhline(0.5, color=style.INK, linewidth=1.2)
     for (sampler, found), colour in zip(samplers.items(), cycle(style.LINE_COLOURS), strict=False):
-        told = found["real_or_generated"]
-        curve = {"accuracy": told["probe"]["accuracy"], "accuracy_standard_error": told["probe"]["standard_error"]}
+        classified = found["real_or_generated"]
+        probe = classified["probe"]
+        curve = {"accuracy": probe["accuracy"], "accuracy_standard_error": probe["standard_error"]}
         style.curve(axes, timesteps, curve, "accuracy", colour=colour, label=sampler)
         for by, linestyle in CLASSIFIERS.items():
-            if by != "probe" and by in told:  # without trees there are fewer
-                axes.plot(timesteps, told[by]["accuracy"], color=colour, linestyle=linestyle, linewidth=1.0)
+            if by != "probe" and by in classified:  # a record may lack the trees
+                axes.plot(timesteps, classified[by]["accuracy"], color=colour, linestyle=linestyle, linewidth=1.0)
     for by, linestyle in CLASSIFIERS.items():
         if any(by in found["real_or_generated"] for found in samplers.values()):
-            axes.plot([], [], color=style.GREY, linestyle=linestyle, label=WHAT_THEY_ARE[by])
+            axes.plot([], [], color=style.GREY, linestyle=linestyle, label=CLASSIFIER_NAMES[by])
     axes.set_ylim(0.38, 1.03)
     style.legend(axes, loc="upper right")
     return drawn
 
 
 def _rows(names: list[str], samplers: dict[str, Any]) -> list[list[str]]:
-    """Windows of the probes and of the posterior, and by how much the probe is behind it at most."""
+    """Windows of the probes and of the posterior, and the largest gap between them."""
     rows = []
     for name in names:
         for sampler, found in samplers.items():
@@ -110,16 +110,16 @@ def _rows(names: list[str], samplers: dict[str, Any]) -> list[list[str]]:
     return rows
 
 
-def _told_rows(samplers: dict[str, Any]) -> list[list[str]]:
+def _classifier_rows(samplers: dict[str, Any]) -> list[list[str]]:
     return [
         [
             escape(sampler),
             by,
-            *(f"{told['distance'][key]:.4f}" for key in ("largest", "mean")),
-            *(f"{told['distance'][key]:.1f}" for key in ("standard_errors", "mean_standard_errors")),
+            *(f"{classified['distance'][key]:.4f}" for key in ("largest", "mean")),
+            *(f"{classified['distance'][key]:.1f}" for key in ("standard_errors", "mean_standard_errors")),
         ]
         for sampler, found in samplers.items()
-        for by, told in found["real_or_generated"].items()
+        for by, classified in found["real_or_generated"].items()
     ]
 
 

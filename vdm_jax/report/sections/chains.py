@@ -1,4 +1,4 @@
-"""The section of chains: decided on the way from noise, kept on a round trip, told apart, beside the exact curves."""
+"""Chains of samplers: when features are decided, what round trips keep, and whether chains differ from noised data."""
 
 from html import escape
 from itertools import cycle
@@ -14,36 +14,44 @@ from vdm_jax.report.primitives.windows import window_cells
 from vdm_jax.report.primitives.workdir import Workdir
 
 BACKWARD = (
-    "Decided on the way from noise: z_t of the chain shown to the probe that is best for noised data, the answer read "
-    "off the chain's end. Black: the same of noised data, where a perfect model with a stochastic sampler must be; "
-    "under a deterministic one z_t holds the whole answer. Bands: ± 2 standard errors."
+    "When the sampler decides a feature: the score of the best probe of noised data on z_t of the chain. The label is "
+    "that of the end of the chain. Black: the same score on noised data, which a perfect model with a stochastic "
+    "sampler must have; under a deterministic sampler z_t determines the label. Bands: ± 2 standard errors."
 )
 ROUND_TRIP = (
-    "Noised to t and sampled back: the share of a class that is kept, or the mean square between the value before and "
-    "after. Black: of the exact model, R(t) and 2 MMSE(t). Dotted: where nothing is left of the start."
+    "Round trips, noised to t and sampled back: the share of images that keep their class, or the mean squared "
+    "difference of the value before and after. Black: the exact model, R(t) or 2 MMSE(t). Dotted: the value for "
+    "independent start and end. Bands: ± 2 standard errors."
 )
-BY_CLASS = "The same by the class of the start, each with the share of that class among what comes from noise (dotted)."
-TOLD_APART = (
-    "Noised data told from z_t of the chain, by a linear classifier of a few statistics on what it was not fitted to: "
-    "one half where the two are distributed alike. A better classifier may see more. Chains start from N(0, I), not "
-    "from noised data: up to the dotted line that alone may be seen."
+BY_CLASS = "The same by the class of the start. Dotted: the share of that class among images generated from noise."
+REAL_OR_GENERATED = (
+    "Accuracy of a linear classifier of a few statistics that classifies z_t as noised data or as part of a chain, on "
+    "held-out images (bands: ± 2 standard errors). It is 0.5 for equal distributions. A stronger classifier may have a "
+    "higher accuracy. Chains start from N(0, I), not from noised data; the dotted line is the largest accuracy that "
+    "this difference alone allows."
 )
 YARDSTICK = (
-    "In standard errors: chance alone gives a perfect model 0.8 on average, and at the largest of 20 timesteps about "
-    "2.2, of 50 about 2.5; the largest is less where the timesteps share data and noise, as those of round trips do."
+    "In standard errors, a perfect model has by chance 0.8 on average, and a largest value of about 2.2 for 20 "
+    "timesteps and 2.5 for 50. The largest value is smaller if the timesteps share data and noise, as in round trips."
 )
+PARTS = {  # in the names of the pictures -> name, caption
+    "backward": ("backward", BACKWARD),
+    "round_trip": ("round trip", ROUND_TRIP),
+    "by_class": ("by class", BY_CLASS),
+    "told_apart": ("real or generated", REAL_OR_GENERATED),
+}
 DISTANCES = {
-    "backward_accuracy": "backward: accuracy from A(t)",
-    "backward_squared_error": "backward: square from MMSE(t)",
-    "round_trip_kept": "round trip: kept from R(t)",
-    "round_trip_squared_error": "round trip: square from 2 MMSE(t)",
-    "plateau_by_class": "kept of each class from t = T, from its share of what is generated",
+    "backward_accuracy": "backward: accuracy and A(t)",
+    "backward_squared_error": "backward: squared error and MMSE(t)",
+    "round_trip_kept": "round trip: share kept and R(t)",
+    "round_trip_squared_error": "round trip: squared difference and 2 MMSE(t)",
+    "plateau_by_class": "round trip from t = T: share kept of each class and its share of generated images",
 }
 
 
 def chains_section(workdir: Workdir, gallery: Gallery) -> str:
-    """A panel a feature, two where round trips were asked for, with one for each sampler and class; one for real or
-    generated; a table of windows."""
+    """A panel for each feature (two with round trips, and one for each sampler and class), a panel of real or
+    generated, and tables of windows and distances."""
     record = workdir.chains
     try:
         timesteps = np.array(record["timesteps"], np.float64)
@@ -61,25 +69,25 @@ def chains_section(workdir: Workdir, gallery: Gallery) -> str:
                 for name in names
                 if "kept_by_class" in found["features"][name].get("round_trip", {})
             ],
-            "told_apart": [told_apart_figure(samplers, timesteps, record["start_told_apart_at_most"])],
+            "told_apart": [real_or_generated_figure(samplers, timesteps, record["start_told_apart_at_most"])],
         }
         rows, far, words = _rows(record), _distance_rows(record), _words(record)
     except (KeyError, TypeError, ValueError):
         return missing("There is no readable chains.json yet", "exact,chains")
-    captions = {"backward": BACKWARD, "round_trip": ROUND_TRIP, "by_class": BY_CLASS, "told_apart": TOLD_APART}
     html = ""
     for part, figures in parts.items():
         pictures = [gallery.save(f"chains_{part}_{i}", drawn) for i, drawn in enumerate(figures)]
-        panels = [panel(picture, alt=f"{part.replace('_', ' ')}, panel {i + 1}") for i, picture in enumerate(pictures)]
-        html += figure(panels, captions[part]) if panels else ""
-    head = ("sampler", "steps", "feature", "95% known", "50%", "5%", "guessed by who sees nothing")
+        name, caption = PARTS[part]
+        panels = [panel(picture, alt=f"{name}, panel {i + 1}") for i, picture in enumerate(pictures)]
+        html += figure(panels, caption) if panels else ""
+    head = ("sampler", "steps", "feature", "95% known", "50%", "5%", "baseline: the most frequent class")
     html += table(head, rows, numbers=(1, 3, 4, 5, 6))
-    head = ("sampler", "read by", "feature", "distance of", "largest", "mean", "largest, s.e.", "mean, s.e.")
+    head = ("sampler", "reader", "feature", "distance between", "largest", "mean", "largest, s.e.", "mean, s.e.")
     return f"<p>{escape(words)}</p>{html}{table(head, far, numbers=(4, 5, 6, 7))}<p>{YARDSTICK}</p>"
 
 
 def backward_figure(name: str, record: dict[str, Any], timesteps: np.ndarray) -> Figure:
-    """R² of a feature with values, else accuracy: of noised data, and along each sampler's chain."""
+    """R² of a feature with values, else accuracy, on noised data and along the chain of each sampler."""
     exact = record["features"][name]["exact"]
     key = "r2" if "r2" in exact else "accuracy"
     label = "R²" if key == "r2" else "accuracy"
@@ -94,7 +102,7 @@ def backward_figure(name: str, record: dict[str, Any], timesteps: np.ndarray) ->
 
 
 def round_trip_figure(name: str, record: dict[str, Any], timesteps: np.ndarray) -> Figure:
-    """What a round trip from t changes: the squared error of a value, else the share kept."""
+    """The effect of a round trip from t: the mean squared difference of a value, else the share kept."""
     exact = record["features"][name]["exact"]
     if "mmse" in exact:
         key, label, factor, known = "squared_error", "mean square difference", 2, "mmse"
@@ -115,7 +123,7 @@ def round_trip_figure(name: str, record: dict[str, Any], timesteps: np.ndarray) 
 
 
 def by_class_figure(name: str, sampler: str, feature: dict[str, Any], timesteps: np.ndarray) -> Figure:
-    """The share kept of each class's own starts, and the share of the class among what the sampler generates."""
+    """The share kept of the starts of each class, and the share of the class among generated images."""
     drawn, axes = style.panel(title=f"{name}, {sampler}", xlabel="timestep", ylabel="share kept")
     trip = feature["round_trip"]
     for c, made in enumerate(feature["generated"]["share"]):
@@ -131,14 +139,14 @@ def by_class_figure(name: str, sampler: str, feature: dict[str, Any], timesteps:
     return drawn
 
 
-def told_apart_figure(samplers: dict[str, Any], timesteps: np.ndarray, at_most: float) -> Figure:
-    """Accuracy of real or generated at each timestep, a line a sampler; dotted, what the start alone accounts for."""
+def real_or_generated_figure(samplers: dict[str, Any], timesteps: np.ndarray, at_most: float) -> Figure:
+    """Accuracy of real or generated over timesteps for each sampler. Dotted: `at_most`, due to the start alone."""
     drawn, axes = style.panel(title="real or generated", xlabel="timestep", ylabel="accuracy")
     axes.axhline(0.5, color=style.INK, linewidth=1.2)
     axes.axhline(at_most, color=style.INK, linewidth=1.0, linestyle=":")
     for (sampler, found), colour in zip(samplers.items(), cycle(style.LINE_COLOURS), strict=False):
-        told = found["real_or_generated"]
-        curve = {"accuracy": told["accuracy"], "accuracy_standard_error": told["standard_error"]}
+        classified = found["real_or_generated"]
+        curve = {"accuracy": classified["accuracy"], "accuracy_standard_error": classified["standard_error"]}
         style.curve(axes, timesteps, curve, "accuracy", colour=colour, label=sampler)
     axes.set_ylim(0.38, 1.03)
     style.legend(axes, loc="upper right")
@@ -146,7 +154,7 @@ def told_apart_figure(samplers: dict[str, Any], timesteps: np.ndarray, at_most: 
 
 
 def _rows(record: dict[str, Any]) -> list[list[str]]:
-    """Windows, of noised data first; and the majority's rate among the data, or among what the sampler generates."""
+    """Windows and the share of the most frequent class: of noised data first, then of each sampler."""
     rows = []
     for name, feature in record["features"].items():
         plateaus = [found["features"][name]["plateau"] for found in record["samplers"].values()]
@@ -167,7 +175,7 @@ def _rows(record: dict[str, Any]) -> list[list[str]]:
 
 
 def _distance_rows(record: dict[str, Any]) -> list[list[str]]:
-    """Every distance from what an exact model has: largest and mean over the timesteps, also in standard errors."""
+    """Every distance to the exact model: largest and mean over the timesteps, also in standard errors."""
     rows = []
     for sampler, found in record["samplers"].items():
         readers = {record["readers"][0]: found["features"]} | found["features_by"]
@@ -175,8 +183,8 @@ def _distance_rows(record: dict[str, Any]) -> list[list[str]]:
             for name, feature in features.items():
                 for key, distance in feature["distances"].items():
                     rows.append([escape(sampler), escape(reader), escape(name), DISTANCES[key], *_distance(distance)])
-        told = found["real_or_generated"]["distance"]
-        rows.append([escape(sampler), "", "", "real or generated, from one half", *_distance(told)])
+        distance = found["real_or_generated"]["distance"]
+        rows.append([escape(sampler), "", "", "real or generated: accuracy and 0.5", *_distance(distance)])
     return rows
 
 
@@ -186,15 +194,17 @@ def _distance(distance: dict[str, float]) -> list[str]:
 
 
 def _words(record: dict[str, Any]) -> str:
-    """Whose chains these are, how many end near the data, and how far the network that reads can be trusted."""
+    """The trained model, the share of chains that end far from the data, and the errors of the reading network."""
     words = []
     if model := record["model"]:
-        words.append(f"The trained model: step {model['step']:,}, {model['weights']} weights {model['fingerprint']}.")
+        words.append(f"Trained model: step {model['step']:,}, {model['weights']} weights {model['fingerprint']}.")
     ends = [f"{found['far_from_data']:.1%} of {name}" for name, found in record["samplers"].items()]
-    words.append(f"Chains that end at no image of the data: {', '.join(ends)}.")
+    words.append(f"Chains that do not end at an image of the data: {', '.join(ends)}.")
     if net := record["net"]:
         errors = ", ".join(f"{name} {error:.1%}" for name, error in net["errors"].items())
-        words.append(f"The network that reads errs on held-out sprites: {errors}; in any {net['any_error']:.1%}.")
+        words.append(
+            f"Error rates of the reading network on held-out sprites: {errors}; in any {net['any_error']:.1%}."
+        )
     return " ".join(words)
 
 

@@ -18,7 +18,7 @@ MAX_BARS = 64
 
 
 def coverage_section(workdir: Workdir, gallery: Gallery) -> str:
-    """Histograms of what the samples show, beside the data's, and how likely such counts are for images of the data."""
+    """Histograms of the features of the samples relative to the data, with tests of the counts."""
     coverage = workdir.evaluate.get("coverage")
     if why := workdir.reason("coverage"):
         return not_applicable(f"There is no mode coverage: {why}.")
@@ -40,15 +40,16 @@ def coverage_section(workdir: Workdir, gallery: Gallery) -> str:
     slug = {name: name.replace(" ", "_") for name in drawn}
     panels = [panel(gallery.save(f"coverage_{slug[name]}", drawn[name]), alt=f"counts by {name}") for name in drawn]
     caption = (
-        "Samples that are sprites, by what they show, as a multiple of the data's share (dashed: as often as in the "
-        "data; grey band: two standard deviations of as many images of the data); kind is shape x scale x orientation."
+        "Share of each mode among the samples that are sprites, divided by its share of the data (dashed: equal "
+        "shares; grey band: two standard deviations for as many images of the data). Kind is shape x scale x "
+        "orientation."
     )
     shown = figure(panels, caption) if panels else ""
     head = (
-        "what is counted",
-        "read by",
+        "feature",
+        "reader",
         "modes hit",
-        "images of the data would hit",
+        "expected of data",
         "χ²",
         "p",
         "p, same reader",
@@ -59,7 +60,7 @@ def coverage_section(workdir: Workdir, gallery: Gallery) -> str:
 
 
 def bars(name: str, exact: dict[str, Any], net: dict[str, Any]) -> Figure:
-    """Counts of each mode over what is expected, by both readers."""
+    """Counts of each mode over their expectation, by both readers."""
     shares = np.array(exact["shares"], np.float64)
     modes, number = np.where(shares > 0)[0], exact["num_images"]
     drawn, axes = style.panel(title=name, xlabel="mode", ylabel="share / the data's share")
@@ -85,17 +86,17 @@ def _row(name: str, found: dict[str, Any], reader: str) -> list[str]:
 
 
 def _words(coverage: dict[str, Any]) -> str:
-    """How many samples were looked at, how many are sprites, and how far the network can be trusted."""
+    """The number of samples, the share of sprites among them, and the errors of the network."""
     errors = ", ".join(f"{name} {error:.1%}" for name, error in coverage["net_errors"].items())
     return (
         f"{coverage['num_images']:,} samples by {coverage['num_sampling_steps']} steps of {coverage['sampler']}: "
-        f"{coverage['not_a_sprite']:.1%} (± {coverage['not_a_sprite_standard_error']:.1%}) are no sprite, that is, "
-        f"differ from the nearest one in more pixels than {coverage['sprite_tolerance']:.0%} of those it covers; "
-        f"{coverage['exactly_a_sprite']:.1%} are one to the pixel. Only sprites are counted below. The exact reader "
-        "finds the nearest of all images of the data and makes no mistakes on those. The network misreads, on held-out "
-        f"sprites, {errors}; at least one of these {coverage['net_any_error']:.1%}. Such mistakes move counts from one "
-        "mode to another, so a small p of the network alone says little: in the column “same reader” its counts are "
-        "tested against its own counts of as many held-out sprites, which its mistakes move likewise."
+        f"{coverage['not_a_sprite']:.1%} (± {coverage['not_a_sprite_standard_error']:.1%}) are not a sprite: they "
+        f"differ from the nearest one in more than {coverage['sprite_tolerance']:.0%} of the pixels it covers. "
+        f"{coverage['exactly_a_sprite']:.1%} equal a sprite in every pixel. The table counts sprites only. The exact "
+        "reader finds the nearest of all images of the data and has no errors on these images. The network's error "
+        f"rates on held-out sprites are {errors}; for any feature {coverage['net_any_error']:.1%}. Its errors move "
+        "counts between modes and can make p small. The column “p, same reader” therefore tests its counts against its "
+        "own counts of as many held-out sprites."
     )
 
 

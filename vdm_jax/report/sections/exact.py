@@ -12,7 +12,7 @@ from vdm_jax.report.primitives.workdir import Workdir
 
 
 def exact_section(workdir: Workdir, gallery: Gallery) -> str:
-    """A panel a feature."""
+    """A panel for each feature: its exact curve and its window."""
     record = workdir.exact
     try:
         timesteps, features = np.array(record["timesteps"], np.float64), dict(record["features"])
@@ -22,15 +22,15 @@ def exact_section(workdir: Workdir, gallery: Gallery) -> str:
     panels = [panel(gallery.save(f"exact_{name}", drawn[name]), alt=f"exact curves of {name}") for name in drawn]
     queries = record.get("num_queries") or [0]
     caption = (
-        "What the best possible probe of each feature gets right from the noisy image, by the exact posterior over all "
-        f"images of the data set (band: ± 2 standard errors; {min(queries):,} to {max(queries):,} queries a timestep). "
-        "Grey: from the timestep at which 95% of what there is to know is left to that of 5%."
+        "Score of the best possible probe of each feature of the noisy image, by the exact posterior over all images "
+        f"of the data set (band: ± 2 standard errors; {min(queries):,} to {max(queries):,} queries a timestep). Grey: "
+        "the window from the timestep with 95% of the feature's information remaining to the one with 5%."
     )
     return figure(panels, caption)
 
 
 def exact_figure(name: str, feature: dict[str, Any], timesteps: np.ndarray) -> Figure:
-    """R² of a feature with values; accuracy, and beside it the share kept, of one that is only told apart."""
+    """R² of a feature with values; accuracy and the share kept of a categorical feature."""
     curves = {key: np.array(values, np.float64) for key, values in feature["exact"].items()}
     shown = {"r2": ("R² of the best probe", style.BLUE)}
     if "r2" not in curves:

@@ -1,4 +1,4 @@
-"""The Fréchet distances against the number of images N: how much of a distance is owed to N."""
+"""The Fréchet distances against the number of images N, and their limits for N to infinity."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -26,22 +26,22 @@ SETS = {
 
 
 def frechet_section(workdir: Workdir, gallery: Gallery) -> str:
-    """A panel a feature network: each set's distance at fractions of N, and what it tends to."""
+    """A panel for each feature network: the distance of each set at fractions of N, and its limit."""
     by_n = workdir.evaluate.get("frechet_by_n")
     if not isinstance(by_n, dict):
         why = workdir.reason("frechet_by_n")
         return not_applicable(f"There is none: {why}.") if why else missing("There are no distances yet", "evaluate")
-    panels, told = [], []
+    panels, limits = [], []
     for network, found in by_n.items():
         title = TITLES.get(network, network)
         drawn = distance_by_n(found["num_images"], found["curves"], found["fitted"], title=title)
         panels.append(panel(gallery.save(f"{network}_by_n", drawn), alt=f"{title} against N"))
-        told.append(f"{title}: {_limits(found)}")
+        limits.append(f"{title}: {_limits(found)}")
     return figure(
         panels,
         "Distance to training images against the number N of images, on an axis of 1/N (bars: ± 2 standard errors over "
-        "disjoint sets; the training images are cut in proportion). Fewer images raise a distance; at the left "
-        f"border, 1/N = 0, this is undone by a parabola through the filled points. {'. '.join(told)}.",
+        "disjoint sets; the number of training images is proportional to N). Fewer images give a larger distance. The "
+        f"limit at 1/N = 0 is the value of a parabola through the filled points. {'. '.join(limits)}.",
     )
 
 
@@ -57,10 +57,10 @@ def _limits(found: Mapping[str, Any]) -> str:
 def distance_by_n(
     num_images: Sequence[int], curves: Mapping[str, Mapping[str, Any]], fitted: Sequence[bool], *, title: str
 ) -> Figure:
-    """Distances of each set over 1/n, ± 2 standard errors; open where the size did not enter the fit; the fit to 0.
+    """The distances of each set over 1/n ± 2 standard errors, and the fit down to 0. Open markers are not in the fit.
 
-    `curves`: name -> `distance`, `standard_error`, `fit`, `extrapolated`, `extrapolated_standard_error`, as
-    `frechet_by_n` has them.
+    `curves`: name -> `distance`, `standard_error`, `fit`, `extrapolated`, `extrapolated_standard_error`, of the record
+    `frechet_by_n`.
     """
     drawing, axes = axes_panel(title=title, xlabel="number of images N", ylabel="distance", size=(4.4, 3.6))
     inverse, kept = 1 / np.array(num_images, np.float64), np.array(fitted, bool)

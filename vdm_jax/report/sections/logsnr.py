@@ -11,7 +11,7 @@ CURVES = {"own": "own w", "shuffled": "w of other images", "from_prior": "w from
 
 
 def logsnr_section(workdir: Workdir, gallery: Gallery) -> str:
-    """The integrand of the diffusion term by log SNR, and what the own code saves against another one."""
+    """The integrand of the diffusion term by log SNR, and the cost of the code of another image."""
     arrays = workdir.arrays("evaluate_curves.npz", "logsnr", "own")
     if arrays is None:
         return missing("There is no readable evaluate_curves.npz yet", "evaluate")
@@ -27,15 +27,15 @@ def logsnr_section(workdir: Workdir, gallery: Gallery) -> str:
     shown = curves if costs else {"eps_hat": curves["own w"]}
     panels = [panel(gallery.save("bound_by_logsnr", figures.bound_by_logsnr(logsnr, shown)), alt="bound by log SNR")]
     caption = (
-        f"Half the squared error of the predicted noise at each log SNR on test images (band: ± 2 standard errors); "
-        f"the area under the blue curve, about {figures.area(logsnr, own):.1f} nats per image, is the "
-        "diffusion term over this range (by trapezoids)"
+        "Half the squared error of the predicted noise at each log SNR on test images (band: ± 2 standard errors). "
+        f"The area under the blue curve, {figures.area(logsnr, own):.1f} nats per image by the trapezoidal rule, is "
+        "the diffusion term over this range"
     )
     if costs:
         drawn = figures.code_gain(logsnr, costs)
         panels.append(panel(gallery.save("code_gain", drawn), alt="what a wrong code costs, by log SNR"))
         areas = ", ".join(f"{figures.area(logsnr, mean):.1f} nats ({name})" for name, (mean, _) in costs.items())
-        caption += f", and what another code costs at the right adds up to {areas}"
+        caption += f". Right: the cost of another code. The areas under its curves are {areas}"
     return figure(panels, caption + ".")
 
 

@@ -1,4 +1,4 @@
-"""The numbers of evaluate.json: headline, bound by term, and all others."""
+"""The numbers of evaluate.json: headline, the bound by term, and all others."""
 
 import math
 from html import escape
@@ -6,8 +6,8 @@ from typing import Any
 
 from vdm_jax.report.page import Section
 from vdm_jax.report.primitives.markup import Gallery, card, missing, table
-from vdm_jax.report.primitives.measured import flat_rows, measured, plain, standard_error, without_errors
-from vdm_jax.report.primitives.workdir import Workdir, flatten, is_number
+from vdm_jax.report.primitives.measured import measured, plain, rows_of, standard_error, without_errors
+from vdm_jax.report.primitives.workdir import Workdir, is_number, leaves
 from vdm_jax.report.sections.codes import CODE_NUMBERS, PROBES
 from vdm_jax.report.sections.samples import IMAGE_METRICS
 
@@ -23,20 +23,21 @@ ELSEWHERE = ("provenance", "reasons", "settings", "coverage", *ENTROPY, *OF_THE_
 
 
 def headline(workdir: Workdir, gallery: Gallery) -> str:
-    """Cards of the numbers that matter, then the bound term by term in bits per dimension and nats per image."""
+    """Cards of the main numbers, then the bound by term in bits per dimension and nats per image."""
     values = workdir.evaluate
     if not values:
         return NO_EVALUATION
     bound = measured(values.get("bpd"), standard_error(values, "bpd"))
     objective = str(values.get("objective", "not recorded"))
-    warning = "trained on what is no bound" if "not a bound" in objective else ""
+    warning = "the training objective is not a bound" if "not a bound" in objective else ""
     cards = [card("bound on −log p(x), D + R", bound, "bits per dimension", warning)]
     if is_number(values.get("bound_minus_entropy_nats")):
         above = measured(values["bound_minus_entropy_nats"], standard_error(values, "bound_minus_entropy_nats"))
         unit = f"nats per image; the entropy is {plain(values['entropy_nats'])}"
         cards.append(card("bound minus the entropy of the data", above, unit))
     if is_number(values.get("loss")):
-        cards.append(card("loss", measured(values["loss"], standard_error(values, "loss")), "per pixel; 1 for nothing"))
+        unit = "per pixel; a prediction of zero has 1"
+        cards.append(card("loss", measured(values["loss"], standard_error(values, "loss")), unit))
     for key, title, unit in (
         ("encoder_kl_nats", "rate R of the code", "nats per image"),
         ("linear_probe_accuracy", "linear probe on w", "accuracy on test images"),
@@ -48,16 +49,16 @@ def headline(workdir: Workdir, gallery: Gallery) -> str:
     passes = f", {plain(values['passes'])} noise passes each" if is_number(values.get("passes")) else ""
     text = (
         f"<p>Mean over{number} test images{passes}, ± one standard error; lower is better. "
-        f"Minimised: {escape(objective)}. D + R bounds −log p(x) whatever was minimised.</p>"
+        f"Minimised: {escape(objective)}. D + R bounds −log p(x) for every training objective.</p>"
     )
     return f'<div class="cards">{"".join(cards)}</div>{_bound_table(workdir)}{text}'
 
 
 def _frechet_card(values: dict[str, Any]) -> list[str]:
-    """The distance beside its real-against-real floor, whether evaluate.json has it as a number or as an entry."""
-    entry = {k: v for k, v in flatten(values.get("frechet"), "frechet").items() if is_number(v)}
-    distance = next((v for k, v in entry.items() if k.endswith(("frechet", "distance"))), None)
-    floor = next((v for k, v in entry.items() if k.endswith("floor")), None)
+    """The distance and its real-against-real floor, from a number or a nested entry of evaluate.json."""
+    entry = {place: value for place, value in leaves(values.get("frechet")).items() if is_number(value)}
+    distance = next((v for place, v in entry.items() if not place or place[-1].endswith("distance")), None)
+    floor = next((v for place, v in entry.items() if place and place[-1].endswith("floor")), None)
     unit = "of features" if floor is None else f"real against real: {plain(floor)}"
     return [] if distance is None else [card("Fréchet distance", measured(distance), unit)]
 
@@ -91,13 +92,13 @@ def _bound_table(workdir: Workdir) -> str:
 
 
 def other_numbers(workdir: Workdir, gallery: Gallery) -> str:
-    """Everything else in evaluate.json."""
+    """All other numbers of evaluate.json."""
     if not workdir.evaluate:
         return NO_EVALUATION
     values = without_errors(workdir.evaluate)
     shown = (*IMAGE_METRICS, *PROBES)
     rest = {k: v for k, v in values.items() if k not in ELSEWHERE and not k.startswith(shown)}
-    rows = flat_rows(workdir, rest, {})
+    rows = rows_of(workdir, rest, {})
     return table(["", ""], rows, numbers=(1,)) if rows else "<p>evaluate.json holds nothing else.</p>"
 
 

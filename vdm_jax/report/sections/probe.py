@@ -12,11 +12,11 @@ from vdm_jax.report.primitives.markup import Gallery, figure, missing, panel, ta
 from vdm_jax.report.primitives.windows import window_cells
 from vdm_jax.report.primitives.workdir import Workdir
 
-LOWEST = -1.0  # R² that is still drawn
+LOWEST = -1.0  # lowest R² of the frame
 
 
 def probe_section(workdir: Workdir, gallery: Gallery) -> str:
-    """A panel a feature with the exact curve drawn in, what the probes miss of it, and a table of both windows."""
+    """A panel for each feature with its exact curve, the gap between both, and a table of both windows."""
     record = workdir.probe
     try:
         timesteps, features = np.array(record["timesteps"], np.float64), dict(record["features"])
@@ -28,20 +28,19 @@ def probe_section(workdir: Workdir, gallery: Gallery) -> str:
         return missing("There is no readable probe.json yet", "probe")
     panels = [panel(gallery.save(name, figure), alt=name.replace("_", " ")) for name, figure in drawn.items()]
     caption = (
-        f"Trained probes on held-out images (orange, band: ± 2 standard errors, of the images and of {seeds}) "
-        "and the best possible probe (blue). The last panel is the probes' own failing, exact minus probe: where it is "
-        "above the dashed line, a low curve tells of the probe, not of what is left in the image. Windows ± their "
-        "standard errors."
+        f"Trained probes on held-out images (orange, band: ± 2 standard errors, over the images and {seeds}) and the "
+        "best possible probe (blue). The last panel is the gap to the exact curve, exact minus probe. Above the dashed "
+        "line a low score is due to the probe, not to missing information in the image. Windows are ± one standard "
+        "error."
     )
-    head = ("feature", "95% found", "50%", "5%", "exact: 95%", "50%", "5%", "largest gap", "not to be trusted at")
+    head = ("feature", "95% found", "50%", "5%", "exact: 95%", "50%", "5%", "largest gap", "gap too large at")
     return figure(panels, caption) + table(head, rows, numbers=range(1, 8))
 
 
 def probe_figure(name: str, feature: dict[str, Any], timesteps: np.ndarray) -> Figure:
-    """R² of a feature with values, accuracy of one that is only told apart; probe and, where measured, exact.
+    """R² of a feature with values, accuracy of a categorical one, of the probe and of the exact posterior if known.
 
-    A probe that does worse than one that knows nothing has an R² below 0: it is drawn down to `LOWEST`, and where it
-    goes on, the legend says how far.
+    A probe worse than the prior mean has an R² below 0. The frame ends at `LOWEST`; the legend names a lower minimum.
     """
     score = "r2" if "r2" in feature["probe"] else "accuracy"
     drawn, axes = style.panel(title=name, xlabel="timestep", ylabel="R²" if score == "r2" else "accuracy")
@@ -56,7 +55,7 @@ def probe_figure(name: str, feature: dict[str, Any], timesteps: np.ndarray) -> F
 
 
 def gap_figure(features: dict[str, Any], timesteps: np.ndarray, shortfall: float) -> Figure:
-    """Exact minus probe, R² or accuracy, of all features; dashed: from there on a probe is flagged."""
+    """Exact minus probe, R² or accuracy, of all features. Dashed: the limit above which a probe is flagged."""
     drawn, axes = style.panel(title="what the probes miss", xlabel="timestep", ylabel="exact minus probe")
     for (name, feature), colour in zip(features.items(), style.CLASS_COLOURS, strict=False):
         if gaps := feature.get("exact_minus_probe"):

@@ -5,11 +5,11 @@ import json
 from vdm_jax.report.page import Section
 from vdm_jax.report.primitives.markup import Gallery, details, missing, table
 from vdm_jax.report.primitives.measured import measured, row_name
-from vdm_jax.report.primitives.workdir import Workdir, flatten
+from vdm_jax.report.primitives.workdir import Workdir, leaves
 
 
 def config_section(workdir: Workdir, gallery: Gallery) -> str:
-    """The whole configuration, folded; so the one behind the numbers, which may have other settings of the jobs."""
+    """The configuration, and the settings of the evaluation, which may have other settings of the jobs; both folded."""
     if not workdir.config:
         return missing("There is no readable config.json yet", "train")
     html = details(f"config.json: {workdir.config.get('name', 'unnamed')}", json.dumps(workdir.config, indent=2))
@@ -19,9 +19,9 @@ def config_section(workdir: Workdir, gallery: Gallery) -> str:
 
 
 def provenance_section(workdir: Workdir, gallery: Gallery) -> str:
-    """Where the numbers come from: commit, device, versions, time."""
-    pairs = flatten(workdir.provenance)
-    rows = [[row_name(workdir, key, value, {}), measured(value)] for key, value in pairs.items()]
+    """Commit, device, versions and time of the numbers."""
+    found = leaves(workdir.provenance)
+    rows = [[row_name(workdir, place, value, {}), measured(value)] for place, value in found.items()]
     return table(["", ""], rows) if rows else missing("No provenance is recorded yet", "evaluate")
 
 

@@ -1,12 +1,12 @@
-"""Samples: grids of images, images generated from codes, images along the sampler's chain."""
+"""Samples: grids of images, images generated from codes, and images along the sampler's chain."""
 
 import numpy as np
 
 from vdm_jax.report.page import Section
 from vdm_jax.report.primitives import image_figures
 from vdm_jax.report.primitives.markup import NO_CODE, Gallery, figure, missing, not_applicable, panel, table
-from vdm_jax.report.primitives.measured import flat_rows
-from vdm_jax.report.primitives.workdir import Workdir, flatten, is_number
+from vdm_jax.report.primitives.measured import rows_of
+from vdm_jax.report.primitives.workdir import Workdir, is_number, leaves
 
 MAX_IMAGES, MAX_ROWS, MAX_COLUMNS = 64, 8, 12
 IMAGE_METRICS = {"psnr": "PSNR, dB", "rmse": "RMSE", "ssim": "SSIM", "frechet": "Fréchet distance", "fid": "FID"}
@@ -14,7 +14,7 @@ CURVES = ("frechet_by_n",)  # drawn, and no row of a table
 
 
 def samples_section(workdir: Workdir, gallery: Gallery) -> str:
-    """Real images, generations from the prior over w, and from the aggregate posterior."""
+    """Real images, and images generated with w from the prior and from the aggregate posterior."""
     titles = {"real": "real", "prior": "generated, w from the prior", "aggregate": "generated, w of test images"}
     if workdir.is_unconditional:
         titles = {"real": "real", "prior": "generated"}
@@ -26,29 +26,30 @@ def samples_section(workdir: Workdir, gallery: Gallery) -> str:
             panels.append(panel(gallery.save(f"samples_{name}", drawn), alt=title, label=title))
     if not panels:
         return missing("There are no sample grids yet", "sample") + image_table(workdir)
-    what = f"Real images beside uncurated generations{_how_sampled(workdir)}, pixel by pixel."
+    what = f"Real images and uncurated generated images{_how_sampled(workdir)}."
     return figure(panels, what) + image_table(workdir)
 
 
 def _how_sampled(workdir: Workdir) -> str:
-    """ " of step 2,400 (ema weights) by 100 steps of ancestral", where that is recorded."""
-    about, settings = workdir.samples, flatten(workdir.samples.get("settings"))
-    if not is_number(about.get("checkpoint_step")) or "sample.sampler" not in settings:
+    """ " of step 2,400 (ema weights) by 100 steps of ancestral", if it is recorded."""
+    about, settings = workdir.samples, leaves(workdir.samples.get("settings"))
+    sampler, num_steps = (settings.get(("sample", key)) for key in ("sampler", "num_steps"))
+    if not is_number(about.get("checkpoint_step")) or sampler is None:
         return ""
-    sampler = f"{settings.get('sample.num_steps')} steps of {settings['sample.sampler']}"
+    sampler = f"{num_steps} steps of {sampler}"
     return f" of step {about['checkpoint_step']:,} ({about.get('weights')} weights) by {sampler}"
 
 
 def image_table(workdir: Workdir) -> str:
-    """Fréchet distance and per-image errors, whatever of them evaluate.json has, nested entries under dotted names."""
+    """The Fréchet distances and per-image errors that evaluate.json has."""
     mine = {k: v for k, v in workdir.evaluate.items() if k.startswith(tuple(IMAGE_METRICS)) and k not in CURVES}
     if not mine:
         return missing("There are no image metrics yet", "evaluate")
-    return table(["", ""], flat_rows(workdir, mine, IMAGE_METRICS), numbers=(1,))
+    return table(["", ""], rows_of(workdir, mine, IMAGE_METRICS), numbers=(1,))
 
 
 def guided_section(workdir: Workdir, gallery: Gallery) -> str:
-    """A source image beside k images generated from its code."""
+    """Source images, and k images generated from the code of each."""
     arrays = workdir.arrays("samples/guided.npz", "source", "generated")
     if workdir.is_unconditional:
         return not_applicable(f"{NO_CODE} to generate from.")
@@ -57,13 +58,13 @@ def guided_section(workdir: Workdir, gallery: Gallery) -> str:
     drawn = image_figures.guided_figure(arrays["source"][:MAX_ROWS], arrays["generated"][:MAX_ROWS, :MAX_COLUMNS])
     return figure(
         [panel(gallery.save("guided", drawn), alt="sources and images generated from their codes", wide=True)],
-        "Each row: a test image, then images generated from fresh noise under its code; what stays the same along a "
-        "row is what the code holds.",
+        "Each row: a test image, then images generated from new noise under its code. The properties that are constant "
+        "along a row are held by the code.",
     )
 
 
 def chain_section(workdir: Workdir, gallery: Gallery) -> str:
-    """The images along the sampler's chain under the code of a source image."""
+    """Images along the sampler's chain under the code of a source image."""
     arrays = workdir.arrays("samples/chain.npz", "source", "chain", "times")
     if arrays is None and workdir.is_unconditional:
         return not_applicable(f"{NO_CODE} to reconstruct from.")
@@ -80,7 +81,7 @@ def chain_section(workdir: Workdir, gallery: Gallery) -> str:
 
 
 def path_section(workdir: Workdir, gallery: Gallery) -> str:
-    """Samples on their way from noise."""
+    """Samples along the sampler's path from noise."""
     arrays = workdir.arrays("samples/path.npz", "path", "times")
     if arrays is None:
         return missing("There is no readable samples/path.npz yet", "sample")
@@ -88,9 +89,9 @@ def path_section(workdir: Workdir, gallery: Gallery) -> str:
     columns = np.unique(np.linspace(0, len(times) - 1, min(MAX_COLUMNS, len(times))).round().astype(int))
     drawn = image_figures.path_figure(arrays["path"][:MAX_ROWS, columns], times[columns])
     return figure(
-        [panel(gallery.save("path", drawn), alt="samples on their way from noise", wide=True)],
-        "Each row: one sample along the sampler's path from noise at t\u00a0=\u00a01 to an image; the last column "
-        "holds the first of the generated images above, before their pixels are rounded to levels.",
+        [panel(gallery.save("path", drawn), alt="samples along the path from noise", wide=True)],
+        "Each row: one sample along the sampler's path from noise at t\u00a0=\u00a01 to an image. The last column "
+        "shows the first generated images of the grid above, before their pixels are rounded to levels.",
     )
 
 

@@ -1,4 +1,4 @@
-"""The chain on one line: which features are safe, being destroyed (or decided) and gone, and in which order."""
+"""All windows in one figure: when each feature is destroyed by noise, and when each sampler decides it."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -16,22 +16,21 @@ from vdm_jax.report.primitives.windows import window_cells
 from vdm_jax.report.primitives.workdir import Workdir
 
 Windows = Mapping[str, float | None]
-Known = Mapping[str, Any]  # a feature of a record: "windows", and where they are known "windows_standard_error"
+Known = Mapping[str, Any]  # a feature of a record: "windows", and "windows_standard_error" if known
 LEVELS = ("95%", "50%", "5%")
-NO_NOISE = 19.5  # log SNR that stands for none
-BAR, ROW = 0.62, 0.34  # share of a feature's height that its bars fill; inches a bar
+NO_NOISE = 19.5  # log SNR of a timestep without noise
+BAR, ROW = 0.62, 0.34  # share of a feature's height that its bars fill; height of a bar in inches
 CAPTION = (
-    "A bar reaches from the timestep at which 95% is left of what there is to know of a feature to that of 5%, "
-    "white at 50%; whiskers are ± 1 standard error of both ends. Three regions: left of its bar the feature is "
-    "safe, within it destroyed on the way to noise and decided on the way back, right of it gone. The place of a "
-    "bar is the order, its length the speed. A bar that begins at the edge never has 95%, one that ends there "
-    "keeps 5%."
+    "A bar is the window of a feature: from the timestep with 95% of its information remaining to the one with 5%, "
+    "white at 50%. Whiskers are ± one standard error of both ends. Noise destroys the feature within its bar, and a "
+    "sampler decides it there on the way back. Before the bar the feature is intact, after it it is gone. A bar that "
+    "begins at the left edge never reaches 95%; a bar that ends at the right edge keeps more than 5%."
 )
-SPECIATION = "Speciation: from there on the leading direction of the data is below the noise (abar = 1/Λ)."
+SPECIATION = "After the speciation time the leading direction of the data is below the noise (abar = 1/Λ)."
 
 
 def timeline_section(workdir: Workdir, gallery: Gallery) -> str:
-    """One figure of all windows there are: exact, of the probes, and of each sampler on its way from noise."""
+    """A figure of all windows (exact, trained probes, each sampler) and a table of the exact ones."""
     record = workdir.exact
     try:
         timesteps, abar = (np.array(record[key], np.float64) for key in ("timesteps", "abar"))
@@ -43,14 +42,14 @@ def timeline_section(workdir: Workdir, gallery: Gallery) -> str:
         return missing("There is no readable exact.json yet", "exact")
     caption = f"{CAPTION} {SPECIATION}" if marks["speciation"] is not None else CAPTION
     picture = gallery.save("timeline", drawn)
-    head = ("feature, the first to go first", "95% left", "50%", "5%", "timesteps from 95 to 5%")
+    head = ("feature, in the order of destruction", "95% remaining", "50%", "5%", "timesteps from 95 to 5%")
     return figure([panel(picture, alt="windows of all features", wide=True)], caption) + table(
         head, rows, numbers=(1, 2, 3, 4)
     )
 
 
 def _beside(workdir: Workdir) -> dict[str, dict[str, Known]]:
-    """Series of the probes and of each sampler; a damaged record has none."""
+    """The windows of the probes and of each sampler. A damaged record has none."""
     records = {"trained probes": workdir.probe}
     samplers = workdir.chains.get("samplers")
     if isinstance(samplers, Mapping):
@@ -78,13 +77,13 @@ def _rows(features: Mapping[str, Known]) -> list[list[str]]:
 
 
 def in_order(features: Mapping[str, Known]) -> list[str]:
-    """By the time at which half is left, the first to go first; those that keep half come last."""
+    """Features by the timestep with 50% remaining. Those that keep 50% come last."""
     half = {name: found["windows"].get("50%") for name, found in features.items()}
     return sorted(features, key=lambda name: (half[name] is None, half[name] or 0.0))
 
 
 def duration(windows: Windows) -> float | None:
-    """Timesteps between 95% and 5%: how slowly a feature goes. None where one of them is not there."""
+    """Timesteps between 95% and 5%; None if one of them is not reached."""
     first, last = windows.get("95%"), windows.get("5%")
     return None if first is None or last is None else last - first
 
@@ -95,10 +94,9 @@ def timeline_figure(
     abar: Real[np.ndarray, " m"],
     marks: Mapping[str, float | None],
 ) -> Figure:
-    """A bar for each feature and series, in the order of the first series; timesteps below, log SNR above.
+    """A bar for each feature and series, in the order of the first series. Axes: timesteps below, log SNR above.
 
-    series: name -> feature -> its windows with their standard errors. marks: name -> timestep of a vertical line, where
-    it has one.
+    series: name -> feature -> windows with standard errors. marks: name -> timestep of a vertical line, or None.
     """
     features = in_order(next(iter(series.values())))
     size = (2 * style.PANEL[0], 1.5 + ROW * len(features) * max(len(series), 2))
@@ -137,8 +135,8 @@ def bars(
     colour: str,
     label: str,
 ) -> None:
-    """Of N features at `places`: from 95%, or from 0 where there never is as much, to 5%, or to `end` where that is
-    kept, with the standard errors of both. Nothing where no window is known."""
+    """A bar for each of N features at `places`, from 95% (0 if that is not reached) to 5% (`end` if that is kept),
+    with the standard errors of both. A feature without a window has no bar."""
     for known, place in zip(features, places, strict=True):
         found, errors = known.get("windows", {}), known.get("windows_standard_error") or {}
         first, half, last = (found.get(level) for level in LEVELS)
@@ -155,8 +153,8 @@ def bars(
 
 
 def log_snr_axis(axes: Axes, timesteps: Real[np.ndarray, " m"], abar: Real[np.ndarray, " m"]) -> None:
-    """Above: log SNR = log(abar/(1 - abar)) at the ticks below, by interpolation between the timesteps; none between a
-    timestep without noise and the first that has some."""
+    """The upper axis: log SNR = log(abar/(1 - abar)) at the ticks of the lower one, interpolated between timesteps.
+    There is no label between a timestep without noise and the first one with noise."""
     above = axes.secondary_xaxis("top")
     above.spines["top"].set_color(style.GREY)
     ticks = [tick for tick in axes.get_xticks() if timesteps[0] <= tick <= timesteps[-1]]

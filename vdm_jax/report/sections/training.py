@@ -12,7 +12,7 @@ QUANTITIES = {"bound": "Bound, D + R", "distortion": "Distortion D", "rate": "Ra
 
 
 def training_section(workdir: Workdir, gallery: Gallery) -> str:
-    """Bound, distortion and rate over steps, train beside validation."""
+    """Bound, distortion and rate over the steps, for train and validation."""
     panels = []
     for key, title in QUANTITIES.items():
         train, validation = workdir.series("train", key), workdir.series("validation", key)
@@ -24,8 +24,8 @@ def training_section(workdir: Workdir, gallery: Gallery) -> str:
         panels.append(panel(gallery.save(f"training_{key}", drawn), alt=f"{title} over training steps"))
     if not panels:
         return missing("There are no training curves in metrics.jsonl yet", "train")
-    what = "Nats per image over training steps, on train batches (grey) and on validation images (blue)"
-    return figure(panels, f"{what}; the first fifth of the steps may lie outside the frame.")
+    what = "Nats per image over training steps, for train batches (grey) and validation images (blue)"
+    return figure(panels, f"{what}. The first fifth of the steps may lie outside the frame.")
 
 
 def _target(workdir: Workdir) -> float | None:
@@ -36,9 +36,9 @@ def _target(workdir: Workdir) -> float | None:
 
 
 def rate_distortion_section(workdir: Workdir, gallery: Gallery) -> str:
-    """The path of (R, D) on validation images, or on train batches where there is none."""
+    """The path of (R, D) for validation images, or for train batches if there is no validation."""
     if workdir.is_unconditional:
-        return not_applicable(f"{NO_CODE}: its rate is zero and its distortion is the bound.")
+        return not_applicable(f"{NO_CODE}. Its rate is zero and its distortion is the bound.")
     split = "validation" if len(workdir.series("validation", "rate")[0]) > 1 else "train"
     rates, distortions = (dict(zip(*workdir.series(split, key), strict=True)) for key in ("rate", "distortion"))
     steps = sorted(rates.keys() & distortions.keys())
@@ -49,14 +49,14 @@ def rate_distortion_section(workdir: Workdir, gallery: Gallery) -> str:
     what = "images" if split == "validation" else "batches"
     return figure(
         [panel(gallery.save("rate_distortion", drawn), alt="distortion against rate over training")],
-        f"Distortion against rate on {split} {what} in nats per image, dark early and yellow late in training "
-        "(the first fifth may lie outside the frame); the star is the last, and along a dotted line "
-        "D\u00a0+\u00a0R stays the same.",
+        f"Distortion against rate for {split} {what} in nats per image. The colour is the training step; the star is "
+        "the last one. D\u00a0+\u00a0R is constant along a dotted line. The first fifth of the steps may lie outside "
+        "the frame.",
     )
 
 
 def loss_section(workdir: Workdir, gallery: Gallery) -> str:
-    """The loss over steps, train beside validation."""
+    """The loss over the steps, for train and validation."""
     train, validation = workdir.series("train", "loss"), workdir.series("validation", "loss")
     if not len(train[0]):
         return missing("There is no training curve in metrics.jsonl yet", "train")
@@ -66,8 +66,8 @@ def loss_section(workdir: Workdir, gallery: Gallery) -> str:
     axes.set_yscale("log")
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     style.legend(axes)
-    what = "Squared error of the predicted noise per pixel over training steps, on train batches (grey) and, by the "
-    what += "averaged weights, on validation images (blue); who predicts nothing has 1."
+    what = "Squared error of the predicted noise per pixel over training steps, for train batches (grey) and for "
+    what += "validation images with the averaged weights (blue). A prediction of zero has the error 1."
     return figure([panel(gallery.save("training_loss", drawn), alt="loss over training steps")], what)
 
 

@@ -1,4 +1,4 @@
-"""The exact posterior of noised data shown z_t of chains, and what trained probes miss of it, row by row."""
+"""The exact posterior of noised data evaluated on z_t of chains, and the gap of trained probes to it, row by row."""
 
 from collections.abc import Mapping
 
@@ -7,11 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Integer
 
-from vdm_jax.data.sprite_posterior import SpritePosterior
+from vdm_jax.base.program import Program
 from vdm_jax.diffusion.gaussian import alpha_sigma
-from vdm_jax.diffusion.optimal import Feature
-from vdm_jax.experiments.probes.build import ProbeExperiment
-from vdm_jax.experiments.probes.chain_pools import Pool
+from vdm_jax.diffusion.posterior import Feature, Posterior
+from vdm_jax.probing.chain_pools import Pool
 from vdm_jax.probing.chains import judge
 from vdm_jax.probing.two_samples import statistics
 
@@ -19,20 +18,20 @@ RowScores = dict[str, Float[np.ndarray, "m 1 1 r"]]  # of each row at each times
 
 
 def posterior_scores(
-    experiment: ProbeExperiment,
+    posterior: Posterior,
     features: Mapping[str, Feature],
     pool: Pool,
     gammas: Float[np.ndarray, " m"],
     rows: Integer[np.ndarray, " r"],
+    batch_size: int,
 ) -> dict[str, RowScores]:
-    """By feature, what the posterior says of the ends of these chains, scored as a probe is."""
-    guess = jax.jit(
-        lambda z, gamma, labels: {
-            name: judge(features[name], p, labels[name]) for name, p in experiment.posterior.classes(z, gamma).items()
-        }
-    )
-    size = experiment.config.chain_probes.batch_size
-    batches = np.array_split(rows, max(1, len(rows) // size))
+    """By feature the posterior compared with the labels of these chains' ends, scored as a probe is."""
+
+    def compare(classes, z, gamma, labels):
+        return {name: judge(features[name], p, labels[name]) for name, p in classes(z, gamma).items()}
+
+    guess = Program(compare, posterior.classes)
+    batches = np.array_split(rows, max(1, len(rows) // batch_size))
     guesses = []
     for z, gamma in zip(pool.z, gammas, strict=True):
         parts = [
@@ -50,11 +49,11 @@ def posterior_scores(
     return found
 
 
-def missed(
+def gaps_of_rows(
     posterior: RowScores, probe: Mapping[str, Float[np.ndarray, "m s r"]]
 ) -> dict[str, Float[np.ndarray, "m 1 s r"]]:
-    """Of each row and seed, by how much the probe is behind the posterior: `accuracy_missed`, `information_nats_missed`
-    and, of values, `r2_missed`, their squared errors' difference as a part of the rows' own variance."""
+    """Of each row and seed the posterior's score less the probe's: `accuracy_missed`, `information_nats_missed` and, of
+    values, `r2_missed`, the difference of squared errors as a part of the rows' own variance."""
     behind = {key: posterior[key] - values[:, None] for key, values in probe.items() if key in posterior}
     found = {}
     if "accuracy" in behind:
@@ -65,12 +64,13 @@ def missed(
 
 
 def posterior_statistics(
-    posterior: SpritePosterior, z: Float[Array, "q h w 1"], gamma: Float[Array, ""]
+    posterior: Posterior, z: Float[Array, "q ..."], gamma: Float[Array, ""]
 ) -> Float[Array, "q k"]:
-    """Of each z_t `statistics`, and what the exact posterior of noised data sees in it: how far it is from
-    alpha E[x | z_t], root mean square a pixel; how sure E[x | z_t] is, its mean square; p(c | z_t) of every feature."""
+    """Of each z_t `statistics`; its root mean square distance from alpha E[x | z_t]; the mean square of E[x | z_t]; and
+    p(c | z_t) of every feature, under the exact posterior of noised data."""
     x_hat = posterior.mean(z, gamma)
     away = z - alpha_sigma(gamma)[0] * x_hat
-    found = [jnp.sqrt(jnp.mean(away**2, axis=(1, 2, 3))), jnp.mean(x_hat**2, axis=(1, 2, 3))]
+    axes = tuple(range(1, z.ndim))
+    found = [jnp.sqrt(jnp.mean(away**2, axis=axes)), jnp.mean(x_hat**2, axis=axes)]
     of_classes = posterior.classes(z, gamma).values()
     return jnp.concatenate([statistics(z), jnp.stack(found, axis=1), *of_classes], axis=1)

@@ -7,14 +7,8 @@ import pytest
 
 from vdm_jax.base.keys import named_key
 from vdm_jax.diffusion.gaussian import alpha_sigma, noised
-from vdm_jax.diffusion.optimal import (
-    Feature,
-    correlate,
-    correlated_posterior,
-    matrix_posterior,
-    sample_exactly,
-    score,
-)
+from vdm_jax.diffusion.posterior import Feature, finite_posterior, sample_exactly, score
+from vdm_jax.diffusion.rows import correlate, correlated_posterior, matrix_posterior
 from vdm_jax.diffusion.schedules import make_schedule
 
 # r, accuracy, retention, information in nats (two deltas ±m, r = SNR m²)
@@ -99,3 +93,54 @@ def test_the_posterior_from_kept_correlations(key, gamma):
     found = correlated_posterior(correlate(rows, x, eps), jnp.float32(gamma), values)
     z = jnp.concatenate([noised(x, sign * eps, jnp.float32(gamma)) for sign in (1, -1)])
     np.testing.assert_allclose(found, matrix_posterior(rows, z, jnp.float32(gamma), values, chunk=7), atol=2e-5)
+
+
+ROWS = np.random.default_rng(0).normal(size=(11, 2, 3)).astype(np.float32)
+ROWS[7] = ROWS[2]
+LABELS = {"a": np.arange(11) % 3, "b": np.arange(11) // 6}
+FEATURES = {name: Feature(np.bincount(label) / 11) for name, label in LABELS.items()}
+EPS = np.random.default_rng(1).normal(size=(5, 2, 3)).astype(np.float32)
+QUERIES = np.array([0, 2, 4, 7, 10])
+
+
+def by_brute_force(z, gamma):
+    """p(x_i | z_t), [Q, N], in float64."""
+    alpha, variance = np.sqrt(1 / (1 + np.exp(gamma))), 1 / (1 + np.exp(-gamma))
+    distance = ((np.float64(z)[:, None] - alpha * np.float64(ROWS)[None]) ** 2).sum((2, 3)) / (2 * variance)
+    p = np.exp(distance.min(axis=1, keepdims=True) - distance)
+    return p / p.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("gamma", [-20.0, -3.0, 0.5, 6.0])
+@pytest.mark.parametrize("chunk", [3, 11])
+def test_a_finite_posterior_is_that_by_brute_force_in_float64(gamma, chunk):
+    posterior = finite_posterior(ROWS, LABELS, FEATURES, chunk)
+    both = [np.asarray(noised(jnp.asarray(ROWS[QUERIES]), s * jnp.asarray(EPS), jnp.float32(gamma))) for s in (1, -1)]
+    p = by_brute_force(np.concatenate(both), gamma)
+    compiled = jax.jit(lambda posterior, z, gamma: (posterior.classes(z, gamma), posterior.mean(z, gamma)))
+    classes, mean = compiled(posterior, jnp.concatenate(both), jnp.float32(gamma))
+    kept = posterior.classes_from(posterior.correlate(jnp.asarray(QUERIES), jnp.asarray(EPS)), jnp.float32(gamma))
+    np.testing.assert_allclose(mean, np.einsum("qn,n...->q...", p, ROWS), atol=1e-4)
+    for name, label in LABELS.items():
+        expected = np.stack([p[:, label == c].sum(axis=1) for c in range(label.max() + 1)], axis=1)
+        np.testing.assert_allclose(classes[name], expected, atol=1e-4, err_msg=name)
+        np.testing.assert_allclose(kept[name], expected, atol=1e-4, err_msg=name)
+
+
+def test_draws_of_a_finite_posterior_have_its_probabilities(key):
+    posterior = finite_posterior(ROWS, LABELS, FEATURES, chunk=4)
+    z = jnp.asarray(noised(jnp.asarray(ROWS[QUERIES[:2]]), jnp.asarray(EPS[:2]), jnp.float32(1.0)))
+    drawn = jax.vmap(lambda key: posterior.draw(key, z, jnp.float32(1.0)))(jax.random.split(key, 4_000))
+    at = np.asarray(posterior.nearest(drawn.reshape(-1, 2, 3))).reshape(-1, 2)
+    p = by_brute_force(z, 1.0)
+    p[:, 2], p[:, 7] = p[:, 2] + p[:, 7], 0  # equal rows: the first is found
+    found = np.stack([np.bincount(at[:, q], minlength=11) / len(at) for q in range(2)])
+    np.testing.assert_allclose(found, p, atol=4 * np.sqrt(0.25 / 4_000))
+
+
+def test_the_nearest_row_and_its_equals(key):
+    posterior = finite_posterior(ROWS, LABELS, FEATURES, chunk=4)
+    np.testing.assert_array_equal(posterior.nearest(jnp.asarray(ROWS)), [0, 1, 2, 3, 4, 5, 6, 2, 8, 9, 10])
+    alike = np.asarray(posterior.alike(key, jnp.full(400, 7)))
+    assert set(alike) == {2, 7} and 150 < (alike == 2).sum() < 250
+    np.testing.assert_array_equal(posterior.alike(jax.random.fold_in(key, 1), jnp.array([0, 9])), [0, 9])
