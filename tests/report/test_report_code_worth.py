@@ -54,14 +54,14 @@ def test_any_setting_may_be_the_one_beside(folders, capsys):
     assert "did you mean 'target'?" in capsys.readouterr().err
 
 
-def test_what_cannot_stand_beside_it_is_named(folders, capsys):
+def test_settings_that_cannot_be_compared_are_named(folders, capsys):
     """Another data set, a run without curves, nothing at all: a sentence each, and no table."""
     alone = [str(folder) for folder in folders if folder.name.startswith("target")]
     assert main(["--against=target", *alone]) == 2
-    assert "nothing stands beside target" in capsys.readouterr().err
+    assert "there is no setting to compare with target" in capsys.readouterr().err
     (folders[0] / "evaluate_curves.npz").unlink()
     assert main(["--against=target", *map(str, folders)]) == 2
-    assert "cannot stand beside target: it takes evaluate.json and evaluate_curves.npz" in capsys.readouterr().err
+    assert "cannot be compared with target; the comparison needs evaluate.json and evaluate_curves.npz" in capsys.readouterr().err
     for folder in folders:
         if folder.name.startswith("unconditional"):
             config = json.loads((folder / "config.json").read_text())
