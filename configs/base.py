@@ -28,7 +28,7 @@ def _data() -> ConfigDict:
             # Folder of the file or of the builds; empty: the environment variable VDM_DATA_DIR for npz, TFDS_DATA_DIR
             # for tfds, and where that is unset ~/tensorflow_datasets.
             dir="",
-            # Carved from train, stratified, where there is no validation split; none: a tenth, at most 5,000.
+            # Taken from train, stratified, where there is no validation split; none: a tenth, at most 5,000.
             validation_size=config_dict.placeholder(int),
             num_levels=config_dict.placeholder(int),  # none: what the file states, or 256 for uint8
             max_gib=config_dict.placeholder(float),  # of tfds: read up to so many GiB of images; none: 8
@@ -40,11 +40,15 @@ def _data() -> ConfigDict:
 
 def _model() -> ConfigDict:
     unet = dict(
+        network="vdm",  # VDM's U-Net; or "multiscale", DDPM's, with the sizes of configs/ddpm.py
         size="m",  # original, s, t, m, digits
-        channels=config_dict.placeholder(int),  # none: the size's own
+        channels=config_dict.placeholder(int),  # none: the size's own; so the next four
         num_blocks=config_dict.placeholder(int),
+        multipliers=config_dict.placeholder(tuple),  # of multiscale: of channels, one for each level
+        attention=config_dict.placeholder(tuple),  # of multiscale: sides of images at which there is attention
+        patch=config_dict.placeholder(int),  # of multiscale: side of the patches that are a place of the first level
         conditioning="concat",  # "adagn": adaptive group norm
-        zero_init=False,  # True: the blog's, under which the encoder starts without gradient
+        zero_init=False,  # True: the blog's; the encoder then starts without gradient
         fourier_min=0,  # Fourier features 2^n pi z for n in min … max; none where max < min
         fourier_max=-1,
         num_heads=1,
@@ -98,7 +102,7 @@ def _diffusion() -> ConfigDict:
                 int
             ),  # T of a table and of the bound; none: the table's own, or T = infinity
             target="eps",  # what the network predicts: eps, x, v
-            weighting="bound",  # bound, simple, p2, min_snr; the bound is reported whatever is trained
+            weighting="bound",  # bound, simple, p2, min_snr; the bound is always reported
         )
     )
 
@@ -113,9 +117,9 @@ def _rate() -> ConfigDict:
             free_bits_nats=0.5,  # of free_bits, for each dimension of w
             target_nats=10.0,  # of target
             mmd_weight=1_000.0,  # of mmd
-            mmd_beta=0.0,  # of mmd: what R counts beside it
-            w_dropout=0.2,  # of w_dropout: the share of examples in which the decoder does not see w
-            high_noise_weight=3.0,  # of high_noise: of the diffusion loss where
+            mmd_beta=0.0,  # of mmd: the weight of R
+            w_dropout=0.2,  # of w_dropout: the share of examples whose w is hidden from the decoder
+            high_noise_weight=3.0,  # of high_noise: the weight of the diffusion loss where
             high_noise_logsnr=0.0,  # log SNR is below this
             prior="normal",  # p(w): N(0, I), or "diffusion", a diffusion model of the code learned with the rest
             prior_width=128,  # of its network
@@ -166,7 +170,7 @@ def _evaluate() -> ConfigDict:
             curve_passes=2,
             frechet_images=2_000,  # generated from the prior, and from the aggregate posterior; 0: none
             inception="",  # npz file of InceptionV3 weights (README, FID); empty: no FID
-            fid_reference_images=0,  # training images that the FID is taken against; 0: all
+            fid_reference_images=0,  # training images as the reference of the FID; 0: all
             probe_images=10_000,  # training images that the probes are fitted on
             seed=0,
         )

@@ -4,8 +4,9 @@ Read from a TFDS build (`python -m vdm_jax.data.prepare cifar10`). VDM's own run
 `diffusion.schedule=monotone`, `model.unet.zero_init=True` and `train.num_steps=10_000_000`.
 """
 
-from configs.base import get_config as get_base_config
-from configs.mnist import ENCODERS, UNETS
+from vdm_jax.configs.base import get_config as get_base_config
+from vdm_jax.configs.mnist import ENCODERS, UNETS
+
 from vdm_jax.base.errors import choose
 
 CIFAR10 = {

@@ -1,13 +1,14 @@
-"""Which setting keeps a code alive? MNIST under every rate mode of `configs/digits.py`, and without a code.
+"""Which setting keeps information in the code? MNIST under every rate mode of `configs/digits.py`, and without a code.
 
 Variants: SIDE-MODE. `14-target` is MNIST reduced to 14x14, minutes on two CPU cores; `28-target` has 28x28 and
 the size of the blog's MVDM, with the settings of `ALL`. The sweep: every mode at 14x14 with three seeds, and the four
 that matter at 28x28 with two.
 """
 
-from configs.base import get_config as get_base_config
-from configs.base import paired
-from configs.digits import VARIANTS as MODES
+from vdm_jax.configs.base import get_config as get_base_config
+from vdm_jax.configs.base import paired
+from vdm_jax.configs.digits import VARIANTS as MODES
+
 from vdm_jax.base.errors import choose
 
 SIDES = {
@@ -28,16 +29,16 @@ SIDES = {
 }
 ALL = {
     "model.w_dim": 16,
-    "model.dropout": 0.0,  # an image is shown once or twice: there is nothing to overfit
+    "model.dropout": 0.0,  # an image is used once or twice: overfitting is no danger
     "model.encoder_dropout": 0.0,
     "model.unet.size": "m",
     "model.unet.conditioning": "adagn",
-    "model.unet.fourier_min": 7,  # n near log2 of the 256 levels tells neighbours apart
+    "model.unet.fourier_min": 7,  # n near log2 of the 256 levels distinguishes neighbours
     "model.unet.fourier_max": 8,
     "train.learning_rate_schedule": "cosine",
     "train.learning_rate": 3e-3,
     "train.warmup_steps": 100,
-    "train.batch_size": 16,  # of as many images many small batches teach a short run more than few large ones
+    "train.batch_size": 16,  # a short run learns more from many small batches than from few large ones
     "train.ema_decay": 0.9975,
     "train.eval_every": 1_000,
     "train.checkpoint_every": 1_000,
@@ -48,7 +49,7 @@ ALL = {
 OF_LONGER_RUNS = {"warmup": {"rate.warmup_steps": 2_500}, "cyclical": {"rate.cycle_steps": 1_500}}
 OWN_MODES = {name: settings | OF_LONGER_RUNS.get(name, {}) for name, settings in MODES.items()}
 VARIANTS = paired({side: ALL | of_side for side, of_side in SIDES.items()}, OWN_MODES)
-THAT_MATTER = ("target", "beta1", "beta1e4", "unconditional")  # asked for, allowed, the blog's, none
+THAT_MATTER = ("target", "beta1", "beta1e4", "unconditional")  # a rate target, the bound, the blog, no code
 
 
 def get_config(variant: str = ""):

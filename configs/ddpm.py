@@ -6,9 +6,9 @@ scikit-learn's 8x8 digits.
 """
 
 from ml_collections import ConfigDict, config_dict
+from vdm_jax.configs.base import NOISE_TABLES, paired, table_settings
+from vdm_jax.configs.base import get_config as get_base_config
 
-from configs.base import NOISE_TABLES, paired, table_settings
-from configs.base import get_config as get_base_config
 from vdm_jax.base.errors import choose
 
 ONE_CORE = {
@@ -20,7 +20,7 @@ ONE_CORE = {
 }
 DATA = {
     "small": {"data.name": "small"} | ONE_CORE,
-    # 12 templates instead of 36, at every second pixel: all at one place of a patch.
+    # 12 templates instead of 36, at every second pixel, so that all have the same place in their patches.
     "sparse": ONE_CORE | {"data.name": "sparse", "train.learning_rate": 1e-3, "train.eval_images": 0},
     "distinct": {"data.name": "distinct", "model.size": "medium"},
     "full": {"data.name": "full", "model.size": "medium", "train.num_steps": 100_000, "evaluate.num_images": 2_000},
@@ -34,7 +34,7 @@ DATA = {
         "train.eval_images": 0,
     },
 }
-DIRAC = NOISE_TABLES["dirac"] | {"sample.num_steps": 50}  # it adds noise at no more
+DIRAC = NOISE_TABLES["dirac"] | {"sample.num_steps": 50}  # it adds noise at 50 entries
 VARIANTS = paired(DATA, NOISE_TABLES | {"dirac": DIRAC})
 
 
@@ -89,15 +89,18 @@ def get_sweep():
 
 def _model() -> dict:
     return dict(
+        network="multiscale",  # DDPM's U-Net; or "vdm", with the sizes of configs/base.py
         size="small",  # ddpm, medium, small, digits
-        channels=config_dict.placeholder(int),  # none: the size's own
-        multipliers=config_dict.placeholder(tuple),  # of channels, a level each
+        channels=config_dict.placeholder(int),  # none: the size's own; so the next four
         num_blocks=config_dict.placeholder(int),
-        attention=config_dict.placeholder(tuple),  # sides of images at which there is attention
+        multipliers=config_dict.placeholder(tuple),  # of multiscale: of channels, one for each level
+        attention=config_dict.placeholder(tuple),  # of multiscale: sides of images at which there is attention
         conditioning="adagn",  # of the ResBlocks by the time: concat, adagn
         zero_init=False,
+        fourier_min=0,  # Fourier features 2^n pi z for n in min … max; none where max < min
+        fourier_max=-1,
         num_heads=1,
-        patch=config_dict.placeholder(int),  # side of the patches that are a place of the first level
+        patch=config_dict.placeholder(int),  # of multiscale: side of the patches that are a place of the first level
         dropout=0.0,
         dtype="float32",
     )
@@ -111,8 +114,8 @@ def _evaluate() -> dict:
         passes=4,  # noise passes over them
         batch_size=250,
         coverage_images=500,  # generated sprites whose features are counted; 0: none
-        sprite_tolerance=0.25,  # no sprite differs from its nearest in a larger part of what that covers
-        reader_images=20_000,  # training sprites at most for the network that reads features
+        sprite_tolerance=0.25,  # an image with a larger share of wrong pixels than this is no sprite
+        reader_images=20_000,  # training sprites, at most, of the network that reads features
         reader_steps=1_500,
         frechet_images=600,  # of other data: generated images; 0: none
         inception="",  # npz file of InceptionV3 weights (README, FID); empty: no FID
@@ -127,7 +130,7 @@ def _sample() -> dict:
         num_steps=100,  # of inference, fewer than diffusion.num_steps
         grid="time",  # steps uniform in "time" or in "logsnr"
         num_images=64,
-        num_paths=8,  # of these images are shown on their way
+        num_paths=8,  # images whose path is drawn
         clip=True,  # x_hat to the range of pixel values
         batch_size=250,
         seed=0,

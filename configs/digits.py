@@ -3,7 +3,8 @@
 The sweep: every variant with three seeds.
 """
 
-from configs.base import get_config as get_base_config
+from vdm_jax.configs.base import get_config as get_base_config
+
 from vdm_jax.base.errors import choose
 
 VARIANTS = {
@@ -28,7 +29,7 @@ DIGITS = {
     "model.w_dim": 16,
     "model.unet.size": "digits",
     "model.unet.conditioning": "adagn",
-    "model.unet.fourier_min": 3,  # n near log2 of the 17 levels tells neighbours apart
+    "model.unet.fourier_min": 3,  # n near log2 of the 17 levels distinguishes neighbours
     "model.unet.fourier_max": 4,
     "model.encoder": "digits",
     "diffusion.gamma_min": -8.0,

@@ -1,15 +1,15 @@
 """When does noise destroy the class of an image? Exact curves over the training images, without any training.
 
-Variants: DATA-SCHEDULE, such as `digits-linear` (seconds) or `mnist-cosine` (55,000 images of 28x28, as quick; its file
-is looked for in VDM_DATA_DIR); any other labelled data by `--config.data.source` and `…data.name`.
-The sweep: both data sets under each schedule.
+Variants: DATA-SCHEDULE, such as `digits-linear` (seconds) or `mnist-cosine` (55,000 images of 28x28, minutes; its file
+is in the folder VDM_DATA_DIR). Other labelled data: `--config.data.source` and `--config.data.name`. configs/probes.py
+adds trained probes and chains. The sweep: both data sets under each schedule.
 """
 
 from ml_collections import ConfigDict
+from vdm_jax.configs.base import NOISE_TABLES, paired
+from vdm_jax.configs.base import get_config as get_base_config
+from vdm_jax.configs.probes import get_config as get_probes_config
 
-from configs.base import NOISE_TABLES, paired
-from configs.base import get_config as get_base_config
-from configs.probes import get_config as get_probes_config
 from vdm_jax.base.errors import choose
 
 DATA = {

@@ -6,7 +6,8 @@ another time MLP; `model.equal_capacity=True` with `model.w_dim=128` is the base
 The sweep: all 18 columns.
 """
 
-from configs.base import get_config as get_base_config
+from vdm_jax.configs.base import get_config as get_base_config
+
 from vdm_jax.base.errors import choose
 
 UNETS = {"svdm": "s", "tvdm": "t", "mvdm": "m"}

@@ -1,13 +1,16 @@
-"""When is a feature destroyed along the diffusion chain, when decided? Exact curves on sprites, trained probes, chains.
+"""When is a feature destroyed along the diffusion chain, and when is it decided? Exact curves, trained probes, chains.
 
-Variants: `quick` (32x32, minutes on two CPU cores) and GRID-SCHEDULE, such as `small-linear`, which is the same,
-or `full-cosine` (all 737,280 images of 64x64); of either, one experiment alone, such as `quick-forward`, and on chains
-one sampler's, such as `sparse-linear-backward-ddim`. The sweep: every schedule, at 32x32 with three seeds and at 64x64.
+Variants: `quick` (sprites of 32x32, minutes on two CPU cores); `digits` (8x8, a minute); `images`, any labelled images,
+with --config.data.name; and DATA-SCHEDULE, such as `small-linear`, which is `quick`, `full-cosine` (all 737,280 sprites
+of 64x64) or `digits-dirac`. A dash and an experiment after any of these runs that experiment alone, such as
+`quick-forward`; on chains also with one sampler, such as `sparse-linear-backward-ddim`.
+The sweep: every schedule, with sprites of 32x32 and three seeds, and with sprites of 64x64.
 """
 
 from ml_collections import ConfigDict
+from vdm_jax.configs.base import NOISE_TABLES, paired, table_settings
+from vdm_jax.configs.base import get_config as get_base_config
 
-from configs.base import NOISE_TABLES, paired, table_settings
 from vdm_jax.base.errors import choose
 
 GRIDS = {
@@ -21,7 +24,7 @@ GRIDS = {
         "chains.num_queries": 200,
         "chain_probes.every": 2,
         "chain_probes.num_chains": 2_000,
-        "chain_probes.told_updates": 200,
+        "chain_probes.real_or_generated_updates": 200,
         "probe.window": 31,
         "probe.num_templates": 72,  # as many as are different
         "probe.num_updates": 20,
@@ -42,7 +45,7 @@ GRIDS = {
         "chains.num_queries": 100,
         "chain_probes.every": 5,
         "chain_probes.num_chains": 1_000,
-        "chain_probes.told_updates": 100,
+        "chain_probes.real_or_generated_updates": 100,
         "probe.window": 31,
         "probe.num_templates": 660,  # as many as are different
         "probe.num_examples": 8_192,
@@ -54,7 +57,44 @@ GRIDS = {
         "probe.at_once": 4,
     },
 }
-VARIANTS = {"quick": {}} | paired(GRIDS, NOISE_TABLES)
+# Labelled images, whose feature is the class; nets that match templates are for sprites alone.
+IMAGES = {
+    "probe.net": "conv",
+    "probe.hidden": (32, 64),
+    "probe.learning_rate": 3e-3,
+    "probe.num_updates": 400,
+    "probe.warm_updates": 800,
+    "chains.samplers": "exact,ancestral:50",
+    "chain_probes.real_or_generated_net": "conv",
+    "chain_probes.real_or_generated_hidden": (32, 64),
+    "chain_probes.real_or_generated_learning_rate": 3e-3,
+}
+LABELLED = {
+    # 1,297 training images of 8x8: a minute on one core with all jobs.
+    "digits": IMAGES
+    | {
+        "data.source": "digits",
+        "data.name": "digits",
+        "exact.num_timesteps": 11,
+        "exact.max_queries": 4_000,
+        "probe.num_updates": 200,
+        "probe.warm_updates": 400,
+        "probe.num_test": 2_048,
+        "chains.num_queries": 200,
+    },
+    # Any npz file, or a TFDS build: --config.data.name=NAME, and for the latter --config.data.source=tfds.
+    "images": IMAGES
+    | {
+        "data.source": "npz",
+        "data.name": "",
+        "exact.max_queries": 4_000,
+        "chains.every": 2,
+        "chains.batch_size": 50,
+        "chains.num_queries": 200,
+        "probe.num_test": 2_048,
+    },
+}
+VARIANTS = {"quick": {}} | LABELLED | paired(GRIDS | LABELLED, NOISE_TABLES)
 
 SAMPLERS = {
     name: {"chains.samplers": text, "chain_probes.samplers": text}
@@ -95,13 +135,10 @@ def get_config(variant: str = "") -> ConfigDict:
     config.kind = "probes"
     config.name = f"probes-{variant}"
     config.jobs = ""  # of a launch without --jobs, such as exact,report; empty: all
-    config.data = ConfigDict(
-        dict(
-            source="sprites",  # rendered grids; "dsprites": name is its .npz or .hdf5 file in `dir`, or its TFDS build
-            name="small",
-            dir="",
-        )
-    )
+    # source: "sprites", rendered grids; "dsprites", whose name is its .npz or .hdf5 file in `dir` or its TFDS build; or
+    # labelled images, as in configs/base.py.
+    config.data = get_base_config().data
+    config.data.update(source="sprites", name="small")
     config.diffusion = ConfigDict(
         dict(
             schedule="ddpm_linear",  # any table of SCHEDULES in vdm_jax/diffusion/schedules.py
@@ -121,7 +158,7 @@ def get_config(variant: str = "") -> ConfigDict:
 def _settings(variant: str) -> dict:
     """Of "NAME" or "NAME-EXPERIMENT"."""
     parts = variant.split("-")
-    whole = 1 if parts[0] in VARIANTS else 2
+    whole = 1 if parts[0] in VARIANTS and "-".join(parts[:2]) not in VARIANTS else 2
     settings = choose("variant", "-".join(parts[:whole]), VARIANTS)
     if len(parts) <= whole:
         return settings
@@ -139,7 +176,7 @@ def _exact() -> ConfigDict:
     return ConfigDict(
         dict(
             num_timesteps=21,  # from 0 to num_steps, evenly spaced where noise is added; of the probes too
-            batch_size=100,  # queries at a time, half of them with the noise of the others turned round
+            batch_size=100,  # queries at a time, half of them with the negative noise of the others
             max_queries=8_000,  # of each timestep
             tolerance=0.005,  # standard error of every curve at which a timestep is done
             seed=0,
@@ -148,47 +185,47 @@ def _exact() -> ConfigDict:
 
 
 def _chains() -> ConfigDict:
-    """Chains from noise, and there and back; also, whether their z_t can be told from noised data."""
+    """Chains from noise, round trips, and z_t of chains against noised data."""
     return ConfigDict(
         dict(
-            # Any of exact, ancestral, ancestral_beta, ddim, dpmpp_2m, as NAME or NAME:STEPS; "model-" before the name
-            # of one but exact: by the trained model instead of the exact posterior.
+            # Any of exact (posterior draws), ancestral, ancestral_beta, ddim, dpmpp_2m (the optimal denoiser), as NAME
+            # or NAME:STEPS. The prefix "model-" before any but exact stands for the trained model.
             samplers="exact",
             model="",  # workdir of a trained DDPM, configs/ddpm.py, of these data and this diffusion
             checkpoint="best",  # of its averaged weights: best, latest, or a step
-            num_steps=20,  # of a chain where no STEPS are named, where noise is added; asked timesteps come on top
-            every=1,  # asked at each so many-th timestep of the exact curves
-            round_trips=True,  # from each of them there and back too, which is most of the work
-            num_queries=400,  # chains from noise, and round trips from each asked timestep
+            num_steps=20,  # of a chain without STEPS, where noise is added; the measured timesteps are added to them
+            every=1,  # measures at every so many-th timestep of the exact curves
+            round_trips=True,  # also round trips from each of them, which is most of the work
+            num_queries=400,  # chains from noise, and round trips from each measured timestep
             batch_size=100,
-            # Of the features of what a chain ends in: exact, the nearest of all images; net, a trained network; of
-            # several the first one's curves are drawn.
+            # How the features of a chain's end are read: exact, the nearest of all images; net, a trained network.
+            # The curves by the first of several are drawn.
             readers="exact",
-            reader_images=20_000,  # training sprites at most for the network that reads
+            reader_images=20_000,  # training images at most for the network that reads
             reader_steps=1_500,
-            far=0.1,  # root mean square distance a pixel from which on the end of a chain is no image of the data
+            far=0.1,  # an end whose root mean square distance a pixel from the nearest image is larger is far from data
             seed=0,
         )
     )
 
 
 def _chain_probes() -> ConfigDict:
-    """Probes trained on chains; nets and training of those that ask for features are `probe`'s, the model `chains`'."""
+    """Probes trained on chains; those of features with nets and training of `probe`. The model is `chains.model`."""
     return ConfigDict(
         dict(
-            samplers="",  # as of chains; empty: none, and the job has nothing to do
+            samplers="",  # as in chains; empty: the job has nothing to do
             backward=True,  # probes of the features of a chain's end
-            real_or_generated=True,  # probes that tell z_t of a chain from noised data
+            real_or_generated=True,  # probes of z_t of a chain against noised data
             num_steps=20,
-            every=1,  # trained at each so many-th timestep of the exact curves
-            num_chains=4_000,  # to learn from, 4 kB a timestep of each on disk at 32x32
+            every=1,  # trains at every so many-th timestep of the exact curves
+            num_chains=4_000,  # to train on; 4 kB a timestep of each on disk at 32x32
             num_validation=512,
             num_test=1_536,
             batch_size=100,  # chains at a time
-            told_net="evidence",  # of the probes for real or generated, as probe.net
-            told_hidden=(128, 128),  # as probe.hidden, of mlp and conv alone
-            told_updates=400,
-            told_learning_rate=1e-3,  # for mlp and conv 3e-3
+            real_or_generated_net="matched_statistics",  # of the probes of real against generated, as probe.net
+            real_or_generated_hidden=(128, 128),  # as probe.hidden, of mlp and conv alone
+            real_or_generated_updates=400,
+            real_or_generated_learning_rate=1e-3,  # for mlp and conv 3e-3
             seed=0,
         )
     )
@@ -198,28 +235,29 @@ def _probe() -> ConfigDict:
     """The ensemble of trained probes."""
     return ConfigDict(
         dict(
-            net="matched",  # linear, mlp, conv, matched; evidence, to tell chains from noised data
+            # linear, mlp, conv; for sprites also matched, and matched_statistics for chains against noised data.
+            net="matched",
             hidden=(128, 128),  # widths of mlp, channels of conv
-            num_templates=48,  # of matched and evidence
+            num_templates=48,  # of matched and matched_statistics
             window=15,  # side of a template, pixels
-            num_examples=1_024,  # clean training images with their labels, from which these start, for each seed
-            members="trunk",  # a net a timestep for all features; "separate": a net for each
-            targets="values",  # regresses what has a value; "classes": tells everything apart
-            num_seeds=1,  # each with batches of its own, and examples where there are enough
+            num_examples=1_024,  # clean labelled training images for each seed, from which these two start
+            members="trunk",  # "trunk": a net a timestep for all features; "separate": a net for each
+            targets="values",  # "values": regresses features with values; "classes": classifies all of them
+            num_seeds=1,  # each with its own batches, and its own examples where there are enough
             batch_size=64,
             num_updates=100,  # at most
-            updates_per_round=50,  # between two looks at the validation loss
-            # Of Adam, falling to 0 by a cosine. `matched` begins near its end, and more leads away from there; for
-            # other nets 3e-3.
+            updates_per_round=50,  # between two evaluations of the validation loss
+            # Of Adam, falling to 0 by a cosine. `matched` starts near its optimum, and a higher rate leads away from
+            # it; for other nets 3e-3.
             learning_rate=3e-4,
             patience=3,  # rounds without improvement after which a member stops
             num_validation=512,  # examples
             num_test=6_144,
             warm_start=True,  # train one timestep first, and start the others from its parameters
             warm_updates=100,
-            shortfall=0.05,  # below the exact accuracy or R²: from there on a probe is flagged
+            shortfall=0.05,  # a probe is flagged where its gap to the exact accuracy or R² is larger
             memory_gib=4.0,  # on each device, for the timesteps that train at once
-            at_once=100,  # timesteps at most that train at once: what a kill loses
+            at_once=100,  # timesteps at most that train at once; a kill loses these
             seed=0,
         )
     )

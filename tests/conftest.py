@@ -16,6 +16,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 import jax
 import matplotlib
 import pytest
+from launching import Launched, arguments
 
 matplotlib.use("Agg")
 jax.config.update("jax_debug_key_reuse", True)
@@ -53,3 +54,26 @@ def nothing_kept_in_memory():
 @pytest.fixture
 def key():
     return jax.random.key(0)
+
+
+@pytest.fixture(scope="session")
+def start():
+    """`Launched`, of which none outlives the tests."""
+    processes = []
+
+    def start(*arguments) -> Launched:
+        processes.append(Launched(*arguments))
+        return processes[-1]
+
+    yield start
+    for launched in processes:
+        launched.process.kill()
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory, start):
+    """A workdir after all four jobs, and what was printed."""
+    workdir = tmp_path_factory.mktemp("runs") / "whole"
+    code, out, err = start(*arguments(workdir)).finish()
+    assert code == 0, err
+    return workdir, out

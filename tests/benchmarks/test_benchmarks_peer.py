@@ -11,7 +11,7 @@ from vdm_jax.base.pytrees import num_parameters  # noqa: E402
 from vdm_jax.benchmarks import peer_steps  # noqa: E402
 from vdm_jax.benchmarks.networks import Case, make_model, random_images  # noqa: E402
 from vdm_jax.benchmarks.peer_networks import copy_params  # noqa: E402
-from vdm_jax.diffusion.samplers import Here, ancestral  # noqa: E402
+from vdm_jax.diffusion.samplers import StepInputs, ancestral  # noqa: E402
 
 CASE = Case("m", "te", 8, 3, "float32")
 
@@ -28,7 +28,7 @@ def test_the_same_weights_give_the_same_answers():
     with torch.no_grad():
         eps_hat = peer.unet(as_torch, torch.tensor(t), torch.tensor(w)).numpy().transpose(0, 2, 3, 1)
         moments = [part.numpy() for part in peer.encoder(as_torch)]
-    np.testing.assert_allclose(model.unet.apply(params["unet"], *map(jnp.asarray, (z, t, w))), eps_hat, atol=2e-5)
+    np.testing.assert_allclose(model.network.apply(params["unet"], *map(jnp.asarray, (z, t, w))), eps_hat, atol=2e-5)
     for ours, theirs in zip(model.encode(params, jnp.asarray(z)), moments, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=2e-5)
 
@@ -56,7 +56,7 @@ def test_the_same_ancestral_step_but_for_its_noise():
     alpha, sigma = np.sqrt(1 / (1 + np.exp(gamma_t))), np.sqrt(1 / (1 + np.exp(-gamma_t)))
     x_hat = np.clip((z - sigma * eps_hat) / alpha, -1, 1)
     ours = ancestral(
-        jax.random.key(0), Here(jnp.asarray(z), jnp.asarray(x_hat), jnp.asarray(x_hat), gamma_s, gamma_t, gamma_t)
+        jax.random.key(0), StepInputs(jnp.asarray(z), jnp.asarray(x_hat), jnp.asarray(x_hat), gamma_s, gamma_t, gamma_t)
     )
     theirs = peer_steps.ancestral_step(torch.tensor(z), torch.tensor(eps_hat), torch.tensor(t), torch.tensor(s)).numpy()
     for moment in (np.mean, np.std):

@@ -13,7 +13,7 @@ from vdm_jax.diffusion.code_prior import DiffusionPrior, NormalPrior
 from vdm_jax.diffusion.rate import CyclicalRate, FixedRate, FreeBits, NoRate, WarmupRate
 from vdm_jax.diffusion.rate_code import CodeDropout, HighNoiseRate, MmdRate
 from vdm_jax.diffusion.rate_target import TargetRate
-from vdm_jax.experiments.common.build import make_vae_vdm
+from vdm_jax.experiments.common.models import make_vae_vdm
 
 ENCODERS = ("oe++", "oe", "se", "te", "ue", "none")
 WITH_CODE = {"svdm": 3_979_521, "tvdm": 637_441, "mvdm": 131_265}  # a code of 128
@@ -52,16 +52,19 @@ def test_mnist_variants_have_the_counts_of_the_blog(variant):
         expected = {"unet": WITH_CODE[unet] + wider, "encoder": ENCODER_COUNTS[encoder]}
     assert counts(config, MNIST) == expected
     model = make_vae_vdm(config, MNIST)
-    assert model.w_dim == {"none": 0, "oe++": 256}.get(encoder, 128)
-    assert model.rate == (NoRate() if encoder == "ue" else FixedRate(1.0))
-    assert ("not a bound" in model.objective()) == (encoder == "ue")
+    if encoder == "none":
+        assert model.code is None
+    else:
+        assert model.code.w_dim == {"oe++": 256}.get(encoder, 128)
+        assert model.code.rate == (NoRate() if encoder == "ue" else FixedRate(1.0))
+    assert ("not a bound" in model.describe_objective()) == (encoder == "ue")
 
 
 def test_mnist_baseline_of_equal_capacity():
     config = mnist.get_config("mvdm-none")
     config.update_from_flattened_dict({"model.equal_capacity": True, "model.w_dim": 128})
     assert counts(config, MNIST) == {"unet": WITH_CODE["mvdm"]}
-    assert make_vae_vdm(config, MNIST).w_dim == 0
+    assert make_vae_vdm(config, MNIST).code is None
 
 
 def test_mnist_settings_are_the_blogs():
@@ -74,7 +77,7 @@ def test_mnist_settings_are_the_blogs():
     model = make_vae_vdm(config, MNIST)
     gamma = model.fixed_schedule.gamma(np.float32([0, 1]))
     np.testing.assert_allclose(gamma, [-13.3, 5.0], rtol=1e-6)
-    assert (model.target, model.weighting, model.chain_length()) == ("eps", "bound", None)
+    assert (model.prediction, model.objective.weighting, model.chain_length()) == ("eps", "bound", None)
 
 
 RATES = {
@@ -91,7 +94,7 @@ RATES = {
     "learned_prior": FixedRate(1.0),
     "target_learned_prior": TargetRate(10.0),
     "none": NoRate(),
-    "unconditional": FixedRate(1.0),
+    "unconditional": None,
 }
 
 
@@ -103,15 +106,17 @@ def test_every_digits_variant_is_looked_at():
 def test_digits_variants_differ_in_the_rate_alone(variant):
     config = digits.get_config(variant)
     model = make_vae_vdm(config, DIGITS)
-    assert model.rate == RATES[variant]
     conditional = counts(digits.get_config(), DIGITS)
     expected = {"unet": conditional["unet"]} if variant == "unconditional" else conditional
     found = counts(config, DIGITS)
     learned = found.pop("code_prior", 0)
-    assert (learned > 0) == isinstance(model.prior, DiffusionPrior) == variant.endswith("learned_prior")
-    assert learned or model.prior == NormalPrior()
     assert found == expected
-    assert model.w_dim == (0 if variant == "unconditional" else 16)
+    assert (learned > 0) == variant.endswith("learned_prior")
+    if variant == "unconditional":
+        assert model.code is None
+    else:
+        assert model.code.rate == RATES[variant] and model.code.w_dim == 16
+        assert isinstance(model.code.prior, DiffusionPrior) if learned else model.code.prior == NormalPrior()
     assert config.train == digits.get_config().train
 
 
@@ -152,7 +157,7 @@ def test_cifar10_of_vdms_size_and_settings():
     config = cifar10.get_config("vdm-none")
     config.update_from_flattened_dict({"diffusion.schedule": "monotone", "model.unet.zero_init": True})
     model = make_vae_vdm(config, CIFAR10)
-    assert model.image_shape == (32, 32, 3) and model.gamma_range == (-13.3, 5.0) and model.minimise_variance
+    assert model.shape == (32, 32, 3) and model.noise.gamma_range == (-13.3, 5.0) and model.objective.minimise_variance
     assert (config.data.source, config.data.name, config.name) == ("tfds", "cifar10", "cifar10-vdm-none")
     unet, train = config.model.unet, config.train
     assert (unet.size, unet.fourier_min, unet.fourier_max, unet.num_heads) == ("original", 7, 8, 1)
@@ -197,6 +202,10 @@ MISTAKES = [
     ({"rate.prior": "diffusion", "model.encoder": "none"}, r"model\.encoder='none' has none"),
     ({"rate.prior": "diffusion", "rate.prior_width": 7}, r"rate\.prior_width=7; expected an even number"),
     ({"rate.prior_width": 64}, r"rate\.prior_width=64 has no effect with rate\.prior='normal'"),
+    ({"rate.mode": "high_noise", "model.encoder": "none"}, r"rate\.mode='high_noise' is for a code"),
+    ({"model.unet.network": "vmd"}, r"model\.unet\.network='vmd'.*did you mean 'vdm'\?"),
+    ({"model.unet.patch": 2}, r"model\.unet\.patch=2 is no setting of model\.unet\.network='vdm'; leave it unset"),
+    ({"model.unet.network": "multiscale"}, r"model\.unet\.size='m'; expected one of \['ddpm', 'digits'"),
     ({"rate.mmd_weight": 5.0}, r"rate\.mmd_weight=5\.0 has no effect in rate\.mode='fixed', only in \['mmd'\]"),
 ]
 
@@ -234,7 +243,8 @@ def test_collapse_variants_differ_in_the_rate_alone(side):
     for mode in digits.VARIANTS:
         config = collapse.get_config(f"{side}-{mode}")
         assert config.data.downsample == (2 if side == "14" else 1)
-        assert make_vae_vdm(config, MNIST).rate == (RATES | longer)[mode]
+        code = make_vae_vdm(config, MNIST).code
+        assert (code and code.rate) == (RATES | longer)[mode]
         assert config.train == collapse.get_config(f"{side}-target").train
     without = collapse.get_config(f"{side}-unconditional")
     assert counts(without, MNIST) == {"unet": conditional["unet"]}

@@ -5,10 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vdm_jax.data.sprite_posterior import make_sprite_posterior, sprite_labels
+from vdm_jax.data.sprite_posterior import make_sprite_posterior, sprite_features, sprite_labels
 from vdm_jax.data.sprites import SpriteGrid, orientation_vectors
 from vdm_jax.diffusion.gaussian import noised
-from vdm_jax.diffusion.optimal import matrix_posterior, score
+from vdm_jax.diffusion.posterior import score
+from vdm_jax.diffusion.rows import matrix_posterior
 
 GRID = SpriteGrid("tiny", 16, 4, (0.7, 1.0), (0.0, 0.5), (0, 3, 6), ("square", "heart"))
 TWICE = SpriteGrid("twice", 16, 4, (1.0,), (0.0, 0.5, 2 * np.pi), (0, 3, 6), ("heart",))
@@ -16,13 +17,14 @@ TWICE = SpriteGrid("twice", 16, 4, (1.0,), (0.0, 0.5, 2 * np.pi), (0, 3, 6), ("h
 
 def compiled(grid):
     posterior = make_sprite_posterior(grid)
-    functions = {name: jax.jit(function) for name, function in posterior._asdict().items() if name != "features"}
+    functions = {name: jax.jit(function) for name, function in posterior._asdict().items()}
     return posterior._replace(**functions)
 
 
 POSTERIORS = {grid.name: compiled(grid) for grid in (GRID, TWICE)}
 POSTERIOR = POSTERIORS["tiny"]
 IMAGES = GRID.render(jnp.arange(len(GRID)))
+FEATURES = sprite_features(GRID)
 FACTORS = GRID.factors(np.arange(len(GRID)))
 
 
@@ -61,7 +63,7 @@ def test_classes_from_kept_correlations_are_those_of_noisy_images(key, gamma):
         posterior = POSTERIORS[grid.name]
         index = grid.spread(key, 5)
         eps = jax.random.normal(jax.random.fold_in(key, 1), (5, 16, 16, 1))
-        found = posterior.classes_from(posterior.evidence(index, eps), jnp.float32(gamma))
+        found = posterior.classes_from(posterior.correlate(index, eps), jnp.float32(gamma))
         x = grid.render(index)
         z = jnp.concatenate([noised(x, sign * eps, jnp.float32(gamma)) for sign in (1, -1)])
         for name, p in posterior.classes(z, jnp.float32(gamma)).items():
@@ -88,14 +90,14 @@ def test_equal_templates_are_one(key):
 def test_without_noise_all_is_known_and_with_nothing_else_nothing(key):
     index, z = queries(key, -12.0)
     for name, p in POSTERIOR.classes(z, jnp.float32(-12.0)).items():
-        scores = score(POSTERIOR.features[name], p)
+        scores = score(FEATURES[name], p)
         np.testing.assert_allclose(scores.accuracy, 1, atol=1e-6, err_msg=name)
         np.testing.assert_allclose(scores.mmse, 0, atol=1e-6)
     truth = GRID.factors(index)["x"]
     np.testing.assert_array_equal(POSTERIOR.classes(z, jnp.float32(-12.0))["x"].argmax(1), truth)
     _, noise = queries(key, 20.0)
     for name, p in POSTERIOR.classes(noise, jnp.float32(20.0)).items():
-        feature = POSTERIOR.features[name]
+        feature = FEATURES[name]
         np.testing.assert_allclose(p, np.broadcast_to(feature.prior, p.shape), atol=5e-3)
         if feature.values is not None:
             np.testing.assert_allclose(score(feature, p).mmse, feature.variance, rtol=2e-2)
@@ -106,7 +108,7 @@ def test_the_accuracy_is_what_the_best_guess_gets_right(key):
     index, z = queries(key, 2.0, 4000)
     p = POSTERIOR.classes(z, jnp.float32(2.0))["shape"]
     right = np.asarray(p.argmax(1)) == GRID.factors(index)["shape"]
-    expected = score(POSTERIOR.features["shape"], p).accuracy
+    expected = score(FEATURES["shape"], p).accuracy
     assert 0.6 < right.mean() < 0.95
     np.testing.assert_allclose(right.mean(), expected.mean(), atol=4 * 0.5 / np.sqrt(4000))
 

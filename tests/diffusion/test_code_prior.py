@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from gaussian_data import denoise_by
 
 from vdm_jax.diffusion.code_prior import DiffusionPrior, NormalPrior, density_bound, entropy
 from vdm_jax.diffusion.gaussian import alpha_sigma, expand
@@ -13,14 +14,14 @@ SCHEDULE = make_schedule("linear", gamma_min=-12.0, gamma_max=6.0)
 DRAWS = 100_000
 
 
-def exact_eps(mean, deviation, schedule=SCHEDULE):
-    """eps_hat of x ~ N(mean, deviation²): sigma_t (z_t - alpha_t mean)/(alpha_t² deviation² + sigma_t²)."""
+def exact_denoise(mean, deviation, schedule=SCHEDULE):
+    """Of x ~ N(mean, deviation²): eps_hat = sigma_t (z_t - alpha_t mean)/(alpha_t² deviation² + sigma_t²)."""
 
     def eps_hat(z_t, t):
         alpha, sigma = alpha_sigma(expand(schedule.gamma(t), z_t))
         return sigma * (z_t - alpha * mean) / (alpha**2 * deviation**2 + sigma**2)
 
-    return eps_hat
+    return denoise_by(schedule, "eps", eps_hat)
 
 
 def gaussian_prior(mean, deviation, schedule=SCHEDULE):
@@ -28,7 +29,7 @@ def gaussian_prior(mean, deviation, schedule=SCHEDULE):
 
     def network(params, z_t, t):
         sigma = alpha_sigma(expand(schedule.gamma(t), z_t))[1]
-        return exact_eps(mean, deviation, schedule)(z_t, t) - sigma * z_t
+        return exact_denoise(mean, deviation, schedule)(z_t, t).eps - sigma * z_t
 
     return DiffusionPrior(network, schedule, 200)
 
@@ -50,7 +51,7 @@ def test_the_bound_on_a_gaussian_is_its_log_density(key):
     """For each x, not only in the mean."""
     times = stratified_times(jax.random.key(1), DRAWS)
     for x in (-0.5, 1.0, 2.5):
-        mean, error = means(density_bound(key, *repeated(x), exact_eps(1.0, 0.5), SCHEDULE, times))
+        mean, error = means(density_bound(key, *repeated(x), exact_denoise(1.0, 0.5), SCHEDULE, times))
         np.testing.assert_allclose(mean, nats(x, 1.0, 0.5), atol=4 * error + 0.01)
         assert error < 0.06
 
@@ -58,7 +59,7 @@ def test_the_bound_on_a_gaussian_is_its_log_density(key):
 def test_a_wrong_model_has_a_larger_bound(key):
     times = stratified_times(jax.random.key(1), DRAWS)
     x = 1.0 + 0.5 * jax.random.normal(jax.random.key(2), (DRAWS, 1))
-    right, wrong = (density_bound(key, x, exact_eps(mean, 0.5), SCHEDULE, times).mean() for mean in (1.0, 0.0))
+    right, wrong = (density_bound(key, x, exact_denoise(mean, 0.5), SCHEDULE, times).mean() for mean in (1.0, 0.0))
     np.testing.assert_allclose(wrong - right, 2.0, atol=0.1)  # KL(N(1, ¼) || N(0, ¼))
     np.testing.assert_allclose(right, entropy(jnp.full((1, 1), 2 * np.log(0.5)))[0], atol=0.05)
 
@@ -91,7 +92,7 @@ def test_distortion_plus_rate_is_log_p_of_x_where_all_is_exact_and_above_it_wher
     def bound(prior, width):
         moments = repeated(mu, 2 * jnp.log(width * deviation))
         w = moments[0] + width * deviation * noise
-        distortion = density_bound(key, *repeated(x), exact_eps(a * w, n), SCHEDULE, times)
+        distortion = density_bound(key, *repeated(x), exact_denoise(a * w, n), SCHEDULE, times)
         return means(distortion + prior.rate({}, jax.random.key(4), *moments, w, times))
 
     tight, error = bound(gaussian_prior(m, s), 1.0)

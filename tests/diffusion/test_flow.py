@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from gaussian_data import exact_eps_fn, marginal_variance
+from gaussian_data import exact_denoise, marginal_variance
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.diffusion.flow import exact_trace, flow_bound, flow_log_density, hutchinson_trace
+from vdm_jax.diffusion.likelihood import LevelLikelihood
 from vdm_jax.diffusion.schedules import make_schedule
 
 pytest.importorskip("diffrax", reason="needs the extra 'flow'")
@@ -22,7 +23,7 @@ def test_log_density_of_a_gaussian(key, name, divergence):
     schedule = make_schedule(name)
     v_0, v_1 = (np.float64(marginal_variance(schedule.gamma(jnp.float32(t)))) for t in (0, 1))
     z_0 = np.sqrt(v_0).astype(np.float32) * jax.random.normal(key, (4, 3))
-    ours = flow_log_density(jax.random.key(1), z_0, exact_eps_fn(schedule), schedule, divergence=divergence)
+    ours = flow_log_density(jax.random.key(1), z_0, exact_denoise(schedule), schedule, divergence=divergence)
     variance = v_0 / v_1
     exact = -0.5 * (np.float64(z_0) ** 2 / variance + np.log(2 * np.pi * variance)).sum(1)
     np.testing.assert_allclose(ours, exact, atol=2e-3)
@@ -47,7 +48,9 @@ def test_flow_bound_lies_above_the_entropy_and_near_it(key):
     x = 0.5 * jax.random.normal(key, (2000, 1))
     levels = jnp.clip(jnp.round((x + 2) / 0.002), 0, 2000).astype(jnp.int32)
     x = pixel_values[levels]
-    bound = flow_bound(jax.random.key(1), x, levels, pixel_values, exact_eps_fn(schedule), schedule)
+    bound = flow_bound(
+        jax.random.key(1), levels, exact_denoise(schedule), schedule, LevelLikelihood(np.asarray(pixel_values))
+    )
     surprise = 0.5 * (x / 0.5) ** 2 + 0.5 * np.log(2 * np.pi * 0.25) - np.log(0.002)
     gap = float((bound - surprise[:, 0]).mean())
     assert -0.01 < gap < 0.02
@@ -56,10 +59,10 @@ def test_flow_bound_lies_above_the_entropy_and_near_it(key):
 def test_a_table_has_no_flow(key):
     table = make_schedule("cosine")
     with pytest.raises(UserError, match="continuous schedule"):
-        flow_log_density(key, jnp.zeros((1, 1)), exact_eps_fn(table), table)
+        flow_log_density(key, jnp.zeros((1, 1)), exact_denoise(table), table)
 
 
 def test_without_diffrax_the_extra_is_named(key, monkeypatch):
     monkeypatch.setitem(sys.modules, "diffrax", None)
     with pytest.raises(UserError, match=r"pip install 'vdm-jax\[flow\]'"):
-        flow_log_density(key, jnp.zeros((1, 1)), exact_eps_fn(make_schedule("linear")), make_schedule("linear"))
+        flow_log_density(key, jnp.zeros((1, 1)), exact_denoise(make_schedule("linear")), make_schedule("linear"))

@@ -4,17 +4,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from gaussian_data import VARIANCE, exact_eps_fn
+from gaussian_data import VARIANCE, exact_denoise
 
 from vdm_jax.base.images import even_pixel_values
 from vdm_jax.diffusion.gaussian import alpha_sigma
 from vdm_jax.diffusion.likelihood import (
     bits_per_dim,
     decode_levels,
-    integrand_by_logsnr,
     level_logits,
     log_likelihood,
 )
+from vdm_jax.diffusion.objective import integrand_by_logsnr
 from vdm_jax.diffusion.schedules import make_schedule
 
 GAMMA_0 = jnp.float32(-13.3)
@@ -59,7 +59,7 @@ def test_area_under_the_integrand_is_the_diffusion_term(key, name):
     ends = schedule.gamma(jnp.array([1.0, schedule.t_first]))
     x = jnp.sqrt(VARIANCE) * jax.random.normal(key, (32, 64))
     logsnr, values = integrand_by_logsnr(
-        jax.random.key(1), x, exact_eps_fn(schedule), schedule, jnp.linspace(*ends, 129)
+        jax.random.key(1), x, exact_denoise(schedule), schedule, jnp.linspace(*ends, 129)
     )
     area = np.trapezoid(values.mean(1), logsnr) / 64
     snr_1, snr_0 = np.exp(-np.float64(ends))
@@ -68,6 +68,6 @@ def test_area_under_the_integrand_is_the_diffusion_term(key, name):
 
 def test_integrand_repeats_its_noise():
     schedule = make_schedule("linear")
-    arguments = jnp.zeros((2, 3)), exact_eps_fn(schedule), schedule, jnp.array([0.0, 1.0])
+    arguments = jnp.zeros((2, 3)), exact_denoise(schedule), schedule, jnp.array([0.0, 1.0])
     once, again = (integrand_by_logsnr(jax.random.key(1), *arguments)[1] for _ in range(2))
     assert np.array_equal(once, again) and not np.array_equal(once[0], once[1])

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from gaussian_data import VARIANCE, exact_eps_fn, marginal_variance, point_eps_fn
+from gaussian_data import VARIANCE, denoise_by, exact_denoise, marginal_variance, point_denoise
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.images import even_pixel_values
@@ -16,11 +16,10 @@ from vdm_jax.diffusion.gaussian import (
     noised,
     posterior_mean,
     posterior_variance,
-    v_of_eps,
     x_of_eps,
 )
-from vdm_jax.diffusion.likelihood import bits_per_dim
-from vdm_jax.diffusion.objective import TARGETS, WEIGHTINGS, bound_weight, prior_term, to_eps, vdm_losses
+from vdm_jax.diffusion.likelihood import GaussianLikelihood, LevelLikelihood, bits_per_dim
+from vdm_jax.diffusion.objective import WEIGHTINGS, bound_weight, prior_term, vdm_losses
 from vdm_jax.diffusion.schedules import Schedule, make_schedule
 from vdm_jax.diffusion.times import draw_times
 
@@ -30,10 +29,9 @@ PIXELS = jnp.asarray(even_pixel_values(256))
 
 def losses_on_gaussian(key, schedule, batch_size=1024, num_dims=1024, num_steps=None, **options):
     x = np.sqrt(VARIANCE) * jax.random.normal(jax.random.key(1), (batch_size, num_dims))
-    levels = jnp.zeros(x.shape, jnp.int32)  # only the reconstruction term looks at them
     t = draw_times(jax.random.key(2), batch_size, schedule.num_steps or num_steps)
-    eps_fn = exact_eps_fn(schedule)
-    return vdm_losses(key, x, levels, PIXELS[:1], eps_fn, schedule, t, num_steps=num_steps, **options)
+    denoise = exact_denoise(schedule)
+    return vdm_losses(key, x, denoise, schedule, t, GaussianLikelihood(), num_steps=num_steps, **options)
 
 
 def expected_error(gamma):
@@ -84,8 +82,8 @@ def test_a_step_of_the_chain_is_a_kl_divergence(key):
 
 def test_data_known_beforehand_cost_nothing_in_the_chain(key):
     levels = jnp.full((1024, 8, 8, 1), 100)
-    eps_fn = point_eps_fn(LINEAR, PIXELS[100])
-    losses = vdm_losses(key, PIXELS[levels], levels, PIXELS, eps_fn, LINEAR, draw_times(jax.random.key(1), 1024, None))
+    denoise, t = point_denoise(LINEAR, PIXELS[100]), draw_times(jax.random.key(1), 1024, None)
+    losses = vdm_losses(key, levels, denoise, LINEAR, t, LevelLikelihood(np.asarray(PIXELS)))
     np.testing.assert_allclose(losses.terms.diffusion, 0, atol=1e-4)
     assert float(bits_per_dim(losses.terms.reconstruction.mean(), 64)) == pytest.approx(0.01045, rel=0.2)
     assert np.all(losses.terms.encoder_kl == 0)
@@ -137,18 +135,6 @@ def test_a_mistyped_weighting_is_named(key):
         losses_on_gaussian(key, LINEAR, 2, 2, weighting="simpel")
 
 
-def test_targets_give_back_eps(key):
-    x, eps = jnp.full((2, 3), 0.4), jax.random.normal(key, (2, 3))
-    gamma = jnp.array([-3.0, 2.0])
-    z = noised(x, eps, gamma)
-    predictions = {"eps": eps, "x": x, "v": v_of_eps(eps, z, gamma)}
-    alpha, sigma = alpha_sigma(gamma[:, None])
-    predictions["log_odds"] = jnp.arctanh(x) - alpha * z / sigma**2
-    assert set(predictions) == set(TARGETS)
-    for target, prediction in predictions.items():
-        np.testing.assert_allclose(to_eps(target, prediction, z, gamma), eps, atol=1e-5)
-
-
 def bent(theta):
     """A toy learned schedule: pinned ends, the interior bent by theta."""
     return Schedule(lambda t: -13.3 + 18.3 * (t + theta * t * (1 - t)))
@@ -156,10 +142,10 @@ def bent(theta):
 
 def toy_losses(theta, slope, **options):
     x = 0.5 * jax.random.normal(jax.random.key(1), (256, 4))
-    levels = jnp.zeros((256, 4), jnp.int32)
     t = draw_times(jax.random.key(2), 256, options.get("num_steps"))
-    eps_fn = lambda z, t: jnp.tanh(slope * z) * (1 + t.reshape(-1, 1))  # noqa: E731
-    return vdm_losses(jax.random.key(3), x, levels, PIXELS[:1], eps_fn, bent(theta), t, **options)
+    stopped = Schedule(lambda t: jax.lax.stop_gradient(bent(theta).gamma(t)))
+    denoise = denoise_by(stopped, "eps", lambda z, t: jnp.tanh(slope * z) * (1 + t.reshape(-1, 1)))
+    return vdm_losses(jax.random.key(3), x, denoise, bent(theta), t, GaussianLikelihood(), **options)
 
 
 @pytest.mark.parametrize("num_steps", [None, 10])
@@ -190,10 +176,9 @@ def test_variance_surrogate_lowers_the_variance():
 def test_on_a_table_the_first_noisy_entry_is_reconstructed(key):
     schedule = make_schedule("ddpm_linear")
     levels = jnp.full((256, 64), 8)
-    pixel_values = jnp.asarray(even_pixel_values(17))
-    x = pixel_values[levels]
+    likelihood = LevelLikelihood(even_pixel_values(17))
     t = draw_times(jax.random.key(1), 256, 1000)
-    losses = vdm_losses(key, x, levels, pixel_values, point_eps_fn(schedule, x[:1]), schedule, t)
+    losses = vdm_losses(key, levels, point_denoise(schedule, likelihood.to_x(levels)[:1]), schedule, t, likelihood)
     sigma_0 = float(alpha_sigma(schedule.gamma(jnp.float32(1e-3)))[1])
     assert sigma_0 == pytest.approx(0.01, rel=1e-4) and np.all(np.isfinite(losses.trained))
     assert np.all(losses.terms.reconstruction < 0.01)  # 17 levels 0.118 apart, 12 deviations of z_0

@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from gaussian_data import exact_eps_fn, marginal_variance, point_eps_fn
+from gaussian_data import exact_denoise, marginal_variance, point_denoise
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.diffusion.gaussian import x_of_eps
-from vdm_jax.diffusion.samplers import SAMPLERS, Here, ancestral, ancestral_beta, make_times, sample, sample_by_x
+from vdm_jax.diffusion.samplers import SAMPLERS, StepInputs, ancestral, ancestral_beta, make_times, sample, sample_by_x
 from vdm_jax.diffusion.schedules import make_schedule
 
 LINEAR = make_schedule("linear")
@@ -20,7 +20,7 @@ def test_a_gaussian_recovers_its_moments(key, sampler, spacing):
     schedule = make_schedule("cosine_continuous")
     z_1 = jax.random.normal(key, (20_000, 1))
     times = make_times(schedule, 400, spacing)
-    z_0, kept = sample(jax.random.key(1), exact_eps_fn(schedule), schedule, z_1, times, sampler, keep=(0, 200, 400))
+    z_0, kept = sample(jax.random.key(1), exact_denoise(schedule), schedule, z_1, times, sampler, keep=(0, 200, 400))
     assert np.array_equal(kept[0], z_1) and np.array_equal(kept[-1], z_0)
     for z, t in zip(kept, times[jnp.array([0, 200, 400])], strict=True):
         np.testing.assert_allclose(z.mean(), 0, atol=0.03)
@@ -36,7 +36,7 @@ def test_observed_order_of_convergence(sampler, order):
         errors = []
         for num_steps in (80, 160, 320):
             times = make_times(LINEAR, num_steps)
-            z_0 = sample(jax.random.key(0), exact_eps_fn(LINEAR), LINEAR, z_1, times, sampler)
+            z_0 = sample(jax.random.key(0), exact_denoise(LINEAR), LINEAR, z_1, times, sampler)
             errors.append(float(abs(z_0 - exact)[0, 0]))
     observed = np.log2(np.array(errors[:-1]) / errors[1:])
     np.testing.assert_allclose(observed, order, atol=0.15)
@@ -53,9 +53,9 @@ def test_on_a_table_ancestral_sampling_is_ddpm(key):
     for i in (1, 30, 500, 999):
         mean = (np.float64(z) - betas[i] * np.float64(eps_hat) / np.sqrt(1 - abar[i])) / np.sqrt(1 - betas[i])
         beta_tilde = (1 - abar[i - 1]) / (1 - abar[i]) * betas[i]
-        here = Here(z, x_of_eps(eps_hat, z, gammas[i]), z, gammas[i - 1], gammas[i], gammas[i])
-        for step, variance in ((ancestral, beta_tilde), (ancestral_beta, betas[i])):
-            ours = step(jax.random.clone(noise_key), here)
+        step = StepInputs(z, x_of_eps(eps_hat, z, gammas[i]), z, gammas[i - 1], gammas[i], gammas[i])
+        for method, variance in ((ancestral, beta_tilde), (ancestral_beta, betas[i])):
+            ours = method(jax.random.clone(noise_key), step)
             np.testing.assert_allclose(ours, mean + np.sqrt(variance) * noise, atol=5e-5)
 
 
@@ -65,17 +65,16 @@ def test_down_to_no_noise_a_known_point_is_met(key, sampler, name):
     """The last step into t = 0 returns x_hat; nothing becomes NaN, also where a table's steps carry no noise."""
     schedule = make_schedule(name, num_steps=50, **({"t2": 0.9} if name == "dirac" else {}))
     point = jnp.array([[0.3, -0.9]])
-    # Where there is no noise the exact eps_hat is 0/0: the network there says anything finite.
-    eps_fn = lambda z, t: jnp.nan_to_num(point_eps_fn(schedule, point)(z, t))  # noqa: E731
+    denoise = point_denoise(schedule, point)
     times = jnp.arange(50, -1, -1) / 50
-    z_0 = sample(key, eps_fn, schedule, jax.random.normal(jax.random.key(1), (4, 2)), times, sampler)
+    z_0 = sample(key, denoise, schedule, jax.random.normal(jax.random.key(1), (4, 2)), times, sampler)
     np.testing.assert_allclose(z_0, jnp.broadcast_to(point, (4, 2)), atol=1e-3)
 
 
 def test_sampling_from_a_noised_image_starts_there(key):
     z = jnp.full((2, 2), 0.5)
     times = jnp.linspace(0.9, 0.6, 1001)
-    z_s = sample(key, exact_eps_fn(LINEAR), LINEAR, z, times, "ddim")
+    z_s = sample(key, exact_denoise(LINEAR), LINEAR, z, times, "ddim")
     ratio = jnp.sqrt(marginal_variance(LINEAR.gamma(times[-1])) / marginal_variance(LINEAR.gamma(times[0])))
     assert ratio < 0.9
     np.testing.assert_allclose(z_s, 0.5 * ratio, rtol=2e-3)
@@ -84,9 +83,9 @@ def test_sampling_from_a_noised_image_starts_there(key):
 @pytest.mark.parametrize("sampler", sorted(SAMPLERS))
 def test_x_hat_is_clipped_where_the_network_leaves_the_range(key, sampler):
     schedule = make_schedule("cosine", num_steps=50)
-    wrong = lambda z, t: point_eps_fn(schedule, jnp.array([[3.0, -0.5]]))(z, t)  # noqa: E731
+    wrong = point_denoise(schedule, jnp.array([[3.0, -0.5]]))
     times, z_1 = jnp.arange(50, -1, -1) / 50, jax.random.normal(jax.random.key(1), (4, 2))
-    z_0 = sample(key, lambda z, t: jnp.nan_to_num(wrong(z, t)), schedule, z_1, times, sampler, x_range=(-1.0, 1.0))
+    z_0 = sample(key, wrong, schedule, z_1, times, sampler, x_range=(-1.0, 1.0))
     np.testing.assert_allclose(z_0, jnp.broadcast_to(jnp.array([1.0, -0.5]), (4, 2)), atol=1e-3)
 
 
@@ -119,7 +118,7 @@ def test_times_of_a_table_are_entries_of_it():
 
 def test_a_mistyped_sampler_is_named(key):
     with pytest.raises(UserError, match="did you mean 'ancestral'"):
-        sample(key, exact_eps_fn(LINEAR), LINEAR, jnp.zeros((1, 1)), make_times(LINEAR, 2), "ancestrl")
+        sample(key, exact_denoise(LINEAR), LINEAR, jnp.zeros((1, 1)), make_times(LINEAR, 2), "ancestrl")
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "dpmpp_2m"])

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from vdm_jax.base.errors import UserError
+from vdm_jax.diffusion.likelihood import GaussianLikelihood
 from vdm_jax.diffusion.objective import vdm_losses
+from vdm_jax.diffusion.prediction import to_prediction
 from vdm_jax.diffusion.schedules import make_schedule
 from vdm_jax.evals.bpd import evaluate_bound, image_times
 
@@ -128,13 +130,13 @@ def test_bound_of_gaussian_data_with_the_exact_network():
     """x ~ N(0, 0.25), gamma -13.3 … 5: the diffusion term is 5.95601 nats per dimension, one image at a time."""
     schedule = make_schedule("linear", gamma_min=-13.3, gamma_max=5.0)
 
-    def eps_fn(z_t, t):
+    def denoise(z_t, t):
         gamma_t = schedule.gamma(t).reshape(-1, 1)
-        return jnp.sqrt(jax.nn.sigmoid(gamma_t)) * z_t / (0.25 * jax.nn.sigmoid(-gamma_t) + jax.nn.sigmoid(gamma_t))
+        eps = jnp.sqrt(jax.nn.sigmoid(gamma_t)) * z_t / (0.25 * jax.nn.sigmoid(-gamma_t) + jax.nn.sigmoid(gamma_t))
+        return to_prediction("eps", eps, z_t, schedule.gamma(t))
 
     def image_terms(params, key, t, x):
-        levels = jnp.zeros(x[None].shape, jnp.int32)
-        losses = vdm_losses(key, x[None], levels, jnp.array([-0.5, 0.5]), eps_fn, schedule, t[None])
+        losses = vdm_losses(key, x[None], denoise, schedule, t[None], GaussianLikelihood())
         return {"diffusion": losses.terms.diffusion[0]}
 
     x = 0.5 * np.random.default_rng(0).standard_normal((1000, 32)).astype(np.float32)

@@ -1,14 +1,17 @@
 """A grid of few sprites, and the experiments on it, for the tests of exact curves, chains and their probes."""
 
 import jax.numpy as jnp
+from vdm_jax.configs import probes
 
-from configs import probes
-from vdm_jax.data.sprite_posterior import make_sprite_posterior
+from vdm_jax.data.sprite_data import make_sprite_data
 from vdm_jax.data.sprites import SpriteGrid
-from vdm_jax.diffusion.gaussian import eps_of_x
+from vdm_jax.diffusion.prediction import to_prediction
 from vdm_jax.experiments.common.build import fixed_table
 from vdm_jax.experiments.common.trained_model import TrainedModel
+from vdm_jax.experiments.kinds import KINDS
 from vdm_jax.experiments.probes.build import ProbeExperiment
+from vdm_jax.launch import store
+from vdm_jax.launch.run import run_built
 
 GRID = SpriteGrid("tiny", 16, 4, (0.7, 1.0), (0.0, 0.5), (0, 3, 6), ("square", "heart"))
 FEW = {
@@ -25,15 +28,25 @@ def experiment(**settings) -> ProbeExperiment:
     """settings: SECTION__NAME."""
     config = probes.get_config()
     config.update_from_flattened_dict(FEW | {name.replace("__", "."): value for name, value in settings.items()})
-    return ProbeExperiment(config, GRID, fixed_table(config.diffusion), make_sprite_posterior(GRID))
+    return ProbeExperiment(config, make_sprite_data(GRID), fixed_table(config.diffusion))
+
+
+def run_jobs(built, workdir, *jobs: str) -> str:
+    """Runs the jobs as a launch does, after the checks of the folder."""
+    return run_built(KINDS, built, built.config, workdir, jobs)
+
+
+def check(built, workdir, *jobs: str) -> None:
+    """The checks of the folder alone."""
+    store.check(KINDS, built.config, workdir, KINDS["probes"].inputs(built), built, jobs)
 
 
 def model_of(posterior, schedule, step):
     """A model that has been trained to this posterior's own denoiser."""
 
-    def eps_fn(z, t):
+    def denoise(z, t):
         gamma = jnp.maximum(schedule.gamma(t[0]), -20.0)
-        return eps_of_x(posterior.mean(z, gamma), z, gamma)
+        return to_prediction("x", posterior.mean(z, gamma), z, gamma)
 
     about = {"step": step, "weights": "ema", "fingerprint": f"weights of {step}"}
-    return TrainedModel(eps_fn, (-1.0, 1.0), about)
+    return TrainedModel(denoise, (-1.0, 1.0), about)

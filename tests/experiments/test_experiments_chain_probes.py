@@ -8,21 +8,21 @@ import sys
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_sprites import GRID, experiment, model_of
+from small_sprites import GRID, experiment, model_of, run_jobs
+from vdm_jax.configs.probes import GRIDS, get_config
 
-from configs.probes import GRIDS, get_config
 from vdm_jax.base.errors import UserError
+from vdm_jax.data.sources import load_data
 from vdm_jax.data.sprite_posterior import make_sprite_posterior
-from vdm_jax.data.sprites import load_sprites
-from vdm_jax.diffusion.optimal import Feature
-from vdm_jax.experiments.probes.build import check_chain_probes
-from vdm_jax.experiments.probes.chain_probes import FOLDER, chain_probes
-from vdm_jax.experiments.probes.chain_told import TOLD, told_settings, why_no_trees
-from vdm_jax.experiments.probes.chain_training import split_rows
+from vdm_jax.experiments.common.populations import make_population
+from vdm_jax.experiments.probes.chain_probes import FOLDER, chain_probes, probe_settings
+from vdm_jax.experiments.probes.checks import check_chain_probes
 from vdm_jax.experiments.probes.training import make_ensemble
+from vdm_jax.probing.chain_training import split_rows
 from vdm_jax.probing.chunks import chunk_size
-from vdm_jax.probing.feeds import make_pool_feed
+from vdm_jax.probing.example_sources import make_pool_source
 from vdm_jax.probing.heads import make_heads
+from vdm_jax.probing.real_or_generated import FEATURES, GENERATED, why_no_trees
 from vdm_jax.report.page import write_report
 from vdm_jax.report.sections import PROBES_PAGE
 
@@ -34,10 +34,10 @@ FEW = {
     "chain_probes__num_validation": 64,
     "chain_probes__num_test": 192,
     "chain_probes__batch_size": 192,
-    "chain_probes__told_net": "mlp",
-    "chain_probes__told_hidden": (32,),
-    "chain_probes__told_updates": 200,
-    "chain_probes__told_learning_rate": 1e-2,
+    "chain_probes__real_or_generated_net": "mlp",
+    "chain_probes__real_or_generated_hidden": (32,),
+    "chain_probes__real_or_generated_updates": 200,
+    "chain_probes__real_or_generated_learning_rate": 1e-2,
     "probe__net": "mlp",
     "probe__hidden": (64,),
     "probe__learning_rate": 1e-2,
@@ -59,7 +59,7 @@ def built(**settings):
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
     path = tmp_path_factory.mktemp("chain_probes")
-    assert chain_probes(built(), path) == "done"
+    assert run_jobs(built(), path, "chain_probes") == "done"
     return path
 
 
@@ -111,9 +111,9 @@ def test_a_kill_loses_a_batch_and_a_chunk_and_others_are_left_alone(workdir, cap
         chunk.unlink()
     capfd.readouterr()
     again = built(chains__round_trips=False, chains__num_queries=50)  # of the other job
-    assert chain_probes(again, workdir) == "done" and read(workdir)["samplers"] == before
+    assert run_jobs(again, workdir, "chain_probes") == "done" and read(workdir)["samplers"] == before
     with pytest.raises(UserError, match="chain_probes.seed is 0 there and 1 here"):
-        chain_probes(built(chain_probes__seed=1), workdir)
+        run_jobs(built(chain_probes__seed=1), workdir, "chain_probes")
 
 
 @pytest.mark.parametrize(
@@ -137,12 +137,9 @@ def test_one_experiment_alone(workdir, tmp_path, left_out, there, num_figures):
 def test_other_probes_are_trained_on_the_chains_that_are_there(workdir, tmp_path, capfd):
     path = tmp_path / "run"
     shutil.copytree(workdir, path)
-    settings = path / FOLDER / "settings.json"
-    older = json.loads(settings.read_text())
-    older["chain_probes"] |= {"told_net": "conv", "told_updates": 300}  # as it once was written
-    settings.write_text(json.dumps(older))
     chains = {file: file.stat().st_mtime_ns for file in (path / FOLDER).rglob("batch-*.npz")}
-    assert chain_probes(built(chain_probes__told_net="linear", chain_probes__samplers="exact:10"), path) == "done"
+    other = built(chain_probes__real_or_generated_net="linear", chain_probes__samplers="exact:10")
+    assert run_jobs(other, path, "chain_probes") == "done"
     assert len(chains) == 6 and all(file.stat().st_mtime_ns == time for file, time in chains.items())
     found, before = (read(folder)["samplers"]["exact:10"] for folder in (path, workdir))
     assert found["features"] == before["features"]
@@ -176,9 +173,9 @@ def test_no_experiment_is_a_mistake():
 
 def test_rows_and_settings(workdir):
     config = built().config
-    rows = split_rows(config.chain_probes)
+    rows = split_rows(320, 64, 192)
     assert [len(part) for part in rows] == [320, 64, 192] and len(set(np.concatenate(rows))) == 576
-    told = told_settings(config)
+    told = probe_settings(config)
     assert (told.net, told.num_updates, told.warm_start, told.hidden) == ("mlp", 200, False, (32,))
     assert told.updates_per_round == 25 and config.probe.updates_per_round == 40
     assert config.probe.learning_rate == told.learning_rate == 1e-2
@@ -188,20 +185,20 @@ def test_rows_and_settings(workdir):
 @pytest.mark.parametrize("grid", GRIDS)
 def test_probes_that_tell_real_from_generated_fit_the_memory_of_every_variant(grid):
     config = get_config(f"{grid}-linear-real_or_generated")
-    sprites, told, rows = load_sprites(config.data.name), told_settings(config), split_rows(config.chain_probes)
-    labels = {TOLD: np.zeros(2 * sum(map(len, rows)), np.int32)}
-    feed = make_pool_feed(labels, np.arange(len(labels[TOLD])))
-    heads = make_heads({TOLD: Feature(np.array([0.5, 0.5]))}, "values")
-    ensemble = make_ensemble(told, sprites, heads, feed, feed)
-    level = {"gamma": jnp.float32(0), "z": jnp.zeros((len(labels[TOLD]), sprites.side, sprites.side, 1))}
-    assert chunk_size(ensemble, level, 11, told.memory_gib * 2**30) >= 1
+    population, settings = make_population(load_data("sprites", name=config.data.name)), probe_settings(config)
+    own = config.chain_probes
+    num = 2 * (own.num_chains + own.num_validation + own.num_test)
+    source = make_pool_source({GENERATED: np.zeros(num, np.int32)}, np.arange(num))
+    ensemble = make_ensemble(settings, population, make_heads(FEATURES, "values"), source, source)
+    condition = {"gamma": jnp.float32(0), "z": jnp.zeros((num, *population.shape))}
+    assert chunk_size(ensemble, condition, 11, settings.memory_gib * 2**30) >= 1
 
 
-def test_a_damaged_file_of_settings_is_another(workdir, tmp_path):
+def test_a_damaged_claim_is_another(workdir, tmp_path):
     shutil.copytree(workdir, tmp_path / "run")
-    (tmp_path / "run" / FOLDER / "settings.json").write_text("{}")
-    with pytest.raises(UserError, match="holds other chains and probes"):
-        chain_probes(built(), tmp_path / "run")
+    (tmp_path / "run" / "claims" / "chain_probes.json").write_text("{}")
+    with pytest.raises(UserError, match="holds another config"):
+        run_jobs(built(), tmp_path / "run", "chain_probes")
 
 
 def test_too_few_chains_or_no_scikit_learn_leave_the_trees_out(monkeypatch):

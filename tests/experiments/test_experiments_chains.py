@@ -2,28 +2,26 @@
 
 import json
 import shutil
-from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from launching import ROOT
-from small_sprites import experiment
+from small_sprites import check, experiment, run_jobs
 
 import launch
 from vdm_jax.base.errors import UserError
-from vdm_jax.base.files import write_json
-from vdm_jax.data.sprite_posterior import make_sprite_posterior
+from vdm_jax.data.sprite_data import make_sprite_data
 from vdm_jax.data.sprites import SpriteGrid
-from vdm_jax.diffusion.optimal import score
-from vdm_jax.experiments.common.exact import exact
-from vdm_jax.experiments.probe_jobs import check_jobs
-from vdm_jax.experiments.probes.build import chosen_samplers
-from vdm_jax.experiments.probes.chain_parts import make_subject
-from vdm_jax.experiments.probes.chain_probes import check_claimed
-from vdm_jax.experiments.probes.chains import LINES, chains, check_log
-from vdm_jax.launch.store import claim, plain
+from vdm_jax.diffusion.posterior import score
+from vdm_jax.experiments.common.populations import make_population
+from vdm_jax.experiments.kinds import KINDS
+from vdm_jax.experiments.probes.chains import LINES, chains
+from vdm_jax.experiments.probes.samplers import chosen_samplers
+from vdm_jax.launch.store import claim
+from vdm_jax.probing.chains import nearest_reader
+from vdm_jax.probing.population import draw_members
 from vdm_jax.report.page import write_report
 from vdm_jax.report.sections import PROBES_PAGE
 
@@ -31,7 +29,7 @@ from vdm_jax.report.sections import PROBES_PAGE
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
     path = tmp_path_factory.mktemp("chains")
-    assert exact(experiment(), path) == chains(experiment(), path) == "done"
+    assert run_jobs(experiment(), path, "exact", "chains") == "done"
     return path
 
 
@@ -113,10 +111,10 @@ def test_other_measurements_are_left_alone(workdir, tmp_path):
         ({"diffusion__schedule": "cosine"}, "diffusion.schedule"),
     ):
         with pytest.raises(UserError, match=told):
-            chains(experiment(**settings), workdir)
+            run_jobs(experiment(**settings), workdir, "chains")
     assert (workdir / LINES).read_bytes() == before
     with pytest.raises(UserError, match="--jobs=exact,chains"):
-        chains(experiment(), tmp_path / "none")
+        run_jobs(experiment(), tmp_path / "none", "chains")
     assert not (tmp_path / "none").exists()
 
 
@@ -146,27 +144,27 @@ def test_mistakes_are_told_and_leave_nothing(tmp_path, capfd, flag, told):
 def test_chains_without_exact_curves_are_told_before_the_probes_train(tmp_path, capfd):
     arguments = [f"--config={ROOT}/configs/probes.py", f"--workdir={tmp_path / 'run'}", "--jobs=probe,chains"]
     assert launch.main(["launch.py", *arguments]) == 2
-    assert "no exact curves in" in capfd.readouterr().err and not (tmp_path / "run").exists()
+    assert "no exact.json in" in capfd.readouterr().err and not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("text", ["{", "3", '{"timesteps": [0, 1000]}'])
 def test_a_record_that_is_damaged_is_no_exact_curves(tmp_path, text):
     (tmp_path / "exact.json").write_text(text)
-    with pytest.raises(UserError, match="no exact curves in"):
-        check_jobs(experiment(), tmp_path, ["probe", "chains"])
+    with pytest.raises(UserError, match="no exact.json in"):
+        check(experiment(), tmp_path, "probe", "chains")
 
 
 def test_what_a_later_job_will_refuse_is_told_before_the_first(tmp_path):
-    check_jobs(experiment(), tmp_path, ["exact", "probe", "chains"])
-    claim(tmp_path, experiment().config, experiment().identity)
-    others = plain(experiment(chains__seed=1, chain_probes__seed=1).config) | {"timesteps": [0, 333, 667, 1000]}
-    (tmp_path / LINES).write_text(json.dumps({"step": -1, "settings": check_log(tmp_path, others)}) + "\n")
+    check(experiment(), tmp_path, "exact", "probe", "chains")
+    others, kind = experiment(chains__seed=1, chain_probes__seed=1), KINDS["probes"]
+    for job, file in (("chains", LINES), ("chain_probes", "chain_probes/kept.npz")):
+        claim(kind, job, others.config, tmp_path, kind.inputs(others))
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
     with pytest.raises(UserError, match="chains.seed is 1 there and 0 here"):
-        check_jobs(experiment(), tmp_path, ["exact", "probe", "chains"])
-    settings, path = check_claimed(tmp_path / "chain_probes", others)
-    write_json(path, settings)
+        check(experiment(), tmp_path, "exact", "probe", "chains")
     with pytest.raises(UserError, match="chain_probes.seed is 1 there and 0 here"):
-        check_jobs(experiment(chains__seed=1, chain_probes__samplers="exact"), tmp_path, ["chain_probes"])
+        check(experiment(chains__seed=1, chain_probes__samplers="exact"), tmp_path, "chain_probes")
 
 
 def test_samplers_are_told_with_their_steps():
@@ -177,24 +175,26 @@ def test_samplers_are_told_with_their_steps():
 
 
 def test_the_reader_reads_what_was_drawn_and_the_nearest_of_what_is_none(key):
-    subject = make_subject(experiment())
-    x, labels = subject.draw(key, 40)
-    read = jax.jit(lambda x: subject.read(jax.random.fold_in(key, 1), x)["exact"])
+    population = experiment().population
+    x, labels = draw_members(population.access, key, 40, population.num_members)
+    reader, distance = nearest_reader(population), population.access.distance
+    read = jax.jit(lambda x: reader(jax.random.fold_in(key, 1), x))
     for name, label in read(x).items():
         np.testing.assert_array_equal(label, labels[name], err_msg=name)
-    np.testing.assert_allclose(subject.distance(x), 0)
+    np.testing.assert_allclose(distance(x), 0)
     wrong = x.at[:, 0, 0, 0].multiply(-1)  # a corner pixel
-    np.testing.assert_allclose(subject.distance(wrong), 2 / 16)
+    np.testing.assert_allclose(distance(wrong), 2 / 16)
     np.testing.assert_array_equal(read(wrong)["x"], labels["x"])
 
 
 def test_labels_that_an_end_does_not_tell_apart_are_drawn(key):
     """Turns by 0 and 2π look the same: what is kept without noise is the exact R(0), and both are generated."""
     grid = SpriteGrid("twice", 16, 4, (1.0,), (0.0, 0.5, 2 * np.pi), (0, 3, 6), ("heart",))
-    subject = make_subject(replace(experiment(), grid=grid, posterior=make_sprite_posterior(grid)))
-    x, labels = subject.draw(key, 3_000)
-    found = subject.read(jax.random.fold_in(key, 1), x)["exact"]["orientation"]
-    retention = score(subject.features["orientation"], subject.classes(x, jnp.float32(-20.0))["orientation"]).retention
+    population = make_population(make_sprite_data(grid))
+    x, labels = draw_members(population.access, key, 3_000, population.num_members)
+    found = nearest_reader(population)(jax.random.fold_in(key, 1), x)["orientation"]
+    p = population.posterior.classes(x, jnp.float32(-20.0))["orientation"]
+    retention = score(population.features["orientation"], p).retention
     assert abs(float(retention.mean()) - 2 / 3) < 0.03  # one third is told apart, two thirds kept in half of all cases
     assert abs(float((found == labels["orientation"]).mean() - retention.mean())) < 0.03
     np.testing.assert_allclose(np.bincount(found, minlength=3) / 3_000, 1 / 3, atol=0.03)

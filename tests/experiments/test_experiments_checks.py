@@ -3,6 +3,7 @@
 from contextlib import nullcontext
 
 import jax
+import numpy as np
 import pytest
 
 from configs.base import get_config as base_config
@@ -13,11 +14,12 @@ from configs.digits import get_config as digits_config
 from configs.mnist import VARIANTS as MNIST
 from configs.mnist import get_config as mnist_config
 from vdm_jax.base.errors import UserError
-from vdm_jax.experiments.common.build import build
 from vdm_jax.experiments.common.checks import NUMBERS, check_settings
+from vdm_jax.experiments.vae_vdm.build import build
 
-# Read by the schedule, which says itself what it cannot use.
+# The schedule and the multi-scale U-Net check these themselves.
 ELSEWHERE = {f"diffusion.{name}" for name in ("beta", "beta_1", "beta_T", "s", "t1", "t2", "total")}
+ELSEWHERE |= {"model.unet.multipliers", "model.unet.attention"}
 
 
 def flat(config, prefix=""):
@@ -97,3 +99,12 @@ def test_a_code_without_others_to_be_compared_with_is_refused_before_training(sp
         config.update_from_flattened_dict(split)
         with pytest.raises(UserError, match=reason) if reason else nullcontext():
             build(config)
+
+
+@pytest.mark.parametrize("name", ["nowhere.npz", "other.npz"])
+def test_a_file_without_weights_is_refused_before_a_job_starts(tmp_path, name):
+    np.savez(tmp_path / "other.npz", x=np.zeros(3))
+    config = base_config()
+    config.evaluate.inception = str(tmp_path / name)
+    with pytest.raises(UserError, match=f"config.evaluate.inception: .*{name}.*inception_weights FILE.pth OUT.npz"):
+        check_settings(config)

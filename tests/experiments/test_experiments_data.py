@@ -5,7 +5,8 @@ import pytest
 
 from configs.base import get_config
 from vdm_jax.base.errors import UserError
-from vdm_jax.experiments.common.build import build, load
+from vdm_jax.experiments.common.build import load
+from vdm_jax.experiments.vae_vdm.build import build
 
 
 @pytest.fixture

@@ -16,13 +16,13 @@ from configs import ddpm as configs
 from configs import probes as probe_configs
 from vdm_jax.base.errors import UserError
 from vdm_jax.diffusion.gaussian import eps_of_x
+from vdm_jax.diffusion.likelihood import LevelLikelihood
 from vdm_jax.diffusion.schedules import ddpm_linear, dirac
 from vdm_jax.evals.coverage import read_exactly
 from vdm_jax.experiments.common.checkpoints import load_weights
 from vdm_jax.experiments.ddpm.build import build_ddpm
 from vdm_jax.experiments.probes.build import build_probes
-from vdm_jax.experiments.swept import swept
-from vdm_jax.models.ddpm import Ddpm
+from vdm_jax.models.diffusion import DiffusionModel, Objective
 from vdm_jax.networks.network import Network
 from vdm_jax.train.metrics import read_metrics
 
@@ -106,7 +106,8 @@ def test_probes_take_the_averaged_weights_of_a_trained_model(workdir):
     model = build_ddpm(config).model
     params = load_weights(workdir, model, config).params
     z, t = jax.random.normal(jax.random.key(0), (2, 32, 32, 1)), jnp.array([0.2, 0.7])
-    np.testing.assert_allclose(trained.eps_fn(z, t), model.eps_fn(params)(z, t), atol=1e-6)
+    for ours, theirs in zip(trained.denoise(z, t), model.denoise(params)(z, t), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -163,14 +164,23 @@ def test_a_workdir_of_another_kind_is_left_alone(workdir, capfd):
 
 
 def one_image_model(schedule, image, guess=None):
-    """A `Ddpm` whose network is the exact denoiser of data that are one image, or predicts `guess`."""
+    """A DDPM whose network is the exact denoiser of data that are one image, or predicts `guess`."""
 
     def apply(params, z, t, w=None, *, key=None):
         x = jnp.broadcast_to(image, z.shape)
         return eps_of_x(x, z, schedule.gamma(t)) if guess is None else guess * z
 
     net = Network(init=lambda key: {"none": jnp.zeros(())}, apply=apply)
-    return Ddpm(net, schedule, "eps", "simple", np.array([-1, 1], np.float32), (4, 4, 1))
+    return DiffusionModel(
+        network=net,
+        noise=schedule,
+        prediction="eps",
+        objective=Objective(loss="mean_square", weighting="simple"),
+        code=None,
+        shape=(4, 4, 1),
+        likelihood=LevelLikelihood(np.array([-1, 1], np.float32)),
+        x_range=(-1.0, 1.0),
+    )
 
 
 def test_one_image_costs_nothing(key):
@@ -204,8 +214,8 @@ def test_what_is_no_sprite_is_told_by_its_distance():
 @pytest.mark.parametrize("variant", [v for v in configs.VARIANTS if not v.startswith("full")] + ["full-linear"])
 def test_every_variant_is_built(variant):
     experiment = build_ddpm(configs.get_config(variant))
-    assert experiment.model.weighting == "simple" and experiment.model.fixed_schedule.num_steps == 1000
-    assert experiment.model.image_shape == experiment.data.shape
+    assert experiment.model.objective == Objective("mean_square", "simple")
+    assert experiment.model.noise.num_steps == 1000 and experiment.model.shape == experiment.data.shape
 
 
 @pytest.mark.parametrize(
@@ -261,13 +271,17 @@ def test_a_dirac_schedule_is_trained_where_it_adds_noise(key, target):
     nothing = model.terms({"unet": {}}, keys, t, {"levels": levels})["loss"]
     assert float(nothing.mean()) == pytest.approx(1, abs=0.2)
     assert float(nothing.min()) > 0
-    model = dataclasses.replace(model, unet=Network(init=None, apply=apply), target=target)
-    np.testing.assert_array_equal(model.entries, np.arange(51, 61))
+    model = dataclasses.replace(model, network=Network(init=None, apply=apply), prediction=target)
+    np.testing.assert_allclose(
+        np.unique(model.in_chain((jnp.arange(40) + 0.5) / 40)) * 100, np.arange(51, 61), rtol=1e-5
+    )
     t = jnp.array([0.01, 0.5, 0.51, 0.55, 0.6, 0.61, 1.0])
-    eps = model.eps_fn({"unet": {}})(jax.random.normal(jax.random.key(1), (7, 4, 4, 1)), t)
+    z = jax.random.normal(jax.random.key(1), (7, 4, 4, 1))
+    x, eps = model.denoise({"unet": {}})(z, t)
     np.testing.assert_allclose(asked[0][2:] * 100, [51, 55, 60, 60, 60], atol=1e-4)
     assert np.all(np.isfinite(eps)) and not np.any(eps[:2]) and np.all(eps[2:] != 0)
-    slope = jax.grad(lambda z: model.eps_fn({"unet": {}})(z, t).sum())(jnp.ones((7, 4, 4, 1)))
+    assert np.all(np.isfinite(x)) and (target not in ("eps", "v") or np.array_equal(x[:2], z[:2]))
+    slope = jax.grad(lambda z: sum(part.sum() for part in model.denoise({"unet": {}})(z, t)))(jnp.ones((7, 4, 4, 1)))
     assert np.all(np.isfinite(slope))
 
 
@@ -298,9 +312,7 @@ def test_a_sweep_ends_with_losses_and_modes_in_one_table(workdir, tmp_path, capf
     assert told["runs"] == ["small-linear,seed=0"] and told["numbers"]["loss"]["mean"] == record["loss"]
     assert (tmp_path / "sweep" / "sweep.png").stat().st_size > 10_000
     with pytest.raises(UserError, match="there are 7372 training images"):
-        swept(config_of_training(batch_size=10**5)).make_check()(
-            config_of_training(batch_size=10**5), tmp_path / "none"
-        )
+        build_ddpm(config_of_training(batch_size=10**5))
 
 
 def config_of_training(**train):

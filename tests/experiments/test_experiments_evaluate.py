@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from vdm_jax.experiments.vae_vdm import evaluate
+from vdm_jax.experiments.common import evaluate
 
 
 def test_no_record_beside_the_arrays_of_another_evaluation(tmp_path, monkeypatch):

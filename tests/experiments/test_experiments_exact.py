@@ -7,21 +7,24 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from launching import ROOT
+from vdm_jax.configs import probes
 
 import launch
-from configs import probes
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json
 from vdm_jax.base.locks import alone_in
 from vdm_jax.data.dsprites import RecordedGrid
+from vdm_jax.data.sprite_data import make_sprite_data
 from vdm_jax.diffusion.samplers import SAMPLERS
 from vdm_jax.diffusion.schedules import cosine, ddpm_linear, dirac
-from vdm_jax.experiments.common.exact import BATCHES, check_folder, check_timesteps, describe
-from vdm_jax.experiments.kinds import jobs_of
-from vdm_jax.experiments.probe_jobs import check_jobs
-from vdm_jax.experiments.probes.build import LEAST_NOISE, build_probes, chosen_samplers, gammas_at, timesteps
-from vdm_jax.launch.store import MEASURED, claim, plain
-from vdm_jax.probing.exact import Level
+from vdm_jax.diffusion.timesteps import LEAST_NOISE, gammas_at, timesteps
+from vdm_jax.experiments.common.exact import BATCHES, check_timesteps, describe
+from vdm_jax.experiments.kinds import KINDS
+from vdm_jax.experiments.probes.build import build_probes
+from vdm_jax.experiments.probes.samplers import chosen_samplers
+from vdm_jax.launch import store
+from vdm_jax.launch.kind import chosen_jobs, kind_of
+from vdm_jax.probing.exact import CurvePoint
 from vdm_jax.probing.windows import Noise, noise_of, windows_of
 from vdm_jax.train.checkpoint import Checkpointer
 from vdm_jax.train.optimizer import make_optimizer
@@ -75,36 +78,27 @@ def test_the_report_draws_it(workdir):
     assert launch.main(["launch.py", f"--workdir={workdir}", "--jobs=report"]) == 0  # by its own config.json
 
 
-@pytest.mark.parametrize("left", MEASURED)
-def test_a_folder_knows_its_data_by_content(tmp_path, left):
-    config = probes.get_config()
-    claim(tmp_path, config, "sprites dsprites 0123")
-    (tmp_path / left).touch()
-    settings = plain(config)
-    check_folder(tmp_path, settings, "sprites dsprites 0123")
-    check_folder(tmp_path, settings | {"data": settings["data"] | {"dir": "moved"}}, "sprites dsprites 0123")
-    with pytest.raises(UserError, match="other data of that name: sprites dsprites 0123 there, sprites dsprites 4567"):
-        check_folder(tmp_path, settings, "sprites dsprites 4567")
-    with pytest.raises(UserError, match="measured before data were known by their content"):
-        check_folder(tmp_path, settings, "sprites dsprites 0123 4567")
-
-
 def test_exact_curves_know_their_data_without_their_batches(workdir, tmp_path):
     record = json.loads((workdir / "exact.json").read_text())
     identity = build_probes(probes.get_config()).identity
     assert record["provenance"]["data"] == identity and identity.startswith("sprites small ")
     (tmp_path / "exact.json").write_text(json.dumps(record))
-    check_folder(tmp_path, record["settings"], identity)
+    experiment = build_probes(probes.get_config())
+    experiment.config.exact.update(record["settings"]["exact"])
+    store.check(KINDS, experiment.config, tmp_path, {"data": identity}, experiment, ["probe"])
     with pytest.raises(UserError, match="other data of that name"):
-        check_folder(tmp_path, record["settings"], "sprites small 0123")
+        store.check(KINDS, experiment.config, tmp_path, {"data": "sprites small 0123"}, experiment, ["probe"])
 
 
 def test_values_of_factors_are_part_of_what_data_are():
     experiment = build_probes(probes.get_config())
-    parts = {part.name: getattr(experiment.grid, part.name) for part in fields(experiment.grid)}
+    grid = experiment.data.grid
+    parts = {part.name: getattr(grid, part.name) for part in fields(grid)}
     same, others = (
-        replace(experiment, grid=RecordedGrid(**parts | {"orientations": turns}, cut_out=experiment.grid.templates))
-        for turns in (experiment.grid.orientations, tuple(2 * turn for turn in experiment.grid.orientations))
+        replace(
+            experiment, data=make_sprite_data(RecordedGrid(**parts | {"orientations": turns}, cut_out=grid.templates))
+        )
+        for turns in (grid.orientations, tuple(2 * turn for turn in grid.orientations))
     )
     assert same.identity == experiment.identity != others.identity
 
@@ -131,7 +125,9 @@ def test_other_measurements_and_trainings_are_left_alone(workdir, tmp_path, capf
     with Checkpointer(tmp_path / "checkpoints") as checkpointer:
         checkpointer.save(init_state({"a": jnp.zeros(1)}, make_optimizer(1.0, num_steps=1)))
     assert launched(tmp_path) == 2
-    assert "holds a training" in capfd.readouterr().err and not (tmp_path / "config.json").exists()
+    assert (
+        "holds checkpoints of another kind of run" in capfd.readouterr().err and not (tmp_path / "config.json").exists()
+    )
 
 
 @pytest.mark.parametrize(
@@ -167,7 +163,7 @@ def test_every_experiment_has_its_jobs_and_its_sampler(experiment):
     config = build_probes(probes.get_config(f"quick-{experiment}")).config
     name, _, sampler = experiment.partition("-")
     jobs = config.jobs.split(",")
-    assert jobs == [job for job in jobs_of(config) if job in jobs] and jobs[0] == "exact" and jobs[-1] == "report"
+    assert jobs == chosen_jobs(kind_of(KINDS, config), jobs) and jobs[0] == "exact" and jobs[-1] == "report"
     assert ("probe" in jobs, "chains" in jobs) == (name == "forward", name in probes.ON_CHAINS)
     if name in probes.ON_CHAINS:
         (chosen,) = chosen_samplers(config.chains).values()
@@ -224,9 +220,9 @@ def test_exact_curves_at_other_timesteps_are_left_alone(tmp_path):
     experiment = build_probes(probes.get_config("small-dirac"))
     write_json(tmp_path / "exact.json", {"timesteps": list(range(0, 1001, 50)), "features": {}})
     with pytest.raises(UserError, match="at other timesteps: timestep 50 there, 500 here; choose another"):
-        check_jobs(experiment, tmp_path, ["chains"])
+        store.check(KINDS, experiment.config, tmp_path, {}, experiment, ["probe"])
     write_json(tmp_path / "exact.json", {"timesteps": timesteps(21, experiment.schedule).tolist(), "features": {}})
-    check_jobs(experiment, tmp_path, ["probe"])
+    store.check(KINDS, experiment.config, tmp_path, {}, experiment, ["probe"])
 
 
 def test_batches_at_other_timesteps_are_left_alone(workdir, tmp_path):
@@ -242,9 +238,9 @@ def test_batches_at_other_timesteps_are_left_alone(workdir, tmp_path):
 
 def test_windows_are_of_what_there_is_to_know():
     experiment = build_probes(probes.get_config())
-    shape = experiment.posterior.features["shape"]
+    shape = experiment.population.features["shape"]
     levels = [
-        Level(0.0, 1, {"shape": {"information_nats": shape.entropy * share}}, {"shape": np.array([share, share])})
+        CurvePoint(0.0, 1, {"shape": {"information_nats": shape.entropy * share}}, {"shape": np.array([share, share])})
         for share in (1.0, 0.75, 0.25, 0.0)
     ]
     found = describe(shape, "shape", Noise(np.array([0, 10, 20, 30]), np.array([1.0, 0.4, 0.1, 0.0])), levels)

@@ -44,11 +44,12 @@ def test_a_second_run_measures_nothing_anew(workdir, capfd):
 
 
 def test_other_images_of_the_same_name_are_refused(workdir, capfd):
-    stored = (workdir / "data.json").read_text()
-    (workdir / "data.json").write_text(json.dumps({"fingerprint": "digits 0123456789ab"}))
+    claim = workdir / "claims" / "exact.json"
+    stored = claim.read_text()
+    claim.write_text(json.dumps(json.loads(stored) | {"inputs": {"data": "digits 0123456789ab"}}))
     assert launched(workdir, "--jobs=exact") == 2
     assert "other data of that name: digits 0123456789ab there" in capfd.readouterr().err
-    (workdir / "data.json").write_text(stored)
+    claim.write_text(stored)
 
 
 def test_mistakes_are_told_and_leave_nothing(tmp_path, capfd, monkeypatch):

@@ -13,9 +13,11 @@ import launch
 from configs import probes
 from vdm_jax.base.locks import alone_in
 from vdm_jax.diffusion.schedules import ddpm_linear, dirac
-from vdm_jax.experiments.probes.build import build_probes, gammas_at, timesteps
-from vdm_jax.experiments.probes.training import build_ensemble, warm_start_index
-from vdm_jax.probing.feeds import IMAGE
+from vdm_jax.diffusion.timesteps import gammas_at, timesteps
+from vdm_jax.experiments.probes.build import build_probes
+from vdm_jax.experiments.probes.training import build_ensemble
+from vdm_jax.probing.example_sources import IMAGE
+from vdm_jax.probing.training import warm_start_index
 from vdm_jax.report.primitives.windows import window_cells
 
 FEW = {
@@ -98,17 +100,17 @@ def test_one_process_trains_them(tmp_path, capfd, job):
 def test_what_scores_probes_was_never_shown_to_them(key):
     """Training, early stopping and the test each draw from their own tenths of the images, and so do the examples."""
     experiment = build_probes(probes.get_config())
-    ensemble, test = build_ensemble(experiment)
-    level = {"gamma": jnp.float32(0)}
+    ensemble, sources = build_ensemble(experiment.config.probe, experiment.population)
+    own = {"train": ensemble.train, "validation": ensemble.validation, "test": sources["test"]}
+    condition, grid = {"gamma": jnp.float32(0)}, experiment.data.grid
     parts = {
-        name: set(np.asarray(feed.draw(key, level, 4_000)[1][IMAGE]).tolist())
-        for name, feed in {"train": ensemble.train, "validation": ensemble.validation, "test": test}.items()
+        name: set(np.asarray(source.draw(key, condition, 4_000)[1][IMAGE]).tolist()) for name, source in own.items()
     }
-    splits = {name: set(index.tolist()) for name, index in experiment.grid.splits().items()}
+    splits = {name: set(index.tolist()) for name, index in grid.splits().items()}
     assert all(parts[name] <= splits[name] and len(parts[name]) > 500 for name in splits)
     assert not splits["train"] & splits["validation"] and not (splits["train"] | splits["validation"]) & splits["test"]
     shown = np.asarray(ensemble.examples).reshape(len(ensemble.examples), -1)
-    rendered = np.asarray(experiment.grid.render(jnp.asarray(sorted(splits["train"])))).reshape(-1, shown.shape[1])
+    rendered = np.asarray(grid.render(jnp.asarray(sorted(splits["train"])))).reshape(-1, shown.shape[1])
     assert {row.tobytes() for row in shown} <= {row.tobytes() for row in rendered}
 
 
@@ -135,7 +137,7 @@ def test_timesteps_of_one_gamma_share_their_probes(tmp_path, capfd):
     capfd.readouterr()
     assert launched(tmp_path, *flags, "--config.exact.num_timesteps=6") == 2
     told = capfd.readouterr().err
-    assert "holds other probes: exact.num_timesteps is 5 there and 6 here" in told and told.count("\n") == 1
+    assert "holds another config: exact.num_timesteps is 5 there and 6 here" in told and told.count("\n") == 1
 
 
 def test_without_a_warm_start_every_timestep_begins_from_labelled_examples(tmp_path):
@@ -176,7 +178,7 @@ def test_training_begins_where_something_is_seen(schedule, first):
 
 
 SWEEP = """
-from configs.probes import get_config
+from vdm_jax.configs.probes import get_config
 
 
 def get_sweep():
@@ -201,7 +203,7 @@ def test_a_sweep_ends_with_the_windows_of_all(swept, capfd):
     assert launch.main([*words, "--sweep=quick*"]) == 0
     out = capfd.readouterr().out
     assert out.startswith("sweep: 1 members, 1 of them done\n| run | feature |")
-    assert "Missing, not measured yet: small-dirac,max_queries=2\n" in out
+    assert "Missing, no exact.json yet: small-dirac,max_queries=2\n" in out
     told = json.loads((folder / "sweep.json").read_text())["runs"]["quick,max_queries=200"]
     record = json.loads((folder / "quick,max_queries=200" / "probe.json").read_text())
     for name, feature in record["features"].items():

@@ -22,7 +22,7 @@ def test_recorded_sprites_are_asked_as_rendered_ones_are(tmp_path):
     config.data.update(source="dsprites", name="tiny.npz", dir=str(tmp_path))
     found = build_probes(config)
     z, gamma = grid.render(index[:3]), jnp.float32(-2.0)
-    likely = found.posterior.classes(z, gamma)
+    likely = found.population.posterior.classes(z, gamma)
     sizes = {name: p.shape[1] for name, p in likely.items()}
     assert sizes == {
         "shape": 3,
@@ -43,7 +43,7 @@ def test_recorded_sprites_are_asked_as_rendered_ones_are(tmp_path):
         ("exact.num_timesteps", 1_002, "there are 1001, 0 … 1000"),
         ("exact.tolerance", float("nan"), "expected a number above 0"),
         ("chains.far", float("inf"), "expected a number above 0"),
-        ("chain_probes.told_learning_rate", float("inf"), "expected a number above 0"),
+        ("chain_probes.real_or_generated_learning_rate", float("inf"), "expected a number above 0"),
         ("probe.patience", 0, "expected at least 1"),
         *((f"{job}.seed", -1, "expected a seed from 0 to 2^31 - 1") for job in ("exact", "chains", "chain_probes")),
         ("probe.seed", 2**31, "expected a seed from 0 to 2^31 - 1"),

@@ -15,8 +15,9 @@ from vdm_jax.evals.feature_reader import FeatureReader
 from vdm_jax.evals.frechet import FeatureNetwork
 from vdm_jax.experiments.common.exact import exact
 from vdm_jax.experiments.probes import chains as chains_job
-from vdm_jax.experiments.probes.chain_parts import make_subject, net_reader
 from vdm_jax.experiments.probes.chains import chains
+from vdm_jax.experiments.probes.readers import net_reader
+from vdm_jax.probing.population import draw_members
 from vdm_jax.report.page import write_report
 from vdm_jax.report.sections import PROBES_PAGE
 
@@ -94,10 +95,10 @@ def test_a_network_reads_beside_the_exact_reader(key, tmp_path, monkeypatch):
         0.6,
     )
     built = experiment(**FEWER | {"chains__readers": "net,exact", "chains__samplers": "exact:4"})
-    x, labels = make_subject(built).draw(key, 30)
-    read = net_reader(built, net)(jax.random.fold_in(key, 1), x)
+    x, labels = draw_members(built.population.access, key, 30, len(GRID))
+    read = net_reader(built.data, built.population, net)(jax.random.fold_in(key, 1), x)
     assert not any(np.any(label) for label in read.values()) and np.any(labels["x"])
-    monkeypatch.setattr(chains_job, "trained_reader", lambda experiment: net)
+    monkeypatch.setattr(chains_job, "trained_reader", lambda *_: net)
     assert exact(built, tmp_path) == chains(built, tmp_path) == "done"
     record = json.loads((tmp_path / "chains.json").read_text())
     assert record["readers"] == ["net", "exact"] and record["net"]["any_error"] == 0.6

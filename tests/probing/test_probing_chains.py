@@ -1,16 +1,17 @@
 """Chains with known answers: the exact model's are the exact curves, a deterministic sampler's differ as they must."""
 
-import dataclasses
 from functools import cache
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.tree_util import Partial
 from scipy.stats import chi2
 
-from vdm_jax.diffusion.gaussian import eps_of_x
-from vdm_jax.diffusion.optimal import Feature, matrix_posterior
+from vdm_jax.diffusion.posterior import Feature, finite_posterior
+from vdm_jax.diffusion.prediction import to_prediction
+from vdm_jax.diffusion.rows import matrix_posterior
 from vdm_jax.diffusion.schedules import ddpm_linear, dirac, table_schedule
 from vdm_jax.diffusion.theory import two_gaussians
 from vdm_jax.probing.chain_curves import (
@@ -31,15 +32,15 @@ from vdm_jax.probing.chain_distances import (
 from vdm_jax.probing.chains import (
     Guess,
     RoundTrip,
-    Subject,
-    eps_walk,
-    exact_walk,
+    exact_process,
     judge,
     make_backward,
     make_grid,
     make_round_trip,
-    x_walk,
+    model_process,
+    x_process,
 )
+from vdm_jax.probing.population import Access, Population
 from vdm_jax.probing.windows import Noise, noise_of, windows_of
 
 T = 200
@@ -68,25 +69,29 @@ def mean_x(_, z, t):
     return matrix_posterior(POINTS, z, least(SCHEDULE.gamma(t)), POINTS, chunk=2)
 
 
-def draw(key, n):
-    side = jax.random.randint(key, (n,), 0, 2)
-    return POINTS[side], {"side": side}
+def make_population(rows, features=FEATURES, classes=classes):
+    """One member a row, whose side is its number."""
+    posterior = finite_posterior(np.asarray(rows), {"side": np.arange(len(rows))}, FEATURES)
+    access = Access(
+        Partial(lambda rows, index: rows[index], jnp.asarray(rows)),
+        Partial(lambda index: {"side": index}),
+        Partial(lambda key, n: jax.random.randint(key, (n,), 0, len(rows))),
+        posterior._replace(classes=Partial(classes)),
+    )
+    return Population(rows.shape[1:], "points", len(rows), features, {}, access)
 
 
-SUBJECT = Subject(
-    draw,
-    FEATURES,
-    classes,
-    {
-        "exact": lambda _, x: {"side": (x[:, 0] > 0).astype(jnp.int32)},
-        "upside down": lambda _, x: {"side": (x[:, 0] < 0).astype(jnp.int32)},
-    },
-    lambda x: abs(1 - abs(x[:, 0])),
-)
+POPULATION = make_population(POINTS)
+READERS = {
+    "exact": Partial(lambda _, x: {"side": (x[:, 0] > 0).astype(jnp.int32)}),
+    "upside down": Partial(lambda _, x: {"side": (x[:, 0] < 0).astype(jnp.int32)}),
+}
 
 
-def walk_of(sampler, grid):
-    return exact_walk(draw_x, SCHEDULE, grid) if sampler == "exact" else x_walk(mean_x, SCHEDULE, grid, sampler)
+def process_of(sampler, grid):
+    if sampler == "exact":
+        return exact_process(draw_x, SCHEDULE, grid)
+    return x_process(mean_x, SCHEDULE, grid, sampler)
 
 
 def exact_curves():
@@ -105,11 +110,11 @@ NO_ERRORS = {f"{name}_standard_error": np.zeros(len(ASKED)) for name in EXACT}
 @cache
 def measured(sampler, num_steps):
     grid = make_grid(ASKED, num_steps, SCHEDULE)
-    walk, key = walk_of(sampler, grid), jax.random.key(0)
+    process, key = process_of(sampler, grid), jax.random.key(0)
     gammas = np.maximum(np.asarray(SCHEDULE.gamma(jnp.asarray(ASKED) / T)), -20.0)
-    backward, noise = make_backward(SUBJECT, walk, SCHEDULE, grid, gammas), noise_of(ASKED, gammas)
+    backward, noise = make_backward(POPULATION, READERS, process, SCHEDULE, grid, gammas), noise_of(ASKED, gammas)
     back = summarise_backward(FEATURES, gather(backward, jax.random.fold_in(key, 0), NUM, 2_000), far=0.1)
-    round_trip = make_round_trip(SUBJECT, walk, SCHEDULE, grid)
+    round_trip = make_round_trip(POPULATION, READERS, process, SCHEDULE, grid)
     trips = {
         int(t): summarise_round_trip(
             FEATURES,
@@ -178,7 +183,8 @@ def test_one_ancestral_step_ends_at_the_mean_and_many_at_a_draw():
     i = ASKED.tolist().index(90)
     kept = {}
     for name, grid in (("one", one), ("few", few)):
-        trip = make_round_trip(SUBJECT, walk_of("ancestral", grid), SCHEDULE, grid)(jax.random.key(3), NUM, 90)
+        process = process_of("ancestral", grid)
+        trip = make_round_trip(POPULATION, READERS, process, SCHEDULE, grid)(jax.random.key(3), NUM, 90)
         point = summarise_round_trip(FEATURES, jax.device_get(trip), far=0.1)
         kept[name] = point["readers"]["exact"]["side"]["kept"], point["far_from_data"]
     error = np.sqrt(0.25 / NUM)
@@ -192,13 +198,10 @@ def test_the_larger_variance_is_seen():
     """Of one image: under variance beta z_t is wider than noised data, by a factor that a recursion knows."""
     d, asked = 64, np.array([0, 60, T])
     grid = make_grid(asked, 50, SCHEDULE)
-    subject = dataclasses.replace(
-        SUBJECT,
-        draw=lambda key, n: (jnp.zeros((n, d)), {"side": jnp.zeros(n, jnp.int32)}),
-        classes=lambda z, gamma: {"side": jnp.full((len(z), 2), 0.5)},
-    )
-    walk = x_walk(lambda key, z, t: jnp.zeros_like(z), SCHEDULE, grid, "ancestral_beta")
-    backward = make_backward(subject, walk, SCHEDULE, grid, np.array([-20.0, GAMMAS[59], GAMMAS[-1]]))
+    one = make_population(jnp.zeros((1, d)), classes=lambda z, gamma: {"side": jnp.full((len(z), 2), 0.5)})
+    process = x_process(lambda key, z, t: jnp.zeros_like(z), SCHEDULE, grid, "ancestral_beta")
+    gammas = np.array([-20.0, GAMMAS[59], GAMMAS[-1]])
+    backward = make_backward(one, READERS, process, SCHEDULE, grid, gammas)
     found = summarise_backward(FEATURES, jax.device_get(backward(jax.random.key(0), NUM)), 0.1)
     told = found["real_or_generated"]["accuracy"][1]
     variance, sigma2 = 1.0, 1 / (1 + np.exp(-GAMMAS[np.array(grid.steps[:-1]) - 1]))
@@ -215,13 +218,13 @@ def test_the_larger_variance_is_seen():
 def test_eps_and_x_are_two_words_for_one_model(key):
     grid = make_grid(ASKED, 20, SCHEDULE)
 
-    def eps_fn(z, t):
+    def denoise(z, t):
         gamma = least(SCHEDULE.gamma(t[0]))
-        return eps_of_x(mean_x(key, z, t[0]), z, gamma)
+        return to_prediction("x", mean_x(key, z, t[0]), z, gamma)
 
     z = jax.random.normal(key, (6, 1))
-    walks = x_walk(mean_x, SCHEDULE, grid, "ancestral"), eps_walk(eps_fn, SCHEDULE, grid, "ancestral")
-    (x, path), (other, other_path) = (walk(key, z, grid.keep, jnp.int32(0)) for walk in walks)
+    processes = x_process(mean_x, SCHEDULE, grid, "ancestral"), model_process(denoise, SCHEDULE, grid, "ancestral")
+    (x, path), (other, other_path) = (process(key, z, grid.keep, jnp.int32(0)) for process in processes)
     np.testing.assert_allclose(other_path, path, atol=1e-2)  # eps carries 1/alpha_T times the rounding of x
     np.testing.assert_allclose(other, x, atol=1e-2)
     assert path.shape == (len(ASKED), 6, 1)

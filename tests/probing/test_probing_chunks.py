@@ -7,7 +7,15 @@ import pytest
 from gaussian_probes import GAMMAS, TIMESTEPS, key_of, make_ensemble
 
 from vdm_jax.base.errors import UserError
-from vdm_jax.probing.chunks import bytes_of_timestep, chunk_size, flat, load_chunks, run_in_chunks, unflat
+from vdm_jax.probing.chunks import (
+    bytes_of_timestep,
+    chunk_size,
+    flatten,
+    load_chunks,
+    restructure,
+    run_in_chunks,
+    unflatten,
+)
 from vdm_jax.probing.ensemble import fit, timestep_keys
 
 ENSEMBLE = make_ensemble(num_updates=8)
@@ -24,10 +32,11 @@ class Run:
             raise KeyboardInterrupt
         self.sizes.append(len(timesteps))
         state = fit(self.ensemble, timestep_keys(key_of(), timesteps), {"gamma": GAMMAS[index]})
-        return flat(state.best) | {"loss": state.best_loss}
+        return {"params": state.best, "loss": state.best_loss}
 
 
 def assert_same(a, b):
+    a, b = flatten(a), flatten(b)
     assert a.keys() == b.keys()
     for name in a:
         np.testing.assert_allclose(a[name], b[name], atol=1e-5, err_msg=name)
@@ -79,5 +88,14 @@ def test_the_budget_counts_members_and_what_the_backward_pass_keeps():
 
 def test_parameters_come_back_in_their_structure():
     params = make_ensemble().init(timestep_keys(key_of(), TIMESTEPS))
-    for a, b in zip(jax.tree.leaves(params), jax.tree.leaves(unflat(flat(params), params)), strict=True):
+    restored = restructure(unflatten(flatten(params)), params)
+    assert jax.tree.structure(restored) == jax.tree.structure(params)
+    for a, b in zip(jax.tree.leaves(params), jax.tree.leaves(restored), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_names_in_files_are_the_paths_of_nested_results():
+    results = {"probe": {"shape": {"accuracy": np.ones(2)}}, "params": [{"weights": np.zeros(2)}], "rounds": np.ones(2)}
+    flat = flatten(results)
+    assert list(flat) == ["params/0/weights", "probe/shape/accuracy", "rounds"]
+    assert unflatten(flat)["probe"]["shape"]["accuracy"] is flat["probe/shape/accuracy"]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vdm_jax.diffusion.optimal import Feature
+from vdm_jax.diffusion.posterior import Feature
 from vdm_jax.probing.curves import GROUPS, compare, group_of, probe_windows, summarise_known
 from vdm_jax.probing.windows import Noise
 

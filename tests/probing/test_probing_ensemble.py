@@ -6,14 +6,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from gaussian_probes import FEATURES, GAMMAS, TIMESTEPS, key_of, make_ensemble, side_feed
+from gaussian_probes import FEATURES, GAMMAS, TIMESTEPS, key_of, make_ensemble, side_source
+from jax.tree_util import Partial
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.diffusion.theory import two_gaussians
 from vdm_jax.probing.batching import BATCHING, usual_batching
 from vdm_jax.probing.curves import summarise_scores
 from vdm_jax.probing.ensemble import State, fit, timestep_keys
-from vdm_jax.probing.feeds import Feed
+from vdm_jax.probing.example_sources import ExampleSource
 
 
 def fitted(ensemble, picked=slice(None)) -> State:
@@ -90,14 +91,14 @@ def test_members_of_a_seed_share_their_batch_and_seeds_do_not():
     trained = jax.device_get(fit(ensemble, keys, levels, params=same).params)
     assert abs(trained[-1]["weights"][:, 0] - trained[-1]["weights"][:, 1]).max() > 1e-3
     drawn = []
-    feed = side_feed()
+    feed = side_source()
 
     def draw(key, level, batch_size):
         z, classes = feed.draw(key, level, batch_size)
         drawn.append(z.shape)
         return z, classes
 
-    watched = dataclasses.replace(make_ensemble(seeds=(0,)), train=Feed(draw))
+    watched = dataclasses.replace(make_ensemble(seeds=(0,)), train=ExampleSource(Partial(draw)))
     jax.eval_shape(watched.round, watched.start(watched.init(keys), keys, levels), keys, levels, jnp.zeros(3, int))
     assert drawn == [(32, 1)], "two features, one batch"
 
@@ -180,7 +181,7 @@ def test_probes_find_the_table_of_two_gaussians(net):
     )
     keys, levels = timestep_keys(key_of(3), np.arange(5)), {"gamma": gammas}
     state = fit(ensemble, keys, levels)
-    scores = ensemble.scores(side_feed(), 80)(state.best, keys, levels)
+    scores = ensemble.scores(side_source(), 80)(state.best, keys, levels)
     by_label = jax.device_get(scores.by_label)
     found = {name: summarise_scores(FEATURES[name], by_label[name]) for name in ("side", "value")}
     for i, r in enumerate(ratios):

@@ -7,9 +7,10 @@ import pytest
 
 from vdm_jax.base.keys import named_key
 from vdm_jax.diffusion.gaussian import noised
-from vdm_jax.diffusion.optimal import Feature, matrix_posterior
+from vdm_jax.diffusion.posterior import Feature
+from vdm_jax.diffusion.rows import matrix_posterior
 from vdm_jax.diffusion.theory import two_gaussians
-from vdm_jax.probing.exact import FEWEST_BATCHES, make_instrument, measure_curve
+from vdm_jax.probing.exact import FEWEST_BATCHES, make_estimator, measure_curve
 from vdm_jax.probing.windows import Noise, crossing_times, jackknife_errors, noise_of, windows_of
 
 POINTS = jnp.array([[-1.0], [1.0]])
@@ -27,15 +28,15 @@ def two_deltas():
         z = jnp.concatenate([noised(x, eps, gamma), noised(x, -eps, gamma)])
         return {"side": matrix_posterior(POINTS, z, gamma, jnp.eye(2), chunk=2)}
 
-    return make_instrument(draw, classes, FEATURES, BATCH)
+    return make_estimator(draw, classes, FEATURES, BATCH)
 
 
-INSTRUMENT = two_deltas()
+ESTIMATOR = two_deltas()
 
 
 def measured(gammas, key, **settings):
     settings = {"max_queries": 1_000, "tolerance": 0.0} | settings
-    return measure_curve(INSTRUMENT, FEATURES, np.asarray(gammas, float), key=key, **settings)
+    return measure_curve(ESTIMATOR, FEATURES, np.asarray(gammas, float), key=key, **settings)
 
 
 def test_two_deltas_within_their_errors(key):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vdm_jax.base.errors import UserError
-from vdm_jax.diffusion.optimal import Feature
+from vdm_jax.diffusion.posterior import Feature
 from vdm_jax.probing.curves import compare, probe_windows, summarise_scores
 from vdm_jax.probing.heads import make_heads, make_members
 from vdm_jax.probing.windows import Noise

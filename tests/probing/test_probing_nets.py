@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vdm_jax.base.errors import UserError
-from vdm_jax.data.sprite_posterior import make_sprite_posterior, sprite_labels
+from vdm_jax.data.sprite_posterior import make_sprite_posterior, sprite_features, sprite_labels
 from vdm_jax.data.sprites import SpriteGrid
 from vdm_jax.diffusion.gaussian import noised
 from vdm_jax.probing.heads import make_heads, make_members
@@ -45,7 +45,7 @@ def true_readouts(heads, members):
 @pytest.mark.parametrize("targets", ["values", "classes"])
 @pytest.mark.parametrize("gamma", [-2.0, 1.0, 2.5])
 def test_matched_filters_with_the_true_templates_are_the_exact_posterior(key, gamma, targets):
-    heads = make_heads(POSTERIOR.features, targets)
+    heads = make_heads(sprite_features(GRID), targets)
     members = make_members(heads, "trunk", (0,))
     net = make_net("matched", (16, 16, 1), members.num_outputs, num_templates=GRID.num_templates, window=9)
     params = net.init(key, GRID.render(jnp.arange(20)))
@@ -83,7 +83,7 @@ def test_correlation_is_that_of_every_window(key, num, each):
 @pytest.mark.parametrize("targets", ["values", "classes"])
 def test_matched_filters_begun_from_labelled_examples_are_near_the_exact_posterior(key, targets):
     """Before any training; also where templates are more than there are different ones."""
-    heads = make_heads(POSTERIOR.features, targets)
+    heads = make_heads(sprite_features(GRID), targets)
     members = make_members(heads, "trunk", (0,))
     net = make_net("matched", (16, 16, 1), members.num_outputs, num_templates=12, window=9)
     index = jax.random.randint(key, (2000,), 0, len(GRID))

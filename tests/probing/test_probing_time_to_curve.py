@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from gaussian_probes import GAMMAS, TIMESTEPS, key_of, make_ensemble, side_feed
+from gaussian_probes import GAMMAS, TIMESTEPS, key_of, make_ensemble, side_source
 
 from vdm_jax.diffusion.gaussian import alpha_sigma
 from vdm_jax.probing import time_to_curve
@@ -17,7 +17,7 @@ from vdm_jax.probing.time_to_curve import (
     from_one,
     largest_by_member,
     make_fit_to_curve,
-    make_missed,
+    make_gap,
     outwards,
 )
 
@@ -39,7 +39,7 @@ def ensemble():
 
 @pytest.fixture(scope="module")
 def missed(ensemble):
-    return make_missed(ensemble, side_feed(), 40, posterior)
+    return make_gap(ensemble, side_source(), 40, posterior)
 
 
 def test_who_knows_nothing_misses_what_there_is_to_know(ensemble, missed):
@@ -64,7 +64,7 @@ def test_nobody_there_is_the_plain_training_and_all_there_is_none(ensemble, miss
     )
     for found, wanted in zip(jax.tree.leaves(never.params), jax.tree.leaves(plain.params), strict=True):
         np.testing.assert_allclose(found, wanted, atol=1e-5)
-    assert len(never.seconds) == len(never.missed) == 1 + ensemble.training.num_rounds
+    assert len(never.seconds) == len(never.gap) == 1 + ensemble.training.num_rounds
     assert np.all(np.diff(never.seconds) > 0)
     assert len(make_fit_to_curve(ensemble, missed, 2.0)(KEYS, LEVELS).seconds) == 1
 
@@ -80,7 +80,7 @@ def test_a_member_that_is_there_stops_and_the_others_go_on(ensemble):
         return found
 
     course = make_fit_to_curve(ensemble, made_up, 0.5)(KEYS, LEVELS)
-    assert len(course.seconds) == 3 and course.missed[:, 1, 0].tolist() == [1.0, 0.0, 0.0]
+    assert len(course.seconds) == 3 and course.gap[:, 1, 0].tolist() == [1.0, 0.0, 0.0]
     moved = [
         abs(a - b).max(axis=tuple(range(2, a.ndim))) for a, b in zip(*map(jax.tree.leaves, looks[1:]), strict=True)
     ]
@@ -121,7 +121,7 @@ def test_of_accuracy_and_r2_the_larger_counts(monkeypatch):
     both = {"accuracy_missed": np.full((1, 2, 1, 4), 0.1), "r2_missed": np.full((1, 2, 1, 4), 0.3)}
     scored = Scored({}, {"value": both}, np.zeros((1, 2, 4), int))
     monkeypatch.setattr(Ensemble, "scores", lambda *_: lambda *_: scored)
-    found = make_missed(make_ensemble(features=("value",), seeds=(0,)), side_feed(), 2, posterior)
+    found = make_gap(make_ensemble(features=("value",), seeds=(0,)), side_source(), 2, posterior)
     np.testing.assert_allclose(found(None, KEYS, LEVELS), [[0.3]])
 
 
@@ -157,6 +157,6 @@ def test_from_one_and_from_neighbours_begin_where_they_say(ensemble, missed):
     np.testing.assert_array_equal(params[1], np.repeat(mother + 1, 2, axis=0))
     np.testing.assert_array_equal(params[2], mother + 1 + 1)
     np.testing.assert_allclose(course.seconds, begun.seconds[-1] + np.array([0, 1, 2, 3, 4, 5, 6]))
-    assert np.isinf(course.missed[2, 0]).all() and np.isfinite(course.missed[-1]).all()
-    np.testing.assert_array_equal(course.missed[0, 1], begun.missed[-1, 0])
-    assert (course.missed[1:, 1] == 0.25).all()
+    assert np.isinf(course.gap[2, 0]).all() and np.isfinite(course.gap[-1]).all()
+    np.testing.assert_array_equal(course.gap[0, 1], begun.gap[-1, 0])
+    assert (course.gap[1:, 1] == 0.25).all()

@@ -58,6 +58,7 @@ CASES = {
                      "--config.chains.model=../ddpm-sparse-linear", "--config.chains.checkpoint=latest"],  # fmt: skip
 }  # fmt: skip
 DRY = ("digits.py", "collapse.py", "mnist.py", "cifar10.py", "ddpm.py", "probes.py", "exact.py")
+NEW: set[str] = set()  # keys that the newer checkout alone has
 NOT_NUMBERS = (
     "provenance",
     "settings",
@@ -68,6 +69,8 @@ NOT_NUMBERS = (
     "config",
     "fingerprint",
     "owner",
+    "entropy_nats",  # newer than the old checkout
+    "bound_minus_entropy_nats",
 )
 
 
@@ -103,7 +106,7 @@ def make(checkout: pathlib.Path, folder: pathlib.Path, names: list[str]) -> None
         ]
         done = subprocess.run(command, cwd="/", capture_output=True, text=True)
         listed = done.stdout.replace(f"{checkout}/", "").replace(str(checkout).lstrip("/") + "/", "") + done.stderr
-        (folder / f"dry-{config}.txt").write_text(listed)
+        (folder / f"dry-{config}.txt").write_text(listed.replace(sys.executable, "python"))
 
 
 def reread(checkout: pathlib.Path, old: pathlib.Path, folder: pathlib.Path) -> None:
@@ -149,6 +152,7 @@ def check(old: pathlib.Path, new: pathlib.Path) -> int:
         worst, where = differences(load(path), load(other), path.name)
         bad += worst > 0
         print(f"{'equal     ' if worst == 0 else f'{worst:.1e}   '} {relative}{f'  at {where}' if worst else ''}")
+    print(*(f"new key    {key}" for key in sorted(NEW)), sep="\n")
     return bad
 
 
@@ -171,8 +175,10 @@ def differences(a, b, where: str) -> tuple[float, str]:
         for key in sorted(set(a) | set(b)):
             if key in NOT_NUMBERS:
                 continue
-            if key not in a or key not in b:
-                found.append((math.inf, f"{where}.{key} is in one alone"))
+            if key not in a:
+                NEW.add(f"{where}.{key}")
+            elif key not in b:
+                found.append((math.inf, f"{where}.{key} is missing"))
             else:
                 found.append(differences(a[key], b[key], f"{where}.{key}"))
         return max(found, key=lambda pair: pair[0])

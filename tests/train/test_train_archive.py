@@ -1,6 +1,7 @@
 """A run carried in pieces ends as if it had stayed where it was; nothing of another run is ever replaced."""
 
 import shutil
+from functools import partial
 
 import jax
 import numpy as np
@@ -9,9 +10,14 @@ import toy_training as toy
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.train import archive
-from vdm_jax.train.archive import pack, unpack
 from vdm_jax.train.checkpoint import find_checkpoint, restore_state, saved_checkpoints
 from vdm_jax.train.metrics import read_metrics
+
+NAMES = {
+    "descriptions": ("config.json", "data.json", "metrics.jsonl"),
+    "records": ("evaluate_images.npz", "samples", "evaluate.json"),
+}
+pack, unpack = partial(archive.pack, **NAMES), partial(archive.unpack, **NAMES)
 
 
 def end_of(workdir):

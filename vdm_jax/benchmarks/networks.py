@@ -12,9 +12,11 @@ from vdm_jax.base.keys import named_key
 from vdm_jax.base.mesh import make_mesh, replicate
 from vdm_jax.data.order import batch_indices
 from vdm_jax.diffusion.code_prior import NormalPrior
+from vdm_jax.diffusion.likelihood import LevelLikelihood
 from vdm_jax.diffusion.rate import FixedRate
 from vdm_jax.diffusion.schedules import make_schedule
-from vdm_jax.models.vae_vdm import VaeVdm
+from vdm_jax.models.code import CodeModel
+from vdm_jax.models.diffusion import DiffusionModel, Objective
 from vdm_jax.networks.encoder import make_encoder
 from vdm_jax.networks.sizes import ENCODER_SIZES, UNET_SIZES
 from vdm_jax.networks.unet import make_unet
@@ -48,26 +50,26 @@ class Case:
         return (self.side, self.side, 1)
 
 
-def make_model(case: Case) -> VaeVdm:
+def make_model(case: Case) -> DiffusionModel:
     """The model of a case, as `configs/mnist.py` has it."""
     encoder = ENCODER_SIZES[case.encoder]
     dtype = jnp.dtype(case.dtype)
-    return VaeVdm(
-        unet=make_unet(case.image_shape, **UNET_SIZES[case.size], w_dim=encoder["w_dim"], dtype=dtype),
-        encoder=make_encoder(case.image_shape, **encoder, dtype=dtype),
-        w_dim=encoder["w_dim"],
-        code_prior=None,
-        prior=NormalPrior(),
-        gamma=None,
-        fixed_schedule=make_schedule("linear", gamma_min=GAMMA_RANGE[0], gamma_max=GAMMA_RANGE[1]),
-        gamma_range=GAMMA_RANGE,
-        rate=FixedRate(1.0),
-        target="eps",
-        weighting="bound",
-        num_steps=None,
-        minimise_variance=False,
-        pixel_values=even_pixel_values(NUM_LEVELS),
-        image_shape=case.image_shape,
+    pixel_values = even_pixel_values(NUM_LEVELS)
+    return DiffusionModel(
+        network=make_unet(case.image_shape, **UNET_SIZES[case.size], w_dim=encoder["w_dim"], dtype=dtype),
+        noise=make_schedule("linear", gamma_min=GAMMA_RANGE[0], gamma_max=GAMMA_RANGE[1]),
+        prediction="eps",
+        objective=Objective(),
+        code=CodeModel(
+            encoder=make_encoder(case.image_shape, **encoder, dtype=dtype),
+            w_dim=encoder["w_dim"],
+            rate=FixedRate(1.0),
+            prior=NormalPrior(),
+            prior_network=None,
+        ),
+        shape=case.image_shape,
+        likelihood=LevelLikelihood(pixel_values),
+        x_range=(float(pixel_values[0]), float(pixel_values[-1])),
     )
 
 

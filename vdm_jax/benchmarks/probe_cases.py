@@ -10,7 +10,7 @@ from vdm_jax.base.mesh import make_mesh
 from vdm_jax.data.sprite_posterior import sprite_features, sprite_labels
 from vdm_jax.data.sprites import load_sprites
 from vdm_jax.probing.ensemble import Ensemble, Training
-from vdm_jax.probing.feeds import make_forward_feed
+from vdm_jax.probing.example_sources import make_forward_source
 from vdm_jax.probing.heads import make_heads, make_members
 from vdm_jax.probing.nets import make_net
 
@@ -47,17 +47,17 @@ def make_ensemble(case: Case, batching: str) -> Ensemble:
     grid = load_sprites(GRID)
     heads = make_heads({name: sprite_features(grid)[name] for name in case.features}, "values")
     members = make_members(heads, "separate", (0,))
-    feed = make_forward_feed(grid.render, partial(sprite_labels, grid), grid.splits()["train"])
+    source = make_forward_source(grid.render, partial(sprite_labels, grid), grid.splits()["train"])
     net = make_net(
         case.net, (grid.side, grid.side, 1), members.num_outputs,
         hidden=HIDDEN[case.net], num_templates=NUM_TEMPLATES, window=WINDOW,
     )  # fmt: skip
     training = Training(case.batch_size, 10**6, UPDATES_A_ROUND, LEARNING_RATE, 10**6, case.batch_size, CLIP)
     examples = grid.render(jnp.arange(0, len(grid), 16))
-    return Ensemble(net, members, feed, feed, training, examples, make_mesh(1), batching)
+    return Ensemble(net, members, source, source, training, examples, make_mesh(1), batching)
 
 
-def levels_of(num_timesteps: int) -> dict[str, jax.Array]:
+def conditions_of(num_timesteps: int) -> dict[str, jax.Array]:
     """Noise from log SNR 6 to -6."""
     return {"gamma": jnp.linspace(-6.0, 6.0, num_timesteps)}
 

@@ -2,7 +2,7 @@
 
 Members x examples a second for ensembles of 1, 64 and 1,000 probes, each way of batching timesteps and members; beside
 them one jitted step a member, one member after the other, and the same in PyTorch (extra `peers`): same nets, same
-batch, same feed of noisy sprites, clipping and Adam, timed in turn in one run. One record, after every case.
+batch, same noisy sprites, clipping and Adam, timed in turn in one run. One record, after every case.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from vdm_jax.benchmarks.probe_cases import (
     UPDATES_A_ROUND,
     Case,
     arithmetic,
-    levels_of,
+    conditions_of,
     make_ensemble,
     make_params,
 )
@@ -44,18 +44,22 @@ ONE_BY_ONE = 8  # members that a sequential contender goes through; more take as
 def together(case: Case, batching: str) -> tuple[Contender, dict]:
     """Rounds of the compiled ensemble; `run(n)` makes n rounds."""
     ensemble = make_ensemble(case, batching)
-    keys, levels = timestep_keys(jax.random.key(0), np.arange(case.num_timesteps)), levels_of(case.num_timesteps)
-    held = {"state": ensemble.start(ensemble.init(keys), keys, levels)}
+    keys, conditions = (
+        timestep_keys(jax.random.key(0), np.arange(case.num_timesteps)),
+        conditions_of(case.num_timesteps),
+    )
+    held = {"state": ensemble.start(ensemble.init(keys), keys, conditions)}
     index = jnp.zeros(case.num_timesteps, jnp.int32)
     began = time.perf_counter()
-    compiled = ensemble.round.lower(held["state"], keys, levels, index).compile()
+    compiled = ensemble.round.lower(held["state"], keys, conditions, index).compile()
+    one_round = partial(compiled, *ensemble.round.bound)
     about = {"compile_seconds": time.perf_counter() - began}
     memory = memory_of(compiled)
     about["memory_bytes_per_member"] = None if memory is None else memory / case.num_members
 
     def run(count: int) -> None:
         for _ in range(count):
-            held["state"] = compiled(held["state"], keys, levels, index)
+            held["state"] = one_round(held["state"], keys, conditions, index)
         jax.block_until_ready(held["state"])
 
     return Contender(batching, run), about
@@ -79,7 +83,7 @@ def one_by_one(case: Case) -> Contender:
         updates, opt_state = optimizer.update(jax.grad(loss)(params), opt_state)
         return optax.apply_updates(params, updates), opt_state
 
-    gammas, keys = levels_of(several)["gamma"], timestep_keys(jax.random.key(0), np.arange(several))
+    gammas, keys = conditions_of(several)["gamma"], timestep_keys(jax.random.key(0), np.arange(several))
     params = [alone.net.init(named_key(key, "init"), alone.examples) for key in keys]
     held = [(one, optimizer.init(one)) for one in params]
 

@@ -20,7 +20,7 @@ from vdm_jax.benchmarks.probe_cases import (
     NUM_TEMPLATES,
     WINDOW,
     Case,
-    levels_of,
+    conditions_of,
     make_ensemble,
 )
 from vdm_jax.data.sprites import load_sprites
@@ -113,7 +113,7 @@ def make_train(several: int, case: Case, device: str, *, channels_last: bool, co
     images = torch.tensor(np.asarray(grid.render(jnp.arange(len(grid)))), device=device).permute(0, 3, 1, 2)
     images = images.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
     factors = grid.factors(np.arange(len(grid)))
-    gammas = [torch.tensor(float(gamma), device=device) for gamma in levels_of(several)["gamma"]]
+    gammas = [torch.tensor(float(gamma), device=device) for gamma in conditions_of(several)["gamma"]]
     probes = []
     for member in range(several):
         name = case.features[member % len(case.features)]

@@ -24,12 +24,12 @@ def make_subject(case: Case) -> Subject:
     model = make_model(case)
     params = model.init(jax.random.key(0))
     schedule = model.fixed_schedule
-    w = jnp.zeros((case.batch_size, model.w_dim))
+    w = jnp.zeros((case.batch_size, model.code.w_dim))
 
     def loop(params, key, num_steps):
         z_1 = jax.random.normal(jax.random.fold_in(key, 0), (case.batch_size, *case.image_shape))
         times = make_times(schedule, num_steps)
-        return sample(jax.random.fold_in(key, 1), model.eps_fn(params, w), schedule, z_1, times, x_range=(-1.0, 1.0))
+        return sample(jax.random.fold_in(key, 1), model.denoise(params, w), schedule, z_1, times, x_range=(-1.0, 1.0))
 
     key = jax.random.key(1)
     subject = compile_subject(jax.jit(partial(loop, num_steps=STEPS)), (params, key), steps_per_call=STEPS)

@@ -23,18 +23,20 @@ from vdm_jax.base.files import write_file
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.mesh import make_mesh
 from vdm_jax.benchmarks.command import write_record
-from vdm_jax.experiments.kinds import jobs_of
-from vdm_jax.experiments.probes.build import ProbeExperiment, build_probes, gammas_at, timesteps
-from vdm_jax.experiments.probes.training import build_ensemble, warm_start_index
+from vdm_jax.diffusion.timesteps import gammas_at, timesteps
+from vdm_jax.experiments.kinds import KINDS
+from vdm_jax.experiments.probes.build import ProbeExperiment, build_probes
+from vdm_jax.experiments.probes.training import build_ensemble
 from vdm_jax.launch import flags
 from vdm_jax.launch import store as workdirs
 from vdm_jax.probing.ensemble import timestep_keys
 from vdm_jax.probing.heads import MEMBERS
-from vdm_jax.probing.time_to_curve import Course, from_neighbours, from_one, make_fit_to_curve, make_missed
+from vdm_jax.probing.time_to_curve import Course, from_neighbours, from_one, make_fit_to_curve, make_gap
+from vdm_jax.probing.training import warm_start_index
 from vdm_jax.report.primitives import style
 
 DEFAULT_CONFIG = "configs/probes.py"
-NEVER = -1.0  # nothing misses less than 0: a training without an early end
+NEVER = -1.0  # no gap is smaller: a training without an early end
 STARTS = ("fresh", "one", "neighbour")
 OWN = ("members", "num_seeds", "num_validation", "updates_per_round")  # settings of `probe` that the race sets
 WAYS = {f"{members}-{start}": (members, start) for members in MEMBERS for start in STARTS}
@@ -52,17 +54,18 @@ def make_way(options: argparse.Namespace, experiment: ProbeExperiment, name: str
     members, start = WAYS[name]
     steps = timesteps(experiment.config.exact.num_timesteps, experiment.schedule)
     gammas, index = np.unique(gammas_at(experiment.schedule, steps), return_index=True)
-    levels, first = {"gamma": jnp.asarray(gammas, jnp.float32)}, warm_start_index(gammas)
+    conditions, first = {"gamma": jnp.asarray(gammas, jnp.float32)}, warm_start_index(gammas)
     config = experiment.config.copy_and_resolve_references()
     config.probe.update(members=members, num_seeds=1, num_validation=config.probe.batch_size)
     config.probe.updates_per_round = options.updates_per_round
-    ensemble, test = build_ensemble(dataclasses.replace(experiment, config=config))
+    ensemble, sources = build_ensemble(config.probe, experiment.population)
+    exact = experiment.population.posterior.classes
 
     def make_fit(num_updates: int, within: float) -> Callable[..., Course]:
         training = dataclasses.replace(ensemble.training, num_updates=num_updates)
         own = dataclasses.replace(ensemble, training=training, mesh=make_mesh(1))
-        missed = make_missed(own, test, -(-options.num_test // config.probe.batch_size), experiment.posterior.classes)
-        return make_fit_to_curve(own, missed, within)
+        gap = make_gap(own, sources["test"], -(-options.num_test // config.probe.batch_size), exact)
+        return make_fit_to_curve(own, gap, within)
 
     fit = make_fit(options.fresh_updates if start == "fresh" else config.probe.num_updates, options.within)
     begin = make_fit(config.probe.warm_updates, NEVER)
@@ -71,12 +74,12 @@ def make_way(options: argparse.Namespace, experiment: ProbeExperiment, name: str
         key = jax.random.key(seed)
         keys = timestep_keys(key, steps[index])
         if start == "fresh":
-            return fit(keys, levels)
+            return fit(keys, conditions)
         warm = timestep_keys(named_key(key, "warm_start"), steps[index][first : first + 1])
-        begun = begin(warm, {"gamma": levels["gamma"][first : first + 1]})
+        begun = begin(warm, {"gamma": conditions["gamma"][first : first + 1]})
         if start == "one":
-            return from_one(begun, fit, keys, levels)
-        return from_neighbours(begun, fit, first, keys, levels)
+            return from_one(begun, fit, keys, conditions)
+        return from_neighbours(begun, fit, first, keys, conditions)
 
     return Way(name, train)
 
@@ -86,13 +89,13 @@ def describe(courses: dict[str, list[Course]], within: float) -> dict[str, Any]:
     went."""
     found: dict[str, Any] = {}
     for name, own in courses.items():
-        there = [bool((course.missed[-1] <= within).all()) for course in own]
+        there = [bool((course.gap[-1] <= within).all()) for course in own]
         found[name] = {
             "seconds_to_curve": [float(c.seconds[-1]) if ok else None for c, ok in zip(own, there, strict=True)],
-            "largest_missed_at_the_end": [float(course.missed[-1].max()) for course in own],
-            "probes": int(own[0].missed[0].size),
+            "largest_missed_at_the_end": [float(course.gap[-1].max()) for course in own],
+            "probes": int(own[0].gap[0].size),
             "course": [
-                {"seconds": course.seconds.tolist(), "share_there": (course.missed <= within).mean((1, 2)).tolist()}
+                {"seconds": course.seconds.tolist(), "share_there": (course.gap <= within).mean((1, 2)).tolist()}
                 for course in own
             ],
         }
@@ -147,7 +150,7 @@ def main(arguments: list[str] | None = None) -> int:
         names = check(options)
         if foreign := [name for name in map(name_of, of_config) if name in flags.OF_A_RUN]:
             raise UserError(f"--{foreign[0]} is a flag of launch.py; the race has no folder or jobs, but --out")
-        asked = flags.parse(["time_to_curve", *of_config], DEFAULT_CONFIG, jobs_of)
+        asked = flags.parse(["time_to_curve", *of_config], KINDS, DEFAULT_CONFIG)
         if asked.config.kind != "probes":
             raise UserError(f"--config={asked.file} is of kind {asked.config.kind!r}; expected one of kind 'probes'")
         if own := [name for name in OWN if f"probe.{name}" in asked.overrides]:
@@ -191,11 +194,11 @@ def check(options: argparse.Namespace) -> list[str]:
 
 def line(name: str, course: Course, within: float) -> str:
     """One way with one seed in a line."""
-    left = int((course.missed[-1] > within).sum())
+    left = int((course.gap[-1] > within).sum())
     told = f"{name}: {course.seconds[-1]:.1f} s of training, "
     if not left:
         return told + "all probes there"
-    return told + f"{left} of {course.missed[-1].size} probes not there, {course.missed[-1].max():.3f} missed at most"
+    return told + f"{left} of {course.gap[-1].size} probes not there, {course.gap[-1].max():.3f} missed at most"
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """p(sprite | z_t) over a whole grid of sprites: one correlation of z_t with every template at every place.
 
-Pixels are ±1, so all images have the same norm and -||z - alpha x||²/(2 sigma²) is alpha (x·z)/sigma² up to a constant;
+Pixels are ±1, so all images have the same norm and -||z - alpha x||²/(2 sigma²) is alpha (x·z)/sigma² up to a constant.
 x·z is twice the sum of z under the sprite, less the sum of all of z. The windows of z at all places times all templates
-are one matrix product: exact for all images of the grid at the cost of some of them. Templates that are equal are
-correlated once, and only pixels that some template covers.
+are one matrix product, which is exact for all images of the grid. Equal templates are correlated once, and only at the
+pixels that some template covers.
 """
 
 from collections.abc import Callable
@@ -12,54 +12,28 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 from jaxtyping import Array, Float, Int, Integer, Key
 
 from vdm_jax.base.keys import named_key
 from vdm_jax.data.sprites import SpriteGrid, feature_values, orientation_vectors
 from vdm_jax.diffusion.gaussian import alpha_sigma
-from vdm_jax.diffusion.optimal import Feature, inverse_variance
+from vdm_jax.diffusion.posterior import Feature, Posterior
+from vdm_jax.diffusion.rows import Correlations, inverse_variance
 
 Images = Float[Array, "q h w 1"]
 
 
-class Evidence(NamedTuple):
-    """What clean images and noise say of every sprite j, beyond what they say of the truth i: at any noise level
-    log p(x_j | z_t)/p(x_i | z_t) = SNR signal + √SNR noise, z_t = alpha x_i + sigma eps. Of T distinct
-    templates at P places.
-    """
-
-    signal: Float[Array, "q t p"]  # <x_j - x_i, x_i>, never above 0
-    noise: Float[Array, "q t p"]  # <x_j - x_i, eps>
-
-
-class SpritePosterior(NamedTuple):
-    """`features`: what there is to know, every image as likely as every other. `classes(z, gamma)`: p(c | z_t) of each,
-    [Q, C]; `draw(key, z, gamma)`: x ~ p(x | z_t); `mean(z, gamma)`: E[x | z_t], the optimal denoiser; `nearest(z)`: the
-    index of the sprite that is likeliest at any noise level, the first of several; `alike(key, index)`: one of those
-    that look like this sprite, each as likely. `evidence(index, eps)` holds all correlations of clean images and noise,
-    and `classes_from(evidence, gamma)` is `classes` of their z_t at any level, first with eps and then with -eps, for a
-    tenth of the time: [2 Q, C]."""
-
-    features: dict[str, Feature]
-    classes: Callable[[Images, Float[Array, ""]], dict[str, Float[Array, "q c"]]]
-    draw: Callable[[Key[Array, ""], Images, Float[Array, ""]], Images]
-    mean: Callable[[Images, Float[Array, ""]], Images]
-    nearest: Callable[[Images], Int[Array, " q"]]
-    alike: Callable[[Key[Array, ""], Integer[Array, " q"]], Int[Array, " q"]]
-    evidence: Callable[[Integer[Array, " q"], Images], Evidence]
-    classes_from: Callable[[Evidence, Float[Array, ""]], dict[str, Float[Array, "q c"]]]
-
-
 class Distinct(NamedTuple):
-    """The templates of a grid without repetitions, in the order in which they come first."""
+    """The templates of a grid without repetitions, in the order of their first occurrence."""
 
-    first: Int[np.ndarray, " t"]  # where among all templates
-    which: Int[np.ndarray, " n"]  # of each of all templates, its place here
-    count: Float[np.ndarray, " t"]
+    first: Int[np.ndarray, " t"]  # index among all templates
+    which: Int[np.ndarray, " n"]  # for each of all templates, its index here
+    count: Float[np.ndarray, " t"]  # how many of all templates are equal to it
 
 
 def distinct_templates(grid: SpriteGrid) -> Distinct:
-    """Full turns, symmetries and coarse pixels make templates equal."""
+    """The distinct templates: full turns, symmetries and coarse pixels make some of them equal."""
     flat = grid.templates.reshape(grid.num_templates, -1)
     _, first, which, count = np.unique(flat, axis=0, return_index=True, return_inverse=True, return_counts=True)
     order = np.argsort(first)
@@ -67,7 +41,7 @@ def distinct_templates(grid: SpriteGrid) -> Distinct:
 
 
 def sprite_features(grid: SpriteGrid) -> dict[str, Feature]:
-    """Shape to tell apart; scale, x and y to regress; the angle, whose class is shape and orientation together."""
+    """Shape without values; scale, x and y with one value; orientation with two, its class shape and turn together."""
     scalars = {
         name: Feature(_even(len(feature_values(grid, name))), feature_values(grid, name)[:, None])
         for name in ("scale", "x", "y")
@@ -77,7 +51,7 @@ def sprite_features(grid: SpriteGrid) -> dict[str, Feature]:
 
 
 def sprite_labels(grid: SpriteGrid, index: Integer[Array, " q"]) -> dict[str, Integer[Array, " q"]]:
-    """The class of each image by feature, as `sprite_features` and `SpritePosterior.classes` count them."""
+    """The class of each image by feature, as counted by `sprite_features` and the posterior."""
     shape, scale, turn, x, y = jnp.unravel_index(index, grid.sizes)
     return {"shape": shape, "orientation": shape * grid.sizes[2] + turn, "scale": scale, "x": x, "y": y}
 
@@ -88,11 +62,11 @@ def _even(num: int) -> np.ndarray:
 
 def make_class_sums(
     grid: SpriteGrid, templates: Distinct
-) -> Callable[[Callable, Array | Evidence], dict[str, Float[Array, "q c"]]]:
-    """-> `class_sums(weigh, rows)`: p(c) of each feature, [Q, C], for weights [T, P] = weigh(row) of every image, up to
-    a factor; row by row, for what is held of one stays in a cache.
+) -> Callable[[Callable, Array | Correlations], dict[str, Float[Array, "q c"]]]:
+    """Returns `class_sums(weigh, rows)`: p(c) of each feature, [Q, C], from weights [T, P] = weigh(row) of every image.
 
-    All templates and all places at once are two matrix products of the weights, classes sums of what these leave.
+    The weights need no normalisation. Queries follow each other, so that the weights of one stay in a cache. Sums over
+    all templates and over all places are two matrix products; sums over classes follow from these.
     """
     shape, scale, turn = (index.reshape(-1) for index in np.indices(grid.sizes[:3]))
     of_template = {"shape": shape, "orientation": shape * grid.sizes[2] + turn, "scale": scale}
@@ -115,7 +89,7 @@ def make_class_sums(
 
 
 def make_correlation(grid: SpriteGrid, templates: Distinct) -> Callable[[Images], Float[Array, "q t p"]]:
-    """-> `correlation(z)`: the sum of z under each distinct template at each place, x slowest; image by image."""
+    """Returns `correlation(z)`: the sum of z under each distinct template at each place, x slowest, image by image."""
     masks = grid.templates[templates.first].reshape(len(templates.first), -1)
     covered = np.flatnonzero(masks.any(axis=0))
     rows, columns = np.unravel_index(covered, (grid.window, grid.window))
@@ -130,17 +104,21 @@ def make_correlation(grid: SpriteGrid, templates: Distinct) -> Callable[[Images]
     return correlation
 
 
-def make_sprite_posterior(grid: SpriteGrid) -> SpritePosterior:
-    """The exact posterior of every image of `grid`, prior uniform.
+def make_sprite_posterior(grid: SpriteGrid) -> Posterior:
+    """The exact posterior over all images of `grid`, every image as likely as every other.
 
-    Q queries hold 4 Q T P bytes: P places, T distinct templates; `mean` windows of w² pixels beside, 4 Q P w²."""
+    Q queries hold 4 Q T P bytes for T distinct templates at P places; `mean` holds windows of w² pixels too, 4 Q P w².
+    """
     templates = distinct_templates(grid)
     correlation, class_sums = make_correlation(grid, templates), make_class_sums(grid, templates)
     num_places = len(grid.offsets) ** 2
 
     def log_weights(z: Images, gamma: Float[Array, ""]) -> Float[Array, "q t p"]:
-        """Of one image of each distinct template, the largest 0: less the largest before they are multiplied, for a
-        fused multiplication and subtraction rounds once, and leaves of 1e12 less 1e12 what exp makes infinite."""
+        """Of one image of each distinct template; the largest is 0.
+
+        The largest is subtracted before the multiplication: a fused multiplication and subtraction rounds once, and its
+        remainder of 1e12 - 1e12 overflows exp.
+        """
         found = correlation(z)
         below = found - found.max(axis=(1, 2), keepdims=True)
         return 2 * alpha_sigma(gamma)[0] * inverse_variance(gamma) * below
@@ -148,21 +126,22 @@ def make_sprite_posterior(grid: SpriteGrid) -> SpritePosterior:
     def classes(z: Images, gamma: Float[Array, ""]) -> dict[str, Float[Array, "q c"]]:
         return class_sums(jnp.exp, log_weights(z, gamma))
 
-    def evidence(index: Integer[Array, " q"], eps: Images) -> Evidence:
+    def correlate(index: Integer[Array, " q"], eps: Images) -> Correlations:
+        """Of T distinct templates at P places, [Q, T, P], less those of the clean image: `signal` is never above 0."""
         template, place = jnp.asarray(templates.which)[index // num_places], index % num_places
 
         def beyond_truth(images):
             found = 2 * correlation(images)
             return found - found[jnp.arange(len(index)), template, place][:, None, None]
 
-        return Evidence(beyond_truth(grid.render(index)), beyond_truth(eps))
+        return Correlations(beyond_truth(grid.render(index)), beyond_truth(eps))
 
-    def classes_from(evidence: Evidence, gamma: Float[Array, ""]) -> dict[str, Float[Array, "q c"]]:
-        """No maximum is looked for: the sum of p_j/p_truth over all j is N on average, so that it is above e^88, where
-        exp overflows, with a probability below N e^-88."""
+    def classes_from(found: Correlations, gamma: Float[Array, ""]) -> dict[str, Float[Array, "q c"]]:
+        """Without a maximum: the sum of p_j/p_truth over all j is N on average, so that it exceeds e^88, where exp
+        overflows, with a probability below N e^-88."""
         snr = jnp.exp(-gamma)
         roots = (jnp.sqrt(snr), -jnp.sqrt(snr))
-        both = [class_sums(lambda row, r=root: jnp.exp(snr * row.signal + r * row.noise), evidence) for root in roots]
+        both = [class_sums(lambda row, r=root: jnp.exp(snr * row.signal + r * row.noise), found) for root in roots]
         return jax.tree.map(lambda *sums: jnp.concatenate(sums), *both)
 
     def draw(key: Key[Array, ""], z: Images, gamma: Float[Array, ""]) -> Images:
@@ -186,10 +165,10 @@ def make_sprite_posterior(grid: SpriteGrid) -> SpritePosterior:
         return jnp.asarray(members, jnp.int32)[template, one] * num_places + place
 
     def whole_index(index: Integer[Array, " q"]) -> Integer[Array, " q"]:
-        """Among all images of the grid."""
+        """From an index of distinct templates and places to one of all images of the grid."""
         return jnp.asarray(templates.first, jnp.int32)[index // num_places] * num_places + index % num_places
 
-    return SpritePosterior(sprite_features(grid), classes, draw, mean, nearest, alike, evidence, classes_from)
+    return Posterior(*map(Partial, (classes, draw, mean, nearest, alike, correlate, classes_from)))
 
 
 def flat(weights: Float[Array, "q t p"]) -> Float[Array, "q tp"]:
@@ -203,7 +182,7 @@ def expected_image(grid: SpriteGrid, templates: Distinct, p: Float[Array, "q t p
     places, num = grid.offsets, p.shape[0]
     under = p.transpose(2, 0, 1).reshape(-1, p.shape[1]) @ masks  # [P Q, w w]
     under = under.reshape(len(places), len(places), num, grid.window, grid.window)
-    # Windows overlap: added one column, then one row of places at a time, for a scatter runs on one core of a CPU.
+    # Windows overlap. They are added one column, then one row of places at a time: a scatter runs on one core of a CPU.
     strips = jnp.zeros((len(places), num, grid.window, grid.side))
     for column, left in enumerate(places):
         strips = strips.at[..., left : left + grid.window].add(under[column])

@@ -1,4 +1,4 @@
-"""p(w), the prior of the code, and the rate under it: N(0, I), or a diffusion model that is learned with the rest."""
+"""p(w), the prior of the code, and the rate under it: N(0, I), or a diffusion model that is trained with the rest."""
 
 import math
 from collections.abc import Callable
@@ -9,7 +9,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
 from vdm_jax.base.keys import named_key
-from vdm_jax.diffusion.gaussian import EpsFn, alpha_sigma, expand, kl_to_standard_normal, noised, sum_values
+from vdm_jax.diffusion.gaussian import alpha_sigma, expand
+from vdm_jax.diffusion.likelihood import GaussianLikelihood
+from vdm_jax.diffusion.objective import vdm_losses
+from vdm_jax.diffusion.prediction import Denoise, to_prediction
 from vdm_jax.diffusion.rate import encoder_kl
 from vdm_jax.diffusion.samplers import make_times, sample
 from vdm_jax.diffusion.schedules import Schedule
@@ -18,20 +21,15 @@ Codes = Float[Array, "b d"]
 
 
 def density_bound(
-    key: Key[Array, ""], x: Float[Array, "b ..."], eps_fn: EpsFn, schedule: Schedule, t: Float[Array, " b"]
+    key: Key[Array, ""], x: Float[Array, "b ..."], denoise: Denoise, schedule: Schedule, t: Float[Array, " b"]
 ) -> Float[Array, " b"]:
-    """A bound on -log p(x) of *continuous* x under the diffusion model of `eps_fn`, nats, at T = ∞; t ~ U(0, 1).
+    """A bound on -log p(x) of *continuous* x under a diffusion model, nats, at T = ∞; t ~ U(0, 1).
 
-    KL(q(z_1|x) || N(0, I)) + ½ gamma'(t) ||eps - eps_hat||² + E[-log N(x; z_0/alpha_0, sigma_0²/alpha_0²)]: the last
-    is ½ D (1 + log 2π + gamma_0) for every x. Unbiased from one draw of eps, given t. (Kingma et al. 2021, eq. 17.)
+    The bound of `vdm_losses` with `GaussianLikelihood`: KL(q(z_1|x) || N(0, I)) + ½ gamma'(t) ||eps - eps_hat||² +
+    E[-log N(x; z_0/alpha_0, sigma_0²/alpha_0²)]. Unbiased from one draw of eps, given t. (Kingma et al. 2021, eq. 17.)
     """
-    gamma_t, slope = jax.jvp(schedule.gamma, (t,), (jnp.ones_like(t),))
-    gamma_0, gamma_1 = schedule.gamma(jnp.float32(0)), schedule.gamma(jnp.float32(1))
-    eps = jax.random.normal(named_key(key, "eps"), x.shape)
-    error = sum_values((eps - eps_fn(noised(x, eps, gamma_t), t)) ** 2)
-    prior = sum_values(kl_to_standard_normal(alpha_sigma(gamma_1)[0] * x, jax.nn.log_sigmoid(gamma_1)))
-    num_dims = x[0].size
-    return prior + 0.5 * slope * error + 0.5 * num_dims * (1 + math.log(2 * math.pi) + gamma_0)
+    terms = vdm_losses(key, x, denoise, schedule, t, GaussianLikelihood()).terms
+    return terms.prior + terms.diffusion + terms.reconstruction
 
 
 def entropy(logvar: Codes) -> Float[Array, " b"]:
@@ -46,7 +44,7 @@ class NormalPrior:
     def rate(
         self, params: PyTree, key: Key[Array, ""], mu: Codes, logvar: Codes, w: Codes, t: Float[Array, " b"]
     ) -> Float[Array, " b"]:
-        """R = KL(q(w | x) || N(0, I)), nats; what is drawn plays no part."""
+        """R = KL(q(w | x) || N(0, I)), nats. It does not depend on the draws."""
         return encoder_kl(mu, logvar).sum(axis=1)
 
     def sample(self, params: PyTree, key: Key[Array, ""], shape: tuple[int, int]) -> Codes:
@@ -65,32 +63,31 @@ class DiffusionPrior:
     network: Callable[..., Codes]  # (params, z_t, t) -> [B, d]
     schedule: Schedule  # continuous, its ends the least and the most noise on w
     num_steps: int  # of a draw from the prior
-    num_times: int = (
-        8  # noise levels that an estimate of R averages over: the network is small, and R steers rate modes
-    )
+    num_times: int = 8  # gammas that an estimate of R averages over: the network is small, and R steers rate modes
 
-    def eps_fn(self, params: PyTree) -> EpsFn:
-        """eps_hat(z_t, t) of the prior."""
+    def denoise(self, params: PyTree) -> Denoise:
+        """The prediction of the prior at (z_t, t)."""
 
-        def eps_hat(z_t, t):
-            sigma = alpha_sigma(expand(self.schedule.gamma(t), z_t))[1]
-            return sigma * z_t + self.network(params, z_t, t)
+        def denoise(z_t, t):
+            gamma_t = self.schedule.gamma(t)
+            sigma = alpha_sigma(expand(gamma_t, z_t))[1]
+            return to_prediction("eps", sigma * z_t + self.network(params, z_t, t), z_t, gamma_t)
 
-        return eps_hat
+        return denoise
 
     def rate(
         self, params: PyTree, key: Key[Array, ""], mu: Codes, logvar: Codes, w: Codes, t: Float[Array, " b"]
     ) -> Float[Array, " b"]:
         """An unbiased estimate of R, nats, from w ~ q(w | x), t ~ U(0, 1) and the noise of `key`: the mean over
-        `num_times` noise levels, evenly spread from t on."""
+        `num_times` times, evenly spread from t on."""
         shifts = jnp.arange(self.num_times) / self.num_times
-        bound = jax.vmap(lambda key, shift: density_bound(key, w, self.eps_fn(params), self.schedule, (t + shift) % 1))
+        bound = jax.vmap(lambda key, shift: density_bound(key, w, self.denoise(params), self.schedule, (t + shift) % 1))
         return bound(jax.random.split(key, self.num_times), shifts).mean(axis=0) - entropy(logvar)
 
     def sample(self, params: PyTree, key: Key[Array, ""], shape: tuple[int, int]) -> Codes:
         """w ~ p_psi(w), [N, d]: ancestral sampling, then w ~ N(z_0/alpha_0, sigma_0²/alpha_0²)."""
         z_1 = jax.random.normal(named_key(key, "z_1"), shape)
         times = make_times(self.schedule, self.num_steps, "logsnr")
-        z_0 = sample(key, self.eps_fn(params), self.schedule, z_1, times)
+        z_0 = sample(key, self.denoise(params), self.schedule, z_1, times)
         alpha, sigma = alpha_sigma(self.schedule.gamma(jnp.float32(0)))
         return (z_0 + sigma * jax.random.normal(named_key(key, "w"), shape)) / alpha

@@ -3,19 +3,20 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Integer, Key
+from jaxtyping import Array, Float, Key, Num
 
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.keys import named_key
-from vdm_jax.diffusion.gaussian import EpsFn, alpha_sigma, noised, sum_values
-from vdm_jax.diffusion.likelihood import log_likelihood
+from vdm_jax.diffusion.gaussian import alpha_sigma, noised, sum_values
+from vdm_jax.diffusion.likelihood import Likelihood
+from vdm_jax.diffusion.prediction import Denoise
 from vdm_jax.diffusion.schedules import Schedule
 
 
 def flow_log_density(
     key: Key[Array, ""],
     z_0: Float[Array, "b ..."],
-    eps_fn: EpsFn,
+    denoise: Denoise,
     schedule: Schedule,
     *,
     divergence: str = "hutchinson",
@@ -37,7 +38,7 @@ def flow_log_density(
         z, _ = state
         gamma_t, slope = jax.jvp(schedule.gamma, (t,), (jnp.ones_like(t),))
         sigma = alpha_sigma(gamma_t)[1]
-        eps_hat, trace = jacobian_trace(lambda z: eps_fn(z, jnp.full(z.shape[0], t)), z, probe)
+        eps_hat, trace = jacobian_trace(lambda z: denoise(z, jnp.full(z.shape[0], t)).eps, z, probe)
         num_dims = z[0].size
         return 0.5 * slope * sigma * (eps_hat - sigma * z), 0.5 * slope * sigma * (trace - sigma * num_dims)
 
@@ -56,23 +57,22 @@ def flow_log_density(
 
 def flow_bound(
     key: Key[Array, ""],
-    x: Float[Array, "b ..."],
-    levels: Integer[Array, "b ..."],
-    pixel_values: Float[Array, " k"],
-    eps_fn: EpsFn,
+    data: Num[Array, "b ..."],
+    denoise: Denoise,
     schedule: Schedule,
+    likelihood: Likelihood,
     **options,
 ) -> Float[Array, " b"]:
     """log q(z_0 | x) - log p(x | z_0) - log p(z_0), z_0 ~ q(z_0 | x): the flow's bound on -log p(x). [B], nats.
 
     Comparable with the sum of `objective.Terms`. `options` go to `flow_log_density`.
     """
-    gamma_0 = schedule.gamma(jnp.float32(0))
+    gamma_0, x = schedule.gamma(jnp.float32(0)), likelihood.to_x(data)
     eps = jax.random.normal(named_key(key, "eps_0"), x.shape)
     z_0 = noised(x, eps, gamma_0)
     log_q = _log_standard_normal(eps) - x[0].size * jnp.log(alpha_sigma(gamma_0)[1])
-    reconstruction = -sum_values(log_likelihood(levels, z_0, gamma_0, pixel_values))
-    return log_q + reconstruction - flow_log_density(key, z_0, eps_fn, schedule, **options)
+    log_likelihood = likelihood.log_prob(data, z_0, gamma_0)
+    return log_q - log_likelihood - flow_log_density(key, z_0, denoise, schedule, **options)
 
 
 def hutchinson_trace(function, z: Float[Array, "b ..."], probe: Float[Array, "b ..."]):

@@ -1,19 +1,15 @@
-"""The Gaussians of the noising process: q(z_t | x), q(z_s | z_t, x), their KLs, and eps <-> x <-> v.
+"""The Gaussians of the noising process: q(z_t | x), q(z_s | z_t, x), their KLs, and eps <-> x.
 
 gamma may be a scalar or one value an example, [B] against [B, ...]; gamma = -inf (no noise) gives finite results.
 """
-
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-EpsFn = Callable[[Float[Array, "b ..."], Float[Array, " b"]], Float[Array, "b ..."]]  # (z_t, t) -> eps_hat
-
 
 def expand(per_example: Float[Array, "*batch"], like: Float[Array, "..."]) -> Float[Array, "..."]:
-    """[B] (or a scalar) to [B, 1, …, 1], with as many axes as `like`."""
+    """[B] (or a scalar) to [B, 1, …, 1], with as many axes as `like`; arrays with as many axes stay as they are."""
     return per_example.reshape(per_example.shape + (1,) * (like.ndim - per_example.ndim))
 
 
@@ -85,35 +81,3 @@ def eps_of_x(
     """eps = (z_t - alpha_t x)/sigma_t."""
     alpha, sigma = alpha_sigma(expand(gamma_t, z_t))
     return (z_t - alpha * x) / sigma
-
-
-MOST_EVIDENCE = 1e4  # alpha/sigma² above which a pixel's own value leaves no doubt; a finite one keeps 0 at 0
-
-
-def eps_of_log_odds(
-    log_odds: Float[Array, "b ..."], z_t: Float[Array, "b ..."], gamma_t: Float[Array, "*batch"]
-) -> Float[Array, "b ..."]:
-    """eps of x_hat = tanh(log_odds + alpha_t z_t/sigma_t²), for pixels of ±1.
-
-    log_odds: half of those that the *other* pixels of z_t give to +1; by Bayes' rule a pixel's own value adds its
-    evidence to theirs, which is exact, so that x_hat is never outside ±1 and right by itself where there is no noise.
-    """
-    alpha, _ = alpha_sigma(expand(gamma_t, z_t))
-    evidence = jnp.minimum(alpha * (1 + jnp.exp(-expand(gamma_t, z_t))), MOST_EVIDENCE)
-    return eps_of_x(jnp.tanh(log_odds + evidence * z_t), z_t, gamma_t)
-
-
-def v_of_eps(
-    eps: Float[Array, "b ..."], z_t: Float[Array, "b ..."], gamma_t: Float[Array, "*batch"]
-) -> Float[Array, "b ..."]:
-    """v = alpha_t eps - sigma_t x (Salimans & Ho) = (eps - sigma_t z_t)/alpha_t."""
-    alpha, sigma = alpha_sigma(expand(gamma_t, z_t))
-    return (eps - sigma * z_t) / alpha
-
-
-def eps_of_v(
-    v: Float[Array, "b ..."], z_t: Float[Array, "b ..."], gamma_t: Float[Array, "*batch"]
-) -> Float[Array, "b ..."]:
-    """eps = alpha_t v + sigma_t z_t."""
-    alpha, sigma = alpha_sigma(expand(gamma_t, z_t))
-    return alpha * v + sigma * z_t

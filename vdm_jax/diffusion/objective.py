@@ -1,26 +1,18 @@
-"""THE LOSS: the variational bound on -log p(x), its terms apart and per example, and what may be trained instead."""
+"""THE LOSS: the variational bound on -log p(x), term by term and per example, and the losses trained in its place."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Integer, Key
+from jaxtyping import Array, Float, Key, Num
 
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.keys import named_key
-from vdm_jax.diffusion.gaussian import (
-    EpsFn,
-    alpha_sigma,
-    eps_of_log_odds,
-    eps_of_v,
-    eps_of_x,
-    kl_to_standard_normal,
-    noised,
-    sum_values,
-)
-from vdm_jax.diffusion.likelihood import log_likelihood
-from vdm_jax.diffusion.schedules import Schedule
+from vdm_jax.diffusion.gaussian import alpha_sigma, kl_to_standard_normal, noised, sum_values
+from vdm_jax.diffusion.likelihood import Likelihood
+from vdm_jax.diffusion.prediction import Denoise
+from vdm_jax.diffusion.schedules import Schedule, times_of_gamma
 
 
 class Terms(NamedTuple):
@@ -33,7 +25,7 @@ class Terms(NamedTuple):
 
 
 class Losses(NamedTuple):
-    """The bound's terms (encoder_kl still 0) beside the diffusion loss that is minimised. Each [B]."""
+    """The terms of the bound (encoder_kl is 0 here) and the diffusion loss that is minimised. Each [B]."""
 
     terms: Terms
     trained: Float[Array, " b"]  # ½ weight ||eps - eps_hat||²; equals terms.diffusion for weighting="bound"
@@ -43,44 +35,49 @@ class Losses(NamedTuple):
 
 def vdm_losses(
     key: Key[Array, ""],
-    x: Float[Array, "b ..."],
-    levels: Integer[Array, "b ..."],
-    pixel_values: Float[Array, " k"],
-    eps_fn: EpsFn,
+    data: Num[Array, "b ..."],
+    denoise: Denoise,
     schedule: Schedule,
     t: Float[Array, " b"],
+    likelihood: Likelihood,
     *,
     weighting: str = "bound",
     num_steps: int | None = None,
     minimise_variance: bool = False,
 ) -> Losses:
-    """The VDM bound of each image from one draw of time and noise.
+    """The VDM bound of each example from one draw of time and noise.
 
-    reconstruction  -log p(x | z_0)
+    reconstruction  -log p(data | z_0)
     prior           KL(q(z_1 | x) || N(0, I))
     diffusion       ½ gamma'(t) ||eps - eps_hat||²                        T = ∞   (VDM eq. 17)
                     ½ T expm1(gamma_t - gamma_s) ||eps - eps_hat||²       T steps (VDM eq. 14), s = t - 1/T
 
-    x = pixel_values[levels]. `t` comes from `times.draw_times`: uniform on [0, 1], or on the steps i/T of a table or of
-    a continuous schedule cut into T = `num_steps`. On a table z_0 is the first noisy entry and the sum starts at i = 2.
-    `weighting`, one of `WEIGHTINGS`, changes `trained` alone. `minimise_variance`: a learned gamma gets the gradient of
-    `variance_surrogate` from `trained`, instead of the loss's own. UserError where no bound is defined.
+    Args:
+        data: what `likelihood` makes x of: levels [B, ...], or continuous x [B, ...] for `GaussianLikelihood`.
+        t: [B] from `times.draw_times`: uniform on [0, 1], or on the steps i/T of a table or of a continuous schedule
+            cut into T = `num_steps`. On a table z_0 is the first noisy entry and the sum starts at i = 2.
+        weighting: one of `WEIGHTINGS`; changes `trained` alone.
+        minimise_variance: a learned gamma gets the gradient of `variance_surrogate` from `trained`, instead of the
+            loss's own.
+
+    Raises `UserError` where no bound is defined.
     """
     if schedule.no_bound:
         raise UserError(schedule.no_bound)
+    x = likelihood.to_x(data)
     gamma_t, weight = bound_weight(schedule, t, num_steps)
     eps = jax.random.normal(named_key(key, "eps"), x.shape)
 
-    def squared_error(gamma_t):
-        return sum_values((eps - eps_fn(noised(x, eps, gamma_t), t)) ** 2)
+    def error_at(gamma_t):
+        return noise_error(eps, x, denoise, gamma_t, t)
 
     if minimise_variance:
-        error, surrogate = variance_surrogate(squared_error, gamma_t, weight)
+        error, surrogate = variance_surrogate(error_at, gamma_t, weight)
         gamma_t, weight = jax.lax.stop_gradient((gamma_t, weight))
     else:
-        error, surrogate = squared_error(gamma_t), 0.0
+        error, surrogate = error_at(gamma_t), 0.0
     terms = Terms(
-        reconstruction=reconstruction_term(key, x, levels, pixel_values, schedule),
+        reconstruction=likelihood.reconstruction(key, data, schedule.gamma(jnp.float32(schedule.t_first))),
         prior=prior_term(x, schedule),
         diffusion=0.5 * weight * error,
         encoder_kl=jnp.zeros_like(error),
@@ -92,35 +89,58 @@ def vdm_losses(
 def denoising_losses(
     key: Key[Array, ""],
     x: Float[Array, "b ..."],
-    eps_fn: EpsFn,
+    denoise: Denoise,
     schedule: Schedule,
     t: Float[Array, " b"],
     *,
     weighting: str = "simple",
 ) -> Float[Array, " b"]:
-    """weight ||eps - eps_hat||²/D of each image, D values, from one draw of noise; "simple" is DDPM's (eq. 14). [B].
+    """weight ||eps - eps_hat||²/D of each example, D values, from one draw of noise; "simple" is DDPM's (eq. 14). [B].
 
-    "simple" is 1 on average for eps_hat = 0. It is 0 at an entry that carries no noise (Dirac schedule): z_t = x says
-    nothing of eps, no sampler asks for it there, and its gradient would be noise alone.
+    "simple" is 1 on average for eps_hat = 0. The loss is 0 at an entry without noise (Dirac schedule): z_t = x has no
+    information about eps, no sampler evaluates the network there, and the gradient would be noise alone.
     """
     gamma_t, weight = bound_weight(schedule, t, None)
     eps = jax.random.normal(named_key(key, "eps"), x.shape)
-    error = sum_values((eps - eps_fn(noised(x, eps, gamma_t), t)) ** 2)
+    error = noise_error(eps, x, denoise, gamma_t, t)
     weight = choose("weighting", weighting, WEIGHTINGS)(gamma_t, weight)
     return jnp.where(jnp.isneginf(gamma_t), 0.0, weight * error) / (x.size // x.shape[0])
 
 
-def reconstruction_term(
+def noise_error(
+    eps: Float[Array, "b ..."],
+    x: Float[Array, "b ..."],
+    denoise: Denoise,
+    gamma_t: Float[Array, "*batch"],
+    t: Float[Array, " b"],
+) -> Float[Array, " b"]:
+    """||eps - eps_hat(z_t, t)||² of each example, z_t = alpha_t x + sigma_t eps."""
+    return sum_values((eps - denoise(noised(x, eps, gamma_t), t).eps) ** 2)
+
+
+def integrand_by_logsnr(
     key: Key[Array, ""],
     x: Float[Array, "b ..."],
-    levels: Integer[Array, "b ..."],
-    pixel_values: Float[Array, " k"],
+    denoise: Denoise,
     schedule: Schedule,
-) -> Float[Array, " b"]:
-    """-log p(x | z_0) for one draw of z_0 ~ q(z_0 | x), at the least noisy time of the schedule. nats."""
-    gamma_0 = schedule.gamma(jnp.float32(schedule.t_first))
-    z_0 = noised(x, jax.random.normal(named_key(key, "eps_0"), x.shape), gamma_0)
-    return -sum_values(log_likelihood(levels, z_0, gamma_0, pixel_values))
+    gammas: Float[Array, " m"],
+) -> tuple[Float[Array, " m"], Float[Array, "m b"]]:
+    """½||eps - eps_hat||² at each of the noise levels `gammas`: nats per unit of log SNR, for each example.
+
+    Its area over log SNR = -gamma, from -gamma(1) to -gamma(0), is the diffusion term at T = ∞. The same key draws the
+    same noise, so that two codes are compared on equal terms. Returns log SNR, of the nearest entry for a table, and
+    the values.
+    """
+    times = times_of_gamma(schedule, gammas)
+    gammas = schedule.gamma(times)
+    key = named_key(key, "integrand")
+
+    def at(inputs):
+        m, t, gamma_t = inputs
+        eps = jax.random.normal(jax.random.fold_in(key, m), x.shape)
+        return 0.5 * noise_error(eps, x, denoise, gamma_t, jnp.full(x.shape[0], t))
+
+    return -gammas, jax.lax.map(at, (jnp.arange(gammas.size), times, gammas))
 
 
 def prior_term(x: Float[Array, "b ..."], schedule: Schedule) -> Float[Array, " b"]:
@@ -159,14 +179,6 @@ def variance_surrogate(
     return error, loss / loss.mean() * change
 
 
-# What the network predicts, as eps_hat: (prediction, z_t, gamma_t) -> eps_hat.
-TARGETS = {
-    "eps": lambda prediction, z_t, gamma_t: prediction,
-    "x": eps_of_x,
-    "v": eps_of_v,
-    "log_odds": eps_of_log_odds,  # of pixels that are -1 or 1
-}
-
 # Weight on ½||eps - eps_hat||²: (gamma_t, the bound's own weight) -> [B].
 WEIGHTINGS = {
     "bound": lambda gamma_t, weight: weight,
@@ -174,10 +186,3 @@ WEIGHTINGS = {
     "p2": lambda gamma_t, weight: jax.nn.sigmoid(gamma_t),  # 1/(1 + SNR): P2 with k = gamma = 1 (Choi et al. 2022)
     "min_snr": lambda gamma_t, weight: jnp.minimum(1.0, 5 * jnp.exp(gamma_t)),  # min(SNR, 5)/SNR (Hang et al. 2023)
 }
-
-
-def to_eps(
-    target: str, prediction: Float[Array, "b ..."], z_t: Float[Array, "b ..."], gamma_t: Float[Array, "*batch"]
-) -> Float[Array, "b ..."]:
-    """eps_hat of a network that predicts `target`, one of `TARGETS`."""
-    return choose("target", target, TARGETS)(prediction, z_t, gamma_t)

@@ -1,8 +1,8 @@
 """The bound with a code w ~ q(w | x): D + R, D = reconstruction + prior + diffusion, R = KL(q(w | x) || p(w)).
 
-D + R is a bound on -log p(x) whatever is minimised. A rate mode says what is added to D in training, and may change
-what the decoder is trained on: the code it is shown, the noise levels it is asked about. What a mode must remember is a
-dict of scalars in the training state: `penalty` reads it, `update` renews it after each step.
+D + R is a bound on -log p(x) whatever is minimised. A rate mode is a penalty that is added to D in training. It may
+also change the code that the decoder is trained with, and the weight of each gamma. Its memory is a dict of scalars in
+the training state, the carry: `penalty` reads it, `update` renews it after each step.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from vdm_jax.diffusion.gaussian import kl_to_standard_normal
 
+UNCONDITIONAL = "the model is unconditional: there is no code"
 Carry = dict[str, Float[Array, ""]]
 Step = int | Int[Array, ""]
 
@@ -33,7 +34,7 @@ class Code(NamedTuple):
 
 @dataclass(frozen=True)
 class RateMode:
-    """What every mode answers; `fewest_images`: what a (micro-)batch of it needs."""
+    """The methods of every mode. `fewest_images`: the smallest (micro-)batch that it can be trained with."""
 
     fewest_images: ClassVar[int] = 1
 
@@ -51,15 +52,15 @@ class RateMode:
         raise NotImplementedError
 
     def penalty(self, code: Code, carry: Carry, step: Step) -> Float[Array, " b"]:
-        """What is added to the distortion of each example, nats."""
+        """The addition to the distortion of each example, nats."""
         return self.multiplier(carry, step) * code.rate
 
     def shown(self, key: Key[Array, ""], w: Float[Array, "b d"]) -> Float[Array, "b d"]:
-        """The code that the decoder is trained with: w unless said otherwise."""
+        """The code that the decoder is trained with: w by default."""
         return w
 
     def emphasis(self, gamma_t: Float[Array, " b"]) -> Float[Array, " b"]:
-        """What multiplies the diffusion loss at each noise level in training: 1 unless said otherwise."""
+        """The factor of the diffusion loss at each gamma in training: 1 by default."""
         return jnp.ones_like(gamma_t)
 
     def update(self, carry: Carry, mean_kl: Float[Array, ""], step: Step) -> Carry:
@@ -67,13 +68,13 @@ class RateMode:
         return carry
 
     def select(self, distortion: float, rate: float) -> float:
-        """The validation score of a checkpoint, nats, lower is better: D + R unless said otherwise."""
+        """The validation score of a checkpoint, nats, lower is better: D + R by default."""
         return distortion + rate
 
 
 @dataclass(frozen=True)
 class FixedRate(RateMode):
-    """beta R: beta = 1 minimises the bound, beta = 1e4 is what the blog's code did. Chosen by D + beta R."""
+    """beta R: beta = 1 minimises the bound; the blog's code had beta = 1e4. Checkpoints are chosen by D + beta R."""
 
     beta: float = 1.0
 
@@ -106,7 +107,7 @@ class WarmupRate(FixedRate):
 class CyclicalRate(FixedRate):
     """beta R, with beta rising linearly from 0 over the first half of every `cycle_steps`, then held (Fu et al. 2019).
 
-    A training that ends within a cycle's first half ends below beta.
+    A training that ends within the first half of a cycle ends below beta.
     """
 
     cycle_steps: int = 1000
@@ -122,9 +123,9 @@ class CyclicalRate(FixedRate):
 
 @dataclass(frozen=True)
 class FreeBits(RateMode):
-    """Σ_j max(KL_j, `nats`), KL_j the batch mean of code dimension j to N(0, 1): below `nats` it feels no pull.
+    """Σ_j max(KL_j, `nats`), KL_j the batch mean of code dimension j to N(0, 1): no gradient below `nats`.
 
-    Kingma et al. 2016. Given out per example, so that its batch mean is that sum.
+    Kingma et al. 2016. Returned per example, so that its batch mean is that sum.
     """
 
     nats: float = 0.5
@@ -144,7 +145,7 @@ class FreeBits(RateMode):
 
 @dataclass(frozen=True)
 class NoRate(RateMode):
-    """The KL is left out of training (the blog's "UE"): D alone is minimised, which is no bound. Chosen by D."""
+    """No penalty (the blog's "UE"): D alone is minimised, which is no bound. Checkpoints are chosen by D."""
 
     @property
     def objective(self) -> str:

@@ -1,4 +1,4 @@
-"""Rate modes that act on the code as a whole, on what the decoder sees of it, or on where the decoder is asked."""
+"""Rate modes that act on the codes of a batch together, on the code the decoder sees, or on the weight of gammas."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -33,8 +33,8 @@ def mmd_to_standard_normal(w: Float[Array, "b d"]) -> Float[Array, " b"]:
 class MmdRate(FixedRate):
     """beta R + `mmd_weight` MMD²(q(w), N(0, I)): InfoVAE (Zhao et al. 2019), beta = 1 - alpha there.
 
-    MMD² asks of the codes of a (micro-)batch that *together* they look like the prior; beta = 0 charges nothing for
-    what a code tells of its own image.
+    MMD² compares the codes of a (micro-)batch *together* with the prior. With beta = 0 the information of a code about
+    its own image is free.
     """
 
     fewest_images: ClassVar[int] = 2
@@ -54,8 +54,8 @@ class MmdRate(FixedRate):
 class CodeDropout(FixedRate):
     """beta R, and w = 0 is shown to the decoder in a share `dropout` of the examples: w-dropout.
 
-    The decoder learns to do without w and to use it where it is there, as in classifier-free guidance (Ho & Salimans
-    2022). D in training contains the examples without w; the bound that is evaluated shows w always.
+    The decoder learns to work with w and without it, as in classifier-free guidance (Ho & Salimans 2022). D in training
+    contains the examples without w; the evaluated bound always uses w.
     """
 
     dropout: float = 0.2
@@ -73,10 +73,9 @@ class CodeDropout(FixedRate):
 class HighNoiseRate(FixedRate):
     """beta R, with the diffusion loss `weight` times as heavy where log SNR < `logsnr`.
 
-    The decoder saves ½[mse_eps - mse_eps|w] nats a unit of log SNR by knowing w. Where that counts `weight` times,
-    information that z_t of high noise does not show is worth more than its price, up to the nat that saves less than
-    1/weight; what z_t shows below the threshold stays with the decoder. (Weightings of the noise levels choose what a
-    code learns: Abstreiter et al. 2021.)
+    With w the decoder saves ½[mse_eps - mse_eps|w] nats a unit of log SNR. Where this counts `weight` times, a nat of
+    code pays off as long as it saves more than 1/weight nats. Information that z_t shows at low noise stays with the
+    decoder. (The weighting of the noise levels selects what a code learns: Abstreiter et al. 2021.)
     """
 
     weight: float = 3.0

@@ -1,4 +1,4 @@
-"""A rate held at so many nats: the multiplier is found while training."""
+"""A rate held at a target in nats: a controller finds the multiplier during training."""
 
 from dataclasses import dataclass
 
@@ -15,11 +15,11 @@ class TargetRate(RateMode):
 
     log beta = integral + gain e,   integral += integral_rate max(e, -0.2),   e = R_smooth/target - 1.
 
-    The integral is dual ascent on log beta: it rests only where R = target. The encoder answers a change of beta after
-    tens of steps, and dual ascent alone then oscillates; the proportional part damps it. A code's rate falls by about
-    half a nat a dimension for each unit of log beta: in log space one gain fits. Far below the target, as before the
-    network has learned to read w, the integral falls slowly, so as not to wind up. R_smooth takes in at most twice the
-    target a step, so that a burst is soon forgotten, and no KL that is not finite.
+    The integral is dual ascent on log beta: it rests only where R = target. The encoder responds to a change of beta
+    after tens of steps, and dual ascent alone then oscillates; the proportional part damps it. The rate of a code falls
+    by about half a nat a dimension for each unit of log beta, so that one gain fits in log space. Far below the target,
+    as before the network has learned to read w, the integral falls slowly, which avoids wind-up. R_smooth ignores a
+    non-finite KL and takes in at most twice the target a step, so that a burst is soon forgotten.
     """
 
     target: float = 10.0

@@ -10,39 +10,43 @@ from jaxtyping import Array, Float, Integer, Key
 
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.keys import named_key
-from vdm_jax.diffusion.gaussian import EpsFn, alpha_sigma, posterior_mean, posterior_variance, step_variance, x_of_eps
+from vdm_jax.diffusion.gaussian import alpha_sigma, posterior_mean, posterior_variance, step_variance
+from vdm_jax.diffusion.prediction import Denoise
 from vdm_jax.diffusion.schedules import Schedule, even_timesteps, noisy_entries, times_of_gamma
 
-XFn = Callable[[Key[Array, ""], Float[Array, "b ..."], Float[Array, ""]], Float[Array, "b ..."]]  # (key, z_t, t) -> x
+XFn = Callable[[Key[Array, ""], Float[Array, "b ..."], Float[Array, ""]], Float[Array, "b ..."]]
+"""`x_fn(key, z_t [B, ...], t) -> x [B, ...]`"""
 
 
 def sample(
     key: Key[Array, ""],
-    eps_fn: EpsFn,
+    denoise: Denoise,
     schedule: Schedule,
     z: Float[Array, "b ..."],
     times: Float[Array, " n"],
-    sampler: str = "ancestral",
+    method: str = "ancestral",
     keep: tuple[int, ...] | None = None,
     x_range: tuple[float, float] | None = None,
     first: Integer[Array, ""] | None = None,
 ) -> Float[Array, "b ..."] | tuple[Float[Array, "b ..."], Float[Array, "k b ..."]]:
-    """z at times[-1], from z at times[0], by `sampler`, one of `SAMPLERS`. `times` descend (see `make_times`).
+    """z at times[-1], from z at times[0].
 
-    `z` is drawn from N(0, I) for times[0] = 1, or is a noised image to start from. Where `keep` is given, also the z at
-    times[k] for every k of it, [K, B, ...]. On a table times[-1] may be 0, no noise: there z is x_hat.
-
-    `first`: z is at times[first], and no step is made before it; one compiled program then serves every start.
-
-    `x_range`: x_hat is clipped to it at every step (DDPM's "clip denoised"). Where alpha_1 is tiny, as under a cosine
-    schedule, an error of eps_hat is 1/alpha_t times as large in x_hat, and DDIM and DPM-Solver++ never forget it.
+    Args:
+        denoise: (z_t, t [B]) -> Prediction; the sampler reads its x.
+        z: [B, ...], from N(0, I) for times[0] = 1, or a noised image to start from.
+        times: descending (see `make_times`). On a table times[-1] may be 0, no noise: the result is x_hat tstep.
+        method: one of `SAMPLERS`.
+        keep: returns also z at times[k] for every k of it, [K, B, ...].
+        x_range: x_hat is clipped to it at every step (DDPM's "clip denoised"). Where alpha_1 is tiny, as under a cosine
+            schedule, an error of eps_hat is 1/alpha_t times as large in x_hat, and DDIM and DPM-Solver++ keep it.
+        first: z is at times[first], and no step is made before it; one compiled program then serves every start.
     """
 
     def x_fn(_: Key[Array, ""], z_t: Float[Array, "b ..."], t: Float[Array, ""]) -> Float[Array, "b ..."]:
-        x_hat = x_of_eps(eps_fn(z_t, jnp.full(z_t.shape[0], t)), z_t, schedule.gamma(t))
+        x_hat = denoise(z_t, jnp.full(z_t.shape[0], t)).x
         return x_hat if x_range is None else jnp.clip(x_hat, *x_range)
 
-    return sample_by_x(key, x_fn, schedule, z, times, sampler, keep, first)
+    return sample_by_x(key, x_fn, schedule, z, times, method, keep, first)
 
 
 def sample_by_x(
@@ -51,12 +55,12 @@ def sample_by_x(
     schedule: Schedule,
     z: Float[Array, "b ..."],
     times: Float[Array, " n"],
-    sampler: str = "ancestral",
+    method: str = "ancestral",
     keep: tuple[int, ...] | None = None,
     first: Integer[Array, ""] | None = None,
 ) -> Float[Array, "b ..."] | tuple[Float[Array, "b ..."], Float[Array, "k b ..."]]:
-    """`sample` by what stands for x at each step: E[x | z_t] itself, or under "ancestral" a draw from p(x | z_t)."""
-    step = choose("sampler", sampler, SAMPLERS)
+    """`sample` with a function that returns x: E[x | z_t], or under "ancestral" a draw from p(x | z_t)."""
+    make_step = choose("sampler", method, SAMPLERS)
     gammas = schedule.gamma(times)
     key = named_key(key, "sampler")
     slots = _slots(keep or (), times.size)
@@ -67,8 +71,8 @@ def sample_by_x(
         i, slot, t, gamma_before, gamma_t, gamma_s = inputs
         at = jax.random.fold_in(key, i)
         x_hat = x_fn(named_key(at, "x"), z_t, t)
-        here = Here(z_t, x_hat, jnp.where(i == start, x_hat, x_hat_before), gamma_s, gamma_t, gamma_before)
-        z_s = step(at, here)
+        x_hat_before = jnp.where(i == start, x_hat, x_hat_before)
+        z_s = make_step(at, StepInputs(z_t, x_hat, x_hat_before, gamma_s, gamma_t, gamma_before))
         return (z_s, x_hat, kept.at[slot].set(z_s)), None
 
     def body_from_first(carry, inputs):
@@ -81,56 +85,56 @@ def sample_by_x(
     return z_0 if keep is None else (z_0, kept[:-1])
 
 
-class Here(NamedTuple):
-    """What a step from t to s < t knows; `before` is the point before t (at the first step, t itself)."""
+class StepInputs(NamedTuple):
+    """The inputs of a step from t to s < t. `before` is the point before t; at the first step it is t itself."""
 
     z_t: Float[Array, "b ..."]
-    x_hat: Float[Array, "b ..."]  # E[x | z_t] as the network has it
+    x_hat: Float[Array, "b ..."]  # E[x | z_t] of the denoiser
     x_hat_before: Float[Array, "b ..."]
     gamma_s: Float[Array, ""]
     gamma_t: Float[Array, ""]
     gamma_before: Float[Array, ""]
 
 
-def ancestral(key: Key[Array, ""], here: Here) -> Float[Array, "b ..."]:
+def ancestral(key: Key[Array, ""], step: StepInputs) -> Float[Array, "b ..."]:
     """A draw from q(z_s | z_t, x = x_hat), variance sigma_s² c: on a table, DDPM with variance beta_tilde (VDM 31)."""
-    mean = posterior_mean(here.z_t, here.x_hat, here.gamma_s, here.gamma_t)
-    deviation = jnp.sqrt(posterior_variance(here.gamma_s, here.gamma_t))
+    mean = posterior_mean(step.z_t, step.x_hat, step.gamma_s, step.gamma_t)
+    deviation = jnp.sqrt(posterior_variance(step.gamma_s, step.gamma_t))
     return mean + deviation * jax.random.normal(key, mean.shape)
 
 
-def ancestral_beta(key: Key[Array, ""], here: Here) -> Float[Array, "b ..."]:
-    """The same mean with the larger variance of q(z_t | z_s), DDPM's beta; none into z_s = x, as DDPM has it."""
-    mean = posterior_mean(here.z_t, here.x_hat, here.gamma_s, here.gamma_t)
-    variance = jnp.where(jnp.isneginf(here.gamma_s), 0.0, step_variance(here.gamma_s, here.gamma_t))
+def ancestral_beta(key: Key[Array, ""], step: StepInputs) -> Float[Array, "b ..."]:
+    """The same mean with the larger variance of q(z_t | z_s), DDPM's beta; 0 into z_s = x, as in DDPM."""
+    mean = posterior_mean(step.z_t, step.x_hat, step.gamma_s, step.gamma_t)
+    variance = jnp.where(jnp.isneginf(step.gamma_s), 0.0, step_variance(step.gamma_s, step.gamma_t))
     return mean + jnp.sqrt(variance) * jax.random.normal(key, mean.shape)
 
 
-def ddim(_: Key[Array, ""], here: Here) -> Float[Array, "b ..."]:
+def ddim(_: Key[Array, ""], step: StepInputs) -> Float[Array, "b ..."]:
     """z_s = alpha_s x_hat + sigma_s eps_hat: the probability-flow ODE to first order (DDIM, eta = 0)."""
-    return _towards(here.x_hat, here)
+    return _towards(step.x_hat, step)
 
 
-def dpmpp_2m(_: Key[Array, ""], here: Here) -> Float[Array, "b ..."]:
+def dpmpp_2m(_: Key[Array, ""], step: StepInputs) -> Float[Array, "b ..."]:
     """DDIM's step towards x_hat extrapolated from the point before: second order (DPM-Solver++(2M), Lu et al. 2022).
 
     The extrapolation is x_hat + r (x_hat - x_hat_before), r = (gamma_t - gamma_s)/(2 (gamma_before - gamma_t)). It is
-    left out at the first step, and at the last one into z_s = x, where gamma_s = -inf.
+    omitted at the first step, and at the last one into z_s = x, where gamma_s = -inf.
     """
-    ahead, behind = here.gamma_t - here.gamma_s, here.gamma_before - here.gamma_t
+    ahead, behind = step.gamma_t - step.gamma_s, step.gamma_before - step.gamma_t
     possible = jnp.isfinite(ahead) & (behind > 0)
     ratio = jnp.where(possible, ahead, 0.0) / jnp.where(possible, 2 * behind, 1.0)
-    return _towards(here.x_hat + ratio * (here.x_hat - here.x_hat_before), here)
+    return _towards(step.x_hat + ratio * (step.x_hat - step.x_hat_before), step)
 
 
-def _towards(x: Float[Array, "b ..."], here: Here) -> Float[Array, "b ..."]:
+def _towards(x: Float[Array, "b ..."], step: StepInputs) -> Float[Array, "b ..."]:
     """The exact solution of the probability-flow ODE from t to s for constant x_hat = x: (sigma_s/sigma_t) z_t + ….
 
     Written without a division by sigma_t, which may be 0; expm1 keeps the digits of small steps.
     """
-    half_step = 0.5 * jnp.where(here.gamma_s == here.gamma_t, 0.0, here.gamma_s - here.gamma_t)
-    alpha_s, alpha_t = alpha_sigma(here.gamma_s)[0], alpha_sigma(here.gamma_t)[0]
-    return alpha_s / alpha_t * jnp.exp(half_step) * here.z_t - alpha_s * jnp.expm1(half_step) * x
+    half_step = 0.5 * jnp.where(step.gamma_s == step.gamma_t, 0.0, step.gamma_s - step.gamma_t)
+    alpha_s, alpha_t = alpha_sigma(step.gamma_s)[0], alpha_sigma(step.gamma_t)[0]
+    return alpha_s / alpha_t * jnp.exp(half_step) * step.z_t - alpha_s * jnp.expm1(half_step) * x
 
 
 SAMPLERS = {"ancestral": ancestral, "ancestral_beta": ancestral_beta, "ddim": ddim, "dpmpp_2m": dpmpp_2m}
@@ -139,8 +143,8 @@ SAMPLERS = {"ancestral": ancestral, "ancestral_beta": ancestral_beta, "ddim": dd
 def make_times(schedule: Schedule, num_steps: int, spacing: str = "time") -> Float[Array, " n"]:
     """N + 1 descending times from 1 to t_first, evenly spaced in "time" or in "logsnr".
 
-    On a table they are different entries of it, the nearest that there are; on one with stretches that add no noise
-    (Dirac) those that do, from 1 to the last without any. `UserError` where it has too few.
+    On a table they are distinct entries, the nearest ones. On a table with stretches that add no noise (Dirac) they are
+    entries that add noise, from 1 to the last entry without noise. Raises `UserError` where a table has too few.
     """
     chain = schedule.num_steps
     if schedule.no_bound and spacing == "time":
@@ -184,7 +188,7 @@ SPACINGS = {"time": _even_in_time, "logsnr": _even_in_logsnr}
 
 
 def _slots(keep: tuple[int, ...], num_times: int) -> np.ndarray:
-    """Where z at times[i] goes among the kept ones; one past the end, which is thrown away, for the others."""
+    """The place of z at times[i] among the kept ones; one past the end, which is discarded, for the others."""
     slots = np.full(num_times, len(keep))
     slots[list(keep)] = np.arange(len(keep))
     return slots

@@ -17,8 +17,8 @@ class Schedule:
     """gamma(t), t of any shape: z_t = alpha_t x + sigma_t eps, alpha_t² = sigmoid(-gamma), sigma_t² = sigmoid(gamma).
 
     Continuous where `num_steps` is None: gamma is increasing and finite on [0, 1]. Otherwise a chain of T = `num_steps`
-    noisy entries at t = i/T, i = 1 … T, with gamma(0) = -inf (no noise). `no_bound` says why no bound on -log p(x) is
-    defined for the chain; None where one is.
+    noisy entries at t = i/T, i = 1 … T, with gamma(0) = -inf (no noise). `no_bound` is the reason why no bound on
+    -log p(x) is defined for the chain; None where one is.
     """
 
     gamma: Callable[[Float[Array, "*shape"]], Float[Array, "*shape"]]
@@ -68,15 +68,15 @@ def times_of_gamma(schedule: Schedule, gamma: Float[Array, "*shape"]) -> Float[A
 def even_timesteps(schedule: Schedule, num: int) -> Int[np.ndarray, " m"]:
     """At most `num` >= 2 timesteps of a table, evenly spaced among those at which noise is added, the last being T.
 
-    Of a stretch without new noise only its end is taken. Where every entry adds noise, evenly spaced from 0 to T.
+    A stretch without new noise contributes only its end. Where every entry adds noise they are evenly spaced from 0 to
+    T.
     """
-    added = np.cumsum(~_repeats(schedule)) - 1  # how many entries with another gamma there were
+    added = np.cumsum(~_repeats(schedule)) - 1  # the number of entries so far with a new gamma
     return np.searchsorted(added, np.unique(np.linspace(0, added[-1], num).round()), side="right") - 1
 
 
 def ends_of_rest(schedule: Schedule) -> Int[np.ndarray, " m"]:
-    """The first and the last timestep of every stretch of a table in which no noise is added; none where there is no
-    such stretch."""
+    """The first and the last timestep of every stretch of a table in which no noise is added."""
     repeats = _repeats(schedule)
     first = ~repeats & np.append(repeats[1:], False)
     last = repeats & ~np.append(repeats[1:], False)
@@ -84,18 +84,18 @@ def ends_of_rest(schedule: Schedule) -> Int[np.ndarray, " m"]:
 
 
 def noisy_entries(schedule: Schedule) -> Int[np.ndarray, " m"]:
-    """The timesteps of a table, of 1 … T, at which noise is added: all, but for the Dirac schedule."""
+    """The timesteps 1 … T of a table at which noise is added: all, except under the Dirac schedule."""
     return np.flatnonzero(~_repeats(schedule))[1:]
 
 
 def first_alike(schedule: Schedule) -> Int[np.ndarray, " n"]:
-    """Of each timestep 0 … T of a table the first that carries as much noise."""
+    """For each timestep 0 … T of a table the first one with the same gamma."""
     repeats = _repeats(schedule)
     return np.maximum.accumulate(np.where(repeats, 0, np.arange(len(repeats))))
 
 
 def _repeats(schedule: Schedule) -> Bool[np.ndarray, " n"]:
-    """Of 0 … T, which have the gamma of the one before."""
+    """Whether each timestep 0 … T has the gamma of the one before."""
     with jax.ensure_compile_time_eval():
         gammas = np.asarray(schedule.gamma(jnp.arange(schedule.num_steps + 1) / schedule.num_steps))
     return np.append(False, gammas[1:] == gammas[:-1])
@@ -157,7 +157,7 @@ def ddpm_linear(num_steps: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.0
 
 
 def constant(num_steps: int = 2000, beta: float = 1e-3) -> Schedule:
-    """beta_i = beta. Where T beta is small z_T is not N(0, I), and the prior term says by how much."""
+    """beta_i = beta. Where T beta is small z_T is not N(0, I); the prior term measures the difference."""
     _check_betas(beta=beta)
     return schedule_of_betas(np.full(num_steps, beta))
 
@@ -204,7 +204,7 @@ def _cosine_betas(num_steps: int, s: float) -> np.ndarray:
 
 
 def _check_betas(**betas: float) -> None:
-    """`UserError` for one that adds no noise, or leaves nothing."""
+    """Raises `UserError` for a beta that adds no noise, or leaves no signal."""
     for name, beta in betas.items():
         if not 0 < beta < 1:
             raise UserError(f"{name}={beta}; expected a number between 0 and 1")

@@ -1,4 +1,4 @@
-"""Closed forms that curves are held against: two Gaussians, speciation, and the time at which something happens."""
+"""Closed forms to compare curves with: two Gaussians, speciation, and the time of a given abar."""
 
 import math
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -20,9 +20,9 @@ TWO_DELTAS_DENSITY = 0.5  # the density of z_t has two peaks
 
 
 class TwoGaussians(NamedTuple):
-    """What is known of the side c = ±1 of x ~ ½ N(m, s²) + ½ N(-m, s²) from z_t."""
+    """Prediction of the component c = ±1 of x ~ ½ N(m, s²) + ½ N(-m, s²) from z_t."""
 
-    accuracy: float  # of the best guess
+    accuracy: float  # of the optimal classifier
     retention: float  # chance that noising and sampling back keeps c
     information: float  # I(c; z_t), nats
     mmse: float  # of c
@@ -31,14 +31,14 @@ class TwoGaussians(NamedTuple):
 def two_gaussians(r: float) -> TwoGaussians:
     """`r` = alpha² m²/(alpha² s² + sigma²): z_t/its deviation is N(±√r, 1).
 
-    A = Φ(√r); with p the probability of the true side, R = E[p² + (1 - p)²] = 1 - mmse/2, and dI/dr = mmse/2. By a
+    A = Φ(√r); with p the probability of the true component, R = E[p² + (1 - p)²] = 1 - mmse/2, and dI/dr = mmse/2. By a
     trapezoid in float64, to 1e-9.
     """
     if not 0 <= r < np.inf:
         raise UserError(f"r={r}; expected a number not below 0")
     u = np.linspace(np.sqrt(r) - QUADRATURE_REACH, np.sqrt(r) + QUADRATURE_REACH, QUADRATURE_POINTS)
     density = np.exp(-0.5 * (u - np.sqrt(r)) ** 2) / np.sqrt(2 * np.pi)
-    log_p = -np.logaddexp(0, -2 * np.sqrt(r) * u)  # of the true side, +
+    log_p = -np.logaddexp(0, -2 * np.sqrt(r) * u)  # of the true component, +
     p, q = np.exp(log_p), -np.expm1(log_p)
     retention = np.trapezoid((p**2 + q**2) * density, u)
     information = np.log(2) + np.trapezoid(log_p * density, u)
@@ -52,7 +52,7 @@ def abar(schedule: Schedule, t: Float[Array, "*shape"]) -> Float[Array, "*shape"
 
 
 def time_of_abar(schedule: Schedule, level: float) -> float:
-    """The time at which alpha_t² has fallen to `level`; of a table the nearest entry's."""
+    """The time at which alpha_t² has fallen to `level`; for a table that of the nearest entry."""
     if not 0 < level < 1:
         raise UserError(f"abar={level}; expected a number between 0 and 1")
     return float(times_of_gamma(schedule, jnp.array([np.log((1 - level) / level)], jnp.float32))[0])
@@ -60,7 +60,7 @@ def time_of_abar(schedule: Schedule, level: float) -> float:
 
 @runtime_checkable
 class Covariance(Protocol):
-    """A symmetric matrix, [d, d], or what multiplies a vector as one does."""
+    """A symmetric matrix, [d, d], or an operator that multiplies a vector as one does."""
 
     shape: tuple[int, ...]
 
@@ -68,7 +68,7 @@ class Covariance(Protocol):
 
 
 def covariance_of(x: Float[np.ndarray, "n d"]) -> Covariance:
-    """That of n points, never written out: 8 d n bytes instead of 8 d²."""
+    """The covariance of n points as an operator: 8 d n bytes instead of 8 d²."""
     from scipy.sparse.linalg import LinearOperator
 
     centred = (x - x.mean(axis=0)).astype(np.float64)
@@ -79,8 +79,8 @@ def covariance_of(x: Float[np.ndarray, "n d"]) -> Covariance:
 def speciation_abar(covariance: Covariance) -> float:
     """1/Λ, Λ the leading eigenvalue of the data's `covariance`: classes separate where abar is above it.
 
-    Where abar Λ > 1 the leading direction's signal exceeds the noise's unit variance (Biroli et al. 2024, in the limit
-    of many dimensions). Raises UserError where the data have no variance.
+    Where abar Λ > 1 the signal in the leading direction exceeds the unit variance of the noise (Biroli et al. 2024, in
+    the limit of many dimensions). Raises `UserError` where the data have no variance.
     """
     from scipy.sparse.linalg import eigsh
 

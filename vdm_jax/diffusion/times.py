@@ -27,5 +27,5 @@ def to_entries(t: Float[Array, " b"], entries: Int[np.ndarray, " m"], num_steps:
 
 
 def draw_times(key: Key[Array, ""], batch_size: int, num_steps: int | None) -> Float[Array, " b"]:
-    """Continuous times where `num_steps` is None, otherwise steps of the chain: what `objective.vdm_losses` expects."""
+    """Continuous times where `num_steps` is None, otherwise steps of the chain: as `objective.vdm_losses` expects."""
     return stratified_times(key, batch_size) if num_steps is None else stratified_steps(key, batch_size, num_steps)

@@ -1,4 +1,4 @@
-"""The bound over a whole split, with several noise passes, so that its error is one over images."""
+"""The bound over a whole split with several noise passes; its standard error is taken over images."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int32, Integer, Key, PyTree
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.keys import named_key
+from vdm_jax.diffusion.likelihood import bits_per_dim
 
 TermsFn = Callable[[Any, Key[Array, " b"], Float[Array, " b"], Any], dict[str, Float[Array, "b ..."]]]
 
@@ -38,14 +39,13 @@ def evaluate_bound(
 ) -> Estimate:
     """Averages `terms_fn(params, keys [B], t [B], batch) -> {name: [B, ...]}` over all N images and all passes.
 
-    data: a pytree of arrays with N in front (levels; or levels with labels, with codes, with another image's levels);
-    `batch` is its slice. Image n in pass p has its own key and the time `image_times` gives it: nothing depends on
-    `batch_size` but the rounding. A function of one image becomes a `terms_fn` by `jax.vmap(..., (None, 0, 0, 0))`;
-    a chain takes `times.to_steps` or `to_entries` of t.
-    A curve is a term of shape [B, M]. The last batch is filled up with copies, which are dropped again. What is
-    compiled is kept for the next call with the same `terms_fn` object and shapes. `progress` wraps the range of
-    batches (tqdm); `place` puts a batch where it is to be worked on, say split over devices. The standard error
-    takes images as independent; the stratified times make it an upper estimate.
+    data: a pytree of arrays with N in front (levels; or levels with labels, with codes, with levels of another image);
+    `batch` is its slice. Image n has its own key in pass p, and the time that `image_times` gives it. Nothing depends
+    on `batch_size` but the rounding. `jax.vmap(..., (None, 0, 0, 0))` makes a `terms_fn` of a function of one image;
+    a chain takes `times.to_steps` or `to_entries` of t. A curve is a term of shape [B, M]. The last batch is filled up
+    with copies, which are dropped again. The compiled program is kept for the next call with the same `terms_fn`
+    object and shapes. `progress` wraps the range of batches (tqdm); `place` puts a batch on its devices. The standard
+    error takes images as independent; the stratified times make it an upper estimate.
     """
     data = jax.tree.map(np.asarray, data)
     sizes = {len(leaf) for leaf in jax.tree.leaves(data)}
@@ -85,9 +85,9 @@ def image_times(
 ) -> Float[Array, " b"]:
     """Times in [0, 1) of the images `indices` in pass p: `t = mod((p + u_p) / P + pi_n / N, 1)`, u_p uniform on [0, 1].
 
-    Stratified both ways: the N images of a pass stand 1/N apart, and the P times of an image fall into P equal parts
-    of the circle. Each single t is uniform over `key`, so the average is unbiased; pi is a random permutation of the
-    images, so that no order of theirs (by class, say) is an order in time.
+    Stratified both ways: the times of the N images of a pass are 1/N apart, and the P times of an image fall into P
+    equal parts of the circle. Each single t is uniform over `key`, so that the average is unbiased. pi is a random
+    permutation: an order of the images, by class for example, is no order in time.
     """
     u = jax.random.uniform(named_key(jax.random.fold_in(key, p), "times"))
     ranks = jax.random.permutation(named_key(key, "ranks"), num_images)[indices]
@@ -109,3 +109,17 @@ def _terms(
     pass_key = jax.random.fold_in(named_key(key, "noise"), p)
     keys = jax.vmap(partial(jax.random.fold_in, pass_key))(indices)
     return terms_fn(params, keys, image_times(key, p, indices, num_images, passes), batch)
+
+
+NAMES = {"rate": "encoder_kl", "bound_bpd": "bpd"}  # of evaluate.json
+
+
+def in_units(means: dict[str, Any], errors: dict[str, Any], num_dims: int) -> dict[str, float]:
+    """Means in nats with their standard errors as `…_bpd` and `…_nats`, each with `…_standard_error`."""
+    found = {}
+    for name, mean in means.items():
+        for unit, scale in {"bpd": bits_per_dim(1.0, num_dims), "nats": 1.0}.items():
+            key_name = NAMES.get(f"{name}_{unit}") or f"{NAMES.get(name, name)}_{unit}"
+            found[key_name] = float(mean) * scale
+            found[f"{key_name}_standard_error"] = float(errors[name]) * scale
+    return found

@@ -1,4 +1,4 @@
-"""Which sprites a model generates, and how evenly: read by the exact posterior and by a trained network."""
+"""Which sprites a model generates, and how evenly, by two readers: the exact posterior and a trained network."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Integer
-from ml_collections import ConfigDict
 
 from vdm_jax.base.images import to_pixels
 from vdm_jax.base.progress import bar
@@ -19,47 +18,49 @@ from vdm_jax.evals.feature_reader import FeatureReader, read_features, train_rea
 from vdm_jax.evals.mode_coverage import histogram, mode_coverage, same_source
 from vdm_jax.networks.classifier import make_classifier
 
-READER_SEED = 0  # one network a data set, whatever the run, but for what rounding on another machine makes of it
+READER_SEED = 0  # one network a data set, whatever the run, but for the rounding of another machine
 READER_WIDTH = 16
-POSTERIOR_NUMBERS = 3e7  # that the exact reader holds at a time
+POSTERIOR_NUMBERS = 3e7  # floats that the exact reader holds at a time
 KIND, PLACE = ("shape", "scale", "orientation"), ("coarse x", "coarse y")
 HISTOGRAMS = {name: (name,) for name in FACTORS} | {"kind": KIND, "place": PLACE, "kind and place": KIND + PLACE}
-MOST_CELLS = 1_000  # of a histogram that is written down count by count
+MOST_CELLS = 1_000  # of a histogram that is written count by count
 
 Levels = Integer[np.ndarray, "n h w c"]
 Labels = dict[str, Integer[np.ndarray, " _"]]
 
 
 def measure_coverage(
-    config: ConfigDict, data: SpriteData, draw: Callable[[int], Levels]
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """`coverage` of `draw(N)`, N = `config.evaluate.coverage_images`, and the reason where there is none.
+    data: SpriteData,
+    draw: Callable[[int], Levels],
+    *,
+    num_images: int,
+    sprite_tolerance: float,
+    reader_images: int,
+    reader_steps: int,
+) -> dict[str, Any]:
+    """Which sprites the images `draw(num_images)` show, and how evenly.
 
-    {"num_images", "sampler", "num_sampling_steps", "not_a_sprite", "exactly_a_sprite", …, "net_errors",
-    "net_any_error", …, "readers_agree", "readers": {"exact" | "net": {"histograms": {name: `mode_coverage`, "counts",
-    "shares", for the network also "against_real": `same_source`}}}}. An image is no sprite where it differs from its
-    nearest one in more pixels than `sprite_tolerance` of those this covers; only sprites are counted. The network's
-    readings are tested against its own readings of as many held-out sprites.
+    {"num_images", "not_a_sprite", "exactly_a_sprite", …, "net_errors", "net_any_error", …, "readers_agree", "readers":
+    {"exact" | "net": {"histograms": {name: `mode_coverage`, "counts", "shares", for the network also "against_real":
+    `same_source`}}}}. An image is no sprite where it differs from its nearest sprite in more pixels than
+    `sprite_tolerance` times the pixels of that sprite; only sprites are counted. The network is trained on
+    `reader_images` sprites for `reader_steps`; its readings are tested against its own readings of as many held-out
+    sprites.
     """
-    settings = config.evaluate
-    if settings.coverage_images == 0:
-        return {"coverage": None}, {"coverage": "evaluate.coverage_images=0: nothing was generated"}
-    reader, held_out = make_reader(data, settings.reader_images, settings.reader_steps)
-    made = draw(settings.coverage_images)
+    reader, held_out = make_reader(data, reader_images, reader_steps)
+    made = draw(num_images)
     exact, distance, area = read_exactly(data, made)
-    net, real = (read(reader, data, levels) for levels in (made, rendered(data, held_out[: settings.coverage_images])))
-    is_sprite = distance <= settings.sprite_tolerance * area
+    net, real = (read(reader, data, levels) for levels in (made, rendered(data, held_out[:num_images])))
+    is_sprite = distance <= sprite_tolerance * area
     share, sprites = float(np.mean(~is_sprite)), np.where(is_sprite)[0]
     agree = {name: _mean(exact[name][sprites] == net[name][sprites]) for name in FACTORS}
-    found = {
+    return {
         "num_images": len(made),
-        "sampler": config.sample.sampler,
-        "num_sampling_steps": config.sample.num_steps,
         "not_a_sprite": share,
         "not_a_sprite_standard_error": float(np.sqrt(share * (1 - share) / len(made))),
         "exactly_a_sprite": float(np.mean(distance == 0)),
         "median_distance_pixels": float(np.median(distance)),
-        "sprite_tolerance": settings.sprite_tolerance,
+        "sprite_tolerance": sprite_tolerance,
         "net_errors": reader.errors,
         "net_any_error": reader.any_error,
         "net_num_held_out": len(held_out),
@@ -67,11 +68,10 @@ def measure_coverage(
         "readers_agree": agree,
         "readers": compare_readers(data, only(exact, sprites), only(net, sprites), real),
     }
-    return {"coverage": found}, {}
 
 
 def compare_readers(data: SpriteData, exact: Labels, net: Labels, real: Labels) -> dict[str, Any]:
-    """Each reader's histograms of the same sprites; the network's tested also against `real`."""
+    """Histograms of the same sprites by each reader; those of the network are also tested against `real`."""
     shares = data_shares(data)
     found = {
         name: {"histograms": histograms(labels, data, shares)} for name, labels in (("exact", exact), ("net", net))
@@ -83,7 +83,8 @@ def compare_readers(data: SpriteData, exact: Labels, net: Labels, real: Labels) 
 
 
 def make_reader(data: SpriteData, num_images: int, num_steps: int) -> tuple[FeatureReader, Int[np.ndarray, " n"]]:
-    """A network trained on so many training sprites; the held-out ones, of test, that its errors are of."""
+    """A network trained on the first `num_images` training sprites, and the test sprites on which its errors are
+    measured."""
     train, held_out = data.train.stored[:num_images], data.test.stored[:num_images]
     sizes = {name: data.label_sizes[name] for name in FACTORS}
     reader = train_reader(
@@ -100,14 +101,14 @@ def make_reader(data: SpriteData, num_images: int, num_steps: int) -> tuple[Feat
 
 
 def read(reader: FeatureReader, data: SpriteData, levels: Levels) -> Labels:
-    """What the network sees, as labels."""
+    """The readings of the network, as labels."""
     return data.labels(read_features(reader, levels))
 
 
 def read_exactly(data: SpriteData, levels: Levels) -> tuple[Labels, Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-    """Labels of each image's nearest sprite, how many pixels differ from it, and how many it covers.
+    """Labels of the nearest sprite of each image, the number of pixels that differ from it, and the number it covers.
 
-    The nearest is where the exact posterior is once there is no noise.
+    The nearest sprite is the limit of the exact posterior without noise.
     """
     posterior, grid = make_sprite_posterior(data.grid), data.grid
     numbers = len(grid.offsets) ** 2 * (grid.num_templates + grid.window**2)
@@ -130,7 +131,7 @@ def data_shares(data: SpriteData) -> dict[str, Float[np.ndarray, " k"]]:
 
 
 def histograms(labels: Labels, data: SpriteData, shares: dict[str, Float[np.ndarray, " k"]]) -> dict[str, Any]:
-    """`mode_coverage` of each histogram, with counts and shares where they are not too many."""
+    """`mode_coverage` of each histogram, with counts and shares for up to `MOST_CELLS` cells."""
     found = {}
     for name, names in HISTOGRAMS.items():
         counts = histogram(labels, names, data.label_sizes)

@@ -1,4 +1,4 @@
-"""The Fréchet inception distance (FID), by InceptionV3 weights from the user's own file."""
+"""The Fréchet inception distance (FID), with InceptionV3 weights from the user's own file."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -7,41 +7,49 @@ from typing import Any
 import jax
 import numpy as np
 from jaxtyping import Array, Float, Integer, PyTree
-from ml_collections import ConfigDict
 
 from vdm_jax.base.images import to_pixels, to_unit
 from vdm_jax.base.mesh import across_devices, make_mesh, replicate
 from vdm_jax.base.progress import bar
 from vdm_jax.data.dataset import Dataset
+from vdm_jax.diffusion.rate import UNCONDITIONAL
 from vdm_jax.evals.batches import map_batches
 from vdm_jax.evals.frechet_by_n import frechet_by_n
 from vdm_jax.evals.inception_weights import InceptionWeights, read_weights
-from vdm_jax.experiments.vae_vdm.codes import UNCONDITIONAL
 from vdm_jax.networks.inception import make_inception
 
 FID_KEYS = ("fid", "fid_aggregate", "fid_real", "fid_num_images", "fid_num_reference", "fid_network")
-OTHER = "frechet_other_weights"  # what stands for `fid` in the keys of another network's scores
+OTHER = "frechet_other_weights"  # in place of `fid` in the keys of the scores of other weights
 BATCH_SIZE = 50  # a device: 300 MB of activations at 299x299
 
 Levels = Integer[np.ndarray, "n h w c"]
 Scores = tuple[dict[str, Any], dict[str, Any], dict[str, str]]
 
 
-def measure_fid(config: ConfigDict, data: Dataset, generated: Mapping[str, Levels], held_out: Levels) -> Scores:
-    """`config`: `config.evaluate`. -> scores by key, their curves over N (`frechet_by_n`), reasons of what is None.
+def measure_fid(
+    inception: str,
+    data: Dataset,
+    generated: Mapping[str, Levels],
+    held_out: Levels,
+    *,
+    num_reference: int = 0,
+) -> Scores:
+    """Scores by key, their curves over N (`frechet_by_n`), and the reasons of those that are None.
 
-    `fid` of `generated["prior"]`, `fid_aggregate` of `generated["aggregate"]` where there is one, and `fid_real`, the
-    floor, of `held_out`, as many of each, against the training images (the first `fid_reference_images` of them);
-    `fid_network` has the hash of the parameters, the SHA-256 of the file they come from, and the resizing.
+    inception: path of the npz file of InceptionV3 weights, `evaluate.inception`; "" for no FID.
+
+    Each distance is that to the training images (the first `num_reference` of them; 0: all). `fid`: of
+    `generated["prior"]`; `fid_aggregate`: of `generated["aggregate"]` where there is one; `fid_real`, the floor: of
+    `held_out`, as many images. `fid_network` has the hash of the parameters, the SHA-256 of the file and the resizing.
     Weights other than those that define the FID are scored under `frechet_other_weights…`.
     """
-    if not config.inception:
+    if not inception:
         return dict.fromkeys(FID_KEYS), {}, dict.fromkeys(FID_KEYS, "evaluate.inception names no file of weights")
-    weights = read_weights(config.inception)
+    weights = read_weights(inception)
     features = inception_features(
         weights,
         data.num_levels,
-        dict(generated) | {"real": held_out, "training": data.train.levels[: config.fid_reference_images or None]},
+        dict(generated) | {"real": held_out, "training": data.train.levels[: num_reference or None]},
     )
     reference = features.pop("training")
     curves = frechet_by_n(features, reference, progress=bar("evaluate: Fréchet distances by N"))

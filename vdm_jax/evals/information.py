@@ -1,4 +1,4 @@
-"""How much a code w ~ q(w|x) = N(mu(x), diag sigma²(x)) says about x: bounds that need nothing but q itself."""
+"""Information of a code w ~ q(w|x) = N(mu(x), diag sigma²(x)) about x: bounds that need only q itself."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -21,8 +21,8 @@ def mutual_information_bounds(mu: Codes, logvar: Codes, w: Codes) -> dict[str, A
     With the true density q and j running over the images (Poole et al. 2019):
     lower, InfoNCE: `mean_i [log q(w_i|x_i) - log 1/N Σ_j q(w_i|x_j)]`, never above ln N, whatever the information;
     upper, leave one out: `mean_i [log q(w_i|x_i) - log 1/(N-1) Σ_{j≠i} q(w_i|x_j)]`.
-    Both hold in expectation over the N images. The average KL of q(w|x) to any fixed prior is an upper bound too, and
-    the tighter one where the codes of different images hardly overlap.
+    Both hold in expectation over the N images. The average KL of q(w|x) to any fixed prior is another upper bound, the
+    tighter one where the codes of different images hardly overlap.
     -> `mi_lower_nats`, `mi_upper_nats`, each with `…_standard_error`; `ln_n`, `num_images`. O(N² W) work in float64.
     """
     n = len(mu)
@@ -46,9 +46,10 @@ def aggregate_prior_rate(
 ) -> dict[str, float]:
     """The rate if the prior were the aggregate posterior of M training images, r(w) = 1/M Σ_j q(w|x_j); nats.
 
-    `mean_i [log q(w_i|x_i) - log r(w_i)]`, for one sample w_i ~ q(w|x_i) of each held-out image. r is a density that
-    knows nothing of these images, so D plus this rate bounds -log p(x) as D plus the KL to N(0, I) does (Tomczak &
-    Welling 2018). What it saves against that KL is what the codes' misfit to N(0, I) costs, at least.
+    `mean_i [log q(w_i|x_i) - log r(w_i)]`, for one sample w_i ~ q(w|x_i) of each held-out image. r does not
+    depend on these images, so that D plus this rate bounds -log p(x) as D plus the KL to N(0, I) does (Tomczak &
+    Welling 2018). The KL to N(0, I) minus this rate is a lower estimate of the cost of the misfit of the codes to
+    N(0, I).
     -> `aggregate_prior_rate_nats`, with `…_standard_error`.
     """
     mu, logvar, w, train_mu, train_logvar = (
@@ -89,10 +90,10 @@ def _log_own(mu: Codes, logvar: Codes, w: Codes) -> Float[np.ndarray, " n"]:
 def _log_q_by_rows(
     mu: Float[np.ndarray, "m w"], logvar: Float[np.ndarray, "m w"], w: Codes
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(rows [R], log q(w_i|x_j) [R, M] for i of these rows), all rows in turn.
+    """Yields (rows [R], log q(w_i|x_j) [R, M] for i of these rows), over all rows.
 
-    `Σ_k (w_ik - mu_jk)² / var_jk` is expanded, so that all pairs are two matrix products; float64 and codes centred
-    on the means' mean keep what cancels small.
+    `Σ_k (w_ik - mu_jk)² / var_jk` is expanded, so that all pairs are two matrix products. float64, and codes centred
+    on the mean of the means, keep the cancellation small.
     """
     centre = mu.mean(0)
     mu, w = mu - centre, w - centre
@@ -105,7 +106,7 @@ def _log_q_by_rows(
 
 
 def _logsumexp(values: Float[np.ndarray, "r n"]) -> Float[np.ndarray, " r"]:
-    """Over the second axis; the largest term is taken out so that nothing overflows. Overwrites `values`."""
+    """log Σ exp over the second axis, without overflow. Overwrites `values`."""
     largest = values.max(1, keepdims=True)
     values -= largest
     np.exp(values, out=values)

@@ -1,7 +1,7 @@
-"""What simple readers find in a representation: a linear probe, nearest neighbours, and what to put beside them.
+"""Simple readouts of a representation: a linear classifier, nearest neighbours, and features for baselines.
 
-A probe's number means something only beside the same number for raw pixels, for as many principal components, and for
-an untrained encoder: every function takes the features of all three splits, whatever they are.
+An accuracy is meaningful only compared with that of raw pixels, of as many principal components, and of an untrained
+encoder. Every function takes the features of all splits, of whatever kind.
 """
 
 import warnings
@@ -15,7 +15,7 @@ from vdm_jax.base.sklearn import import_sklearn, one_thread
 INVERSE_PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 MAX_ITERATIONS = 100
 NUM_NEIGHBOURS = 5
-WHO = "a probe of representations"
+WHO = "a readout of representations"
 NO_LABELS = "the data set has no labels"
 ONE_CLASS = "the training images are all of one class"
 
@@ -30,7 +30,7 @@ class Labelled(NamedTuple):
 
 
 def why_unread(labels: Integer[np.ndarray, " n"] | None) -> str | None:
-    """The reason why no reader can be fitted to these training labels, None where one can."""
+    """The reason why no readout can be fitted to these training labels; None where one can."""
     if labels is None:
         return NO_LABELS
     return ONE_CLASS if len(np.unique(labels)) < 2 else None
@@ -39,10 +39,9 @@ def why_unread(labels: Integer[np.ndarray, " n"] | None) -> str | None:
 def linear_probe(train: Labelled, validation: Labelled, test: Labelled) -> dict[str, Any]:
     """Multinomial logistic regression on standardised features; test accuracy with its binomial standard error.
 
-    Fitted on all training images (`num_train` states how many; some 10,000 take seconds); the penalty is the one of
-    `INVERSE_PENALTIES` with the best accuracy on validation (the strongest among equals): test is looked at once.
-    -> `accuracy`, `standard_error`, `inverse_penalty`, `num_train`, `num_test`; None and a `reason` where there are not
-    two classes.
+    Fitted on all training images (`num_train`; some 10,000 take seconds). The penalty is the one of `INVERSE_PENALTIES`
+    with the best accuracy on validation (the strongest among equals); test is evaluated once. -> `accuracy`,
+    `standard_error`, `inverse_penalty`, `num_train`, `num_test`; None and a `reason` for fewer than two classes.
     """
     if reason := why_unread(train.labels):
         return _unread(reason)
@@ -88,9 +87,9 @@ def random_projections(
 
 
 def _fit_on_one_thread(model: Any, features: Features, labels: Integer[np.ndarray, " n"]) -> None:
-    """Products this thin (a column a class) leave a second BLAS thread spinning."""
+    """On one thread: products this thin (a column a class) gain nothing from a second one."""
     with one_thread(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # unfinished after 100 iterations is a slightly stronger penalty
+        warnings.simplefilter("ignore")  # stopping after 100 iterations acts as a slightly stronger penalty
         model.fit(features, labels)
 
 

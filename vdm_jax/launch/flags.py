@@ -1,52 +1,68 @@
-"""The command line: absl flags and one ml_collections config, every mistake told in one sentence."""
+"""The command line: absl flags and one ml_collections config. Every mistake is reported in one sentence."""
 
 import difflib
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from vdm_jax.base.errors import UserError, choose, suggestion
-from vdm_jax.launch import store as workdirs
+from vdm_jax.launch.config_files import DEFAULT, default_of, find, flat, lay_over
+from vdm_jax.launch.kind import Kind, Kinds, RunOptions, jobs_of, kind_of
 
-OF_A_RUN = ("workdir", "jobs", "stop_after", "archive", "sweep", "dry_run")  # flags beside those of the config
-MOST_SECONDS = 1e9  # more than a timer takes is no time to wait for
+OF_A_RUN = ("workdir", "jobs", "stop_after", "archive", "sweep", "dry_run")  # flags besides those of the config
+MOST_SECONDS = 1e9  # timers take no more
 FAULTS = (flags.Error, AttributeError, ImportError, KeyError, SyntaxError, TypeError, ValueError)
 
 
 class Sweep(NamedTuple):
-    """What was said of a sweep: which members, whether they are listed instead of run, and the jobs of all of them."""
+    """What the user typed about a sweep.
+
+    Attributes:
+        pattern: of the members' names.
+        dry_run: whether the members are listed instead of run.
+        jobs: of all members; None: each member's own.
+    """
 
     pattern: str
     dry_run: bool
-    jobs: list[str] | None  # None: each member's own
+    jobs: list[str] | None
 
 
 class Arguments(NamedTuple):
-    """What the user asked for: a locked config, a folder, the jobs in their order."""
+    """What the user typed.
+
+    Attributes:
+        config: locked, with all settings laid over it.
+        workdir: folder of the run, or of the sweep.
+        jobs: in the order typed.
+        options: of the jobs.
+        file: FILE.py[:VARIANT], with a path that opens from here.
+        overrides: the settings that were typed.
+        sweep: None for a single run.
+    """
 
     config: ConfigDict
     workdir: pathlib.Path
     jobs: list[str]
-    stop_after: float | None  # seconds of training
-    archive: pathlib.Path | None
-    file: str  # FILE.py[:VARIANT], as it can be opened from here
-    overrides: dict[str, Any]  # the settings that were typed
+    options: RunOptions
+    file: str
+    overrides: dict[str, Any]
     sweep: Sweep | None
 
 
-def parse(argv: Sequence[str], default_config: str, jobs_of: Callable[[ConfigDict], list[str]]) -> Arguments:
+def parse(argv: Sequence[str], kinds: Kinds, default: str = DEFAULT) -> Arguments:
     """Reads `--config=FILE.py[:VARIANT] --config.KEY=VALUE --workdir=DIR --jobs=A,B --stop_after=SECONDS --archive=DIR
     --sweep[=PATTERN] --dry_run`.
 
-    A FILE is looked for from here, then from the folder above that of `default_config`. Without `--config`, a workdir
-    that holds a `config.json` brings its own; the workdir of a sweep does not. `jobs_of` tells the jobs of a config.
-    Raises `UserError` for any mistake.
+    A FILE is looked for as `config_files.find` says. Without `--config`, a workdir that holds a `config.json` brings
+    its own; the workdir of a sweep does not. Raises `UserError` for any mistake.
     """
-    argv = _config_file_first(argv, pathlib.Path(default_config).parents[1])
-    default_config = _default_for(argv, default_config)
+    argv = _config_file_first(argv)
+    typed = [argument.partition("=")[2] for argument in argv if argument.lstrip("-").startswith("workdir=")]
+    default_config = default_of(typed[-1] if typed else "", find(default))
     argv = ["--sweep=*" if argument in ("-sweep", "--sweep") else argument for argument in argv]
     _check_settings_exist(argv, default_config)
     values = _parse_values(argv, default_config)
@@ -57,24 +73,21 @@ def parse(argv: Sequence[str], default_config: str, jobs_of: Callable[[ConfigDic
         raise UserError(f"--config.kind={kind} is no choice: a config file has its kind; choose another --config")
     if not config.name:
         raise UserError("--config.name= is empty; expected a name, or leave it out")
+    file = _file(argv, default_config)
     if values.sweep is not None:
-        folder = workdir or f"results/runs/{pathlib.Path(_file(argv, default_config).partition(':')[0]).stem}-sweep"
+        folder = workdir or f"results/runs/{pathlib.Path(file.partition(':')[0]).stem}-sweep"
         sweep = Sweep(values.sweep, values.dry_run, values.jobs)
     else:
         folder, sweep = workdir or f"results/runs/{config.name}", None
-        stored = pathlib.Path(workdir, "config.json")
-        if workdir and not values["config"].present and stored.is_file():
-            own = workdirs.read_config(stored)
-            _lay_over(config, own, stored)
-            _tell_newer(config, own, stored)
+        if workdir and not values["config"].present and pathlib.Path(workdir, "config.json").is_file():
+            lay_over(config, pathlib.Path(workdir), kind_of(kinds, config))
             config.update_from_flattened_dict(overrides)
-            folder = workdir
-    archive = pathlib.Path(values.archive) if values.archive else None
-    file = _file(argv, default_config)
-    jobs = _chosen_jobs(values.jobs, config.get("jobs", ""), jobs_of(config))
-    if (values.archive or values.stop_after) and ("train" not in jobs or config.kind == "probes"):
+    kind = kind_of(kinds, config)
+    jobs = own_jobs(config, kind, values.jobs)
+    options = RunOptions(values.stop_after, pathlib.Path(values.archive) if values.archive else None)
+    if (options.archive or options.stop_after) and not any(jobs_of(kind)[job].can_stop for job in jobs):
         raise UserError("--archive and --stop_after are for the training of a model; --jobs has none")
-    return Arguments(config, pathlib.Path(folder), jobs, values.stop_after, archive, file, overrides, sweep)
+    return Arguments(config, pathlib.Path(folder), jobs, options, file, overrides, sweep)
 
 
 def _parse_values(argv: Sequence[str], default_config: str) -> flags.FlagValues:
@@ -111,8 +124,9 @@ def _parse_values(argv: Sequence[str], default_config: str) -> flags.FlagValues:
     return values
 
 
-def _chosen_jobs(typed: list[str] | None, own: str, there_are: list[str]) -> list[str]:
-    """Those typed, or the config's own, or all."""
+def own_jobs(config: ConfigDict, kind: Kind, typed: list[str] | None = None) -> list[str]:
+    """The jobs that were typed, or the config's own, or all. Raises `UserError` for a name that is no job."""
+    own, there_are = config.get("jobs", ""), list(jobs_of(kind))
     of_config = [job.strip() for job in own.split(",")] if own else there_are
     for what, jobs in (("job of config.jobs", of_config), ("job", typed or [])):
         for job in jobs:
@@ -123,7 +137,7 @@ def _chosen_jobs(typed: list[str] | None, own: str, there_are: list[str]) -> lis
 
 
 def _file(argv: Sequence[str], default_config: str) -> str:
-    """FILE.py[:VARIANT] of `argv`, after `_config_file_first`, or the default, as short as it can be written here."""
+    """FILE.py[:VARIANT] of `argv`, after `_config_file_first`, or the default. As short as it opens from here."""
     chosen = [argument.removeprefix("--config=") for argument in argv[1:2] if argument.startswith("--config=")]
     path, here = pathlib.Path(chosen[0] if chosen else default_config), pathlib.Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
@@ -140,8 +154,8 @@ def _define_config(values: flags.FlagValues, argv: Sequence[str], default_config
     )
 
 
-def _config_file_first(argv: Sequence[str], root: pathlib.Path) -> list[str]:
-    """`argv` with `--config=FILE`, found, before the settings that change it."""
+def _config_file_first(argv: Sequence[str]) -> list[str]:
+    """`argv` with `--config=FILE`, its path found, before the settings that change it."""
     program, *arguments = argv
     chosen, others = [], []
     arguments = iter(arguments)
@@ -153,28 +167,8 @@ def _config_file_first(argv: Sequence[str], root: pathlib.Path) -> list[str]:
         value = value if separator else next(arguments, "")
         if not value or value.startswith("-"):
             raise UserError("--config needs a file, such as --config=configs/digits.py")
-        chosen = [f"--config={_find(value, root)}"]
+        chosen = [f"--config={find(value)}"]
     return [program, *chosen, *others]
-
-
-def _default_for(argv: Sequence[str], default_config: str) -> str:
-    """The config file that knows the settings of a workdir's own config, or `default_config`."""
-    workdir = [argument.partition("=")[2] for argument in argv if argument.lstrip("-").startswith("workdir=")]
-    stored = pathlib.Path(workdir[-1], "config.json") if workdir else None
-    if stored is None or not stored.is_file():
-        return default_config
-    own = pathlib.Path(default_config).with_name(f"{workdirs.read_config(stored).get('kind')}.py")
-    return str(own) if own.is_file() else default_config
-
-
-def _find(value: str, root: pathlib.Path) -> str:
-    """FILE[:VARIANT] with the file's path as it can be opened from here."""
-    name, colon, variant = value.partition(":")
-    for path in (pathlib.Path(name), root / name):
-        if path.is_file():
-            return f"{path}{colon}{variant}"
-    there = sorted(file.relative_to(root).as_posix() for file in root.glob("configs/*.py"))
-    raise UserError(f"config file {name!r} not found; expected one of {there}{suggestion(name, there)}")
 
 
 def _names(argv: Sequence[str], default_config: str) -> list[str]:
@@ -184,7 +178,7 @@ def _names(argv: Sequence[str], default_config: str) -> list[str]:
     try:
         _define_config(values, [argv[0], *chosen], default_config)
         values([argv[0], *chosen])
-        return list(_flat(values.config))
+        return list(flat(values.config))
     except FAULTS as error:
         if "'get_config'" in str(error):
             file = _file([argv[0], *chosen], default_config).partition(":")[0]
@@ -209,43 +203,6 @@ def _check_settings_exist(argv: Sequence[str], default_config: str) -> None:
 
 def _last(name: str) -> str:
     return name.rpartition(".")[2]
-
-
-def _lay_over(config: ConfigDict, stored: dict[str, Any], path: pathlib.Path, prefix: str = "") -> None:
-    """Sets what a `config.json` holds; settings that are newer than the file keep their default."""
-    foreign = f"{path} is no config of this program: "
-    if missing := [name for name in workdirs.IDENTITY if not prefix and name in config and name not in stored]:
-        raise UserError(f"{foreign}no section {missing[0]!r}; give --config")
-    for key, value in stored.items():
-        name = f"{prefix}{key}"
-        if key not in config:
-            raise UserError(f"{foreign}unknown setting {name!r}{suggestion(name, _flat(config, prefix))}")
-        before = config[key]
-        if isinstance(before, ConfigDict) and isinstance(value, dict):
-            _lay_over(before, value, path, f"{name}.")
-            continue
-        try:
-            if isinstance(before, ConfigDict) or isinstance(value, bool) != isinstance(before, bool):
-                raise TypeError
-            config[key] = value
-        except (TypeError, ValueError):
-            expected = "a section" if isinstance(before, ConfigDict) else f"a value like {before!r}"
-            raise UserError(f"{foreign}{name} is {value!r}; expected {expected}") from None
-
-
-def _tell_newer(config: ConfigDict, own: dict[str, Any], path: pathlib.Path) -> None:
-    """Says which settings a `config.json` is older than: they count as their default."""
-    there = set(_flat(ConfigDict(own)))
-    if newer := [name for name in _flat(config) if name not in there]:
-        told = ", ".join(newer[:5]) + (f" and {len(newer) - 5} more" if len(newer) > 5 else "")
-        print(f"{path} is older than {told}: as by default, unless typed", flush=True)
-
-
-def _flat(config: ConfigDict, prefix: str = "") -> Iterator[str]:
-    for key, value in config.items():
-        if isinstance(value, ConfigDict):
-            yield from _flat(value, f"{prefix}{key}.")
-        yield f"{prefix}{key}"
 
 
 def _sentence(error: Exception) -> str:

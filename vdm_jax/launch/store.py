@@ -1,102 +1,174 @@
-"""A run's folder: it belongs to one config, and says so."""
+"""The workdir of a run: each job claims what it keeps there for its settings and inputs, and nothing else replaces it.
+
+`config.json` is the workdir's own config, `data.json` the fingerprint of its data. `claims/JOB.json` states the
+settings and the fingerprints that the files of a job depend on. A workdir of an older version has no claims: its
+config.json and data.json count instead.
+"""
 
 import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json
-from vdm_jax.train.checkpoint import saved_checkpoints
+from vdm_jax.launch.kind import Job, Kind, Kinds, jobs_of
+from vdm_jax.launch.settings import differences, plain, put, read_config, replaced, selected, value_of, with_new_names
 
-# What a trained checkpoint depends on, where the kind has it; the other sections may change from job to job.
-IDENTITY = ("data", "model", "diffusion", "rate", "train")
-
-MEASURED = ("exact.jsonl", "probe", "chains.jsonl", "chain_probes")  # what a run of probes leaves as it goes
-
-
-def plain(config: ConfigDict) -> dict:
-    """The config as JSON has it."""
-    return json.loads(config.to_json())
+CONFIG, DATA, CLAIMS = "config.json", "data.json", "claims"
+DESCRIPTIONS = (CONFIG, DATA, CLAIMS)
 
 
-def identity_of(stated: dict) -> dict:
-    """The sections that a checkpoint depends on, without the place of the data: these are known by their content."""
-    sections = {name: stated[name] for name in IDENTITY if name in stated}
-    if isinstance(data := sections.get("data"), dict) and "dir" in data:
-        sections["data"] = data | {"dir": ""}
-    return sections
+def check(
+    kinds: Kinds, config: ConfigDict, workdir: pathlib.Path, inputs: Mapping[str, str], built: Any, jobs: Sequence[str]
+) -> None:
+    """Checks the folder before any of `jobs` starts; writes nothing.
 
-
-def check(workdir: pathlib.Path, config: ConfigDict, data: str) -> None:
-    """Raises `UserError` where the folder holds a run of another config, or of other data under the same name.
-
-    `data`: the data set's fingerprint. With a constant learning rate `train.num_steps` may change: the run is then
-    continued to the new length. A folder without a checkpoint holds no run yet, or one of measurements.
+    Raises `UserError` where it holds a run of another kind, files that a job keeps for other settings or of other
+    inputs, a record that a job requires but that is missing or of other settings, or files that a job cannot use.
     """
-    if not saved_checkpoints(workdir / "checkpoints"):
-        if measured := [name for name in MEASURED if (workdir / name).exists()]:
-            raise UserError(f"workdir {workdir} holds measurements, {measured[0]}; choose another --workdir")
-        return
-    stored, wanted = read_config(workdir / "config.json"), plain(config)
-    kind = stored.get("kind", wanted["kind"])
-    differences = list(differences_of(kind, wanted["kind"], "kind"))
-    there, here = identity_of(stored), identity_of(wanted)
-    differences += [line for name in IDENTITY for line in differences_of(there.get(name), here.get(name), name)]
-    if wanted["train"]["learning_rate_schedule"] == "constant":
-        differences = [line for line in differences if not line.startswith("train.num_steps ")]
-    if differences:
-        told = "; ".join(differences[:3])
-        raise UserError(f"workdir {workdir} holds another config: {told}; choose another --workdir or set these back")
-    there = read_config(workdir / "data.json").get("fingerprint")
-    if there != data:
-        raise UserError(f"workdir {workdir} was trained on other data of that name: {there} there, {data} here")
+    kind, settings = kinds[config.kind], plain(config)
+    _refuse_other_kinds(kinds, config.kind, workdir)
+    for name, job in kind.jobs.items():
+        if job.has_kept(workdir) and not job.is_idle(config):
+            _refuse_other_claim(kind, name, settings, inputs, workdir)
+    for name in jobs:
+        _refuse_without_records(kind, name, settings, workdir, jobs)
+    used = {used for name in jobs for used in (name, *jobs_of(kind)[name].after)}
+    for name, job in kind.jobs.items():
+        if name in used - set(jobs):
+            origin = read_record(workdir, job).get("provenance")
+            _refuse_other_inputs(workdir, origin if isinstance(origin, dict) else {}, inputs)
+        if job.check and name in used:
+            job.check(built, workdir)
 
 
 def check_place(folder: pathlib.Path, flag: str) -> None:
-    """Raises `UserError` where the folder that `flag` names is none, or cannot be made or written; writes nothing."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    """Raises `UserError` where `--flag` names a folder that cannot be written, before anything is computed for it."""
+    there = next((path for path in (folder, *folder.absolute().parents) if path.exists()), folder)
     if not there.is_dir():
         raise UserError(f"{there} is no folder; choose another --{flag}")
     if not os.access(there, os.W_OK | os.X_OK):
         raise UserError(f"{there} cannot be written; choose another --{flag}")
 
 
-def owner(config: ConfigDict, data: str) -> str:
-    """A digest of what a checkpoint depends on, as `check` compares it."""
-    identity = identity_of(plain(config))
-    if identity["train"]["learning_rate_schedule"] == "constant":
-        identity["train"] = identity["train"] | {"num_steps": None}
-    return hashlib.sha256(json.dumps([identity, data], sort_keys=True).encode()).hexdigest()[:16]
-
-
-def claim(workdir: pathlib.Path, config: ConfigDict, data: str) -> None:
-    """Writes `config.json` and `data.json`; `UserError` where that cannot be done."""
+def claim(kind: Kind, name: str, config: ConfigDict, workdir: pathlib.Path, inputs: Mapping[str, str]) -> None:
+    """Claims what the job will keep: writes `config.json`, `data.json` and `claims/JOB.json`. Raises `UserError`."""
+    settings, job = plain(config), kind.jobs[name]
+    stated = {"kind": config.kind, "settings": selected(settings, job.reads), "inputs": dict(inputs)}
     try:
-        write_json(workdir / "config.json", plain(config))
-        write_json(workdir / "data.json", {"fingerprint": data})
+        write_json(workdir / CONFIG, settings)
+        write_json(workdir / DATA, {"fingerprint": inputs.get("data", "")})
+        write_json(workdir / CLAIMS / f"{name}.json", stated)
     except OSError as error:
         raise UserError(f"workdir {workdir} cannot be written: {error}") from error
 
 
-def read_config(path: pathlib.Path) -> dict:
-    """A `config.json` (or `data.json`) as plain values; `UserError` where it is none."""
+def read_record(workdir: pathlib.Path, job: Job) -> dict[str, Any]:
+    """The record of a job; {} where it is missing, incomplete, or states no settings."""
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}); choose another --workdir") from error
-    if not isinstance(stored, dict):
-        raise UserError(f"{path} holds no config; choose another --workdir")
-    return stored
+        record = json.loads((workdir / job.writes).read_text(encoding="utf-8")) if job.writes else {}
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) and isinstance(record.get("settings"), dict) else {}
 
 
-def differences_of(stored, wanted, name: str) -> Iterator[str]:
-    """What a stored config says otherwise, a clause each."""
-    if isinstance(stored, dict) and isinstance(wanted, dict):
-        for key in sorted(stored.keys()):  # a setting that came after the run says nothing about it
-            yield from differences_of(stored[key], wanted.get(key), f"{name}.{key}")
-    elif stored != wanted:
-        yield f"{name} is {stored!r} there and {wanted!r} here"
+def record_differences(kind: Kind, name: str, settings: dict[str, Any], record: Mapping[str, Any]) -> list[str]:
+    """A clause for each setting of which the record of a job depends on another value."""
+    job, stored = kind.jobs[name], with_new_names(record["settings"], kind.renamed, settings)
+    return differences(stored, settings, job.reads, job.ignores)
+
+
+def owner(job: Job, config: ConfigDict, inputs: Mapping[str, str]) -> str:
+    """A digest of what the files of a job depend on: whose run an archive holds."""
+    settings = plain(config)
+    # As version 0.1 wrote it: "" for what is ignored, None for what may change.
+    identity = {name: value for name in job.reads if (value := value_of(settings, name)) is not None}
+    identity = replaced(replaced(identity, job.ignores, ""), job.extended(settings), None)
+    return hashlib.sha256(json.dumps([identity, inputs.get("data")], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def packed(kind: Kind) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(descriptions, records): the names of what an archive carries besides checkpoints, records last."""
+    kept = tuple(name for job in kind.jobs.values() if job.can_stop for name in job.keeps if name != "checkpoints")
+    made = [name for job in kind.jobs.values() if not job.can_stop for name in (*job.leaves, *job.keeps)]
+    records = [job.writes for job in kind.jobs.values() if job.writes]
+    inside = [record for record in records if any(record.startswith(f"{folder}/") for folder in made)]
+    return DESCRIPTIONS + kept, tuple([*made, *(record for record in records if record not in inside)])
+
+
+def _refuse_other_kinds(kinds: Kinds, own: str, workdir: pathlib.Path) -> None:
+    """Raises `UserError` where jobs of another kind have kept something in the folder."""
+    ours = {name for job in kinds[own].jobs.values() for name in job.keeps}
+    for kind in kinds.values():
+        for job in kind.jobs.values():
+            foreign = [name for name in job.keeps if name not in ours and (workdir / name).exists()]
+            if foreign and job.has_kept(workdir):
+                raise UserError(
+                    f"workdir {workdir} holds {foreign[0]} of another kind of run; choose another --workdir"
+                )
+    if (workdir / CONFIG).is_file() and any(job.has_kept(workdir) for job in kinds[own].jobs.values()):
+        there = read_config(workdir / CONFIG).get("kind", own)
+        if there != own:
+            told = f"kind is {there!r} there and {own!r} here"
+            raise UserError(f"workdir {workdir} holds another config: {told}; choose another --workdir")
+
+
+def _refuse_other_claim(
+    kind: Kind, name: str, settings: dict[str, Any], inputs: Mapping[str, str], workdir: pathlib.Path
+) -> None:
+    """Raises `UserError` where what the job has kept depends on other settings or inputs."""
+    job = kind.jobs[name]
+    stored, of_inputs = _claim_of(job, name, workdir)
+    stored = with_new_names(stored, kind.renamed, settings)
+    valid = (*job.ignores, *job.judges, *job.extended(settings))
+    if told := differences(stored, settings, job.reads, valid):
+        what, end = "; ".join(told[:3]), "choose another --workdir or set these back"
+        raise UserError(f"workdir {workdir} holds another config: {what}; {end}")
+    _refuse_other_inputs(workdir, of_inputs, inputs)
+
+
+def _refuse_other_inputs(workdir: pathlib.Path, stated: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
+    """Raises `UserError` where a fingerprint is stated that differs from that of the input."""
+    for what, here in inputs.items():
+        if (there := stated.get(what, here)) != here:
+            told = f"{there} there, {here} here; choose another --workdir"
+            raise UserError(f"workdir {workdir} was made with other {what} of that name: {told}")
+
+
+def _claim_of(job: Job, name: str, workdir: pathlib.Path) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """(settings, inputs) that what the job has kept depends on, as far as they are stated."""
+    path = workdir / CLAIMS / f"{name}.json"
+    if path.exists():
+        stated = read_config(path)
+        settings, inputs = (part if isinstance(part := stated.get(key), dict) else {} for key in ("settings", "inputs"))
+        return settings, inputs
+    settings = read_config(workdir / CONFIG)
+    for key, value in ((job.stated(workdir) if job.stated else None) or {}).items():
+        if not (isinstance(value, Mapping) and isinstance(settings.get(key), Mapping)):
+            settings[key] = value
+            continue
+        for setting, own in value.items():
+            put(settings, f"{key}.{setting}", own)
+    inputs = {"data": read_config(workdir / DATA).get("fingerprint")}
+    return settings, inputs
+
+
+def _refuse_without_records(
+    kind: Kind, name: str, settings: dict[str, Any], workdir: pathlib.Path, jobs: Sequence[str]
+) -> None:
+    """Raises `UserError` where the job requires a record that none of `jobs` makes."""
+    for other in jobs_of(kind)[name].requires:
+        if other in jobs:
+            continue
+        record, path = read_record(workdir, kind.jobs[other]), workdir / kind.jobs[other].writes
+        if not record:
+            told = f"no {kind.jobs[other].writes} in {workdir}, which the job {name} needs"
+            raise UserError(f"{told}; --jobs={other},{name} makes it first")
+        if told := record_differences(kind, other, settings, record):
+            end = f"--jobs={other},{name} makes it again"
+            raise UserError(f"{path}, which the job {name} needs, is of other settings: {'; '.join(told[:3])}; {end}")

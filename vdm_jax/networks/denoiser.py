@@ -1,4 +1,4 @@
-"""A network eps_hat(z, t, w) as a pair of pure functions, whichever U-Net it is."""
+"""Any U-Net that reads (z, t, w) as a pair of pure functions."""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from vdm_jax.networks.network import Network
 def make_denoiser(net: nn.Module, image_shape: tuple[int, int, int], w_dim: int) -> Network:
     """`apply(params, z [B, H, W, C], t [B] in [0, 1], w [B, w_dim] | None = None, *, key=None) -> [B, H, W, C]`.
 
-    A key switches dropout on. Raises UserError for a w that does not fit.
+    A key switches dropout on. Raises `UserError` for a w of another width.
     """
 
     def init(key: Key[Array, ""]) -> PyTree:
@@ -33,7 +33,7 @@ def make_denoiser(net: nn.Module, image_shape: tuple[int, int, int], w_dim: int)
 
 
 def fitting_code(w: Float[Array, "b d"] | None, batch: int, w_dim: int) -> Float[Array, "b w_dim"] | None:
-    """The code that a U-Net made for `w_dim` reads: w, or w = 0 in its place; None where there is no room for one."""
+    """The code that a U-Net made for `w_dim` reads: w, or w = 0 for None; None for a U-Net without a code."""
     if w is None:
         return jnp.zeros((batch, w_dim)) if w_dim else None
     if w.shape[-1] != w_dim:

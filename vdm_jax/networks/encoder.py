@@ -51,7 +51,7 @@ def make_encoder(
     """`apply(params, x [B, H, W, C], *, key=None) -> (mu [B, w_dim], logvar [B, w_dim])`, float32; no downsampling.
 
     x are the pixel values that the diffusion model sees (±1), not [0, 1]. Attention runs over all H·W positions.
-    Raises UserError where `groups` does not divide `channels`.
+    Raises `UserError` where `groups` does not divide `channels`.
     """
     check_divides("groups", groups, channels)
     net = Encoder(channels, layers, groups, w_dim, dropout, dtype)

@@ -1,4 +1,4 @@
-"""A denoiser of vectors: eps_hat(z_t, t) for latent codes."""
+"""A denoiser of vectors z_t: for latent codes."""
 
 import flax.linen as nn
 from jaxtyping import Array, Float, Key, PyTree

@@ -18,6 +18,7 @@ from vdm_jax.networks.blocks import (
     check_time_width,
     default_groups,
     embed_condition,
+    fourier_features,
     scaled_fan_in,
 )
 from vdm_jax.networks.denoiser import make_denoiser
@@ -34,6 +35,7 @@ class MultiscaleUNet(nn.Module):
     attention: tuple[int, ...]
     conditioning: str
     zero_init: bool
+    fourier: tuple[int, int] | None
     dropout: float
     num_heads: int
     patch: int
@@ -58,7 +60,8 @@ class MultiscaleUNet(nn.Module):
             h = res(h, condition, train=train)
             return attend(h, name) if max(h.shape[1:3]) in attention else h
 
-        h = conv(to_patches(z, self.patch), self.channels, "conv_in")
+        h = z if self.fourier is None else jnp.concatenate([z, fourier_features(z, *self.fourier)], axis=-1)
+        h = conv(to_patches(h, self.patch), self.channels, "conv_in")
         skips = [h]
         for level, width in levels:
             if level != "0":
@@ -104,6 +107,7 @@ def make_multiscale_unet(
     w_dim: int = 0,
     conditioning: str = "concat",
     zero_init: bool = False,
+    fourier: tuple[int, int] | None = None,
     dropout: float = 0.1,
     num_heads: int = 1,
     patch: int = 1,
@@ -111,12 +115,13 @@ def make_multiscale_unet(
 ) -> Network:
     """`apply(params, z [B, H, W, C], t [B] in [0, 1], w [B, w_dim] | None = None, *, key=None) -> [B, H, W, C]`.
 
-    A level for each of `multipliers`, `channels` times it wide, half the size of the one before; the first has a place
-    for each `patch` x `patch` pixels, whose values are its channels: 1/patch² of the cost. Attention follows the
-    ResBlocks of levels whose longer side is in `attention`, and stands in the middle always. The prediction is z plus
-    the network's output, as in VDM, float32 whatever `dtype` the arithmetic runs in; DDPM's has no z there, and starts
-    at zero (`zero_init`). `w`, `conditioning` and `num_heads` are those of `make_unet`. Raises UserError for images
-    that cannot be halved as often as asked, and for widths that heads do not divide.
+    There is a level for each of `multipliers`, `channels` times it wide and half the size of the one before. A place of
+    the first level holds the values of `patch` x `patch` pixels as its channels, at 1/patch² of the cost. Attention
+    follows the ResBlocks of levels whose longer side is in `attention`; there always is attention in the middle. The
+    prediction is z plus the network's output, as in VDM, float32 whatever `dtype` the arithmetic runs in; DDPM's has
+    no z there, and starts at zero (`zero_init`). `w`, `conditioning`, `fourier` and `num_heads` are those of
+    `make_unet`. Raises `UserError` for images that cannot be halved once for each level but the first, and for widths
+    that heads do not divide.
     """
     choose("conditioning", conditioning, CONDITIONINGS)
     check_time_width(channels)
@@ -130,6 +135,7 @@ def make_multiscale_unet(
         attention=tuple(attention),
         conditioning=conditioning,
         zero_init=zero_init,
+        fourier=fourier,
         dropout=dropout,
         num_heads=num_heads,
         patch=patch,

@@ -1,4 +1,4 @@
-"""VDM's U-Net: eps_hat(z_t, t, w) without downsampling, attention in the middle only."""
+"""VDM's U-Net of (z_t, t, w): no downsampling, attention in the middle only."""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ from vdm_jax.networks.blocks import (
 from vdm_jax.networks.denoiser import make_denoiser
 from vdm_jax.networks.network import Network
 
-CODE_TIME_WIDTH = 128  # the time MLP's width where a code is concatenated to its output
+CODE_TIME_WIDTH = 128  # width of the time MLP where a code is concatenated to its output
 
 
 class UNet(nn.Module):
@@ -87,14 +87,18 @@ def make_unet(
 
     The prediction is z plus the network's output, float32 whatever `dtype` the arithmetic runs in.
 
-    With `w_dim = 0` this is VDM's network. With `w_dim > 0` the code is concatenated to the time MLP's output and
-    reaches every ResBlock. `w=None` then stands for w = 0: a conditional network trained so is the unconditional
-    baseline of equal capacity (same time MLP, same widths), where `w_dim = 0` is the blog's, with another time MLP.
+    With `w_dim = 0` this is VDM's network. With `w_dim > 0` the code is concatenated to the output of the time MLP and
+    reaches every ResBlock; `w=None` then stands for w = 0. A conditional network that is trained with w = 0 is the
+    unconditional baseline of equal capacity: it has the same time MLP and the same widths. The blog's baseline,
+    `w_dim = 0`, has another time MLP.
 
-    conditioning: a key of `CONDITIONINGS`; "concat" is the blog's. zero_init: second convolutions, conditioning maps
-    and the output start at zero, as in VDM and the blog, which keeps the gradient that w receives exactly zero for
-    three updates; without it it is alive at the first. fourier: (n_min, n_max) of `fourier_features`, or none.
-    Raises UserError for widths that heads do not divide, and for a w that does not fit.
+    Args:
+        conditioning: a key of `CONDITIONINGS`; "concat" is the blog's.
+        zero_init: second convolutions, conditioning maps and the output start at zero, as in VDM and the blog. The
+            gradient of w is then exactly zero for three updates; without it, it is not zero at the first.
+        fourier: (n_min, n_max) of `fourier_features`, or None for none.
+
+    Raises `UserError` for widths that heads do not divide, and for a w of another width.
     """
     choose("conditioning", conditioning, CONDITIONINGS)
     check_time_width(channels)

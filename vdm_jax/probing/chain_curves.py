@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, Integer, Key
 
-from vdm_jax.diffusion.optimal import Feature
+from vdm_jax.diffusion.posterior import Feature
 from vdm_jax.probing.chain_distances import (
     Curves,
     Found,
@@ -20,7 +20,7 @@ from vdm_jax.probing.chain_distances import (
     round_trip_distances,
 )
 from vdm_jax.probing.chains import Backward, Guess, RoundTrip
-from vdm_jax.probing.two_samples import tell_apart
+from vdm_jax.probing.two_samples import separate
 from vdm_jax.probing.windows import Noise, Windows, jackknife_errors, windows_of
 
 GROUPS = 20  # of chains, one left out at a time for the errors of windows
@@ -64,7 +64,7 @@ def summarise_backward(features: Mapping[str, Feature], found: Backward, far: fl
     """{"readers": {reader: {name: {"backward": curves over timesteps, "generated": share of each class}}},
     "real_or_generated": {"accuracy", "standard_error"}, "far_from_data"}: the last is the share of the chains' ends
     whose distance from the data is above `far`."""
-    told = [tell_apart(real, generated) for real, generated in zip(found.real, found.generated, strict=True)]
+    told = [separate(real, generated) for real, generated in zip(found.real, found.generated, strict=True)]
     return {
         "readers": {
             reader: {

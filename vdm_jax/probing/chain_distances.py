@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from vdm_jax.diffusion.optimal import Feature
+from vdm_jax.diffusion.posterior import Feature
 
 ROUNDING = 1e-5  # two curves that differ by less are the same but for float32
 Curves = dict[str, Any]

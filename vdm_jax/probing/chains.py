@@ -1,9 +1,9 @@
-"""Chains of a diffusion model: what is decided on the way from noise, kept on a round trip, told apart from data.
+"""Chains of a diffusion model: when features are decided from noise, what round trips keep, real against generated.
 
-Three experiments, on the exact diffusion model and on a trained one alike. *Backward*: z_t along the chain from noise,
-the label read off its end; the probe that is best for noised data says when it is decided. *Round trip*: data noised to
-t and sampled back. *Real or generated*: z_t of noised data against z_t of the chain. For an exact model the answers
-are the exact curves: accuracy A(t), retention R(t), error 2 MMSE(t), one half.
+Three experiments, for the exact diffusion model and for trained ones. *Backward*: z_t along a chain from noise, with
+the label of its end; the exact posterior of noised data predicts that label. *Round trip*: data noised to t and sampled
+back. *Real or generated*: z_t of noised data against z_t of chains. For an exact model the results are the exact
+curves: accuracy A(t), retention R(t), squared error 2 MMSE(t), and one half.
 """
 
 from collections.abc import Callable
@@ -13,96 +13,109 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 from jaxtyping import Array, Bool, Float, Integer, Key
 
 from vdm_jax.base.keys import named_key
-from vdm_jax.diffusion.gaussian import EpsFn, noised
-from vdm_jax.diffusion.optimal import Draw, Feature, sample_exactly
+from vdm_jax.base.program import Program, as_partial
+from vdm_jax.diffusion.gaussian import noised
+from vdm_jax.diffusion.posterior import Draw, Feature, sample_exactly
+from vdm_jax.diffusion.prediction import Denoise
 from vdm_jax.diffusion.samplers import XFn, sample, sample_by_x
 from vdm_jax.diffusion.schedules import Schedule, even_timesteps
+from vdm_jax.probing.population import Labels, Population, draw_members
 from vdm_jax.probing.two_samples import statistics
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The timesteps of a chain, T … 0, those asked about among them."""
+    """The timesteps of a chain, T … 0, among them those to be kept."""
 
-    steps: tuple[int, ...]  # descending, of which steps[0] = T is the schedule's last
-    asked: tuple[int, ...]  # rising
+    steps: tuple[int, ...]  # descending; steps[0] = T is the schedule's last
+    asked: tuple[int, ...]  # ascending, the timesteps to be kept
 
     @property
     def times(self) -> Float[Array, " n"]:
-        """Of `steps`, as parts of T."""
+        """`steps` divided by T."""
         return jnp.array(self.steps, jnp.float32) / self.steps[0]
 
     @property
     def keep(self) -> tuple[int, ...]:
-        """Where the asked timesteps are among `steps`."""
+        """The positions of `asked` among `steps`."""
         return tuple(self.steps.index(step) for step in self.asked)
 
 
 def make_grid(asked: Integer[np.ndarray, " m"], num_steps: int, schedule: Schedule) -> Grid:
-    """From the schedule's T to 0 about `num_steps` steps, even where noise is added, and a stop at each of the asked
-    timesteps besides."""
+    """About `num_steps` steps from T to 0, even where the schedule adds noise, and each of the asked timesteps."""
     steps = np.unique(np.concatenate([[0], even_timesteps(schedule, num_steps + 1), asked]))[::-1]
     return Grid(tuple(steps.tolist()), tuple(np.unique(asked).tolist()))
 
 
 Images = Float[Array, "q ..."]
 Path = Float[Array, "m q ..."]
-Labels = dict[str, Integer[Array, " q"]]
 First = Integer[Array, ""]
-Walk = Callable[[Key[Array, ""], Images, tuple[int, ...], First], tuple[Images, Path]]
-"""`walk(key, z, keep, first) -> z at the end, z at the timesteps of `keep`, from z at times[first] of the grid."""
+ReverseProcess = Callable[[Key[Array, ""], Images, tuple[int, ...], First], tuple[Images, Path]]
+"""`process(key, z, keep, first) -> z at the end, z at the timesteps of `keep`, from z at times[first] of the grid.
+
+A `jax.tree_util.Partial` that carries its arrays: an argument of what is compiled."""
+Readers = dict[str, Callable[[Key[Array, ""], Images], Labels]]
+"""By name `read(key, x)`, the labels of the end of a chain: of the nearest member, or by a trained network. Each is a
+`Partial`. Among members with the same x one is drawn."""
 
 
-def exact_walk(draw: Draw, schedule: Schedule, grid: Grid) -> Walk:
+def exact_process(draw: Draw, schedule: Schedule, grid: Grid) -> ReverseProcess:
     """The exact diffusion model: a posterior draw at each step, exact on any grid."""
-    return lambda key, z, keep, first: sample_exactly(key, draw, schedule, z, grid.times, keep, first)
+
+    def process(draw, key, z, keep, first):
+        return sample_exactly(key, draw, schedule, z, grid.times, keep, first)
+
+    return Partial(process, as_partial(draw))
 
 
-def x_walk(x_fn: XFn, schedule: Schedule, grid: Grid, sampler: str) -> Walk:
-    """A model that predicts E[x | z_t], by any of `SAMPLERS`."""
-    return lambda key, z, keep, first: sample_by_x(key, x_fn, schedule, z, grid.times, sampler, keep, first)
+def x_process(x_fn: XFn, schedule: Schedule, grid: Grid, sampler: str) -> ReverseProcess:
+    """A model that predicts E[x | z_t], with any of `SAMPLERS`."""
+
+    def process(x_fn, key, z, keep, first):
+        return sample_by_x(key, x_fn, schedule, z, grid.times, sampler, keep, first)
+
+    return Partial(process, as_partial(x_fn))
 
 
-def eps_walk(
-    eps_fn: EpsFn, schedule: Schedule, grid: Grid, sampler: str, x_range: tuple[float, float] | None = None
-) -> Walk:
-    """A model that predicts eps, by any of `SAMPLERS`; x_hat clipped to `x_range`."""
-    return lambda key, z, keep, first: sample(key, eps_fn, schedule, z, grid.times, sampler, keep, x_range, first)
+def model_process(
+    denoise: Denoise, schedule: Schedule, grid: Grid, sampler: str, x_range: tuple[float, float] | None = None
+) -> ReverseProcess:
+    """A trained model, with any of `SAMPLERS`; x_hat is clipped to `x_range`."""
+
+    def process(denoise, key, z, keep, first):
+        return sample(key, denoise, schedule, z, grid.times, sampler, keep, x_range, first)
+
+    return Partial(process, as_partial(denoise))
 
 
-@dataclass(frozen=True)
-class Subject:
-    """The data that chains are asked about, and who answers.
+def nearest_reader(population: Population) -> Callable[[Key[Array, ""], Images], Labels]:
+    """Reads the labels of the nearest member; of members with the same x one is drawn."""
 
-    draw(key, n): fresh data with their labels. classes(z, gamma): the exact posterior of noised data, by feature.
-    readers: by name `read(key, x)`, the labels of what a chain ends in: exact, or by trained networks; of labels that x
-    does not tell apart one is drawn, as for data. distance(x): [Q], of each from the data.
-    """
+    def read(access, key, x):
+        return access.labels(access.posterior.alike(key, access.posterior.nearest(x)))
 
-    draw: Callable[[Key[Array, ""], int], tuple[Images, Labels]]
-    features: dict[str, Feature]
-    classes: Callable[[Float[Array, "q ..."], Float[Array, ""]], dict[str, Float[Array, "q c"]]]
-    readers: dict[str, Callable[[Key[Array, ""], Images], Labels]]
-    distance: Callable[[Images], Float[Array, " q"]]
+    return Partial(read, population.access)
 
-    def read(self, key: Key[Array, ""], x: Images) -> dict[str, Labels]:
-        """What every reader says."""
-        return {name: read(named_key(key, f"read {name}"), x) for name, read in self.readers.items()}
+
+def read_all(readers: Readers, key: Key[Array, ""], x: Images) -> dict[str, Labels]:
+    """The labels that each reader gives."""
+    return {name: read(named_key(key, f"read {name}"), x) for name, read in readers.items()}
 
 
 class Guess(NamedTuple):
-    """Of the exact posterior at one z_t about the label at the chain's end; each [Q], or [M, Q] over timesteps."""
+    """The exact posterior at one z_t compared with the label of the chain's end; each [Q], or [M, Q] over timesteps."""
 
     right: Bool[Array, "*m q"]  # the most probable class is the label
-    cross_entropy: Float[Array, "*m q"]  # -log p(label | z_t), nats; at most 87, where float32 ends
+    cross_entropy: Float[Array, "*m q"]  # -log p(label | z_t), nats; at most 87, the limit of float32
     squared_error: Float[Array, "*m q"]  # ||v(label) - E[v | z_t]||²; 0 for a feature without values
 
 
 def judge(feature: Feature, p: Float[Array, "q c"], label: Integer[Array, " q"]) -> Guess:
-    """What the class posterior p(c | z_t) says of `label`."""
+    """The class posterior p(c | z_t) compared with `label`."""
     chosen = jnp.take_along_axis(p, label[:, None], axis=1)[:, 0]
     cross_entropy = -jnp.log(jnp.maximum(chosen, jnp.finfo(p.dtype).tiny))
     error = jnp.zeros(p.shape[0])
@@ -113,92 +126,96 @@ def judge(feature: Feature, p: Float[Array, "q c"], label: Integer[Array, " q"])
 
 
 class Backward(NamedTuple):
-    """Of a batch of chains from noise, M timesteps asked."""
+    """A batch of chains from noise at M timesteps."""
 
     guesses: dict[str, dict[str, Guess]]  # by reader and feature, [M, Q]
     labels: dict[str, Labels]  # of the ends, by reader
-    distance: Float[Array, " q"]  # of the ends from the data
+    distance: Float[Array, " q"]  # of the ends from the nearest member
     generated: Float[Array, "m q k"]  # statistics of the chain's z_t
-    real: Float[Array, "m q k"]  # statistics of z_t of as many noised data
+    real: Float[Array, "m q k"]  # statistics of z_t of as many noised members
 
 
 def make_backward(
-    subject: Subject, walk: Walk, schedule: Schedule, grid: Grid, gammas: Float[np.ndarray, " m"]
+    population: Population,
+    readers: Readers,
+    process: ReverseProcess,
+    schedule: Schedule,
+    grid: Grid,
+    gammas: Float[np.ndarray, " m"],
 ) -> Callable[[Key[Array, ""], int], Backward]:
-    """-> `backward(key, n)`, compiled: experiments 2 and 3 from one pass, of which the asked z_t alone are held.
+    """Returns `backward(key, n)`, compiled: chains from noise, compared with the posterior and with noised members.
 
-    gammas: of the asked timesteps, finite: the noise levels at which the posterior is asked.
+    gammas: of the asked timesteps, finite: the noise levels at which the posterior is evaluated.
     """
-    generate = make_generated_feed(subject, walk, schedule, grid)
-    noise = make_real_feed(subject, schedule, grid)
+    features = population.features
+    generate, noise = make_generated(population, schedule, grid), make_noised(population, schedule, grid)
 
-    def look(inputs):
+    def compare(access, inputs):
         gamma, z, z_real, labels = inputs
-        classes = subject.classes(z, gamma)
+        classes = access.posterior.classes(z, gamma)
         guesses = {
-            reader: {name: judge(subject.features[name], p, read[name]) for name, p in classes.items()}
+            reader: {name: judge(features[name], p, read[name]) for name, p in classes.items()}
             for reader, read in labels.items()
         }
         return guesses, statistics(z), statistics(z_real)
 
-    def backward(key, n):
-        z, x, labels = generate(named_key(key, "generated"), n)
-        z_real, _ = noise(named_key(key, "real"), n)
+    def backward(access, process, readers, key, n):
+        z, x, labels = generate(process, readers, named_key(key, "generated"), n)
+        z_real, _ = noise(access, named_key(key, "real"), n)
         every = jax.tree.map(lambda label: jnp.tile(label, (len(gammas), 1)), labels)
-        guesses, generated, real = jax.lax.map(look, (jnp.asarray(gammas, jnp.float32), z, z_real, every))
-        return Backward(guesses, labels, subject.distance(x), generated, real)
+        inputs = (jnp.asarray(gammas, jnp.float32), z, z_real, every)
+        guesses, generated, real = jax.lax.map(lambda inputs: compare(access, inputs), inputs)
+        return Backward(guesses, labels, access.distance(x), generated, real)
 
-    return jax.jit(backward, static_argnums=1)
-
-
-def make_generated_feed(
-    subject: Subject, walk: Walk, schedule: Schedule, grid: Grid
-) -> Callable[[Key[Array, ""], int], tuple[Path, Images, dict[str, Labels]]]:
-    """-> `feed(key, n)`: z_t [M, n, …] at the asked timesteps of chains from N(0, I), their ends, labels read there by
-    each reader."""
-
-    def feed(key, n):
-        shape = jax.eval_shape(lambda key: subject.draw(key, n)[0], key).shape
-        start = jax.random.normal(named_key(key, "start"), shape)
-        x, z = walk(named_key(key, "walk"), start, grid.keep, jnp.int32(0))
-        return z, x, subject.read(key, x)
-
-    return feed
+    return Program(backward, population.access, process, readers, static_argnums=(1,))
 
 
-def make_real_feed(
-    subject: Subject, schedule: Schedule, grid: Grid
-) -> Callable[[Key[Array, ""], int], tuple[Path, Labels]]:
-    """-> `feed(key, n)`: z_t [M, n, …] of noised data at the asked timesteps, one noise for all, and the labels."""
+def make_generated(
+    population: Population, schedule: Schedule, grid: Grid
+) -> Callable[..., tuple[Path, Images, dict[str, Labels]]]:
+    """Returns `generated(process, readers, key, n)`: z_t [M, n, …] at the asked timesteps of chains from N(0, I), their
+    ends, and the labels of the ends by each reader."""
+
+    def generated(process, readers, key, n):
+        start = jax.random.normal(named_key(key, "start"), (n, *population.shape))
+        x, z = process(named_key(key, "walk"), start, grid.keep, jnp.int32(0))
+        return z, x, read_all(readers, key, x)
+
+    return generated
+
+
+def make_noised(population: Population, schedule: Schedule, grid: Grid) -> Callable[..., tuple[Path, Labels]]:
+    """Returns `noised(access, key, n)`: z_t [M, n, …] of noised members at the asked timesteps, with one noise for all,
+    and their labels."""
     gammas = schedule.gamma(jnp.asarray(grid.asked, jnp.float32) / grid.steps[0])
 
-    def feed(key, n):
-        x, labels = subject.draw(named_key(key, "x"), n)
+    def of_members(access, key, n):
+        x, labels = draw_members(access, named_key(key, "x"), n, population.num_members)
         eps = jax.random.normal(named_key(key, "eps"), x.shape)
         return jax.vmap(lambda gamma: noised(x, eps, gamma))(gammas), labels
 
-    return feed
+    return of_members
 
 
 class RoundTrip(NamedTuple):
-    """Of a batch of data noised to one timestep and sampled back."""
+    """A batch of members noised to one timestep and sampled back."""
 
     before: Labels
     after: dict[str, Labels]  # by reader
-    distance: Float[Array, " q"]  # of what came back from the data
+    distance: Float[Array, " q"]  # of the ends from the nearest member
 
 
 def make_round_trip(
-    subject: Subject, walk: Walk, schedule: Schedule, grid: Grid
+    population: Population, readers: Readers, process: ReverseProcess, schedule: Schedule, grid: Grid
 ) -> Callable[[Key[Array, ""], int, int], RoundTrip]:
-    """-> `round_trip(key, n, t)`, compiled once for all t of the grid: noised to t, and by the steps below it back."""
+    """Returns `round_trip(key, n, t)`, compiled once for all t: noised to t, and back by the steps below."""
 
-    def round_trip(key, n, first):
-        x, before = subject.draw(named_key(key, "x"), n)
+    def round_trip(access, process, readers, key, n, first):
+        x, before = draw_members(access, named_key(key, "x"), n, population.num_members)
         eps = jax.random.normal(named_key(key, "eps"), x.shape)
         z = noised(x, eps, schedule.gamma(grid.times[first]))
-        back, _ = walk(named_key(key, "walk"), z, (), first)
-        return RoundTrip(before, subject.read(key, back), subject.distance(back))
+        back, _ = process(named_key(key, "walk"), z, (), first)
+        return RoundTrip(before, read_all(readers, key, back), access.distance(back))
 
-    compiled = jax.jit(round_trip, static_argnums=1)
+    compiled = Program(round_trip, population.access, process, readers, static_argnums=(1,))
     return lambda key, n, t: compiled(key, n, jnp.int32(grid.steps.index(t)))

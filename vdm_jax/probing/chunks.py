@@ -1,9 +1,13 @@
-"""Ensembles larger than the memory: so many timesteps at a time, each chunk saved when it is done."""
+"""Ensembles larger than the memory: a chunk of timesteps at a time, each saved when it is done.
+
+In memory results are nested dicts. `flatten` and `unflatten` are the only way to the names of arrays in files.
+"""
 
 import pathlib
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -13,24 +17,26 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_npz
 from vdm_jax.probing.batching import in_turn
 from vdm_jax.probing.ensemble import Ensemble
-from vdm_jax.probing.feeds import Level
+from vdm_jax.probing.example_sources import Condition
 
-Arrays = dict[str, np.ndarray]  # of one timestep
+Arrays = dict[str, np.ndarray]  # by path, "probe/shape/accuracy"
+Results = dict[str, Any]  # nested: {"probe": {"shape": {"accuracy": [M, …]}}, …}
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
-# Of the parameters, as XLA allots them: themselves, the best, two moments of Adam; gradient, update, and what a loop
-# writes beside what it reads. Of what the backward pass keeps: itself, its gradients, noise and images on the way.
+# Copies that XLA allocates. Of the parameters: themselves, the best, two moments of Adam, the gradient, the update, and
+# the outputs of a loop beside its inputs. Of the residuals of the backward pass: themselves, their gradients, noise and
+# images.
 COPIES = {"vmap": 7, "map": 12, "map_members": 12}
 PASSES = 4
 
 
-def chunk_size(ensemble: Ensemble, level: Level, num_timesteps: int, budget_bytes: int | float) -> int:
+def chunk_size(ensemble: Ensemble, condition: Condition, num_timesteps: int, budget_bytes: int | float) -> int:
     """How many of `num_timesteps` train at once within `budget_bytes` on each device, all devices alike.
 
-    A timestep needs what its level holds, its members' parameters with optimizer and best, and what the backward pass
-    keeps of one batch; the latter once in all where timesteps follow each other, of one member where members do too.
-    level: of one timestep. Raises `UserError` where not even one timestep a device fits.
+    A timestep needs its condition, its members' parameters with optimizer and best, and the residuals of the backward
+    pass of one batch. Where timesteps follow each other the residuals count once, and of one member where members
+    follow each other too. condition: of one timestep. Raises `UserError` where not even one timestep fits on a device.
     """
-    state, kept = bytes_of_timestep(ensemble, level)
+    state, kept = bytes_of_timestep(ensemble, condition)
     every, once = (state, kept) if ensemble.objective.how.timesteps is in_turn else (state + kept, 0)
     size = int((budget_bytes - once) // every)
     if size < 1:
@@ -40,15 +46,16 @@ def chunk_size(ensemble: Ensemble, level: Level, num_timesteps: int, budget_byte
     return devices * min(size, -(-num_timesteps // devices))
 
 
-def bytes_of_timestep(ensemble: Ensemble, level: Level) -> tuple[int, int]:
-    """(state, residuals), at most: from shapes alone."""
+def bytes_of_timestep(ensemble: Ensemble, condition: Condition) -> tuple[int, int]:
+    """(state, residuals), an upper bound from shapes alone."""
 
     def residuals(params):
-        return ensemble.objective.residuals(params, ensemble.train_batches(jax.random.key(0), level), level["gamma"])
+        batches = ensemble.train_batches(jax.random.key(0), condition)
+        return ensemble.objective.residuals(params, batches, condition["gamma"])
 
     params = jax.eval_shape(lambda key: ensemble.init(key[None]), jax.random.key(0))
     params = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), params)
-    state = COPIES[ensemble.batching] * num_bytes(params) + num_bytes(level)
+    state = COPIES[ensemble.batching] * num_bytes(params) + num_bytes(condition)
     return state, PASSES * num_bytes(jax.eval_shape(residuals, params))
 
 
@@ -58,33 +65,34 @@ def num_bytes(shapes: PyTree) -> int:
 
 
 def run_in_chunks(
-    run: Callable[[Int[np.ndarray, " m"], Int[np.ndarray, " m"]], Arrays],
+    run: Callable[[Int[np.ndarray, " m"], Int[np.ndarray, " m"]], Results],
     timesteps: Int[np.ndarray, " m"],
     size: int,
     folder: pathlib.Path,
     say: Callable[[str], None] = lambda text: None,
-) -> Arrays:
-    """`run(index, timesteps)` for `size` timesteps at a time -> {name: [M, ...]}, in the order of `timesteps`.
+) -> Results:
+    """`run(index, timesteps)` for `size` timesteps at a time; its nested results [M, ...] in the order of `timesteps`.
 
-    Every chunk is of one size, so that one program serves all: the last is filled up with timesteps that are done, and
-    what comes of these is dropped. A chunk's arrays are saved whole in `folder`; what is there is not run again,
-    whatever the size was then.
+    All chunks have one size, so that one program serves all. The last is filled with a repeated timestep, whose results
+    are dropped. A chunk is saved whole in `folder`. Stored timesteps are not run again, whatever their chunk's size.
+    Lists come back as dicts by position; see `restructure`.
     """
     done = load_chunks(folder)
-    left = [i for i, t in enumerate(timesteps.tolist()) if t not in done]
-    for start in range(0, len(left), size):
-        own = left[start : start + size]
+    remaining = [i for i, t in enumerate(timesteps.tolist()) if t not in done]
+    for start in range(0, len(remaining), size):
+        own = remaining[start : start + size]
         index = np.array(own + [own[-1]] * (size - len(own)))
-        arrays = {name: np.asarray(array)[: len(own)] for name, array in run(index, timesteps[index]).items()}
+        arrays = {name: array[: len(own)] for name, array in flatten(run(index, timesteps[index])).items()}
         chunk = timesteps[own]
         write_npz(folder / f"timesteps-{chunk[0]:05d}-{chunk[-1]:05d}.npz", arrays | {"timesteps": chunk})
         done |= split(arrays, chunk)
         say(f"timesteps {chunk[0]} … {chunk[-1]} done")
-    return {name: np.stack([done[t][name] for t in timesteps.tolist()]) for name in done[int(timesteps[0])]}
+    names = done[int(timesteps[0])]
+    return unflatten({name: np.stack([done[t][name] for t in timesteps.tolist()]) for name in names})
 
 
 def load_chunks(folder: pathlib.Path) -> dict[int, Arrays]:
-    """{timestep: {name: array}} of all chunks there are. Raises `UserError` for a file that cannot be read."""
+    """{timestep: {path: array}} of all stored chunks. Raises `UserError` for a file that cannot be read."""
     done: dict[int, Arrays] = {}
     for path in sorted(folder.glob("timesteps-*.npz")):
         try:
@@ -97,7 +105,7 @@ def load_chunks(folder: pathlib.Path) -> dict[int, Arrays]:
 
 
 def stored_timesteps(folder: pathlib.Path) -> set[int]:
-    """Of all chunks that can be read."""
+    """The timesteps of all chunks that can be read."""
     done: set[int] = set()
     for path in folder.glob("timesteps-*.npz"):
         try:
@@ -113,14 +121,25 @@ def split(arrays: Arrays, timesteps: Int[np.ndarray, " m"]) -> dict[int, Arrays]
     return {int(t): {name: array[i] for name, array in arrays.items()} for i, t in enumerate(timesteps)}
 
 
-def flat(params: PyTree) -> Arrays:
-    """The leaves by "params/PATH"."""
-    leaves = jax.tree_util.tree_leaves_with_path(params)
-    return {
-        f"params/{jax.tree_util.keystr(path, simple=True, separator='/')}": np.asarray(leaf) for path, leaf in leaves
-    }
+def flatten(results: PyTree) -> Arrays:
+    """The leaves by their path: {"probe": {"shape": a}} -> {"probe/shape": a}."""
+    leaves = jax.tree_util.tree_leaves_with_path(results)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf) for path, leaf in leaves}
 
 
-def unflat(arrays: Arrays, like: PyTree) -> PyTree:
-    """The inverse of `flat`, in the structure of `like`."""
-    return jax.tree.unflatten(jax.tree.structure(like), [arrays[name] for name in flat(like)])
+def unflatten(arrays: Mapping[str, np.ndarray]) -> Results:
+    """Nested dicts by the parts of each path; a list comes back as a dict by position."""
+    found: Results = {}
+    for path, array in arrays.items():
+        *parts, last = path.split("/")
+        place = found
+        for part in parts:
+            place = place.setdefault(part, {})
+        place[last] = array
+    return found
+
+
+def restructure(results: PyTree, like: PyTree) -> PyTree:
+    """The leaves of `results` in the structure of `like`, whose paths they have."""
+    arrays = flatten(results)
+    return jax.tree.unflatten(jax.tree.structure(like), [arrays[name] for name in flatten(like)])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, Integer
 
-from vdm_jax.diffusion.optimal import Feature
+from vdm_jax.diffusion.posterior import Feature
 from vdm_jax.probing.windows import Noise, Windows, jackknife_errors, share_known, windows_of
 
 HASH = np.uint64(2654435769)  # 2^32 over the golden ratio

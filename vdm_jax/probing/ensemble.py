@@ -1,12 +1,12 @@
 """Ensembles of probes: all members of all timesteps train in one compiled program.
 
-A member is (timestep, features, seed). Nothing passes between timesteps, nor between the members of one but the batch
-that those of one seed look at: an ensemble gives the numbers that its members give when each is trained alone. Seeds
-differ in everything that chance decides: what a net begins from, and every batch it learns from.
+A member is (timestep, features, seed). Timesteps share nothing; the members of one timestep and one seed share their
+batches. An ensemble therefore gives the numbers that its members give when each is trained alone. Seeds differ in every
+random draw: the initial parameters and all batches.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
@@ -19,37 +19,39 @@ from jaxtyping import Array, Float, Int, Integer, Key, PyTree
 
 from vdm_jax.base.errors import choose
 from vdm_jax.base.keys import named_key
+from vdm_jax.base.program import Program, as_partial
 from vdm_jax.probing.batching import BATCHING, in_turn
-from vdm_jax.probing.feeds import IMAGE, Classes, Feed, Images, Level
+from vdm_jax.probing.example_sources import IMAGE, Classes, Condition, ExampleSource, Images
 from vdm_jax.probing.heads import Members
 from vdm_jax.probing.nets import Net
 from vdm_jax.probing.objective import BatchOfSeed, Objective
 
-Posterior = Callable[[Images, Float[Array, ""]], dict[str, Float[Array, "b c"]]]
+ClassPosterior = Callable[[Images, Float[Array, ""]], dict[str, Float[Array, "b c"]]]
+"""`classes(z, gamma) -> {feature: p(c | z) [B, C]}`, as of `diffusion.posterior.Posterior`."""
 
 
 class Scored(NamedTuple):
-    """What fresh examples show of the probes, [M, batches, ...]: by the labels, and by the exact posterior if known."""
+    """Scores of the probes on fresh examples, [M, batches, ...]: by the labels, and by the exact posterior if given."""
 
     by_label: dict[str, dict[str, Float[Array, "*m n s b"]]]  # {feature: `Head.scores`}
     judged: dict[str, dict[str, Float[Array, "*m n s b"]]] | None  # {feature: `Head.judge`}
-    image: Int[Array, "*m n b"]  # which clean image it was
+    image: Int[Array, "*m n b"]  # index of the clean image
 
 
 class State(NamedTuple):
-    """The members of a timestep, [K, ...]; of an ensemble [M, K, ...]. `best` are the parameters of `best_loss`."""
+    """The members of a timestep, [K, ...]; of an ensemble [M, K, ...]. `best` has the parameters of `best_loss`."""
 
     params: PyTree
     opt_state: PyTree
     best: PyTree
     best_loss: Float[Array, "*m k"]  # on validation
-    stale: Int[Array, "*m k"]  # rounds since
+    stale: Int[Array, "*m k"]  # rounds since the best loss
     rounds: Int[Array, "*m k"]  # of training, until the member stopped
 
 
 @dataclass(frozen=True)
 class Training:
-    """How long and how fast. A member whose validation loss has not fallen for `patience` rounds stops."""
+    """Batches, updates and rate. A member stops when its validation loss has not fallen for `patience` rounds."""
 
     batch_size: int
     num_updates: int  # at most, in rounds of `updates_per_round`
@@ -67,29 +69,28 @@ class Training:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """The compiled parts. Each takes and returns arrays that lead with the timesteps M, cut over the devices of `mesh`
-    (M a multiple of their number); `batching`, one of `BATCHING`, says how a device goes through its timesteps
-    and their members.
+    """The compiled parts. Each takes and returns arrays with a leading axis of M timesteps, sharded over `mesh`.
 
-    What a timestep draws is a function of its key alone: neither M nor the number of devices changes a result.
+    M is a multiple of the number of devices. `batching`, one of `BATCHING`: how a device goes through its timesteps and
+    their members. The draws of a timestep are a function of its key alone: neither M nor the number of devices changes
+    a result. The example sources' arrays are arguments of every program.
     """
 
     net: Net
     members: Members
-    train: Feed
-    validation: Feed
+    train: ExampleSource
+    validation: ExampleSource
     training: Training
     examples: Images  # without noise, for the nets' initialisation
     mesh: Mesh
     batching: str
-    example_classes: Classes | None = None  # where known, a net may start from what its examples are
-    num_examples: int | None = (
-        None  # of the examples for each seed, one after the other, from the first again where they end; none: all
-    )
+    example_classes: Classes | None = None  # where known, a net may start from the classes of its examples
+    # Examples for each seed, which take them in turn and start again at the end; None: all for each.
+    num_examples: int | None = None
 
     @cached_property
     def objective(self) -> Objective:
-        """Of the members of one timestep. Raises `UserError` where `batching` is none."""
+        """Of the members of one timestep. Raises `UserError` for an unknown `batching`."""
         return Objective(self.net, self.members, choose("batching", self.batching, BATCHING))
 
     @cached_property
@@ -120,102 +121,115 @@ class Ensemble:
         return jax.jit(jax.vmap(one, (0, None, None)))
 
     @cached_property
-    def start(self) -> Callable[[PyTree, Key[Array, " m"], Level], State]:
-        """`start(params [M, K, ...], keys, levels)`: training begins with these parameters."""
-        return self._compiled(self._start)
+    def start(self) -> Program:
+        """`start(params [M, K, ...], keys [M], conditions) -> State` from which training begins."""
+        return self._compiled(Ensemble._start)
 
     @cached_property
-    def round(self) -> Callable[[State, Key[Array, " m"], Level, Int[Array, " m"]], State]:
-        """`round(state, keys, levels, index [M])`: `updates_per_round` updates and a validation; donates the state."""
-        return self._compiled(self._round, donate_argnums=0)
+    def round(self) -> Program:
+        """`round(state, keys [M], conditions, index [M]) -> State`: `updates_per_round` updates and a validation.
 
-    def scores(self, feed: Feed, num_batches: int, posterior: Posterior | None = None) -> Callable[..., Scored]:
-        """-> `scores(params, keys, levels)`, of fresh examples. posterior: `posterior(z, gamma) -> {feature: [B, C]}`,
-        the exact p(c | z), if it is known."""
-        return self._compiled(partial(self._scores, feed, num_batches, posterior))
+        Donates the state.
+        """
+        return self._compiled(Ensemble._round, donate_argnums=(0,))
+
+    def scores(self, source: ExampleSource, num_batches: int, classes: ClassPosterior | None = None) -> Program:
+        """Returns `scores(params, keys, conditions) -> Scored` on fresh examples. classes: the exact p(c | z)."""
+
+        def scores(ensemble, source, classes, params, key, condition):
+            return ensemble._scores(source, num_batches, classes, params, key, condition)
+
+        return self._compiled(scores, source, None if classes is None else as_partial(classes))
 
     def row_batches(self, rows: Integer[np.ndarray, " r"]) -> Integer[np.ndarray, "n b"]:
-        """Whole batches of them in order; those that fill none are left out."""
+        """Whole batches of rows in order; the rows of an incomplete batch are left out."""
         size = self.training.batch_size
         return rows[: len(rows) // size * size].reshape(-1, size)
 
-    def row_scores(
-        self, classes: Mapping[str, Int[np.ndarray, " n"]], rows: Integer[np.ndarray, " r"]
-    ) -> Callable[..., dict[str, dict[str, Float[Array, "m n s b"]]]]:
-        """-> `scores(params, keys, levels)`: {feature: `Head.scores`} of each of these rows of level["z"] once."""
+    def row_scores(self, classes: Mapping[str, Int[np.ndarray, " n"]], rows: Integer[np.ndarray, " r"]) -> Program:
+        """Returns `scores(params, keys, conditions)`: {feature: `Head.scores` [M, N, S, B]} of each row of
+        condition["z"] once."""
         batches = jnp.asarray(self.row_batches(rows))
 
-        def score(params, _, level):
+        def score(ensemble, params, _, condition):
             def batch(index):
                 own = {name: jnp.asarray(label)[index] for name, label in classes.items()}
-                return self.members.scores(self.objective.outputs(params, level["z"][index], level["gamma"]), own)
+                outputs = ensemble.objective.outputs(params, condition["z"][index], condition["gamma"])
+                return ensemble.members.scores(outputs, own)
 
             return jax.lax.map(batch, batches)
 
         return self._compiled(score)
 
-    def _compiled(self, function: Callable, **options: Any) -> Callable:
-        spec = PartitionSpec(self.mesh.axis_names[0])
-        sharded = jax.shard_map(
-            self.objective.how.timesteps(function), mesh=self.mesh, in_specs=spec, out_specs=spec, check_vma=False
-        )
-        return jax.jit(sharded, **options)
+    def _compiled(self, function: Callable, *bound: Any, **options: Any) -> Program:
+        """`function(ensemble, *bound, *arrays of one timestep)` over the timesteps of all devices."""
+        spec, over_timesteps = PartitionSpec(self.mesh.axis_names[0]), self.objective.how.timesteps
 
-    def _start(self, params: PyTree, key: Key[Array, ""], level: Level) -> State:
+        def of_timesteps(bound, arrays):
+            (train, validation), others = bound
+            ensemble = replace(self, train=train, validation=validation)
+            return over_timesteps(partial(function, ensemble, *others))(*arrays)
+
+        sharded = jax.shard_map(
+            of_timesteps, mesh=self.mesh, in_specs=(PartitionSpec(), spec), out_specs=spec, check_vma=False
+        )
+        return Program(lambda bound, *arrays: sharded(bound, arrays), ((self.train, self.validation), bound), **options)
+
+    def _start(self, params: PyTree, key: Key[Array, ""], condition: Condition) -> State:
         zeros = jnp.zeros(len(self.members.names), jnp.int32)
-        best_loss = self._validate(params, key, level)
+        best_loss = self._validate(params, key, condition)
         return State(params, jax.vmap(self.optimizer.init)(params), params, best_loss, zeros, zeros)
 
-    def _round(self, state: State, key: Key[Array, ""], level: Level, index: Int[Array, ""]) -> State:
-        """Stopped members stay as they are; where all have stopped nothing is computed, if timesteps come in turn."""
+    def _round(self, state: State, key: Key[Array, ""], condition: Condition, index: Int[Array, ""]) -> State:
+        """Stopped members stay as they are. Where all have stopped and timesteps come in turn, nothing is computed."""
         stopped = state.stale >= self.training.patience
         if self.objective.how.timesteps is not in_turn:  # a branch there would be computed all the same
-            return self._train(state, stopped, key, level, index)
-        return jax.lax.cond(stopped.all(), lambda: state, lambda: self._train(state, stopped, key, level, index))
+            return self._train(state, stopped, key, condition, index)
+        return jax.lax.cond(stopped.all(), lambda: state, lambda: self._train(state, stopped, key, condition, index))
 
-    def _train(self, state, stopped, key, level, index) -> State:
+    def _train(self, state, stopped, key, condition, index) -> State:
         size = self.training.updates_per_round
 
         def update(carry, i):
             params, opt_state = carry
             at = jax.random.fold_in(named_key(key, "train"), i)
-            grads = self.objective.gradients(params, stopped, self.train_batches(at, level), level["gamma"])
+            grads = self.objective.gradients(params, stopped, self.train_batches(at, condition), condition["gamma"])
             updates, new_opt_state = jax.vmap(self.optimizer.update)(grads, opt_state, params)
             new = (optax.apply_updates(params, updates), new_opt_state)
             return select(stopped, carry, new), None
 
         (params, opt_state), _ = jax.lax.scan(update, (state.params, state.opt_state), index * size + jnp.arange(size))
-        loss = self._validate(params, key, level)
+        loss = self._validate(params, key, condition)
         better = (loss < state.best_loss) & ~stopped
         best, best_loss = select(better, (params, loss), (state.best, state.best_loss))
         stale = jnp.where(better, 0, state.stale + 1)
         stale, rounds = select(stopped, (state.stale, state.rounds), (stale, state.rounds + 1))
         return State(params, opt_state, best, best_loss, stale, rounds)
 
-    def train_batches(self, key: Key[Array, ""], level: Level) -> BatchOfSeed:
-        """Fresh examples to learn from, for each seed."""
+    def train_batches(self, key: Key[Array, ""], condition: Condition) -> BatchOfSeed:
+        """Fresh training examples for each seed."""
 
         def of_seed(seed):
-            return self.train.draw(jax.random.fold_in(key, seed), level, self.training.batch_size)
+            return self.train.draw(jax.random.fold_in(key, seed), condition, self.training.batch_size)
 
         return jax.vmap(of_seed)(jnp.asarray(self.members.seeds))
 
-    def _validate(self, params: PyTree, key: Key[Array, ""], level: Level) -> Float[Array, " k"]:
+    def _validate(self, params: PyTree, key: Key[Array, ""], condition: Condition) -> Float[Array, " k"]:
         """Mean loss of the same examples in every round."""
 
         def batch(i):
             at = jax.random.fold_in(named_key(key, "validation"), i)
-            drawn = self.validation.draw(at, level, self.training.batch_size)
-            return self.objective.losses(params, *drawn, level["gamma"]).mean(axis=1)
+            drawn = self.validation.draw(at, condition, self.training.batch_size)
+            return self.objective.losses(params, *drawn, condition["gamma"]).mean(axis=1)
 
         num_batches = -(-self.training.num_validation // self.training.batch_size)
         return jax.lax.map(batch, jnp.arange(num_batches)).mean(axis=0)
 
-    def _scores(self, feed, num_batches, posterior, params: PyTree, key: Key[Array, ""], level: Level) -> Scored:
+    def _scores(self, source, num_batches, exact, params: PyTree, key: Key[Array, ""], condition: Condition) -> Scored:
         def batch(i):
-            z, classes = feed.draw(jax.random.fold_in(named_key(key, "test"), i), level, self.training.batch_size)
-            outputs = self.objective.outputs(params, z, level["gamma"])
-            judged = None if posterior is None else self.members.judge(outputs, posterior(z, level["gamma"]))
+            z, classes = source.draw(jax.random.fold_in(named_key(key, "test"), i), condition, self.training.batch_size)
+            outputs = self.objective.outputs(params, z, condition["gamma"])
+            judged = None if exact is None else self.members.judge(outputs, exact(z, condition["gamma"]))
             return Scored(self.members.scores(outputs, classes), judged, classes[IMAGE])
 
         return jax.lax.map(batch, jnp.arange(num_batches))
@@ -231,22 +245,22 @@ def select(mask: Array, where_true: PyTree, where_false: PyTree) -> PyTree:
 
 
 def timestep_keys(key: Key[Array, ""], timesteps: Int[Any, " m"]) -> Key[Array, " m"]:
-    """A key for each timestep, by its number."""
+    """A key for each timestep, derived from its number."""
     return jax.vmap(partial(jax.random.fold_in, named_key(key, "timestep")))(jnp.asarray(timesteps))
 
 
 def fit(
     ensemble: Ensemble,
     keys: Key[Array, " m"],
-    levels: Level,
+    conditions: Condition,
     *,
     params: PyTree = None,
     progress: Callable[[range], Any] = iter,
 ) -> State:
     """Trains until every member has stopped or `num_updates` are done. params: [M, K, ...], to start from."""
-    state = ensemble.start(ensemble.init(keys) if params is None else params, keys, levels)
+    state = ensemble.start(ensemble.init(keys) if params is None else params, keys, conditions)
     for index in progress(range(ensemble.training.num_rounds)):
-        state = ensemble.round(state, keys, levels, jnp.full(len(keys), index))
+        state = ensemble.round(state, keys, conditions, jnp.full(len(keys), index))
         if bool((state.stale >= ensemble.training.patience).all()):
             break
     return state

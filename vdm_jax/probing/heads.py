@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from vdm_jax.base.errors import choose
-from vdm_jax.diffusion.optimal import Feature, score
+from vdm_jax.diffusion.posterior import Feature, score
 
 TARGETS = {"values": False, "classes": True}  # whether a feature with values is told apart all the same
 MEMBERS = ("separate", "trunk")

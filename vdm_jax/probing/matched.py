@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from vdm_jax.base.keys import named_key
 from vdm_jax.diffusion.gaussian import alpha_sigma
-from vdm_jax.diffusion.optimal import inverse_variance
+from vdm_jax.diffusion.rows import inverse_variance
 
 # alpha/sigma² above which `matched` takes no more: one pixel there decides anyway, gradients need slopes.
 SHARPEST = 20.0

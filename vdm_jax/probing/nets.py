@@ -11,20 +11,21 @@ from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.keys import named_key
-from vdm_jax.probing.evidence import apply_evidence, init_evidence
 from vdm_jax.probing.matched import apply_matched, init_matched
+from vdm_jax.probing.matched_statistics import apply_matched_statistics, init_matched_statistics
 
-FEW_CHANNELS = 8  # a block of 2x2 with fewer makes a product of fewer than 32 terms, which is slow
+FEW_CHANNELS = 8  # with fewer, a block of 2x2 gives a product of fewer than 32 terms, which is slow
 
 Shape = tuple[int, ...]
 Images = Float[Array, "b ..."]
 
 
 class Net(NamedTuple):
-    """`init(key, examples, targets, categorical) -> params`: examples [E, ...] are images without noise, targets [E, O]
-    what their outputs should be (values standardised, classes one-hot) or None: only `FILTERS` look at them.
+    """A network of a probe.
 
-    `apply(params, z [B, ...], gamma [], categorical [O]) -> [B, O]`: categorical says which outputs are logits.
+    init: (key, examples, targets, categorical) -> params. examples: x without noise, [E, ...]. targets: the outputs
+        wanted for them, [E, O] (standardised values, one-hot classes), or None. Only `FILTERS` use either.
+    apply: (params, z [B, ...], gamma [], categorical [O]) -> [B, O]; categorical: which outputs are logits.
     """
 
     init: Callable[[Key[Array, ""], Images, Float[Array, "e o"] | None, Bool[Array, " o"] | None], PyTree]
@@ -40,8 +41,8 @@ def make_net(
     num_templates: int = 48,
     window: int = 15,
 ) -> Net:
-    """One of `NETS` for images of `shape`. hidden: of `mlp`, widths; of `conv`, channels. The others: of `matched`
-    and `evidence`."""
+    """One of `NETS` for x of `shape`. hidden: the widths of `mlp`, the channels of `conv`. num_templates, window: of
+    `matched` and `matched_statistics`. Raises `UserError`."""
     choose("net", name, dict.fromkeys(NETS))
     if name in FILTERS:
         if len(shape) != 3 or not 1 <= window <= min(shape[:2]):
@@ -57,7 +58,7 @@ def make_net(
 
 
 def blind(init: Callable[[Key[Array, ""]], PyTree]) -> Callable[..., PyTree]:
-    """An init that looks at no examples."""
+    """An init that ignores the examples."""
 
     def of_key_alone(key, examples, targets=None, categorical=None):
         del examples, targets, categorical
@@ -67,7 +68,7 @@ def blind(init: Callable[[Key[Array, ""]], PyTree]) -> Callable[..., PyTree]:
 
 
 def init_dense(sizes: tuple[int, ...], key: Key[Array, ""]) -> list[dict[str, Array]]:
-    """He's normal weights, the last layer's zero: a fresh probe says nothing."""
+    """He's normal weights; those of the last layer are 0, so that a fresh probe predicts nothing."""
     layers = []
     for i, (into, out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
         deviation = 0.0 if i == len(sizes) - 2 else (2 / into) ** 0.5
@@ -88,7 +89,7 @@ def apply_mlp(
 
 
 def init_conv(shape: Shape, channels: tuple[int, ...], num_outputs: int, key: Key[Array, ""]) -> list[dict[str, Array]]:
-    """A layer of 4x4 windows two pixels apart for each of `channels`, then one dense layer over all places."""
+    """For each of `channels` a layer of 4x4 windows with a stride of 2, then one dense layer over all places."""
     height, width, into = shape
     layers = []
     for i, out in enumerate(channels):
@@ -102,8 +103,8 @@ def apply_conv(
 ) -> Float[Array, "b o"]:
     """Convolutions as matrix products: under `vmap` batched ones, not grouped convolutions.
 
-    A window of 4x4 is four blocks of 2x2, and its product with the weights the sum of theirs; only where there are few
-    channels are the four laid side by side first, at four times the memory.
+    A window of 4x4 is four blocks of 2x2, and its product with the weights is the sum of theirs. For few channels the
+    four blocks are concatenated first, at four times the memory.
     """
     h = z
     for layer in params[:-1]:
@@ -120,11 +121,14 @@ def apply_conv(
 
 
 def blocks_of_2x2(h: Float[Array, "b r c k"]) -> Float[Array, "b r/2 c/2 4*k"]:
-    """The four places of each block side by side."""
+    """The four pixels of each block as channels."""
     b, rows, columns, k = h.shape
     return h.reshape(b, rows // 2, 2, columns // 2, 2, k).swapaxes(2, 3).reshape(b, rows // 2, columns // 2, 4 * k)
 
 
-FILTERS = {"matched": (init_matched, apply_matched), "evidence": (init_evidence, apply_evidence)}
+FILTERS = {
+    "matched": (init_matched, apply_matched),
+    "matched_statistics": (init_matched_statistics, apply_matched_statistics),
+}
 OF_CHOSEN_WIDTHS = ("mlp", "conv")
 NETS = ("linear", *OF_CHOSEN_WIDTHS, *FILTERS)

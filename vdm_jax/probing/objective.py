@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from vdm_jax.probing.batching import Batching, in_turn
-from vdm_jax.probing.feeds import Classes, Images
+from vdm_jax.probing.example_sources import Classes, Images
 from vdm_jax.probing.heads import Members
 from vdm_jax.probing.nets import Net
 

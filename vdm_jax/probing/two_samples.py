@@ -1,8 +1,8 @@
-"""Real or generated, without any training by gradients: classifiers of a few statistics of z_t, linear ones and trees.
+"""Real or generated without training by gradients: linear classifiers and trees of a few statistics of z_t.
 
-Their accuracy on what they were not fitted to is at most ½(1 + TV), TV the total variation distance of the two sets'
-distributions: 50% where they are the same (a classifier two-sample test, Lopez-Paz & Oquab 2017). A better classifier
-may see more; one of these that is above 50% is never wrong about it.
+Their accuracy on held-out rows is at most ½(1 + TV), where TV is the total variation distance between the two
+distributions: 50% where they are equal (a classifier two-sample test, Lopez-Paz & Oquab 2017). A better classifier may
+find more; an accuracy above 50% beyond its error always shows a difference.
 """
 
 import math
@@ -15,24 +15,24 @@ from jaxtyping import Array, Bool, Float
 
 from vdm_jax.base.sklearn import import_sklearn, one_thread
 
-ROUNDING = 1e-5  # statistics that differ by less are the same but for float32: drowned in noise of that deviation
-RIDGE = 1e-6  # of standardised statistics, so that two that always agree do no harm
+ROUNDING = 1e-5  # deviation of noise added to the statistics, which hides differences of float32 rounding
+RIDGE = 1e-6  # of standardised statistics, so that two equal ones do no harm
 TREES = {"learning_rate": 0.05, "max_iter": 2_000, "max_leaf_nodes": 8, "early_stopping": True, "random_state": 0}
-FEWEST_FOR_TREES = 120  # rows of each set: half of them to be fitted to, in leaves of twenty
+FEWEST_FOR_TREES = 120  # rows of each set; half of them are fitted to, in leaves of twenty
 
 Rows = Float[np.ndarray, "_ k"]
 Classifier = Callable[[Rows], Bool[np.ndarray, " _"]]  # which rows are generated
 
 
-class Told(NamedTuple):
-    """How often real and generated were told apart, and its standard error."""
+class Separation(NamedTuple):
+    """The share of rows classified correctly as real or generated, and its standard error."""
 
     accuracy: float
     standard_error: float
 
 
 def statistics(z: Float[Array, "q ..."]) -> Float[Array, "q k"]:
-    """Of each z: the means of z, z², z³, z⁴ and of the product of neighbours along each axis. -> [Q, K]."""
+    """For each z the means of z, z², z³, z⁴ and of the product of neighbours along each axis: [Q, K]."""
     axes = tuple(range(1, z.ndim))
     found = [jnp.mean(z**power, axis=axes) for power in (1, 2, 3, 4)]
     for axis in axes:
@@ -42,32 +42,36 @@ def statistics(z: Float[Array, "q ..."]) -> Float[Array, "q k"]:
     return jnp.stack(found, axis=1)
 
 
-def start_told_apart(x: Float[np.ndarray, "q ..."], gamma: float) -> float:
-    """What no classifier can beat where chains start from N(0, I) and data are noised to `gamma`: E_x Φ(½ √SNR ||x||).
+def best_accuracy_at_start(x: Float[np.ndarray, "q ..."], gamma: float) -> float:
+    """E_x Φ(½ √SNR ||x||): the highest accuracy of any classifier of N(0, I) against data noised to `gamma`.
 
-    Of one x against noise it is exact, but for sigma² not being 1; all data together are closer. Nor does any
-    classifier beat it later on an exact model's chain: no step adds to the total variation.
+    For one x it is exact except that sigma² is not quite 1; the mixture of all data is closer to noise. No classifier
+    exceeds it later on the chain of an exact model either, since no step increases the total variation.
     """
     norms = np.sqrt((np.asarray(x, np.float64).reshape(len(x), -1) ** 2).sum(axis=1))
     return float(np.mean([0.5 * (1 + math.erf(0.5 * math.exp(-gamma / 2) * norm / math.sqrt(2))) for norm in norms]))
 
 
-def tell_apart(real: Rows, generated: Rows) -> Told:
-    """The accuracy of Fisher's linear discriminant of the one half of the rows on the other; chance is ½."""
+def separate(real: Rows, generated: Rows) -> Separation:
+    """The accuracy of Fisher's linear discriminant, fitted to half of the rows, on the other half; chance is ½."""
     return _on_the_other_half(real, generated, _discriminant)
 
 
-def tell_apart_by_trees(real: Rows, generated: Rows) -> Told:
-    """The same of gradient-boosted trees, which see what lies in tails and in several statistics together; as many
-    trees as a tenth of their half bears out. Of rows fewer than `FEWEST_FOR_TREES` they say nothing. Raises `UserError`
-    where scikit-learn is missing."""
+def separate_by_trees(real: Rows, generated: Rows) -> Separation:
+    """The same for gradient-boosted trees, which use tails and interactions of statistics.
+
+    The number of trees is chosen on a tenth of their half. Fewer rows than `FEWEST_FOR_TREES` are too few. Raises
+    `UserError` where scikit-learn is missing.
+    """
     return _on_the_other_half(real, generated, _trees)
 
 
-def _on_the_other_half(real: Rows, generated: Rows, fit: Callable[[Rows, Rows], Classifier]) -> Told:
-    """Asking both halves by turns would look twice as exact, and is not: their two classifiers err together.
+def _on_the_other_half(real: Rows, generated: Rows, fit: Callable[[Rows, Rows], Classifier]) -> Separation:
+    """Fits to every other row and scores the others. Using both halves in turn would not halve the variance: the errors
+    of the two classifiers are correlated.
 
-    What is not finite no data are: it is taken for generated, and none of it is fitted to."""
+    Non-finite rows are classified as generated and excluded from the fit.
+    """
     random = np.random.RandomState(0)
     real, generated = (rows + ROUNDING * random.normal(size=rows.shape) for rows in (real, generated))
     halves = [rows[np.isfinite(rows).all(axis=1)] for rows in (real[::2], generated[::2])]
@@ -81,7 +85,7 @@ def _on_the_other_half(real: Rows, generated: Rows, fit: Callable[[Rows, Rows], 
 
     right = np.concatenate([~is_generated(real[1::2]), is_generated(generated[1::2])])
     accuracy = float(right.mean())
-    return Told(accuracy, math.sqrt(accuracy * (1 - accuracy) / len(right)))
+    return Separation(accuracy, math.sqrt(accuracy * (1 - accuracy) / len(right)))
 
 
 def _discriminant(real: Rows, generated: Rows) -> Classifier:
@@ -95,7 +99,7 @@ def _discriminant(real: Rows, generated: Rows) -> Classifier:
 
 
 def _trees(real: Rows, generated: Rows) -> Classifier:
-    model = import_sklearn("ensemble", "telling real from generated").HistGradientBoostingClassifier(**TREES)
+    model = import_sklearn("ensemble", "classifying real and generated").HistGradientBoostingClassifier(**TREES)
     with one_thread():
         model.fit(np.concatenate([real, generated]), np.repeat([False, True], [len(real), len(generated)]))
     return model.predict

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Real
 
-from vdm_jax.diffusion.optimal import Feature
+from vdm_jax.diffusion.posterior import Feature
 
 SHARES = (0.95, 0.5, 0.05)
 ROUNDING = 1e-12  # a share that is nearer to a level has reached it

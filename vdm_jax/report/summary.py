@@ -15,6 +15,9 @@ def summary(values: dict[str, Any]) -> str:
     if values["bpd"] is not None:
         nats, number = measured("bound_nats", 2), f"{values['num_images']:,} test images"
         lines.append(f"bound       {measured('bpd', 4)} bits/dim = {nats} nats an image, {number}")
+    if values.get("bound_minus_entropy_nats") is not None:
+        above = measured("bound_minus_entropy_nats", 2)
+        lines.append(f"entropy     {values['entropy_nats']:.2f} nats an image; the bound is {above} nats above it")
     if "loss" in values:
         lines.append(f"loss        {measured('loss', 5)}")
     if "not a bound" in values["objective"]:

@@ -1,4 +1,4 @@
-"""A run in a few files of limited size, to be carried from machine to machine and gone on with there."""
+"""A run in a few files of limited size, to carry it to another machine and continue it there."""
 
 import hashlib
 import io
@@ -6,6 +6,7 @@ import json
 import shutil
 import tarfile
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,30 @@ from vdm_jax.train.checkpoint import saved_checkpoints
 PART_BYTES = 15 * 2**20
 MOST_PARTS_WITH_BEST = 8
 MANIFEST = "archive.json"
-DESCRIPTIONS = ("config.json", "data.json", "metrics.jsonl")
-RECORDS = ("evaluate_curves.npz", "evaluate_images.npz", "embeddings.npz", "samples", "evaluate.json")
 
 
-def pack(workdir: Path, folder: Path, owner: str, part_bytes: int = PART_BYTES) -> list[Path]:
-    """Writes the latest checkpoint of `workdir` (weights, averages, optimizer), the log, the descriptions of the run
-    and what its jobs have left into `folder`, in parts; returns the files. The best checkpoint comes along where all of
-    it fits in eight parts.
+def pack(
+    workdir: Path,
+    folder: Path,
+    owner: str,
+    descriptions: Sequence[str],
+    records: Sequence[str],
+    part_bytes: int = PART_BYTES,
+) -> list[Path]:
+    """Writes the latest checkpoint of `workdir` and the named files into `folder`, in parts; returns the files.
 
-    `owner` says whose run it is: a folder with an archive of another owner, or of a later step, is left as it is and
-    refused. The manifest `archive.json` is written last; it names the parts with their digests, and until then the
-    archive before is whole. Raises `UserError`.
+    The best checkpoint is included where all of it fits in eight parts. The manifest `archive.json` is written last. It
+    names the parts with their digests; until then the previous archive is complete.
+
+    Args:
+        workdir: the run. Files that it lacks are left out.
+        folder: of the archive. One of another owner, or of a later step, is refused and left as it is.
+        owner: whose run it is.
+        descriptions: names of the files and folders that describe the run.
+        records: names of what the jobs after the training write.
+        part_bytes: the largest size of a part.
+
+    Raises `UserError`.
     """
     saved = saved_checkpoints(workdir / "checkpoints")
     if not saved:
@@ -37,13 +50,14 @@ def pack(workdir: Path, folder: Path, owner: str, part_bytes: int = PART_BYTES) 
         there = read_manifest(folder, owner)
         if there["step"] > latest:
             raise UserError(f"{folder} holds step {there['step']}, further on than step {latest} of {workdir}")
-        if there["step"] == latest and not any((workdir / name).exists() for name in RECORDS):
+        if there["step"] == latest and not any((workdir / name).exists() for name in records):
             return [folder / name for name in (*there["parts"], MANIFEST)]  # records it has are not lost
     scored = [checkpoint for checkpoint in saved if checkpoint.score is not None]
     best = min(scored, key=lambda checkpoint: (checkpoint.score, -checkpoint.step)).step if scored else latest
-    content = _tar(workdir, sorted({best, latest}))
+    names = (*descriptions, *records)
+    content = _tar(workdir, names, sorted({best, latest}))
     if len(content) > MOST_PARTS_WITH_BEST * part_bytes:
-        content = _tar(workdir, [latest])
+        content = _tar(workdir, names, [latest])
     digest = hashlib.sha256(content).hexdigest()[:8]
     parts = {}
     for start in range(0, len(content), part_bytes):
@@ -58,11 +72,11 @@ def pack(workdir: Path, folder: Path, owner: str, part_bytes: int = PART_BYTES) 
     return [folder / name for name in (*parts, MANIFEST)]
 
 
-def unpack(folder: Path, workdir: Path, owner: str) -> int:
-    """Puts the archive's run into `workdir` and returns the step that is there then.
+def unpack(folder: Path, workdir: Path, owner: str, descriptions: Sequence[str], records: Sequence[str]) -> int:
+    """Puts the archive's run into `workdir`; returns the latest step in `workdir` afterwards. Arguments as of `pack`.
 
-    A `workdir` that is as far on already is left as it is. Raises `UserError`, before anything is written, for an
-    archive of another owner, or one that is incomplete or damaged.
+    A `workdir` that has the archive's step or a later one is left as it is. Raises `UserError`, before anything is
+    written, for an archive of another owner, or one that is incomplete or damaged.
     """
     manifest = read_manifest(folder, owner)
     saved = saved_checkpoints(workdir / "checkpoints")
@@ -73,7 +87,7 @@ def unpack(folder: Path, workdir: Path, owner: str) -> int:
     with tempfile.TemporaryDirectory(dir=workdir, prefix=".unpacking-") as draft:
         with tarfile.open(fileobj=io.BytesIO(content)) as tar:
             tar.extractall(draft, filter="data")
-        for name in (*DESCRIPTIONS, *RECORDS):
+        for name in (*descriptions, *records):
             if (Path(draft) / name).exists():
                 if (workdir / name).is_dir():
                     shutil.rmtree(workdir / name)
@@ -86,7 +100,7 @@ def unpack(folder: Path, workdir: Path, owner: str) -> int:
 
 
 def read_manifest(folder: Path, owner: str) -> dict[str, Any]:
-    """{"owner", "step", "parts": {name: digest}}; `UserError` where it cannot be read or is another owner's."""
+    """{"owner", "step", "parts": {name: digest}}. Raises `UserError` where it cannot be read or has another owner."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         found = {"owner": manifest["owner"], "step": int(manifest["step"]), "parts": dict(manifest["parts"])}
@@ -97,17 +111,17 @@ def read_manifest(folder: Path, owner: str) -> dict[str, Any]:
     return found
 
 
-def _tar(workdir: Path, steps: list[int]) -> bytes:
+def _tar(workdir: Path, names: Sequence[str], steps: list[int]) -> bytes:
     whole = io.BytesIO()
     with tarfile.open(fileobj=whole, mode="w") as tar:
-        for name in (*DESCRIPTIONS, *RECORDS, *(f"checkpoints/{step}" for step in steps)):
+        for name in (*names, *(f"checkpoints/{step}" for step in steps)):
             if (workdir / name).exists():
                 tar.add(workdir / name, name, filter=_timeless)
     return whole.getvalue()
 
 
 def _timeless(info: tarfile.TarInfo) -> tarfile.TarInfo:
-    """The same content is the same archive, whenever it was written."""
+    """Without the time of writing: the same content gives the same archive."""
     info.mtime = 0
     return info
 

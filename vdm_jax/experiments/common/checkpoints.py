@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from vdm_jax.base.errors import choose
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.mesh import make_mesh, replicated
-from vdm_jax.models.diffuser import Diffuser
+from vdm_jax.models.diffusion import DiffusionModel
 from vdm_jax.train.checkpoint import restore_parts
 
 WEIGHTS = {"ema": "ema_params", "raw": "params"}
@@ -24,7 +24,7 @@ class Weights(NamedTuple):
     kind: str  # ema or raw
 
 
-def load_weights(workdir: pathlib.Path, model: Diffuser, config: ConfigDict) -> Weights:
+def load_weights(workdir: pathlib.Path, model: DiffusionModel, config: ConfigDict) -> Weights:
     """The checkpoint that `config.evaluate` names. Raises `UserError` where there is none, or one of another model."""
     kind = config.evaluate.weights
     part = choose("evaluate.weights", kind, WEIGHTS)
@@ -33,6 +33,6 @@ def load_weights(workdir: pathlib.Path, model: Diffuser, config: ConfigDict) -> 
     return Weights(restored.parts[part], restored.step, kind)
 
 
-def initial_params(model: Diffuser, config: ConfigDict) -> PyTree:
-    """The parameters that the run of this config started from: what an untrained encoder is judged by."""
-    return jax.jit(model.init)(named_key(jax.random.key(config.train.seed), "init"))
+def initial_params(model: DiffusionModel, seed: int) -> PyTree:
+    """The parameters that a training with `config.train.seed` starts from; also those of the untrained encoder."""
+    return jax.jit(model.init)(named_key(jax.random.key(seed), "init"))

@@ -1,4 +1,4 @@
-"""Every setting is looked at before a job starts: what a later job cannot use must not cost a training first."""
+"""Every setting is checked before a job starts: a mistake in a later job must not cost a training first."""
 
 import math
 from collections.abc import Callable
@@ -20,22 +20,22 @@ NAMES = {
 }
 
 LOG_SNRS = "diffusion.gamma_min diffusion.gamma_max rate.high_noise_logsnr"
-FEWEST = 10  # images that codes are drawn as a picture of, and neighbours are looked for among
+FEWEST = 10  # images that are enough for t-SNE and for nearest neighbours
 SEED = ("a seed from 0 to 2^31 - 1", lambda value: 0 <= value < 2**31)
 
-# (what is expected, whether a number is that, settings); a setting without a value is left alone.
+# (the expectation in words, its test, settings); a setting without a value is not checked.
 NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
     (
         "at least 1",
         lambda value: value >= 1,
-        "data.validation_size data.downsample model.unet.num_heads rate.warmup_steps rate.cycle_steps "
+        "data.validation_size data.downsample model.unet.num_heads model.unet.patch rate.warmup_steps rate.cycle_steps "
         "train.num_steps train.batch_size train.accumulate train.steps_per_call "
         "train.log_every train.eval_every train.checkpoint_every train.keep_latest train.eval_passes "
         "train.max_skipped_in_a_row evaluate.passes evaluate.batch_size evaluate.curve_images evaluate.curve_passes "
         "sample.batch_size",
     ),
     (
-        "1 to 1,000,000",  # what is held at once; beyond it a step of float32 time is no longer told from the next
+        "1 to 1,000,000",  # float32 times of more steps are no longer distinct
         lambda value: 1 <= value <= 1_000_000,
         "diffusion.num_steps rate.prior_steps sample.num_steps sample.num_images sample.guided_sources "
         "sample.guided_per_source",
@@ -68,7 +68,7 @@ NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
         lambda value: 0 <= value < 1,
         "model.dropout model.encoder_dropout rate.w_dropout train.b1 train.b2 train.ema_decay",
     ),
-    # exp of more is nothing that float32 can hold.
+    # exp of larger numbers overflows float32.
     ("a number from -80 to 80", lambda value: abs(value) <= 80, LOG_SNRS),
     (
         "-30 to 30",
@@ -79,8 +79,7 @@ NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
 
 
 def check_settings(config: ConfigDict) -> None:
-    """Raises `UserError` for a number out of range, an unknown name or a file that cannot be used, whichever job it is
-    for."""
+    """Raises `UserError` for a number out of range, an unknown name or an unusable file, for all jobs."""
     for setting, choices in NAMES.items():
         choose(f"config.{setting}", _value(config, setting), choices)
     check_numbers(config, NUMBERS)
@@ -102,7 +101,7 @@ def check_settings(config: ConfigDict) -> None:
 
 
 def check_numbers(config: ConfigDict, numbers: tuple[tuple[str, Callable[[float], bool], str], ...]) -> None:
-    """Raises `UserError` for a number out of the range that `numbers` states; settings that a kind lacks are passed."""
+    """Raises `UserError` for a number outside of the range in `numbers`; settings that a kind lacks are skipped."""
     for expected, holds, settings in numbers:
         for setting in settings.split():
             value = _value(config, setting)
@@ -111,15 +110,15 @@ def check_numbers(config: ConfigDict, numbers: tuple[tuple[str, Callable[[float]
 
 
 def check_splits(name: str, **num_images: int) -> None:
-    """Raises `UserError` for a split, train or test, of fewer images than an evaluation can be made of."""
+    """Raises `UserError` for a split with fewer images than an evaluation needs."""
     for split, number in num_images.items():
         if number < FEWEST:
             raise UserError(f"data {name!r} have {number} {split} images; expected at least {FEWEST}")
 
 
 def check_batch(train: ConfigDict, num_images: int, num_devices: int, at_least: int = 1) -> None:
-    """Raises `UserError` for a batch larger than the data, one that devices and micro-batches do not divide, or a
-    micro-batch of fewer than `at_least` images."""
+    """Raises `UserError` for a batch larger than the data, for one that devices and micro-batches do not divide, and
+    for a micro-batch of fewer than `at_least` images."""
     batch_size, parts = train.batch_size, train.accumulate * num_devices
     if batch_size > num_images:
         raise UserError(f"config.train.batch_size={batch_size}; there are {num_images} training images")

@@ -1,13 +1,12 @@
-"""The training job of every kind: from the latest checkpoint, or from nothing, to `config.train.num_steps`."""
+"""The training job: from the latest checkpoint, or from fresh parameters, to `config.train.num_steps`."""
 
 import pathlib
-from collections.abc import Callable
-from typing import Any, NamedTuple
 
 import jax
 import optax
 from jax.sharding import Mesh
 from jaxtyping import PyTree
+from ml_collections import ConfigDict
 
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.locks import alone_in
@@ -16,33 +15,22 @@ from vdm_jax.base.pytrees import num_parameters
 from vdm_jax.base.signals import catch_sigterm
 from vdm_jax.experiments.common.build import Experiment
 from vdm_jax.experiments.common.checkpoints import initial_params
+from vdm_jax.experiments.common.training import Training, make_training
 from vdm_jax.train.checkpoint import Checkpointer
 from vdm_jax.train.loop import Result, run
 from vdm_jax.train.metrics import MetricsLog
 from vdm_jax.train.optimizer import make_optimizer
-from vdm_jax.train.state import LossFn, TrainState, UpdateCarry, init_state
+from vdm_jax.train.state import init_state
 from vdm_jax.train.step import make_train_step
 
 
-class Training(NamedTuple):
-    """All that a training asks of a kind of experiment: its loss, its batches, its scores."""
-
-    loss_fn: LossFn
-    data: PyTree  # arrays that batches are gathered from, kept on every device
-    batch_fn: Callable[[PyTree, Any], PyTree]  # (data, step) -> batch: a function of seed and step
-    num_images: int
-    validate: Callable[[TrainState], dict[str, float]]  # "score" among them, lower is better
-    carry: PyTree = None  # what the loss remembers from step to step
-    update_carry: UpdateCarry | None = None
-
-
-def train(experiment: Experiment, workdir: pathlib.Path, *, training_of: Callable[[Experiment, int], Training]) -> str:
-    """Trains, validates and saves, alone in the folder; returns "done", or "stopped" where SIGTERM asked for it.
-
-    `training_of(experiment, num_devices)`: what this kind of experiment trains.
-    """
+def train(experiment: Experiment, workdir: pathlib.Path) -> str:
+    """Trains, validates and saves, alone in the folder; returns "done", or "stopped" after SIGTERM."""
+    mesh, seed = make_mesh(), experiment.config.train.seed
     with alone_in(workdir), catch_sigterm() as stop_requested:
-        result = run_from_checkpoint(experiment, workdir, training_of)
+        training = make_training(experiment, mesh.size)
+        params = initial_params(experiment.model, seed)
+        result = run_from_checkpoint(training, params, experiment.config.train, workdir, mesh)
         status = "stopped" if stop_requested() else result.status
     if status == "stopped":
         say(f"stopped and saved at step {int(result.state.step)}; the same command goes on from there")
@@ -50,11 +38,9 @@ def train(experiment: Experiment, workdir: pathlib.Path, *, training_of: Callabl
 
 
 def run_from_checkpoint(
-    experiment: Experiment, workdir: pathlib.Path, training_of: Callable[[Experiment, int], Training]
+    training: Training, params: PyTree, config: ConfigDict, workdir: pathlib.Path, mesh: Mesh
 ) -> Result:
-    """The loop, from the latest checkpoint or from nothing."""
-    config, mesh = experiment.config.train, make_mesh()
-    training = training_of(experiment, mesh.size)
+    """The loop with the settings `config.train`, from the latest checkpoint or from `params`."""
     optimizer = make_optimizer(
         config.learning_rate,
         num_steps=config.num_steps,
@@ -66,8 +52,8 @@ def run_from_checkpoint(
         clip=config.clip,
         decays=all_but_gamma,
     )
-    step = make_step(training, experiment, optimizer, mesh)
-    state = replicate(init_state(initial_params(experiment.model, experiment.config), optimizer, training.carry), mesh)
+    step = make_step(training, config, optimizer, mesh)
+    state = replicate(init_state(params, optimizer, training.carry), mesh)
     data = replicate(training.data, mesh)
     say(f"{num_parameters(state.params):,} parameters, {training.num_images:,} images, {mesh.size} device(s)")
     checkpoints = Checkpointer(workdir / "checkpoints", keep_latest=config.keep_latest, keep_best=config.keep_best)
@@ -92,13 +78,12 @@ def run_from_checkpoint(
 
 
 def all_but_gamma(params: PyTree) -> PyTree:
-    """What weight decay applies to: a learned schedule has no reason to shrink."""
+    """The parameters that weight decay applies to: a learned schedule has no reason to shrink."""
     return {name: jax.tree.map(lambda _, decays=name != "gamma": decays, part) for name, part in params.items()}
 
 
-def make_step(training: Training, experiment: Experiment, optimizer: optax.GradientTransformation, mesh: Mesh):
-    """`step(state, data)`, compiled."""
-    config = experiment.config.train
+def make_step(training: Training, config: ConfigDict, optimizer: optax.GradientTransformation, mesh: Mesh):
+    """`step(state, data)`, compiled, with the settings `config.train`."""
     return make_train_step(
         training.loss_fn,
         optimizer,
@@ -113,4 +98,5 @@ def make_step(training: Training, experiment: Experiment, optimizer: optax.Gradi
 
 
 def say(what: str) -> None:
+    """Prints a line of the job."""
     print(f"train: {what}", flush=True)

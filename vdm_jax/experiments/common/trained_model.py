@@ -1,30 +1,34 @@
-"""A trained DDPM as a subject of the probes' experiments: of the same data and noise, or a sentence that says no."""
+"""A trained diffusion model whose chains are compared with the exact curves of the same data and noise."""
 
 import pathlib
 from dataclasses import dataclass
 from typing import Any
 
+from jax.tree_util import Partial
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.pytrees import fingerprint
-from vdm_jax.data.sprite_data import make_sprite_data
-from vdm_jax.data.sprites import SpriteGrid
-from vdm_jax.diffusion.gaussian import EpsFn
+from vdm_jax.data.dataset import Dataset
+from vdm_jax.diffusion.prediction import Denoise
 from vdm_jax.experiments.common.checkpoints import load_weights
-from vdm_jax.experiments.ddpm.build import make_ddpm
-from vdm_jax.launch import store as workdirs
+from vdm_jax.experiments.common.models import make_model
+from vdm_jax.launch.settings import differences_of, plain, read_config
 
-KIND = "ddpm"
+KINDS = ("ddpm", "vae_vdm")  # of models that are trained
 SECTIONS = ("data", "model", "diffusion")  # of its config
+DEPENDS_ON = (*SECTIONS, "train")  # sections that its weights depend on
 
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
-    """`eps_fn(z, t)` by the averaged weights; `x_range` of the pixels. `about` goes into the records: {"step",
-    "weights", "fingerprint" of the weights, and the sections of the config that they depend on}."""
+    """A trained model without a code.
 
-    eps_fn: EpsFn
+    denoise: by the averaged weights, which it carries as a `Partial`. x_range: of the pixels. about: for the records,
+    {"step", "weights", "fingerprint" of the weights, and the sections of the config that they depend on}.
+    """
+
+    denoise: Denoise
     x_range: tuple[float, float]
     about: dict[str, Any]
 
@@ -33,49 +37,52 @@ class TrainedModel:
         return self.about["fingerprint"]
 
 
-def load_trained(workdir: str, checkpoint: str, config: ConfigDict, grid: SpriteGrid) -> TrainedModel:
-    """The DDPM trained in `workdir`, for probes of `config`. Raises `UserError` where there is none, or one of other
-    data, of another grid of them, or of another diffusion."""
+def load_trained(workdir: str, checkpoint: str, config: ConfigDict, data: Dataset) -> TrainedModel:
+    """The model trained in `workdir`, a DDPM or an unconditional VAE-VDM, for probes of `config` and `data`.
+
+    Raises `UserError` where there is none, or one of other data or another diffusion, or one with a code.
+    """
     folder = pathlib.Path(workdir)
     stored, trained_on = (_read(folder / name, workdir) for name in ("config.json", "data.json"))
-    if stored.get("kind") != KIND:
-        raise UserError(f"config.chains.model={workdir} is of kind {stored.get('kind')!r}; expected {KIND!r}")
+    if stored.get("kind") not in KINDS:
+        raise UserError(f"config.chains.model={workdir} is of kind {stored.get('kind')!r}; expected one of {KINDS}")
     if lacking := [name for name in SECTIONS if not isinstance(stored.get(name), dict)]:
         raise UserError(f"config.chains.model={workdir}: its config.json has no {lacking[0]}")
-    data = make_sprite_data(grid)
-    _refuse_others(workdir, stored, workdirs.plain(config))
+    _refuse_others(workdir, stored, plain(config))
     if trained_on.get("fingerprint") != data.fingerprint:
         raise UserError(f"config.chains.model={workdir} was trained on other data of the name {config.data.name!r}")
-    model = make_ddpm(_as_config(stored), data)
+    model = make_model(_as_config(stored), data)
+    if model.code is not None:
+        raise UserError(f"config.chains.model={workdir} has a code; expected a model without one")
     chosen = ConfigDict(dict(evaluate=dict(weights="ema", checkpoint=checkpoint)))
     weights = load_weights(folder, model, chosen)
     low, high = data.pixel_values[[0, -1]].tolist()
     about = {"step": weights.step, "weights": weights.kind, "fingerprint": fingerprint(weights.params)}
-    about |= {name: stored[name] for name in workdirs.IDENTITY if name in stored}
-    return TrainedModel(model.eps_fn(weights.params), (low, high), about)
+    about |= {name: stored[name] for name in DEPENDS_ON if name in stored}
+    denoise = Partial(lambda params, z, t: model.denoise(params)(z, t), weights.params)
+    return TrainedModel(denoise, (low, high), about)
 
 
 def _read(path: pathlib.Path, workdir: str) -> dict[str, Any]:
     try:
-        return workdirs.read_config(path)
+        return read_config(path)
     except UserError as error:
         raise UserError(f"config.chains.model={workdir}: no trained model there, {path.name} cannot be read") from error
 
 
 def _as_config(stored: dict[str, Any]) -> ConfigDict:
-    """JSON has lists where a config has tuples."""
+    """The kind and the sections; JSON has lists where a config has tuples."""
     sections = {name: part for name, part in stored.items() if isinstance(part, dict)}
-    return ConfigDict(
-        {
-            name: {key: tuple(value) if isinstance(value, list) else value for key, value in part.items()}
-            for name, part in sections.items()
-        }
-    )
+    config = ConfigDict({"kind": stored["kind"]})
+    for name, part in sections.items():
+        config[name] = {key: tuple(value) if isinstance(value, list) else value for key, value in part.items()}
+    return config
 
 
 def _refuse_others(workdir: str, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Raises `UserError` where the probes state another source or name of the data, or another table of noise."""
+    """Raises `UserError` where the probes have another source or name of the data, or another table of noise."""
     for section, names in (("data", ("source", "name")), ("diffusion", tuple(wanted["diffusion"]))):
         there, here = ({name: part.get(name) for name in names} for part in (stored[section], wanted[section]))
-        if told := list(workdirs.differences_of(there, here, section)):
-            raise UserError(f"config.chains.model={workdir} is another model than these probes': {'; '.join(told[:3])}")
+        if told := list(differences_of(there, here, section)):
+            other = f"config.chains.model={workdir} is of other data or another diffusion than these probes"
+            raise UserError(f"{other}: {'; '.join(told[:3])}")

@@ -1,81 +1,93 @@
-"""The chain_probes job: probes trained on z_t of chains, and probes that tell these from noised data."""
+"""The chain_probes job: probes of the features trained on z_t of chains, and probes of real against generated."""
 
 import pathlib
-from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Float
+from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json
+from vdm_jax.base.progress import bar
 from vdm_jax.base.provenance import provenance
-from vdm_jax.experiments.common.exact import check_folder, refuse_differences
-from vdm_jax.experiments.probes.build import (
-    ChosenSampler,
-    ProbeExperiment,
-    chosen_samplers,
-    every_nth,
-    gammas_at,
-    timesteps,
-)
-from vdm_jax.experiments.probes.chain_parts import about_model, about_reader, model_of, trained_reader
-from vdm_jax.experiments.probes.chain_pools import Pool, make_pool
-from vdm_jax.experiments.probes.chain_posterior import missed, posterior_scores
-from vdm_jax.experiments.probes.chain_told import tell_generated
-from vdm_jax.experiments.probes.chain_training import BY_ROW, Rows, split_rows, train_on_rows
+from vdm_jax.diffusion.posterior import Feature
+from vdm_jax.diffusion.timesteps import every_nth, gammas_at, timesteps
+from vdm_jax.experiments.probes.build import ProbeExperiment
 from vdm_jax.experiments.probes.probe import describe_probe
-from vdm_jax.experiments.probes.training import of_part
-from vdm_jax.launch import store as workdirs
+from vdm_jax.experiments.probes.readers import about_reader, make_readers, trained_reader
+from vdm_jax.experiments.probes.samplers import (
+    ChosenSampler,
+    about_model,
+    chosen_readers,
+    chosen_samplers,
+    make_process,
+    model_of,
+)
+from vdm_jax.experiments.probes.training import make_ensemble, train_ensemble
+from vdm_jax.launch.settings import plain
 from vdm_jax.probing.chain_distances import far_from_data
+from vdm_jax.probing.chain_pools import Pool, make_pool
+from vdm_jax.probing.chain_posterior import gaps_of_rows, posterior_scores
+from vdm_jax.probing.chain_training import Rows, make_measure, split_rows
+from vdm_jax.probing.chains import Readers, make_grid
+from vdm_jax.probing.chunks import Results
 from vdm_jax.probing.curves import compare, summarise_scores, with_prior_of
+from vdm_jax.probing.ensemble import Ensemble
+from vdm_jax.probing.example_sources import make_pool_source
+from vdm_jax.probing.heads import make_heads
+from vdm_jax.probing.nets import OF_CHOSEN_WIDTHS
+from vdm_jax.probing.population import Population
+from vdm_jax.probing.real_or_generated import (
+    FEATURES,
+    GENERATED,
+    both_kinds,
+    describe_by_numbers,
+    describe_separation,
+    separate_by_numbers,
+)
+from vdm_jax.probing.training import BY_ROW, PROBE
 from vdm_jax.probing.windows import noise_of, share_known, windows_of
 
 FOLDER = "chain_probes"  # of chains and what is trained on them, by sampler
-SETTINGS = "settings.json"
-DEPENDS_ON = ("data", "diffusion", "chains", "probe", "chain_probes", "timesteps")
-OF_A_FOLDER = ("samplers", "num_steps")  # settings that the folder of each sampler is named by
-# Those that the folder of the probes that tell real from generated is named by.
-TOLD = ("told_net", "told_hidden", "told_updates", "told_learning_rate")
-CHAINS_ALONE = ("num_queries", "every", "round_trips", "batch_size", "far")  # the other job's, or of what judges
-NOT_STORED = {
-    "chains": (*OF_A_FOLDER, *CHAINS_ALONE, "model", "checkpoint"),
-    "chain_probes": (*OF_A_FOLDER, *TOLD, "backward", "real_or_generated"),  # each experiment has a folder too
-}
+FOLDER_NAMES = {"matched_statistics": "evidence"}  # the former name, so that stored probes are found
+ROUNDS = 8  # at most, of probes of real against generated: they start from nothing and need time
 
 
 def chain_probes(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     """Writes `chain_probes.json`; returns "done". A kill loses a batch of chains, or a chunk of timesteps in training.
 
     {"timesteps", "abar", "num_chains": {"train", "validation", "test"}, "samplers": {as typed: {"num_steps",
-    "features": {name: {"probe": curves, "posterior": curves of the exact posterior of noised data shown the same z_t,
+    "features": {name: {"probe": curves, "posterior": curves of the exact posterior of noised data on the same z_t,
     "posterior_minus_probe", "windows", "posterior_windows", "entropy_nats", "plateau"}}, "real_or_generated": as of
-    `tell_generated`, "far_from_data"}}, "model", "net", "settings", "provenance"}, a sampler's "features" and
-    "real_or_generated" where they are asked for. Entropy and plateau, the rate of the most frequent class, are of what
+    `separate_generated`, "far_from_data"}}, "model", "net", "settings", "provenance"}, with a sampler's "features" and
+    "real_or_generated" where they are asked for. Entropy and plateau, the share of the most frequent class, are of what
     the sampler generates.
     """
-    config, settings = experiment.config.chain_probes, workdirs.plain(experiment.config)
+    config, settings = experiment.config.chain_probes, plain(experiment.config)
     samplers = chosen_samplers(config)
     if not samplers:
         say("nothing to do; --config.chain_probes.samplers=exact, or another sampler, names whose chains")
         return "done"
-    check_folder(workdir, settings, experiment.identity)
     steps = timesteps(experiment.config.exact.num_timesteps, experiment.schedule)
     asked = every_nth(steps, config.every)
-    depends_on, path = check_claimed(workdir / FOLDER, settings | {"timesteps": asked.tolist()})
-    workdirs.claim(workdir, experiment.config, experiment.identity)
-    if not path.exists():
-        write_json(path, depends_on)
-    net = trained_reader(experiment)
-    rows, found = split_rows(config), {}
+    chains = experiment.config.chains
+    names = chosen_readers(chains)
+    net = trained_reader(names, experiment.data, chains.reader_images, chains.reader_steps)
+    readers = make_readers(names, experiment.data, experiment.population, net)
+    rows = split_rows(config.num_chains, config.num_validation, config.num_test)
+    found = {}
     for text, chosen in samplers.items():
-        folder = workdir / FOLDER / f"{chosen.name}-{chosen.num_steps}-{model_of(experiment, chosen)}"
-        found[text] = measure_sampler(experiment, chosen, asked, rows, folder, net)
+        model = model_of(chosen, experiment.model)
+        folder = workdir / FOLDER / f"{chosen.name}-{chosen.num_steps}-{model}"
+        found[text] = measure_sampler(experiment, chosen, asked, rows, folder, readers)
         say(f"{text}: done")
     noise = noise_of(asked, gammas_at(experiment.schedule, asked))
     record = {"timesteps": asked.tolist(), "abar": noise.abar.tolist(), "samplers": found}
     record |= {"num_chains": {name: len(part) for name, part in rows._asdict().items()}}
-    record |= {"model": about_model(experiment), "net": None if net is None else about_reader(net)}
+    record |= {"model": about_model(experiment.model), "net": None if net is None else about_reader(net)}
     about = {"settings": settings, "provenance": provenance() | {"config": experiment.config.name, "seed": config.seed}}
     write_json(workdir / "chain_probes.json", record | about)
     return "done"
@@ -87,73 +99,141 @@ def measure_sampler(
     asked: np.ndarray,
     rows: Rows,
     folder: pathlib.Path,
-    net: Any,
+    readers: Readers,
 ) -> dict[str, Any]:
-    """The experiments that are asked for on the chains of one sampler, made once."""
-    config = experiment.config.chain_probes
-    pool = make_pool(experiment, chosen, asked, sum(map(len, rows)), folder / "chains", net)
-    gammas = np.asarray(gammas_at(experiment.schedule, asked), np.float32)
-    found = {"num_steps": pool.num_steps, "far_from_data": far_from_data(pool.distance, experiment.config.chains.far)}
-    if config.backward:
-        found["features"] = measure_features(experiment, pool, asked, gammas, rows, folder / "features")
-    if config.real_or_generated:
-        told = tell_generated(experiment, pool, asked, gammas, rows, folder / "real_or_generated")
-        found["real_or_generated"] = told
+    """The experiments that are asked for, on the chains of one sampler, which are made once."""
+    config, population, schedule = experiment.config, experiment.population, experiment.schedule
+    own, gammas = config.chain_probes, np.asarray(gammas_at(schedule, asked), np.float32)
+    grid = make_grid(asked, chosen.num_steps, schedule)
+    pool = make_pool(
+        population,
+        readers,
+        make_process(chosen, population.posterior, experiment.model, schedule, grid),
+        schedule,
+        grid,
+        sum(map(len, rows)),
+        own.batch_size,
+        folder / "chains",
+        key=jax.random.key(own.seed),
+        progress=bar("chains"),
+    )
+    found = {"num_steps": pool.num_steps, "far_from_data": far_from_data(pool.distance, config.chains.far)}
+    if own.backward:
+        found["features"] = measure_features(config, population, pool, asked, gammas, rows, folder / "features")
+    if own.real_or_generated:
+        where = folder / "real_or_generated"
+        found["real_or_generated"] = separate_generated(config, population, pool, asked, gammas, rows, where)
     return found
 
 
+def train_on_rows(
+    config: ConfigDict,
+    population: Population,
+    features: dict[str, Feature],
+    labels: dict[str, np.ndarray],
+    conditions: dict[str, np.ndarray],
+    asked: np.ndarray,
+    rows: Rows,
+    folder: pathlib.Path,
+) -> tuple[Ensemble, Results]:
+    """(ensemble, results): probes trained on rows of `conditions["z"]`, [M, N, …], with known labels."""
+    sources = (make_pool_source(labels, part) for part in rows[:2])
+    ensemble = make_ensemble(config, population, make_heads(features, config.targets), *sources)
+    measure = make_measure(ensemble, features, labels, rows.test)
+    return ensemble, train_ensemble(config, ensemble, measure, asked, conditions, folder)
+
+
 def measure_features(
-    experiment: ProbeExperiment,
+    config: ConfigDict,
+    population: Population,
     pool: Pool,
     asked: np.ndarray,
     gammas: Float[np.ndarray, " m"],
     rows: Rows,
     folder: pathlib.Path,
 ) -> dict[str, Any]:
-    """Experiment 2: each feature's probes beside the exact posterior of noised data, on the same z_t of the chain."""
-    config = experiment.config.probe
+    """Experiment 2: each feature's probes and the exact posterior of noised data on the same z_t of the chains."""
     features = {
-        name: with_prior_of(feature, pool.labels[name][rows.train])
-        for name, feature in experiment.posterior.features.items()
+        name: with_prior_of(feature, pool.labels[name][rows.train]) for name, feature in population.features.items()
     }
-    levels = {"gamma": gammas, "z": pool.z}
-    ensemble, arrays = train_on_rows(config, experiment.grid, features, pool.labels, levels, asked, rows, folder)
-    posterior = posterior_scores(experiment, features, pool, gammas, ensemble.row_batches(rows.test).reshape(-1))
+    conditions = {"gamma": gammas, "z": pool.z}
+    ensemble, results = train_on_rows(config.probe, population, features, pool.labels, conditions, asked, rows, folder)
+    tested, size = ensemble.row_batches(rows.test).reshape(-1), config.chain_probes.batch_size
+    posterior = posterior_scores(population.posterior, features, pool, gammas, tested, size)
     found, noise = {}, noise_of(asked, gammas)
     for name, feature in features.items():
-        described, by_row = describe_probe(feature, name, noise, arrays), of_part(arrays, BY_ROW, name)
-        if not by_row:
+        described = describe_probe(feature, name, noise, results)
+        if name not in results.get(BY_ROW, {}):
             raise UserError(f"the probes in {folder} were stored without the scores of each row; delete it")
         curves = summarise_scores(feature, posterior[name])
-        behind = summarise_scores(feature, missed(posterior[name], by_row))
-        gaps = compare({key: values.tolist() for key, values in behind.items()}, {}, config.shortfall)
+        gaps = summarise_scores(feature, gaps_of_rows(posterior[name], results[BY_ROW][name]))
+        compared = compare({key: values.tolist() for key, values in gaps.items()}, {}, config.probe.shortfall)
         found[name] = described | {
             "posterior": {key: values.tolist() for key, values in curves.items()},
             "posterior_windows": windows_of(noise, share_known(feature, curves)),
-            "posterior_minus_probe": gaps["exact_minus_probe"],
+            "posterior_minus_probe": compared["exact_minus_probe"],
             "plateau": float(feature.prior.max()),
         }
     return found
 
 
-def check_claimed(folder: pathlib.Path, settings: dict[str, Any]) -> tuple[dict[str, Any], pathlib.Path]:
-    """The settings that all depends on, and the file that holds them. Raises `UserError` where it holds others."""
-    settings = depended_on(settings)
-    if (path := folder / SETTINGS).exists():
-        stored = depended_on(workdirs.read_config(path))
-        refuse_differences(folder, stored, settings, DEPENDS_ON, "chains and probes")
-    return settings, path
+def separate_generated(
+    config: ConfigDict,
+    population: Population,
+    pool: Pool,
+    asked: np.ndarray,
+    gammas: Float[np.ndarray, " m"],
+    rows: Rows,
+    folder: pathlib.Path,
+) -> dict[str, Any]:
+    """Experiment 3: {"probe" | "statistics" | "posterior": {"accuracy", "standard_error", "distance" from one half}}.
+
+    Noised data against z_t of chains, by trained probes, by a linear classifier of a few statistics, and by boosted
+    trees that also get numbers of the exact posterior. folder: keeps the probes in a folder named by their settings.
+    """
+    settings, (z, labels, both) = probe_settings(config), both_kinds(pool, rows)
+    conditions, probes = {"gamma": gammas, "z": z}, folder / name_of_probes(config)
+    _, results = train_on_rows(settings, population, FEATURES, labels, conditions, asked, both, probes)
+    num_scored = len(both.test) // settings.batch_size * settings.batch_size
+    curves = {name: values.tolist() for name, values in results[PROBE][GENERATED].items()}
+    by_probe = describe_separation(curves["accuracy"], curves["accuracy_standard_error"], num_scored)
+    by_numbers = separate_by_numbers(
+        population.posterior,
+        pool,
+        asked,
+        gammas,
+        folder / "seen",
+        config.chain_probes.batch_size,
+        say=say,
+        progress=bar("real or generated"),
+    )
+    return {"probe": by_probe} | describe_by_numbers(by_numbers, pool.z.shape[1])
 
 
-def depended_on(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Those that all of a folder depends on."""
-    return {
-        section: {key: value for key, value in held.items() if key not in NOT_STORED.get(section, ())}
-        if isinstance(held := settings.get(section), Mapping)
-        else held
-        for section in DEPENDS_ON
-    }
+def probe_settings(config: ConfigDict) -> ConfigDict:
+    """A section `probe` for probes of real against generated: with the net of `chain_probes`, each timestep from
+    nothing, and at most `ROUNDS` rounds."""
+    own, settings = config.chain_probes, ConfigDict(config.probe)
+    updates = own.real_or_generated_updates
+    settings.update(
+        net=own.real_or_generated_net,
+        hidden=tuple(own.real_or_generated_hidden),
+        num_updates=updates,
+        updates_per_round=-(-updates // ROUNDS),
+        learning_rate=own.real_or_generated_learning_rate,
+        warm_start=False,
+        members="trunk",
+    )
+    return settings
 
 
-def say(what: str) -> None:
-    print(f"chain_probes: {what}", flush=True)
+def name_of_probes(config: ConfigDict) -> str:
+    """The folder of probes of real against generated: net, its widths if it has any, updates and rate."""
+    own = config.chain_probes
+    net = own.real_or_generated_net
+    widths = own.real_or_generated_hidden if net in OF_CHOSEN_WIDTHS else ()
+    parts = (FOLDER_NAMES.get(net, net), *widths, own.real_or_generated_updates, own.real_or_generated_learning_rate)
+    return "-".join(map(str, parts))
+
+
+say = partial(print, "chain_probes:", flush=True)

@@ -1,4 +1,4 @@
-"""The chains job: when a sampler decides each feature, what a round trip keeps, what tells its z_t from noised data."""
+"""The chains job: when a sampler decides each feature, what round trips keep, and its z_t against noised data."""
 
 import pathlib
 import time
@@ -14,121 +14,126 @@ from vdm_jax.base.files import write_json
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.progress import bar
 from vdm_jax.base.provenance import commit, provenance
-from vdm_jax.evals.feature_reader import FeatureReader
-from vdm_jax.experiments.common.exact import check_folder, refuse_differences
-from vdm_jax.experiments.probes.build import (
+from vdm_jax.diffusion.schedules import Schedule
+from vdm_jax.diffusion.timesteps import every_nth, gammas_at
+from vdm_jax.experiments.probes.build import ProbeExperiment
+from vdm_jax.experiments.probes.readers import about_reader, make_readers, trained_reader
+from vdm_jax.experiments.probes.samplers import (
     MODEL,
     ChosenSampler,
-    ProbeExperiment,
+    about_model,
     chosen_readers,
     chosen_samplers,
-    every_nth,
-    gammas_at,
-)
-from vdm_jax.experiments.probes.chain_parts import (
-    about_model,
-    about_reader,
-    make_subject,
-    make_walk,
+    make_process,
     model_of,
-    trained_reader,
 )
-from vdm_jax.launch import store as workdirs
+from vdm_jax.launch.settings import plain
 from vdm_jax.probing.chain_curves import describe_sampler, gather, summarise_backward, summarise_round_trip
-from vdm_jax.probing.chains import make_backward, make_grid, make_round_trip
-from vdm_jax.probing.two_samples import start_told_apart
+from vdm_jax.probing.chains import Grid, Readers, ReverseProcess, make_backward, make_grid, make_round_trip
+from vdm_jax.probing.population import Population, draw_members
+from vdm_jax.probing.two_samples import best_accuracy_at_start
 from vdm_jax.probing.windows import Noise
 from vdm_jax.report.primitives.workdir import Workdir
-from vdm_jax.train.metrics import MetricsLog, read_metrics
+from vdm_jax.train.metrics import MetricsLog
 
-LINES = "chains.jsonl"  # the settings, then a line for each sampler's chains from noise and each of its round trips
-DEPENDS_ON = ("data", "diffusion", "chains", "timesteps")  # sections of the config, and what is asked
+LINES = "chains.jsonl"  # a line for each sampler's chains from noise and for each of its round trips
 START_IMAGES = 100
-NAMES_PARTS = ("samplers", "num_steps", "round_trips", "model", "checkpoint")  # what each line states for itself
 
 
 class Part(NamedTuple):
-    """What is measured in one go: chains from noise where `start` is None, else round trips from that timestep."""
+    """A unit of measurement: chains from noise where `start` is None, else round trips from that timestep."""
 
     sampler: str
     num_steps: int
-    model: str  # as `model_of` tells it
+    model: str  # of `model_of`
     start: int | None
 
 
 def chains(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
-    """Writes `chains.json` beside `exact.json`, which must be there; returns "done".
+    """Writes `chains.json`, which compares with `exact.json`; returns "done". Raises `UserError` without the latter.
 
     {"timesteps", "abar", "num_queries", "readers", "start_told_apart_at_most", "features": {name: {"exact": curves,
-    "windows"}}, "samplers": {as typed: {"num_steps", "seconds", "commits" that measured it} and what
-    `describe_sampler` tells}, "model": the trained one, "net": errors of the network that reads, "settings",
-    "provenance"}. "features" of a sampler are as the first reader reads them, "real_or_generated" is {"accuracy",
-    "standard_error", "distance"}.
+    "windows"}}, "samplers": {as typed: {"num_steps", "seconds", "commits" that measured it} and `describe_sampler`},
+    "model": the trained one, "net": errors of the network that reads, "settings", "provenance"}. "features" of a
+    sampler are by the first reader, "real_or_generated" is {"accuracy", "standard_error", "distance"}.
 
-    A kill loses the part that was being measured; the same command goes on, also with further samplers or with round
-    trips, and with the model trained further: what was measured of other weights is measured again.
+    A kill loses the part in progress. The same command continues, also with more samplers, with round trips, or with
+    the model trained further: what was measured with other weights is measured again.
     """
-    config, settings = experiment.config.chains, workdirs.plain(experiment.config)
-    check_folder(workdir, settings, experiment.identity)
-    exact = exact_record(workdir, settings)
+    config, settings = experiment.config.chains, plain(experiment.config)
+    exact = exact_record(workdir)
     asked = every_nth(exact["timesteps"], config.every)
-    line = check_log(workdir, settings | {"timesteps": asked.tolist()})
-    workdirs.claim(workdir, experiment.config, experiment.identity)
-    log = _open_log(workdir, line)
+    log = _open_log(workdir)
     samplers = chosen_samplers(config)
     starts = (None, *asked.tolist()) if config.round_trips else (None,)
-    rows = {Part(*(row[name] for name in Part._fields)): row for row in log.rows() if "sampler" in row}
+    grids = {chosen: make_grid(asked, chosen.num_steps, experiment.schedule) for chosen in samplers.values()}
     parts_of = {
-        chosen: [Part(chosen.name, chosen.num_steps, model_of(experiment, chosen), start) for start in starts]
+        chosen: [Part(chosen.name, chosen.num_steps, model_of(chosen, experiment.model), start) for start in starts]
         for chosen in samplers.values()
     }
-    left = [(chosen, part) for chosen, parts in parts_of.items() for part in parts if part not in rows]
-    net, code = (trained_reader(experiment) if left else None), commit()
-    measures = {chosen: _Measure(experiment, chosen, asked, net) for chosen in samplers.values()}
-    for index in bar("chains")(range(len(left))):
-        chosen, part = left[index]
-        began = time.monotonic()
-        row = measures[chosen](part.start) | {"commit": code} | ({} if net is None else {"net": about_reader(net)})
-        rows[part] = {"step": len(rows), **part._asdict(), **row, "seconds": time.monotonic() - began}
-        log.write(rows[part])
-        say(f"{_name(chosen, part.start)}: {rows[part]['seconds']:.1f} s")
+    rows = {Part(*(row[name] for name in Part._fields)): row for row in log.rows() if "sampler" in row}
+    measure_parts(experiment, parts_of, grids, rows, log)
     exact = _only(exact, asked)
-    found = {}
-    for text, chosen in samplers.items():
-        backward, *trips = (rows[part] for part in parts_of[chosen])
-        curves = describe_sampler(
-            experiment.posterior.features,
-            {name: feature["exact"] for name, feature in exact["features"].items()},
-            Noise(asked, np.array(exact["abar"])),
-            backward,
-            trips,
-            _size(config),
-            chosen_readers(config)[0],
-        )
-        seconds = sum(row["seconds"] for row in (backward, *trips))
-        commits = {row.get("commit", "not stated") for row in (backward, *trips)}
-        told = {"num_steps": len(measures[chosen].grid.steps) - 1, "seconds": seconds, "commits": sorted(commits)}
-        found[text] = told | curves
+    found = {
+        text: describe(experiment.population, exact, grids[chosen], [rows[part] for part in parts_of[chosen]], config)
+        for text, chosen in samplers.items()
+    }
     record = {"timesteps": asked.tolist(), "abar": exact["abar"], "num_queries": _size(config)}
-    record["start_told_apart_at_most"] = _start_told_apart(experiment)
-    record |= {"model": about_model(experiment), "readers": chosen_readers(config), "net": backward.get("net")}
+    record["start_told_apart_at_most"] = accuracy_at_start(experiment.population, experiment.schedule, config.seed)
+    last = rows[list(parts_of.values())[-1][0]]
+    record |= {"model": about_model(experiment.model), "readers": chosen_readers(config), "net": last.get("net")}
+    record |= {"features": exact["features"], "samplers": found}
     about = {"settings": settings, "provenance": provenance() | {"config": experiment.config.name, "seed": config.seed}}
-    write_json(workdir / "chains.json", record | {"features": exact["features"], "samplers": found} | about)
+    write_json(workdir / "chains.json", record | about)
     return "done"
 
 
+def measure_parts(
+    experiment: ProbeExperiment,
+    parts_of: dict[ChosenSampler, list[Part]],
+    grids: dict[ChosenSampler, Grid],
+    rows: dict[Part, dict[str, Any]],
+    log: MetricsLog,
+) -> None:
+    """Measures the parts that `rows` lacks and adds them there; each is a line of `log`."""
+    config, population = experiment.config.chains, experiment.population
+    remaining = [(chosen, part) for chosen, parts in parts_of.items() for part in parts if part not in rows]
+    if not remaining:
+        return
+    names = chosen_readers(config)
+    net, code = trained_reader(names, experiment.data, config.reader_images, config.reader_steps), commit()
+    readers = make_readers(names, experiment.data, population, net)
+    about = {"commit": code} | ({} if net is None else {"net": about_reader(net)})
+    measures: dict[ChosenSampler, _Measure] = {}
+    for index in bar("chains")(range(len(remaining))):
+        chosen, part = remaining[index]
+        if chosen not in measures:
+            schedule = experiment.schedule
+            process = make_process(chosen, population.posterior, experiment.model, schedule, grids[chosen])
+            measures[chosen] = _Measure(config, population, readers, process, schedule, grids[chosen])
+        began = time.monotonic()
+        row = measures[chosen](part.start) | about
+        rows[part] = {"step": len(rows), **part._asdict(), **row, "seconds": time.monotonic() - began}
+        log.write(rows[part])
+        say(f"{_name(chosen, part.start)}: {rows[part]['seconds']:.1f} s")
+
+
 class _Measure:
-    """One sampler's measurements, compiled when the first of them is made."""
+    """The measurements of one sampler, compiled when they are first used."""
 
     def __init__(
-        self, experiment: ProbeExperiment, chosen: ChosenSampler, asked: np.ndarray, net: FeatureReader | None
+        self,
+        config: ConfigDict,
+        population: Population,
+        readers: Readers,
+        process: ReverseProcess,
+        schedule: Schedule,
+        grid: Grid,
     ):
-        self._config, self._features = experiment.config.chains, experiment.posterior.features
-        self.grid = make_grid(asked, chosen.num_steps, experiment.schedule)
-        subject, walk = make_subject(experiment, net), make_walk(experiment, chosen, self.grid)
-        gammas = gammas_at(experiment.schedule, asked)
-        self._backward = make_backward(subject, walk, experiment.schedule, self.grid, gammas)
-        self._round_trip = make_round_trip(subject, walk, experiment.schedule, self.grid)
+        self._config, self._features = config, population.features
+        gammas = gammas_at(schedule, np.array(grid.asked))
+        self._backward = make_backward(population, readers, process, schedule, grid, gammas)
+        self._round_trip = make_round_trip(population, readers, process, schedule, grid)
 
     def __call__(self, start: int | None) -> dict[str, Any]:
         """Chains from noise where `start` is None, else round trips from that timestep."""
@@ -142,38 +147,48 @@ class _Measure:
         return summarise_round_trip(self._features, found, config.far)
 
 
-def exact_record(workdir: pathlib.Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """`exact.json`; raises `UserError` where there is none of these data and this diffusion."""
+def describe(
+    population: Population, exact: dict[str, Any], grid: Grid, rows: list[dict[str, Any]], config: ConfigDict
+) -> dict[str, Any]:
+    """One sampler for the record. rows: its chains from noise, then its round trips."""
+    backward, *trips = rows
+    curves = describe_sampler(
+        population.features,
+        {name: feature["exact"] for name, feature in exact["features"].items()},
+        Noise(np.array(grid.asked), np.array(exact["abar"])),
+        backward,
+        trips,
+        _size(config),
+        chosen_readers(config)[0],
+    )
+    commits = {row.get("commit", "not stated") for row in rows}
+    seconds = sum(row["seconds"] for row in rows)
+    return {"num_steps": len(grid.steps) - 1, "seconds": seconds, "commits": sorted(commits)} | curves
+
+
+def accuracy_at_start(population: Population, schedule: Schedule, seed: int) -> float:
+    """`best_accuracy_at_start` of members noised to T against the N(0, I) from which chains start."""
+    x, _ = draw_members(population.access, jax.random.key(seed), START_IMAGES, population.num_members)
+    return best_accuracy_at_start(np.asarray(x), float(schedule.gamma(np.float32(1))))
+
+
+def exact_record(workdir: pathlib.Path) -> dict[str, Any]:
+    """`exact.json`. Raises `UserError` where it is missing or incomplete."""
     record = Workdir(workdir).exact
     if not all(record.get(part) for part in ("timesteps", "abar", "features", "settings")):
         raise UserError(f"no exact curves in {workdir} to be compared with; --jobs=exact,chains measures them first")
-    refuse_differences(workdir, record["settings"], settings, ("data", "diffusion"))
     return record
 
 
-def check_log(workdir: pathlib.Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """Those of the settings that all lines depend on; raises `UserError` where lines are there of others. Samplers may
-    be added."""
-    settings = {key: settings[key] for key in DEPENDS_ON}
-    settings["chains"] = {key: value for key, value in settings["chains"].items() if key not in NAMES_PARTS}
-    rows = read_metrics(workdir / LINES) if (workdir / LINES).exists() else []
-    for there in [row["settings"] for row in rows if "settings" in row][:1]:
-        refuse_differences(workdir, there, settings, DEPENDS_ON)
-    return settings
-
-
-def _open_log(workdir: pathlib.Path, settings: dict[str, Any]) -> MetricsLog:
-    """The lines so far, of these settings, as `check_log` gives them."""
+def _open_log(workdir: pathlib.Path) -> MetricsLog:
+    """The lines so far, without an incomplete last one."""
     log = MetricsLog(workdir / LINES)
-    if any("settings" in row for row in log.rows()):
-        log.truncate_after(max(row["step"] for row in log.rows()))  # a line that a kill tore goes
-    else:
-        log.write({"step": -1, "settings": settings})
+    log.truncate_after(max((row["step"] for row in log.rows()), default=0))
     return log
 
 
 def _only(exact: dict[str, Any], asked: np.ndarray) -> dict[str, Any]:
-    """The exact curves at the asked timesteps alone."""
+    """The exact curves at the asked timesteps."""
     where = [exact["timesteps"].index(step) for step in asked]
     features = {}
     for name, feature in exact["features"].items():
@@ -182,14 +197,8 @@ def _only(exact: dict[str, Any], asked: np.ndarray) -> dict[str, Any]:
     return {"abar": [exact["abar"][i] for i in where], "features": features}
 
 
-def _start_told_apart(experiment: ProbeExperiment) -> float:
-    """At most so often are chains from N(0, I) told from noised data, a model being exact."""
-    x, _ = make_subject(experiment).draw(jax.random.key(experiment.config.chains.seed), START_IMAGES)
-    return start_told_apart(np.asarray(x), float(experiment.schedule.gamma(np.float32(1))))
-
-
 def _size(config: ConfigDict) -> int:
-    """Whole batches."""
+    """`num_queries` in whole batches."""
     return -(-config.num_queries // config.batch_size) * config.batch_size
 
 
@@ -198,5 +207,4 @@ def _name(chosen: ChosenSampler, start: int | None) -> str:
     return f"{MODEL if chosen.trained else ''}{chosen.name}, {chosen.num_steps} steps, {way}"
 
 
-def say(what: str) -> None:
-    print(f"chains: {what}", flush=True)
+say = partial(print, "chains:", flush=True)

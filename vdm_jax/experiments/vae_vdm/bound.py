@@ -1,5 +1,6 @@
 """The bound on test images, term by term, under the own code and under others, as numbers and as a curve."""
 
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -10,77 +11,67 @@ from ml_collections import ConfigDict
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.mesh import across_devices
 from vdm_jax.base.progress import bar
-from vdm_jax.diffusion.likelihood import bits_per_dim
-from vdm_jax.evals.bpd import evaluate_bound, summarise
-from vdm_jax.experiments.vae_vdm.codes import derangement, encode_all, prior_codes
-from vdm_jax.models.vae_vdm import VaeVdm
+from vdm_jax.evals.bpd import evaluate_bound, in_units, summarise
+from vdm_jax.evals.codes import derangement
+from vdm_jax.experiments.common.codes import encode_all, prior_codes
+from vdm_jax.models.diffusion import DiffusionModel
+from vdm_jax.models.foreign_codes import curve_terms, foreign_terms
 
-NAMES = {"rate": "encoder_kl", "bound_bpd": "bpd"}  # what evaluate.json calls it
 FOREIGN_KEYS = tuple(
     f"diffusion_{name}_nats" for name in ("shuffled", "shuffled_cost", "from_prior", "from_prior_cost")
 )
 
 
 def with_codes(
-    model: VaeVdm, params: PyTree, levels: Integer[np.ndarray, "n h w c"], key: Key[Array, ""], batch_size: int
+    model: DiffusionModel, params: PyTree, levels: Integer[np.ndarray, "n h w c"], key: Key[Array, ""], batch_size: int
 ) -> dict[str, np.ndarray]:
-    """Images, the moments of their codes, those of another image's, and as many codes from the prior."""
+    """Images; with a code also the moments of their codes, those of another image each, and codes from the prior."""
+    if model.code is None:
+        return {"levels": levels}
     mu, logvar = encode_all(model, params, levels, batch_size)
     others = derangement(named_key(key, "order"), len(levels))
     images = {"levels": levels, "mu": mu, "logvar": logvar, "other_mu": mu[others], "other_logvar": logvar[others]}
-    return images | {"prior_w": prior_codes(model, params, named_key(key, "prior"), len(levels))}
+    return images | {"prior_w": prior_codes(model.code, params, named_key(key, "prior"), len(levels))}
 
 
 def measure_bound(
-    model: VaeVdm, params: PyTree, images: dict[str, np.ndarray], key: Key[Array, ""], config: ConfigDict
+    model: DiffusionModel, params: PyTree, images: dict[str, np.ndarray], key: Key[Array, ""], config: ConfigDict
 ) -> tuple[dict[str, Any], Float[np.ndarray, " n"]]:
     """(numbers, D + R of each image, nats): `bpd`, the bound D + R; each term as `…_bpd` and `…_nats`; each with
     `…_standard_error` over images.
 
-    With an encoder also the diffusion term where w is another image's (`diffusion_shuffled_…`) and where it is drawn
-    from the prior (`diffusion_from_prior_…`), and how much more that is than under the own w (`…_cost_…`).
+    With a code also the diffusion term where w is that of another image (`diffusion_shuffled_…`) and where it is drawn
+    from the prior (`diffusion_from_prior_…`), and the differences to that under the own w (`…_cost_…`).
     """
     settings = {"passes": config.passes, "batch_size": config.batch_size, "key": key, "place": across_devices}
-    estimate = evaluate_bound(model.bound_terms, params, images, progress=bar("evaluate: bound"), **settings)
+    estimate = evaluate_bound(model.terms, params, images, progress=bar("evaluate: bound"), **settings)
     means, errors = dict(estimate.mean), dict(estimate.standard_error)
-    if model.encoder is not None:
-        foreign = evaluate_bound(model.foreign_terms, params, images, progress=bar("evaluate: other codes"), **settings)
-        own = estimate.per_image["diffusion"]  # under the same noise: the difference is quieter than its two parts
+    if model.code is not None:
+        of_others = partial(foreign_terms, model)
+        foreign = evaluate_bound(of_others, params, images, progress=bar("evaluate: other codes"), **settings)
+        own = estimate.per_image["diffusion"]  # under the same noise: the difference has less variance than its parts
         costs = summarise({f"{name}_cost": values - own for name, values in foreign.per_image.items()}, config.passes)
         means |= foreign.mean | costs.mean
         errors |= foreign.standard_error | costs.standard_error
-    else:
-        del means["rate"], errors["rate"]
-    del means["bpd"], errors["bpd"]  # the bound in nats says the same
+    del means["bpd"], errors["bpd"]  # `in_units` makes it of the bound
     found = in_units(means, errors, model.num_dims)
     found |= {"num_dims": model.num_dims, "num_images": estimate.num_images, "passes": estimate.passes}
     return found, estimate.per_image["bound"]
 
 
-def in_units(means: dict[str, Any], errors: dict[str, Any], num_dims: int) -> dict[str, float]:
-    """Means in nats with their standard errors as `…_bpd` and `…_nats`, each with `…_standard_error`."""
-    found = {}
-    for name, mean in means.items():
-        for unit, scale in {"bpd": bits_per_dim(1.0, num_dims), "nats": 1.0}.items():
-            key_name = NAMES.get(f"{name}_{unit}") or f"{NAMES.get(name, name)}_{unit}"
-            found[key_name] = float(mean) * scale
-            found[f"{key_name}_standard_error"] = float(errors[name]) * scale
-    return found
-
-
 def measure_curves(
-    model: VaeVdm, params: PyTree, images: dict[str, np.ndarray], key: Key[Array, ""], config: ConfigDict
+    model: DiffusionModel, params: PyTree, images: dict[str, np.ndarray], key: Key[Array, ""], config: ConfigDict
 ) -> tuple[dict[str, np.ndarray], Float[np.ndarray, "n m"]]:
-    """(curves, `own` of each image): ½ E||eps - eps_hat||² over log SNR, nats per unit of it: `own`, with an encoder
-    also `shuffled` and `from_prior` and what these cost, `…_cost`; each [M] with its standard error `…_se`; of the
-    first `config.curve_images` images."""
+    """(curves, `own` of each image): ½ E||eps - eps_hat||² over log SNR, nats per unit of it: `own`, with a code also
+    `shuffled` and `from_prior` and their costs, `…_cost`; each [M] with its standard error `…_se`; over the first
+    `config.curve_images` images."""
     schedule = model.schedule(params)
     first, last = (float(schedule.gamma(jnp.float32(t))) for t in (schedule.t_first, 1.0))
     images = {name: values[: config.curve_images] for name, values in images.items()}
     gammas = np.linspace(first, last, config.curve_points, dtype=np.float32)
     images["gammas"] = np.tile(gammas, (len(images["levels"]), 1))
     estimate = evaluate_bound(
-        model.curve_terms,
+        partial(curve_terms, model),
         params,
         images,
         passes=config.curve_passes,

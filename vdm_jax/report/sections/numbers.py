@@ -18,7 +18,8 @@ TERMS = {
     "diffusion_bpd": "diffusion",
 }
 OF_THE_BOUND = ("bpd", "encoder_kl_nats", "encoder_kl_bpd", "objective", *TERMS)
-ELSEWHERE = ("provenance", "reasons", "settings", "coverage", *OF_THE_BOUND, *CODE_NUMBERS)
+ENTROPY = ("entropy_nats", "bound_minus_entropy_nats")
+ELSEWHERE = ("provenance", "reasons", "settings", "coverage", *ENTROPY, *OF_THE_BOUND, *CODE_NUMBERS)
 
 
 def headline(workdir: Workdir, gallery: Gallery) -> str:
@@ -30,6 +31,10 @@ def headline(workdir: Workdir, gallery: Gallery) -> str:
     objective = str(values.get("objective", "not recorded"))
     warning = "the training objective is not a bound" if "not a bound" in objective else ""
     cards = [card("bound on −log p(x), D + R", bound, "bits per dimension", warning)]
+    if is_number(values.get("bound_minus_entropy_nats")):
+        above = measured(values["bound_minus_entropy_nats"], standard_error(values, "bound_minus_entropy_nats"))
+        unit = f"nats per image; the entropy is {plain(values['entropy_nats'])}"
+        cards.append(card("bound minus the entropy of the data", above, unit))
     if is_number(values.get("loss")):
         unit = "per pixel; a prediction of zero has 1"
         cards.append(card("loss", measured(values["loss"], standard_error(values, "loss")), unit))

@@ -1,0 +1,219 @@
+"""A toy kind is one declaration: claims, locks, refusals, what remains, needs and a sweep's table follow from it."""
+
+import json
+
+import pytest
+from ml_collections import ConfigDict
+
+from vdm_jax.base.errors import UserError
+from vdm_jax.base.files import write_json
+from vdm_jax.base.locks import alone_in
+from vdm_jax.launch.kind import Job, Kind, Need, RunOptions, from_files, jobs_of
+from vdm_jax.launch.memory import OutOfMemory
+from vdm_jax.launch.run import run, run_built
+from vdm_jax.launch.settings import plain
+from vdm_jax.launch.status import is_compared, remaining
+
+
+def toy_config(**count) -> ConfigDict:
+    count = dict(start=0, stop=3, place="", told=1) | count
+    return ConfigDict(dict(kind="toy", name="toy", count=count, show=dict(digits=2))).lock()
+
+
+def count(config, workdir):
+    """Adds a line a number to lines.txt; goes on from those that are there."""
+    lines = workdir / "lines.txt"
+    done = len(lines.read_text().split()) if lines.exists() else 0
+    with lines.open("a") as file:
+        for number in range(config.count.start + done, config.count.stop):
+            file.write(f"{number}\n")
+    return "done"
+
+
+def add(config, workdir):
+    numbers = list(map(int, (workdir / "lines.txt").read_text().split()))
+    write_json(workdir / "sum.json", {"sum": sum(numbers), "told": config.count.told, "settings": plain(config)})
+    return "done"
+
+
+def is_counted(config, workdir):
+    lines = workdir / "lines.txt"
+    return lines.exists() and len(lines.read_text().split()) == config.count.stop - config.count.start
+
+
+TOY = Kind(
+    build=lambda config: config,
+    jobs={
+        "count": Job(
+            from_files(count),
+            reads=("count",),
+            ignores=("count.place",),
+            judges=("count.told",),
+            extends=("count.stop",),
+            keeps=("lines.txt",),
+            is_done=is_counted,
+        ),
+        "add": Job(
+            from_files(add), reads=("count",), ignores=("count.place",), after=("count",), writes="sum.json",
+            memory_hint="lower config.count.stop", summary=lambda record: f"sum {record['sum']}",
+        ),
+    },
+    inputs=lambda config: {"data": f"from {config.count.start // 100}"},
+    compared="add",
+)  # fmt: skip
+KINDS = {"toy": TOY}
+ALL = ["count", "add"]
+
+
+def test_its_jobs_run_in_their_order_and_are_not_done_again(tmp_path, capsys):
+    assert remaining(TOY, toy_config(), tmp_path, ["add", "count"]) == ALL
+    assert run(KINDS, toy_config(), tmp_path, ["add", "count"]) == "done"
+    assert json.loads((tmp_path / "sum.json").read_text())["sum"] == 3 and capsys.readouterr().out == "sum 3\n"
+    assert remaining(TOY, toy_config(), tmp_path, ALL) == [] and is_compared(TOY, toy_config(), tmp_path)
+    stated = json.loads((tmp_path / "claims" / "count.json").read_text())
+    assert stated == {"kind": "toy", "settings": {"count": plain(toy_config())["count"]}, "inputs": {"data": "from 0"}}
+    assert not (tmp_path / "claims" / "add.json").exists(), "what is only made again claims nothing"
+
+
+def test_other_settings_are_refused_where_something_is_kept(tmp_path):
+    run(KINDS, toy_config(), tmp_path, ALL)
+    with pytest.raises(UserError, match=r"holds another config: count\.start is 0 there and 1 here; choose another"):
+        run(KINDS, toy_config(start=1), tmp_path, ["add"])
+    with pytest.raises(UserError, match="other data of that name: from 0 there, from 1 here"):
+        run_built(KINDS, toy_config(start=100), toy_config(), tmp_path, ["add"])
+    assert run(KINDS, toy_config(place="elsewhere"), tmp_path, ALL) == "done"
+
+
+@pytest.mark.parametrize(("settings", "left"), [({"told": 2}, ["add"]), ({"stop": 5}, ALL), ({"place": "x"}, [])])
+def test_what_judges_and_what_extends_may_change(tmp_path, settings, left):
+    run(KINDS, toy_config(), tmp_path, ALL)
+    other = toy_config(**settings)
+    assert remaining(TOY, other, tmp_path, ALL) == left
+    assert run(KINDS, other, tmp_path, ALL) == "done" and remaining(TOY, other, tmp_path, ALL) == []
+    assert len((tmp_path / "lines.txt").read_text().split()) == other.count.stop
+
+
+def test_a_folder_of_another_kind_is_refused(tmp_path):
+    other = Kind(lambda config: config, {"paint": Job(from_files(count), reads=("count",), keeps=("picture.txt",))})
+    (tmp_path / "picture.txt").touch()
+    with pytest.raises(UserError, match="holds picture.txt of another kind of run"):
+        run(KINDS | {"other": other}, toy_config(), tmp_path, ALL)
+    alike = Kind(TOY.build, TOY.jobs)
+    (tmp_path / "b").mkdir()
+    run(KINDS, toy_config(), tmp_path / "b", ALL)
+    config = toy_config()
+    with config.unlocked():
+        config.kind = "alike"
+    with pytest.raises(UserError, match="kind is 'toy' there and 'alike' here"):
+        run(KINDS | {"alike": alike}, config, tmp_path / "b", ALL)
+
+
+def test_one_process_a_job(tmp_path):
+    pytest.importorskip("fcntl")
+    with alone_in(tmp_path, ".count"), pytest.raises(UserError, match="another process is at the job count in"):
+        run(KINDS, toy_config(), tmp_path, ALL)
+    assert not (tmp_path / "lines.txt").exists()
+
+
+def test_a_record_that_is_required(tmp_path):
+    needy = TOY.jobs["add"]._replace(requires=("first",), after=("first",))
+    jobs = {"first": TOY.jobs["add"]._replace(writes="first.json", after=()), "add": needy}
+    kinds = {"toy": TOY._replace(jobs=jobs)}
+    with pytest.raises(UserError, match="no first.json in .* which the job add needs; --jobs=first,add makes it first"):
+        run(kinds, toy_config(), tmp_path, ["add"])
+    write_json(tmp_path / "first.json", {"settings": plain(toy_config(start=4))})
+    with pytest.raises(UserError, match=r"first\.json.* is of other settings: count\.start is 4 there and 0 here"):
+        run(kinds, toy_config(), tmp_path, ["add"])
+
+
+def test_too_little_memory_names_what_to_lower(tmp_path):
+    def too_much(*_):
+        raise MemoryError
+
+    jobs = TOY.jobs | {"add": TOY.jobs["add"]._replace(run=too_much)}
+    told = r"^add: too little memory .*; lower config\.count\.stop, or use more devices"
+    with pytest.raises(OutOfMemory, match=told):
+        OutOfMemory, match=r"^add: too little memory .*; lower config\.count\.stop, or use more devices"
+
+
+def test_a_job_that_reads_nothing_needs_nothing_built(tmp_path):
+    def build(_):
+        raise AssertionError
+
+    shown = []
+    job = Job(lambda built, workdir, options: shown.append((built, options)) or "done", reads=())
+    options = RunOptions(stop_after=1.0)
+    assert run({"toy": Kind(build, {"show": job})}, toy_config(), tmp_path, ["show"], options) == "done"
+    assert shown == [(None, options)]
+
+
+def test_a_kind_with_sections_has_a_report_and_a_nothing_idle(tmp_path):
+    assert list(jobs_of(TOY._replace(sections=("page",)))) == [*ALL, "report"]
+    idle = TOY._replace(jobs={"count": TOY.jobs["count"]._replace(idle=lambda config: not config.count.stop)})
+    assert remaining(idle, toy_config(stop=0), tmp_path, ["count"]) == []
+    run({"toy": idle}, toy_config(stop=0), tmp_path, ["count"])
+    assert not (tmp_path / "claims").exists()
+
+
+# ---- needs ----------------------------------------------------------------------------------------------------------
+
+
+def chained_config(**settings) -> ConfigDict:
+    settings = dict(times=2, first="") | settings
+    return ConfigDict(dict(kind="chained", name="chained", product=settings)).lock()
+
+
+def multiply(built, workdir):
+    config, found = built
+    write_json(workdir / "product.json", {"product": found * config.product.times, "settings": plain(config)})
+    return "done"
+
+
+def build_chained(config):
+    with open(f"{config.product.first}/sum.json") as file:
+        return config, json.load(file)["sum"]
+
+
+CHAINED = Kind(
+    build=build_chained,
+    jobs={"multiply": Job(from_files(multiply), reads=("product",), ignores=("product.first",), writes="product.json")},
+    inputs=lambda built: {"data": str(built[1])},
+    needs=lambda config: {} if config.product.first else {
+        "sums": Need(toy_config(), {"count.stop": 5}, jobs=("count", "add"), setting="product.first")
+    },
+)  # fmt: skip
+
+
+def test_a_run_that_is_needed_comes_first_and_is_left_when_complete(tmp_path, capsys):
+    kinds, workdir = KINDS | {"chained": CHAINED}, tmp_path / "run"
+    assert run(kinds, chained_config(), workdir, ["multiply"]) == "done"
+    assert json.loads((workdir / "product.json").read_text())["product"] == 2 * sum(range(5))
+    first = workdir / "needs" / "sums"
+    assert f"needs: {first}: count,add\n" in capsys.readouterr().out
+    assert remaining(CHAINED, chained_config(), workdir, ["multiply"]) == []
+    (first / "sum.json").unlink()  # as if it had been killed
+    run(kinds, chained_config(times=3), workdir, ["multiply"])
+    assert f"needs: {first}: add\n" in capsys.readouterr().out
+    run(kinds, chained_config(times=3), workdir, ["multiply"])
+    assert "needs" not in capsys.readouterr().out
+    assert run(kinds, chained_config(first=str(first)), tmp_path / "other", ["multiply"]) == "done"
+    assert not (tmp_path / "other" / "needs").exists()
+
+
+def test_a_run_that_is_stopped_stops_the_one_that_needs_it(tmp_path):
+    job = TOY.jobs["count"]._replace(run=lambda built, workdir, options: "stopped")
+    kinds = {"toy": TOY._replace(jobs=TOY.jobs | {"count": job}), "chained": CHAINED}
+    assert run(kinds, chained_config(), tmp_path, ["multiply"]) == "stopped"
+    assert not (tmp_path / "product.json").exists()
+
+
+def test_a_config_file_may_be_what_is_needed(tmp_path):
+    file = tmp_path / "toy.py"
+    lines = ["from ml_collections import ConfigDict", "def get_config(variant=''):"]
+    lines += ["    count = dict(start=0, stop=int(variant), place='', told=1)"]
+    lines += ["    return ConfigDict(dict(kind='toy', name='toy', count=count)).lock()"]
+    file.write_text("\n".join(lines))
+    need = {"sums": Need(f"{file}:4", setting="product.first")}
+    kinds = KINDS | {"chained": CHAINED._replace(needs=lambda config: need)}
+    assert run(kinds, chained_config(), tmp_path / "run", ["multiply"]) == "done"
+    assert json.loads((tmp_path / "run" / "product.json").read_text())["product"] == 12

@@ -1,0 +1,75 @@
+"""Runs the jobs of one experiment: `vdm-jax --config=configs/FILE.py[:VARIANT] --workdir=DIR --jobs=A,B`."""
+
+import logging
+import os
+import pathlib
+import sys
+
+HELP = f"""{__doc__}
+
+`python -m vdm_jax` and, in a checkout, `python launch.py` do the same.
+
+  --config=FILE.py[:VARIANT]   default configs/digits.py; without it, a workdir brings its own. FILE is looked for in
+                               the current folder, then in the checkout or the installed package
+  --config.KEY=VALUE           any setting of configs/base.py, such as --config.train.num_steps=1000
+  --workdir=DIR                default results/runs/NAME
+  --jobs=A,B                   any of train, evaluate, sample, report; of configs/probes.py exact, train,
+                               probe, chains, chain_probes, report; of configs/exact.py exact, report; default the
+                               variant's own (such as of configs/probes.py:quick-forward), or all
+  --stop_after=SECONDS         of training: it is saved and stops, and the same command continues it
+  --archive=DIR                take the run from files of limited size in DIR, and pack it there after its training
+  --sweep[=PATTERN]            every run that the config file's get_sweep() lists, or those whose name matches,
+                               one after the other in DIR/NAME; what is complete is left as it is
+  --dry_run                    with --sweep: print a command for each run and its remaining jobs, and run nothing
+
+Exit code 0: done, or stopped by SIGTERM with a checkpoint. 1: the training or a run of the sweep failed, there was too
+little memory, or a file could not be written. 2: invalid request. Both are reported in one sentence."""
+
+
+def main(argv: list[str]) -> int:
+    """Does what the command line asks; returns the exit code."""
+    if {"--help", "-h", "-help"} & set(argv[1:]):
+        print(HELP)
+        return 0
+    # Imported late: a missing package or a mistyped flag should not wait for the start of a device.
+    from vdm_jax.base.errors import UserError
+    from vdm_jax.experiments.kinds import KINDS
+    from vdm_jax.launch import flags, run, sweep
+    from vdm_jax.launch.memory import OutOfMemory
+    from vdm_jax.train.checkpoint import SaveFailed
+    from vdm_jax.train.loop import TrainingFailed
+
+    for name in ("absl", "asyncio"):  # orbax logs through these; what ends a run is reported below, in one sentence
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    is_module = pathlib.Path(argv[0]).name == "__main__.py"
+    program = "vdm-jax" if is_module else pathlib.Path(argv[0]).name
+    try:
+        arguments = flags.parse(argv, KINDS)
+        if arguments.sweep:
+            sweep.run(arguments, KINDS, [sys.executable, *(["-m", "vdm_jax"] if is_module else [argv[0]])])
+        else:
+            run.run(KINDS, arguments.config, arguments.workdir, arguments.jobs, arguments.options)
+    except UserError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return 2
+    except (TrainingFailed, SaveFailed, OutOfMemory, sweep.SweepFailed, OSError) as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{program}: interrupted; the same command continues from the last checkpoint", file=sys.stderr)
+        return 130
+    return 0
+
+
+def script() -> None:
+    """Runs `main` on the command line and ends the process."""
+    code = main(sys.argv)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if code == 1:
+        os._exit(code)  # the threads of a save that failed would wait ten minutes for each other
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    script()

@@ -1,0 +1,139 @@
+"""Posterior means and draws over the rows of a matrix by matrix products, streamed so that [Q, N] is never held."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Integer
+
+from vdm_jax.diffusion.gaussian import alpha_sigma
+
+CHUNK = 4_096  # rows whose weights are held at a time
+
+Index = Integer[Array, " q"]
+Gamma = Float[Array, ""]
+
+
+def inverse_variance(gamma: Gamma) -> Gamma:
+    """1/sigma_t² = 1 + exp(-gamma)."""
+    return 1 + jnp.exp(-gamma)
+
+
+class Rows(NamedTuple):
+    """The members of a population as rows, in chunks. Padding has an offset of -inf."""
+
+    x: Float[Array, "m chunk d"]
+    offset: Float[Array, "m chunk"]  # -½||x_i||²
+
+
+def in_chunks(rows: Float[Array | np.ndarray, "n d"], chunk: int) -> Rows:
+    """N rows in chunks of at most `chunk`."""
+    num = -(-rows.shape[0] // chunk)
+    chunk = -(-rows.shape[0] // num)
+    pad = num * chunk - rows.shape[0]
+    x = jnp.pad(jnp.asarray(rows), ((0, pad), (0, 0)))
+    offset = jnp.where(jnp.arange(num * chunk) < rows.shape[0], -0.5 * jnp.sum(x**2, axis=1), -jnp.inf)
+    return Rows(x.reshape(num, chunk, -1), offset.reshape(num, chunk))
+
+
+def match(rows: Rows, z: Float[Array, "q d"], gamma: Gamma) -> Float[Array, "q chunk"]:
+    """sigma_t² log p(x_i | z_t) up to a constant of each query, for one chunk: <z, alpha x_i> - ½||alpha x_i||²."""
+    alpha, _ = alpha_sigma(gamma)
+    return alpha * z @ rows.x.T + alpha**2 * rows.offset[None]
+
+
+def matrix_posterior(
+    x: Float[Array, "n d"], z: Float[Array, "q d"], gamma: Gamma, values: Float[Array, "n k"], chunk: int = CHUNK
+) -> Float[Array, "q k"]:
+    """E[values_i | z_t] over the rows x_i. One-hot values give class probabilities, the rows themselves E[x | z_t].
+
+    Streamed in chunks of rows with a running log-sum-exp: [Q, N] is never held.
+    """
+    rows = in_chunks(x, chunk)
+    return weighted_mean(rows, z, gamma, chunked_values(values, rows))
+
+
+def chunked_values(values: Float[Array, "n k"], rows: Rows) -> Float[Array, "m chunk k"]:
+    """Values of every row in the chunks of `rows`, 0 for padding."""
+    num, chunk = rows.offset.shape
+    return jnp.pad(values, ((0, num * chunk - values.shape[0]), (0, 0))).reshape(num, chunk, -1)
+
+
+def weighted_mean(
+    rows: Rows, z: Float[Array, "q d"], gamma: Gamma, values: Float[Array, "m chunk k"]
+) -> Float[Array, "q k"]:
+    """`matrix_posterior` of rows and values in chunks."""
+
+    def add(carry, part):
+        top, total, sums = carry
+        rows, values = part
+        # One rounding for the maximum and for what it is subtracted from: 1/sigma² multiplies any other by up to 5e8.
+        found = jax.lax.optimization_barrier(match(rows, z, gamma))
+        new_top = jnp.maximum(top, found.max(axis=1))
+        weights = jnp.exp(inverse_variance(gamma) * (found - new_top[:, None]))
+        shrink = jnp.exp(inverse_variance(gamma) * (top - new_top))
+        return (new_top, shrink * total + weights.sum(axis=1), shrink[:, None] * sums + weights @ values), None
+
+    start = (jnp.full(z.shape[0], -jnp.inf), jnp.zeros(z.shape[0]), jnp.zeros((z.shape[0], values.shape[2])))
+    (_, total, sums), _ = jax.lax.scan(add, start, (rows, values))
+    return sums / total[:, None]
+
+
+def best_row(rows: Rows, num: int, scores: Callable[[Rows, Integer[Array, ""]], Float[Array, "q chunk"]]) -> Index:
+    """For each of `num` queries the index of the row with the highest score, the first of several.
+
+    scores: (a chunk of rows, its number) -> [Q, chunk], -inf for padding.
+    """
+
+    def look(carry, part):
+        top, best = carry
+        chunk, number = part
+        found = scores(chunk, number)
+        here = found.argmax(axis=1)
+        highest = jnp.take_along_axis(found, here[:, None], axis=1)[:, 0]
+        index = number * chunk.offset.shape[0] + here
+        return (jnp.maximum(top, highest), jnp.where(highest > top, index, best)), None
+
+    start = (jnp.full(num, -jnp.inf), jnp.zeros(num, jnp.int32))
+    (_, best), _ = jax.lax.scan(look, start, (rows, jnp.arange(rows.offset.shape[0], dtype=jnp.int32)))
+    return best
+
+
+class Alike(NamedTuple):
+    """The rows sorted so that equal ones follow each other."""
+
+    order: Int[Array, " n"]
+    start: Int[Array, " n"]  # of each row, where its equals begin in `order`
+    count: Int[Array, " n"]  # of each row, how many these are, itself among them
+
+
+def equal_rows(rows: Float[np.ndarray, "n d"]) -> Alike:
+    """Which rows are equal, by their bytes."""
+    first: dict[bytes, int] = {}
+    group = np.array([first.setdefault(row.tobytes(), len(first)) for row in np.ascontiguousarray(rows)])
+    count = np.bincount(group)
+    start = np.cumsum(count) - count
+    order = np.argsort(group, kind="stable")
+    return Alike(*(jnp.asarray(values, jnp.int32) for values in (order, start[group], count[group])))
+
+
+class Correlations(NamedTuple):
+    """What Q clean images and their noise say of every member x_i of a population, at any noise level:
+    log p(x_i | z_t) = SNR signal + √SNR noise, up to a constant of each query, for z_t = alpha x + sigma eps."""
+
+    signal: Float[Array, "q ..."]  # of rows, [Q, N]: <x_i, x> - ½||x_i||²
+    noise: Float[Array, "q ..."]  # of rows, [Q, N]: <x_i, eps>
+
+
+def correlate(rows: Float[Array, "n d"], x: Float[Array, "q d"], eps: Float[Array, "q d"]) -> Correlations:
+    """Two matrix products, that serve all noise levels: 4 Q N D operations once."""
+    return Correlations(x @ rows.T - 0.5 * jnp.sum(rows**2, axis=1)[None], eps @ rows.T)
+
+
+def correlated_posterior(found: Correlations, gamma: Gamma, values: Float[Array, "n k"]) -> Float[Array, "q2 k"]:
+    """E[values_i | z_t] of every query with its noise, then of every query with the mirror image of it: [2 Q, K]."""
+    snr = jnp.exp(-gamma)
+    roots = (jnp.sqrt(snr), -jnp.sqrt(snr))
+    return jnp.concatenate([jax.nn.softmax(snr * found.signal + r * found.noise, axis=1) @ values for r in roots])

@@ -1,0 +1,47 @@
+"""Codes of a trained model on the host: of images, drawn from q(w | x), drawn from the prior."""
+
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Integer, Key, PyTree
+
+from vdm_jax.base.mesh import across_devices
+from vdm_jax.evals.batches import map_batches
+from vdm_jax.models.code import CodeModel, draw_code
+from vdm_jax.models.diffusion import DiffusionModel
+
+Codes = Float[np.ndarray, "n d"]
+Levels = Integer[np.ndarray, "n h w c"]
+
+
+def encode_all(model: DiffusionModel, params: PyTree, levels: Levels, batch_size: int) -> tuple[Codes, Codes]:
+    """mu, logvar of every image."""
+    return map_batches(lambda batch: _encode(model, params, batch), levels, batch_size, place=across_devices)
+
+
+def encoder_of(model: DiffusionModel, params: PyTree, batch_size: int) -> Callable[[Levels], tuple[Codes, Codes]]:
+    """`encode(levels) -> mu, logvar` with these parameters."""
+    return lambda levels: encode_all(model, params, levels, batch_size)
+
+
+@partial(jax.jit, static_argnums=0)
+def _encode(model: DiffusionModel, params: PyTree, levels: Integer[Array, "b h w c"]):
+    return model.encode(params, model.to_x(levels))
+
+
+def sample_codes(key: Key[Array, ""], mu: Codes, logvar: Codes) -> Codes:
+    """w ~ q(w | x) of every image."""
+    return np.asarray(draw_code(key, jnp.asarray(mu), jnp.asarray(logvar)))
+
+
+def prior_codes(code: CodeModel, params: PyTree, key: Key[Array, ""], num_codes: int) -> Codes:
+    """w ~ p(w), the model's prior."""
+    return np.asarray(_draw_prior(code, params, key, num_codes))
+
+
+@partial(jax.jit, static_argnums=(0, 3))
+def _draw_prior(code: CodeModel, params: PyTree, key: Key[Array, ""], num_codes: int):
+    return code.draw_prior(params, key, num_codes)

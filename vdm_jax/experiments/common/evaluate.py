@@ -1,0 +1,70 @@
+"""What the evaluations of all kinds share: the record, the entropy beside the bound, settings of the sampler."""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from vdm_jax.base.files import write_json, write_npz
+from vdm_jax.base.provenance import provenance
+from vdm_jax.experiments.common.checkpoints import Weights
+from vdm_jax.launch import store as workdirs
+
+ENTROPY_KEYS = ("entropy_nats", "bound_minus_entropy_nats")
+
+
+def about(
+    config: ConfigDict, fingerprint: str, weights: Weights, objective: str, reasons: dict[str, str]
+) -> dict[str, Any]:
+    """The provenance of the numbers: weights, training, data (`fingerprint`), settings, and why some are missing."""
+    origin = {"config": config.name, "seed": config.train.seed, "data": fingerprint}
+    return {
+        "checkpoint_step": weights.step,
+        "weights": weights.kind,
+        "objective": objective,
+        "settings": workdirs.plain(config),
+        "provenance": provenance() | origin,
+        "reasons": reasons,
+    }
+
+
+def compare_with_entropy(values: dict[str, Any], entropy_nats: float | None) -> tuple[dict[str, Any], dict[str, str]]:
+    """The entropy of the data, the distance of the bound to it, nats an image, and the reasons where they are unknown.
+
+    No bound lies below the entropy in the mean over the images that it is the entropy of (`data.split=population`).
+    """
+    if entropy_nats is None:
+        return dict.fromkeys(ENTROPY_KEYS), dict.fromkeys(ENTROPY_KEYS, "the entropy of the data is not known")
+    if values["bound_nats"] is None:
+        return {"entropy_nats": entropy_nats, "bound_minus_entropy_nats": None}, {}
+    return {
+        "entropy_nats": entropy_nats,
+        "bound_minus_entropy_nats": values["bound_nats"] - entropy_nats,
+        "bound_minus_entropy_nats_standard_error": values["bound_nats_standard_error"],
+    }, {}
+
+
+def save(workdir: pathlib.Path, record: dict[str, Any], arrays: Mapping[str, Mapping[str, np.ndarray] | None]) -> None:
+    """Writes `arrays` by the names of their files, then `evaluate.json`. A file whose arrays are None is removed.
+
+    The earlier record is removed first: after a kill no record describes the arrays of another evaluation.
+    """
+    (workdir / "evaluate.json").unlink(missing_ok=True)
+    for name, found in arrays.items():
+        if found is None:
+            (workdir / name).unlink(missing_ok=True)
+        else:
+            write_npz(workdir / name, found)
+    write_json(workdir / "evaluate.json", record)
+
+
+def sampling(sample: ConfigDict) -> dict[str, Any]:
+    """The settings of `generate` in `config.sample`."""
+    return {name: sample[name] for name in ("sampler", "num_steps", "grid", "clip", "batch_size")}
+
+
+def say(what: str) -> None:
+    """Prints a line of the job."""
+    print(f"evaluate: {what}", flush=True)

@@ -1,0 +1,112 @@
+"""The jobs that kinds with a trained diffusion model share: train, evaluate, sample."""
+
+import pathlib
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from vdm_jax.base.errors import UserError
+from vdm_jax.base.signals import sigterm_after
+from vdm_jax.experiments.common.build import Experiment
+from vdm_jax.experiments.common.sample import Draw, sample
+from vdm_jax.experiments.common.train import train
+from vdm_jax.launch.kind import Job, RunOptions, Status, from_files
+from vdm_jax.launch.store import read_record
+from vdm_jax.report.summary import summary
+from vdm_jax.train.checkpoint import find_checkpoint, saved_checkpoints
+
+CHECKPOINTS, LOG = "checkpoints", "metrics.jsonl"
+IGNORED = ("data.dir",)  # data are known by their content
+TRAIN_HINT = (
+    "lower config.train.batch_size, or raise config.train.accumulate for the same batch in parts, and lower "
+    "config.evaluate.batch_size, the validation's"
+)
+EVALUATE_HINT = "lower config.evaluate.batch_size and config.sample.batch_size"
+SAMPLE_HINT = "lower config.sample.batch_size"
+
+
+def model_jobs(
+    reads: tuple[str, ...],
+    evaluate: Callable[[Experiment, pathlib.Path], Status],
+    draw: Draw,
+    evaluate_leaves: tuple[str, ...] = (),
+) -> dict[str, Job]:
+    """The jobs of a kind whose weights depend on the sections `reads`.
+
+    evaluate_leaves: files that the evaluation writes with its record, evaluate.json.
+    """
+    jobs = {
+        "train": Job(
+            run_training,
+            reads=reads,
+            ignores=IGNORED,
+            keeps=(CHECKPOINTS, LOG),
+            extends=lengthens,
+            is_done=is_trained,
+            check=check_length,
+            can_stop=True,
+            memory_hint=TRAIN_HINT,
+        ),
+        "evaluate": Job(
+            from_files(evaluate),
+            reads=(*reads, "evaluate", "sample"),
+            ignores=IGNORED,
+            after=("train",),
+            writes="evaluate.json",
+            leaves=evaluate_leaves,
+            summary=summary,
+            memory_hint=EVALUATE_HINT,
+        ),
+        "sample": Job(
+            from_files(partial(sample, draw=draw)),
+            reads=(*reads, "sample"),
+            ignores=IGNORED,
+            after=("train",),
+            writes="samples/about.json",
+            leaves=("samples",),
+            memory_hint=SAMPLE_HINT,
+        ),
+    }
+    of_weights = {name: partial(is_of_named_weights, jobs[name]) for name in ("evaluate", "sample")}
+    return jobs | {name: jobs[name]._replace(is_done=is_done) for name, is_done in of_weights.items()}
+
+
+def fingerprints(experiment: Experiment) -> dict[str, str]:
+    """`Kind.inputs`: the data, by content."""
+    return {"data": experiment.data.fingerprint}
+
+
+def run_training(experiment: Experiment, workdir: pathlib.Path, options: RunOptions) -> Status:
+    """The training, stopped and saved after `options.stop_after` seconds."""
+    with sigterm_after(options.stop_after):
+        return train(experiment, workdir)
+
+
+def lengthens(settings: dict[str, Any]) -> tuple[str, ...]:
+    """With a constant learning rate a training may be continued to another length."""
+    return ("train.num_steps",) if settings["train"]["learning_rate_schedule"] == "constant" else ()
+
+
+def is_trained(config: ConfigDict, workdir: pathlib.Path) -> bool:
+    """Whether the latest checkpoint is that of the last step."""
+    saved = saved_checkpoints(workdir / CHECKPOINTS)
+    return bool(saved) and saved[-1].step == config.train.num_steps
+
+
+def check_length(experiment: Experiment, workdir: pathlib.Path) -> None:
+    """Raises `UserError` where the folder is trained further than this config asks."""
+    saved, wanted = saved_checkpoints(workdir / CHECKPOINTS), experiment.config.train.num_steps
+    if saved and saved[-1].step > wanted:
+        raise UserError(f"{workdir} is trained to step {saved[-1].step}, beyond train.num_steps={wanted}")
+
+
+def is_of_named_weights(job: Job, config: ConfigDict, workdir: pathlib.Path) -> bool:
+    """Whether a record is of the checkpoint and the weights that `config.evaluate` names now."""
+    try:
+        step = find_checkpoint(workdir / CHECKPOINTS, config.evaluate.checkpoint).step
+    except UserError:
+        return False
+    record = read_record(workdir, job)
+    return (record.get("checkpoint_step"), record.get("weights")) == (step, config.evaluate.weights)

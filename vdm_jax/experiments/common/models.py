@@ -1,0 +1,116 @@
+"""From a config to its diffusion model: `make_model` for either kind. No kind imports another."""
+
+import numpy as np
+from jaxtyping import Float
+from ml_collections import ConfigDict
+
+from vdm_jax.base.errors import UserError, choose
+from vdm_jax.data.dataset import Dataset
+from vdm_jax.diffusion.likelihood import LevelLikelihood
+from vdm_jax.diffusion.objective import WEIGHTINGS
+from vdm_jax.diffusion.prediction import TARGETS
+from vdm_jax.diffusion.schedules import SCHEDULES, Schedule, make_schedule
+from vdm_jax.experiments.common.build import TABLE_SETTINGS, fixed_table, given
+from vdm_jax.experiments.common.networks import make_denoiser, make_encoder_of
+from vdm_jax.experiments.common.rates import code_prior, rate_mode
+from vdm_jax.models.code import CodeModel
+from vdm_jax.models.diffusion import DiffusionModel, LearnedNoise, Objective
+from vdm_jax.networks.gamma import LEARNED_GAMMAS, make_learned_gamma
+from vdm_jax.networks.network import Network
+
+
+def make_model(config: ConfigDict, data: Dataset) -> DiffusionModel:
+    """The diffusion model of a config of either kind, for images like those of `data`. Raises `UserError`."""
+    return choose("config.kind", config.kind, MODELS)(config, data)
+
+
+def make_vae_vdm(config: ConfigDict, data: Dataset) -> DiffusionModel:
+    """A VAE-VDM: the bound D + R in nats, a code or none, a fixed or learned schedule."""
+    diffusion, model = config.diffusion, config.model
+    encoder, w_dim = make_encoder_of(model, data.shape)
+    noise = _noise(diffusion)
+    if isinstance(noise, Schedule) and noise.no_bound:
+        raise UserError(f"schedule={diffusion.schedule!r} cannot train this model: {noise.no_bound}")
+    return DiffusionModel(
+        network=make_denoiser(
+            model.unet,
+            data.shape,
+            section="model.unet",
+            default="vdm",
+            w_dim=w_dim,
+            dropout=model.dropout,
+            dtype=model.dtype,
+        ),
+        noise=noise,
+        objective=Objective(
+            loss="bound",
+            weighting=diffusion.weighting,
+            num_steps=diffusion.num_steps,
+            minimise_variance=diffusion.schedule == "monotone" and diffusion.num_steps is None,
+        ),
+        code=_code(config.rate, encoder, w_dim),
+        **_of_levels(diffusion, data),
+    )
+
+
+def make_ddpm(config: ConfigDict, data: Dataset) -> DiffusionModel:
+    """A DDPM: the mean squared error of the noise, no code, a table of noise."""
+    model = config.model
+    return DiffusionModel(
+        network=make_denoiser(
+            model, data.shape, section="model", default="multiscale", dropout=model.dropout, dtype=model.dtype
+        ),
+        noise=fixed_table(config.diffusion),
+        objective=Objective(loss="mean_square", weighting=config.diffusion.weighting),
+        code=None,
+        **_of_levels(config.diffusion, data),
+    )
+
+
+MODELS = {"vae_vdm": make_vae_vdm, "ddpm": make_ddpm}
+
+
+def _of_levels(diffusion: ConfigDict, data: Dataset) -> dict:
+    """The parts of a model that follow from the data and `config.diffusion`."""
+    _check_target(diffusion.target, data.pixel_values)
+    choose("weighting", diffusion.weighting, WEIGHTINGS)
+    return {
+        "prediction": diffusion.target,
+        "shape": data.shape,
+        "likelihood": LevelLikelihood(data.pixel_values),
+        "x_range": (float(data.pixel_values[0]), float(data.pixel_values[-1])),
+    }
+
+
+def _check_target(target: str, pixel_values: Float[np.ndarray, " k"]) -> None:
+    """Raises `UserError` for an unknown target, and for one that these pixels do not have."""
+    choose("target", target, TARGETS)
+    if target == "log_odds" and pixel_values.tolist() != [-1, 1]:
+        problem = f"target='log_odds' is for pixels of -1 and 1, and these have {len(pixel_values)} values"
+        raise UserError(f"{problem}; expected eps, x or v")
+
+
+def _code(rate: ConfigDict, encoder: Network | None, w_dim: int) -> CodeModel | None:
+    """The code of `config.rate`; its settings are checked also where there is none."""
+    prior_network, prior = code_prior(rate, w_dim if encoder else 0)
+    mode = rate_mode(rate)
+    if encoder is None:
+        if rate.mode == "high_noise":
+            raise UserError("rate.mode='high_noise' is for a code; model.encoder='none' has none")
+        return None
+    return CodeModel(encoder, w_dim, mode, prior, prior_network)
+
+
+def _noise(diffusion: ConfigDict) -> Schedule | LearnedNoise:
+    name = choose("schedule", diffusion.schedule, {name: name for name in (*SCHEDULES, *LEARNED_GAMMAS)})
+    settings = given(diffusion, TABLE_SETTINGS)
+    if name in LEARNED_GAMMAS:
+        for setting, value in settings.items():
+            raise UserError(f"diffusion.{setting}={value} is no setting of schedule={name!r}; leave it unset")
+        gamma_range = (diffusion.gamma_min, diffusion.gamma_max)
+        return LearnedNoise(make_learned_gamma(name, *gamma_range), gamma_range)
+    if name == "linear":
+        settings |= given(diffusion, ("gamma_min", "gamma_max"))
+    elif not name.endswith("_continuous"):  # num_steps is the T of the bound alone there
+        settings |= given(diffusion, ("num_steps",))
+    return make_schedule(name, **settings)

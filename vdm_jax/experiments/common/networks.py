@@ -1,0 +1,100 @@
+"""From the settings of a network to the network: any denoiser for any kind of experiment, and the encoder."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from vdm_jax.base.errors import UserError, choose
+from vdm_jax.experiments.common.build import given
+from vdm_jax.networks.encoder import make_encoder
+from vdm_jax.networks.multiscale_unet import make_multiscale_unet
+from vdm_jax.networks.network import Network
+from vdm_jax.networks.sizes import ENCODER_SIZES, MULTISCALE_SIZES, UNET_SIZES
+from vdm_jax.networks.unet import make_unet
+
+DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+class DenoiserKind(NamedTuple):
+    """A family of U-Nets: its named sizes, the settings that override those of a size, the function that makes one."""
+
+    sizes: dict[str, dict[str, Any]]
+    overrides: tuple[str, ...]
+    make: Callable[..., Network]
+
+
+NETWORKS = {
+    "vdm": DenoiserKind(UNET_SIZES, ("channels", "num_blocks"), make_unet),
+    "multiscale": DenoiserKind(
+        MULTISCALE_SIZES, ("channels", "num_blocks", "multipliers", "attention", "patch"), make_multiscale_unet
+    ),
+}
+OVERRIDES = sorted({name for kind in NETWORKS.values() for name in kind.overrides})
+
+
+def make_denoiser(
+    settings: ConfigDict,
+    image_shape: tuple[int, int, int],
+    *,
+    section: str,
+    default: str,
+    w_dim: int = 0,
+    dropout: float,
+    dtype: str,
+) -> Network:
+    """The U-Net of `settings`, the section `section` of the config.
+
+    default: the network of configs that are older than the setting `network`. w_dim: of the code, 0 for none. Raises
+    `UserError`.
+    """
+    name = settings.get("network") or default
+    kind = choose(f"{section}.network", name, NETWORKS)
+    size = choose(f"{section}.size", settings.size, kind.sizes)
+    chosen = given(settings, tuple(OVERRIDES))
+    for setting in chosen:
+        if setting not in kind.overrides:
+            problem = f"{section}.{setting}={chosen[setting]} is no setting of {section}.network={name!r}"
+            raise UserError(f"{problem}; leave it unset")
+    size = size | chosen
+    if "attention" in chosen:
+        _check_attention(chosen["attention"], size, image_shape, section)
+    fourier = (settings.get("fourier_min", 0), settings.get("fourier_max", -1))
+    return kind.make(
+        image_shape,
+        **size,
+        w_dim=w_dim,
+        conditioning=settings.conditioning,
+        zero_init=settings.zero_init,
+        fourier=fourier if fourier[0] <= fourier[1] else None,
+        num_heads=settings.num_heads,
+        dropout=dropout,
+        dtype=choose("dtype", dtype, DTYPES),
+    )
+
+
+def _check_attention(
+    attention: tuple[int, ...], size: dict[str, Any], image_shape: tuple[int, int, int], section: str
+) -> None:
+    sides = [max(image_shape[:2]) // size.get("patch", 1) // 2**level for level in range(len(size["multipliers"]))]
+    for side in attention:
+        if side not in sides:
+            raise UserError(f"{section}.attention has {side}; expected sides of the U-Net's levels, which are {sides}")
+
+
+def make_encoder_of(config: ConfigDict, image_shape: tuple[int, int, int]) -> tuple[Network | None, int]:
+    """The encoder of `config.model`, or None, and the width of the code that the denoiser has room for. Raises
+    `UserError`."""
+    dtype = choose("dtype", config.dtype, DTYPES)
+    if config.encoder == "none":
+        if config.equal_capacity and not config.w_dim:
+            raise UserError("model.equal_capacity=True needs model.w_dim, the width of the code it goes without")
+        return None, config.w_dim if config.equal_capacity else 0
+    if config.equal_capacity:
+        raise UserError(f"model.equal_capacity=True is for model.encoder='none', not for {config.encoder!r}")
+    size = choose("model.encoder", config.encoder, ENCODER_SIZES | {"none": {}})
+    size = size | given(config, ("w_dim",))
+    if size["w_dim"] < 1:
+        raise UserError(f"model.w_dim={size['w_dim']}; expected at least 1, or model.encoder='none' for no code")
+    return make_encoder(image_shape, **size, dropout=config.encoder_dropout, dtype=dtype), size["w_dim"]

@@ -1,0 +1,105 @@
+"""The evaluation job of a DDPM: loss and bound on test images, scores of generated ones."""
+
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array, Integer, Key, PyTree
+from ml_collections import ConfigDict
+
+from vdm_jax.base.keys import named_key
+from vdm_jax.base.mesh import across_devices
+from vdm_jax.base.progress import bar
+from vdm_jax.data.dataset import Dataset
+from vdm_jax.data.sprite_data import SpriteData
+from vdm_jax.evals.bpd import evaluate_bound, in_units
+from vdm_jax.evals.coverage import measure_coverage
+from vdm_jax.evals.image_distances import image_distances
+from vdm_jax.experiments.common.build import Experiment
+from vdm_jax.experiments.common.checkpoints import load_weights
+from vdm_jax.experiments.common.evaluate import about, compare_with_entropy, sampling, save, say
+from vdm_jax.models.diffusion import DiffusionModel
+from vdm_jax.models.generate import generate
+
+Levels = Integer[np.ndarray, "n h w c"]
+BOUND_KEYS = ("bpd", "bound_nats", "reconstruction_bpd", "prior_bpd", "diffusion_bpd")
+FRECHET_KEYS = ("frechet", "frechet_by_n")
+
+
+def evaluate_ddpm(experiment: Experiment, workdir: pathlib.Path) -> str:
+    """Writes `evaluate.json`; returns "done". Loss and bound on test images, and scores of generated ones: for sprites
+    `coverage`, for labelled images the Fréchet distance."""
+    config, data, model = experiment.config, experiment.data, experiment.model
+    weights = load_weights(workdir, model, config)
+    levels = data.test.first(config.evaluate.num_images).levels
+    say(f"step {weights.step}, {weights.kind} weights, {len(levels):,} test images")
+    key = jax.random.key(config.evaluate.seed)
+    values, reasons = measure_loss(model, weights.params, levels, named_key(key, "bound"), config.evaluate)
+    entropy, unknown = compare_with_entropy(values, data.entropy_nats)
+
+    def draw(num_images: int) -> Levels:
+        settings = sampling(config.sample) | {"progress": bar("evaluate: samples")}
+        images = generate(model, weights.params, named_key(key, "prior"), num_images, **settings)
+        return images.astype(levels.dtype)
+
+    found, why = score_samples(config, data, len(levels), draw)
+    reasons |= unknown | {name: reason for name, reason in why.items() if name in found}
+    record = about(config, data.fingerprint, weights, model.describe_objective(), reasons)
+    save(workdir, values | entropy | found | record, {})
+    return "done"
+
+
+def score_samples(
+    config: ConfigDict, data: Dataset, num_test: int, draw: Callable[[int], Levels]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Scores of generated images `draw(N)`, and the reasons of those that are missing."""
+    settings = config.evaluate
+    if isinstance(data, SpriteData):  # every factor of a sprite is known
+        none = dict.fromkeys(FRECHET_KEYS), dict.fromkeys(FRECHET_KEYS, "of sprites the modes are counted instead")
+        if settings.coverage_images == 0:
+            why = {"coverage": "evaluate.coverage_images=0: nothing was generated"}
+            return {"coverage": None} | none[0], why | none[1]
+        found = measure_coverage(
+            data,
+            draw,
+            num_images=settings.coverage_images,
+            sprite_tolerance=settings.sprite_tolerance,
+            reader_images=settings.reader_images,
+            reader_steps=settings.reader_steps,
+        )
+        found |= {"sampler": config.sample.sampler, "num_sampling_steps": config.sample.num_steps}
+        return {"coverage": found} | none[0], none[1]
+    no_coverage = {"coverage": "modes are counted of sprites alone, whose every factor is known"}
+    num_images = min(settings.frechet_images, num_test)
+    if num_images < 2:
+        why = f"evaluate.frechet_images={settings.frechet_images}: nothing was generated"
+        keys = (*FRECHET_KEYS, "fid")
+        return dict.fromkeys(("coverage", *keys)), no_coverage | dict.fromkeys(keys, why)
+    files = {"inception": settings.inception, "fid_reference_images": settings.fid_reference_images}
+    found, why = image_distances(data, {"prior": draw(num_images)}, num_images, **files)
+    return found | {"coverage": None}, why | no_coverage
+
+
+def measure_loss(
+    model: DiffusionModel, params: PyTree, levels: Levels, key: Key[Array, ""], config: ConfigDict
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """`loss`, and the bound with its terms in bits per dimension and nats; where no bound is defined, the reasons."""
+    estimate = evaluate_bound(
+        model.terms,
+        params,
+        {"levels": levels},
+        passes=config.passes,
+        batch_size=config.batch_size,
+        key=key,
+        progress=bar("evaluate: loss"),
+        place=across_devices,
+    )
+    means, errors = dict(estimate.mean), dict(estimate.standard_error)
+    values: dict[str, Any] = {"loss": float(means.pop("loss")), "loss_standard_error": float(errors.pop("loss"))}
+    values |= {"num_dims": model.num_dims, "num_images": estimate.num_images, "passes": estimate.passes}
+    if why := model.no_bound:
+        return values | dict.fromkeys(BOUND_KEYS), dict.fromkeys(BOUND_KEYS, why)
+    del means["bpd"], errors["bpd"]  # `in_units` makes it of the bound
+    return values | in_units(means, errors, model.num_dims), {}

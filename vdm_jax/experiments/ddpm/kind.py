@@ -1,0 +1,23 @@
+"""The kind "ddpm": a diffusion model in pixels on a table of noise, without a code."""
+
+from vdm_jax.experiments.common.functions import diffusion_functions, restore
+from vdm_jax.experiments.common.jobs import fingerprints, model_jobs
+from vdm_jax.experiments.ddpm.build import build_ddpm
+from vdm_jax.experiments.ddpm.evaluate import evaluate_ddpm
+from vdm_jax.experiments.ddpm.sample import draw_ddpm
+from vdm_jax.launch.kind import Kind
+from vdm_jax.report.compare.ddpm_sweep import write_ddpm_sweep
+from vdm_jax.report.sections import DDPM_PAGE
+
+READS = ("data", "model", "diffusion", "train")
+
+KIND = Kind(
+    build_ddpm,
+    model_jobs(READS, evaluate_ddpm, draw_ddpm),
+    inputs=fingerprints,
+    restore=restore,
+    functions=diffusion_functions,
+    sections=DDPM_PAGE,
+    compare=write_ddpm_sweep,
+    compared="evaluate",
+)

@@ -1,0 +1,35 @@
+"""The kind "exact": when noise destroys the class of labelled images, from the exact posterior, without training."""
+
+import pathlib
+
+from vdm_jax.diffusion.timesteps import timesteps
+from vdm_jax.experiments.common.exact import ExactExperiment, check_timesteps, exact
+from vdm_jax.experiments.exact.build import build_exact
+from vdm_jax.launch.kind import Job, Kind, from_files
+from vdm_jax.report.compare.probe_sweep import write_probe_sweep
+from vdm_jax.report.sections import EXACT_PAGE
+
+
+def check(experiment: ExactExperiment, workdir: pathlib.Path) -> None:
+    """Raises `UserError` where the curves in the folder are at other timesteps."""
+    check_timesteps(workdir, timesteps(experiment.config.exact.num_timesteps, experiment.schedule))
+
+
+KIND = Kind(
+    build_exact,
+    {
+        "exact": Job(
+            from_files(exact),
+            reads=("data", "diffusion", "exact"),
+            ignores=("data.dir",),
+            keeps=("exact.jsonl",),
+            writes="exact.json",
+            check=check,
+            memory_hint="lower config.exact.batch_size",
+        )
+    },
+    inputs=lambda experiment: {"data": experiment.identity},
+    sections=EXACT_PAGE,
+    compare=write_probe_sweep,
+    compared="exact",
+)

@@ -1,0 +1,110 @@
+"""Checks of the settings of probes and chains: every mistake is found before a job starts."""
+
+import math
+
+from ml_collections import ConfigDict
+
+from vdm_jax.base.errors import UserError, choose
+from vdm_jax.data.dataset import Dataset
+from vdm_jax.data.sprite_data import SpriteData
+from vdm_jax.experiments.common.checks import SEED, check_numbers
+from vdm_jax.experiments.probes.readers import READERS
+from vdm_jax.experiments.probes.samplers import MODEL, chosen_readers, chosen_samplers
+from vdm_jax.probing.heads import MEMBERS, TARGETS
+from vdm_jax.probing.nets import FILTERS, NETS
+
+NUMBERS = (
+    ("at least 2", lambda value: value >= 2, "chains.num_queries"),
+    (
+        "at least 1",
+        lambda value: value >= 1,
+        "chains.batch_size chains.every chains.reader_images chains.reader_steps probe.num_seeds probe.batch_size "
+        "probe.num_updates probe.updates_per_round probe.patience probe.num_templates probe.num_examples "
+        "probe.num_validation probe.num_test probe.at_once probe.warm_updates chain_probes.every "
+        "chain_probes.batch_size chain_probes.num_chains chain_probes.real_or_generated_updates",
+    ),
+    (
+        "a number above 0",
+        lambda value: 0 < value < math.inf,
+        "chains.far probe.learning_rate probe.memory_gib probe.shortfall chain_probes.real_or_generated_learning_rate",
+    ),
+    (*SEED, "chains.seed probe.seed chain_probes.seed"),
+)
+
+
+def check_population(config: ConfigDict, data: Dataset) -> None:
+    """Raises `UserError` for images without labels, and for nets that read the pixels of sprites with other data."""
+    if data.train.labels is None:
+        raise UserError(f"{data.name!r} has no labels: there is no class that probes could predict")
+    if isinstance(data, SpriteData):
+        return
+    others = [net for net in NETS if net not in FILTERS]
+    nets = {"probe.net": config.probe.net}
+    if config.chain_probes.samplers and config.chain_probes.real_or_generated:
+        nets["chain_probes.real_or_generated_net"] = config.chain_probes.real_or_generated_net
+    for setting, net in nets.items():
+        if net in FILTERS:
+            reads = "matches templates of sprites, which these data are not"
+            raise UserError(f"config.{setting}={net!r} {reads}; expected one of {others}")
+
+
+def check_chains(chains: ConfigDict, num_steps: int) -> None:
+    """Raises `UserError` for an unknown name, a number out of range, or too many steps."""
+    for reader in chosen_readers(chains):
+        choose("reader of config.chains.readers", reader, READERS)
+    if not check_chosen("chains", chains, num_steps):
+        raise UserError("config.chains.samplers is empty; expected NAME or NAME:STEPS, such as exact or ddim:50")
+
+
+def check_model(config: ConfigDict) -> None:
+    """Raises `UserError` where samplers need a model that is not named, or no sampler uses the one that is."""
+    samplers = chosen_samplers(config.chains) | chosen_samplers(config.chain_probes)
+    of_model = [text for text, chosen in samplers.items() if chosen.trained]
+    if of_model and not config.chains.model:
+        raise UserError(f"sampler {of_model[0]!r} needs config.chains.model, the workdir of a trained DDPM")
+    if config.chains.model and not of_model:
+        reason = f"config.chains.model={config.chains.model}, but no sampler is of the model"
+        raise UserError(f"{reason}; add one such as --config.chains.samplers=exact,{MODEL}ancestral:100")
+
+
+def check_chain_probes(config: ConfigDict) -> None:
+    """Raises `UserError` for a number out of range or an unknown name."""
+    own, num_steps = config.chain_probes, config.diffusion.num_steps
+    check_numbers(config, NUMBERS)
+    check_chosen("chain_probes", own, num_steps)
+    if own.samplers and not (own.backward or own.real_or_generated):
+        both = "config.chain_probes.backward and config.chain_probes.real_or_generated are both False"
+        raise UserError(f"{both}; expected one of them to be True, or no config.chain_probes.samplers")
+    for name in ("num_validation", "num_test"):
+        if own.samplers and own[name] < config.probe.batch_size:
+            given = f"config.chain_probes.{name}={own[name]}"
+            raise UserError(f"{given}; expected at least config.probe.batch_size={config.probe.batch_size}")
+    choose("config.chain_probes.real_or_generated_net", own.real_or_generated_net, dict.fromkeys(NETS))
+    check_widths("chain_probes.real_or_generated_hidden", own.real_or_generated_hidden)
+    check_model(config)
+
+
+def check_chosen(section: str, settings: ConfigDict, num_steps: int) -> int:
+    """The number of samplers. Raises `UserError` for an unknown one, or one of no or too many steps."""
+    samplers = chosen_samplers(settings)
+    for text, chosen in samplers.items():
+        if not 1 <= chosen.num_steps <= num_steps:
+            given = f"config.{section}.samplers: {text!r} has {chosen.num_steps} steps"
+            raise UserError(f"{given}; expected 1 to {num_steps}")
+    return len(samplers)
+
+
+def check_probe(probe: ConfigDict, side: int) -> None:
+    """Raises `UserError` for an unknown name or a size out of range. side: of the images."""
+    choose("config.probe.net", probe.net, dict.fromkeys(NETS))
+    choose("config.probe.members", probe.members, dict.fromkeys(MEMBERS))
+    choose("config.probe.targets", probe.targets, TARGETS)
+    if probe.net in FILTERS and not 1 <= probe.window <= side:
+        raise UserError(f"config.probe.window={probe.window}; expected 1 … {side}, the side of the images")
+    check_widths("probe.hidden", probe.hidden)
+
+
+def check_widths(setting: str, widths: tuple[int, ...]) -> None:
+    """Raises `UserError` for no widths, or one below 1."""
+    if min(widths, default=0) < 1:
+        raise UserError(f"config.{setting}={tuple(widths)}; expected widths of at least 1")

@@ -1,0 +1,26 @@
+"""From a config of kind "vae_vdm" to the data set and the model."""
+
+import jax
+from ml_collections import ConfigDict
+
+from vdm_jax.data.dataset import Dataset
+from vdm_jax.diffusion.samplers import make_times
+from vdm_jax.experiments.common.build import Experiment, load
+from vdm_jax.experiments.common.checks import check_batch, check_settings, check_splits
+from vdm_jax.experiments.common.models import make_vae_vdm
+
+
+def build(config: ConfigDict, data: Dataset | None = None) -> Experiment:
+    """Checks every setting, loads the data and binds the networks; nothing is compiled yet. Raises `UserError`.
+
+    data: those of `config.data`, where they were loaded before.
+    """
+    check_settings(config)
+    data = load(config.data) if data is None else data
+    check_splits(data.name, train=len(data.train), test=len(data.test))
+    model = make_vae_vdm(config, data)
+    fewest_images = model.code.rate.fewest_images if model.code else 1
+    check_batch(config.train, len(data.train), jax.device_count(), fewest_images)
+    if model.fixed_schedule:  # raises where a table has no such grid to sample over
+        make_times(model.fixed_schedule, config.sample.num_steps, config.sample.grid)
+    return Experiment(config, data, model)

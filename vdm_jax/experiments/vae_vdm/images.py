@@ -1,0 +1,71 @@
+"""Scores of generated images: Fréchet distances, labels that the code keeps, likeness of reconstructions."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Array, Key, PyTree
+
+from vdm_jax.base.images import to_unit
+from vdm_jax.base.keys import named_key
+from vdm_jax.base.progress import bar
+from vdm_jax.diffusion.rate import UNCONDITIONAL
+from vdm_jax.evals.fid import FID_KEYS
+from vdm_jax.evals.image_distances import LABEL_KEYS, image_distances
+from vdm_jax.evals.image_metrics import compare_images
+from vdm_jax.experiments.common.build import Experiment
+from vdm_jax.experiments.common.codes import prior_codes, sample_codes
+from vdm_jax.experiments.common.evaluate import sampling
+from vdm_jax.models.generate import generate
+
+RECONSTRUCTION_KEYS = ("psnr", "rmse", "ssim")
+
+
+def measure_images(
+    experiment: Experiment, params: PyTree, images: dict[str, np.ndarray], key: Key[Array, ""]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Scores of generated images, and the reasons of those that are missing.
+
+    `config.evaluate.frechet_images` images (at most one for each test image) with w from the prior: `frechet`. As many
+    with w ~ q(w | x) of test images: `frechet_aggregate`, `guided_label_kept` (the share in which the classifier sees
+    the label of x), and `psnr`, `rmse`, `ssim` of each against its x. With `config.evaluate.inception` also `fid…`.
+    `frechet_by_n` has these distances at fractions of N.
+    """
+    config, data, model = experiment.config, experiment.data, experiment.model
+    settings = config.evaluate
+    num_images = min(settings.frechet_images, len(images["levels"]))
+    keys = (*LABEL_KEYS, *RECONSTRUCTION_KEYS, *FID_KEYS, "frechet_by_n")
+    if num_images < 2:
+        why = f"evaluate.frechet_images={settings.frechet_images}: nothing was generated"
+        return dict.fromkeys(keys), dict.fromkeys(keys, why)
+    codes = {"prior": None}
+    if model.code is not None:
+        moments = (images[name][:num_images] for name in ("mu", "logvar"))
+        codes = {
+            "prior": prior_codes(model.code, params, named_key(key, "prior_codes"), num_images),
+            "aggregate": sample_codes(named_key(key, "aggregate"), *moments),
+        }
+    generated = {
+        name: generate(
+            model,
+            params,
+            named_key(key, name),
+            num_images,
+            w,
+            **sampling(config.sample),
+            progress=bar(f"evaluate: {name} samples"),
+        )
+        for name, w in codes.items()
+    }
+    values, reasons = dict.fromkeys(keys), {}
+    if model.code is None:
+        reasons |= dict.fromkeys((*LABEL_KEYS[1:], *RECONSTRUCTION_KEYS), UNCONDITIONAL)
+    else:
+        likeness = compare_images(
+            *(to_unit(levels, data.num_levels) for levels in (generated["aggregate"], images["levels"][:num_images]))
+        )
+        reasons |= likeness.pop("reasons")
+        likeness["likeness_num_images"] = likeness.pop("num_images")  # the bound has a number of its own
+        values |= likeness
+    files = {"inception": settings.inception, "fid_reference_images": settings.fid_reference_images}
+    scores, why = image_distances(data, generated, num_images, **files)
+    return values | scores, reasons | why

@@ -1,0 +1,23 @@
+"""The kind "vae_vdm": a variational diffusion model with a learned code."""
+
+from vdm_jax.experiments.common.functions import diffusion_functions, restore
+from vdm_jax.experiments.common.jobs import fingerprints, model_jobs
+from vdm_jax.experiments.vae_vdm.build import build
+from vdm_jax.experiments.vae_vdm.evaluate import evaluate
+from vdm_jax.experiments.vae_vdm.sample import draw_vae_vdm
+from vdm_jax.launch.kind import Kind
+from vdm_jax.report.compare.sweep import write_sweep
+from vdm_jax.report.sections import VAE_VDM_PAGE
+
+READS = ("data", "model", "diffusion", "rate", "train")
+
+KIND = Kind(
+    build,
+    model_jobs(READS, evaluate, draw_vae_vdm, ("evaluate_curves.npz", "evaluate_images.npz", "embeddings.npz")),
+    inputs=fingerprints,
+    restore=restore,
+    functions=diffusion_functions,
+    sections=VAE_VDM_PAGE,
+    compare=write_sweep,
+    compared="evaluate",
+)

@@ -1,0 +1,104 @@
+"""Config files: where they are, what they return, and the config that a workdir holds."""
+
+import pathlib
+import runpy
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+import vdm_jax
+from vdm_jax.base.errors import UserError, suggestion
+from vdm_jax.launch.kind import Kind
+from vdm_jax.launch.settings import plain, read_config, with_new_names
+
+DEFAULT = "configs/digits.py"
+
+
+def root() -> pathlib.Path:
+    """The folder that holds `configs/`: the checkout, or the installed package."""
+    folders = [pathlib.Path(path) for path in vdm_jax.__path__]
+    return next((folder for folder in folders if (folder / "configs" / "base.py").is_file()), folders[0])
+
+
+def find(value: str) -> str:
+    """FILE[:VARIANT] with a path that opens from here. A FILE is looked for in the current folder, then in `root()`.
+
+    Raises `UserError`.
+    """
+    name, colon, variant = value.partition(":")
+    for path in (pathlib.Path(name), root() / name):
+        if path.is_file():
+            return f"{path}{colon}{variant}"
+    there = sorted(file.relative_to(root()).as_posix() for file in root().glob("configs/[!_]*.py"))
+    raise UserError(f"config file {name!r} not found; expected one of {there}{suggestion(name, there)}")
+
+
+def load_config(config: str | ConfigDict) -> ConfigDict:
+    """The config that FILE[:VARIANT] returns, or a copy of `config`. Raises `UserError`."""
+    if not isinstance(config, str):
+        return config.copy_and_resolve_references()
+    file, _, variant = find(config).partition(":")
+    get_config = runpy.run_path(file).get("get_config")
+    if get_config is None:
+        raise UserError(f"{file} has no get_config(variant)")
+    return get_config(variant)
+
+
+def default_of(workdir: str, default: str) -> str:
+    """The config file with the settings of a workdir's own config, or `default`."""
+    stored = pathlib.Path(workdir, "config.json")
+    if not workdir or not stored.is_file():
+        return default
+    own = pathlib.Path(default).with_name(f"{read_config(stored).get('kind')}.py")
+    return str(own) if own.is_file() else default
+
+
+def lay_over(config: ConfigDict, workdir: pathlib.Path, kind: Kind) -> None:
+    """Sets what `WORKDIR/config.json` holds. Settings that are newer than the file keep their default, and are named.
+
+    Raises `UserError` for settings that the config does not have, and for values that do not fit.
+    """
+    path = workdir / "config.json"
+    stored = with_new_names(read_config(path), kind.renamed, plain(config))
+    sections = [name.partition(".")[0] for name in next(iter(kind.jobs.values())).reads]
+    if missing := [name for name in sections if name in config and name not in stored]:
+        raise UserError(f"{path} is no config of this program: no section {missing[0]!r}; give --config")
+    _set_all(config, stored, path)
+    there = set(flat(ConfigDict(stored)))
+    if newer := [name for name in flat(config) if name not in there]:
+        told = ", ".join(newer[:5]) + (f" and {len(newer) - 5} more" if len(newer) > 5 else "")
+        print(f"{path} is older than {told}: as by default, unless typed", flush=True)
+
+
+def flat(config: ConfigDict, prefix: str = "") -> Iterator[str]:
+    """The dotted names of all settings and sections."""
+    for key, value in config.items():
+        if isinstance(value, ConfigDict):
+            yield from flat(value, f"{prefix}{key}.")
+        yield f"{prefix}{key}"
+
+
+def same_settings(config: ConfigDict, jobs: list[str]) -> Mapping[str, Any]:
+    """All that makes two runs the same, whatever their names."""
+    return plain(config) | {"name": "", "jobs": jobs}
+
+
+def _set_all(config: ConfigDict, stored: dict[str, Any], path: pathlib.Path, prefix: str = "") -> None:
+    """Sets each stored value, section by section."""
+    foreign = f"{path} is no config of this program: "
+    for key, value in stored.items():
+        name = f"{prefix}{key}"
+        if key not in config:
+            raise UserError(f"{foreign}unknown setting {name!r}{suggestion(name, flat(config, prefix))}")
+        before = config[key]
+        if isinstance(before, ConfigDict) and isinstance(value, dict):
+            _set_all(before, value, path, f"{name}.")
+            continue
+        try:
+            if isinstance(before, ConfigDict) or isinstance(value, bool) != isinstance(before, bool):
+                raise TypeError
+            config[key] = value
+        except (TypeError, ValueError):
+            expected = "a section" if isinstance(before, ConfigDict) else f"a value like {before!r}"
+            raise UserError(f"{foreign}{name} is {value!r}; expected {expected}") from None

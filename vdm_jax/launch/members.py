@@ -1,0 +1,139 @@
+"""The members of a sweep: what a config file's `get_sweep()` lists, each with a name, a folder and a config."""
+
+import fnmatch
+import json
+import pathlib
+import re
+import runpy
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from ml_collections import ConfigDict
+
+from vdm_jax.base.errors import UserError, suggestion
+from vdm_jax.base.names import describe, short_names
+from vdm_jax.launch import flags
+from vdm_jax.launch.config_files import same_settings
+from vdm_jax.launch.kind import Kinds, chosen_jobs, kind_of
+from vdm_jax.launch.store import CONFIG, check_place
+
+UNSAFE = re.compile(r"[^A-Za-z0-9._+=,-]")  # in the name of a folder, or for a shell
+
+
+class Member(NamedTuple):
+    """One run of a sweep, and what is typed to launch it alone."""
+
+    name: str
+    config: ConfigDict
+    workdir: pathlib.Path
+    flags: list[str]  # --config, --workdir and settings
+    jobs: list[str]  # in their order
+
+    def command(self, launcher: Iterable[str], jobs: Iterable[str]) -> list[str]:
+        """`launcher` with all flags of this member."""
+        return [*launcher, *self.flags, f"--jobs={','.join(jobs)}"]
+
+
+def make_members(arguments: flags.Arguments, kinds: Kinds) -> list[Member]:
+    """Every member of the sweep, with the settings that were typed laid over all of them. Raises `UserError`."""
+    file, colon, variant = arguments.file.partition(":")
+    sweep, typed = load_sweep(file), arguments.sweep.jobs
+    jobs = [] if typed is None else [f"--jobs={','.join(typed)}"]
+    _check_apart(sweep, arguments.overrides | ({"variant": variant} if colon else {}))
+    members = []
+    for name, overrides in zip(names_of(sweep), sweep, strict=True):
+        settings = {key: value for key, value in overrides.items() if key != "variant"} | arguments.overrides
+        chosen = str(overrides.get("variant", variant))
+        words = [f"--config={file}:{chosen}" if chosen else f"--config={file}", f"--workdir={arguments.workdir / name}"]
+        words += [f"--config.{key}={value}" for key, value in settings.items()]
+        try:
+            own = flags.parse(["launch.py", *words, *jobs], kinds)
+        except UserError as error:
+            raise UserError(f"sweep member {name!r}: {error}") from error
+        if own.config.kind != arguments.config.kind:
+            both = f"{own.config.kind!r}, the file without a variant {arguments.config.kind!r}"
+            raise UserError(f"sweep member {name!r} is of kind {both}; expected one kind for a sweep")
+        in_order = chosen_jobs(kind_of(kinds, own.config), own.jobs)
+        members.append(Member(name, own.config, arguments.workdir / name, words, in_order))
+    _check_different(members)
+    return members
+
+
+def load_sweep(file: str) -> list[dict[str, Any]]:
+    """What `get_sweep()` of a config file returns: flat overrides, each a text, a number or a truth value.
+
+    Raises `UserError` where there is no such function, or it gives something else.
+    """
+    try:
+        get_sweep = runpy.run_path(file).get("get_sweep")
+        if get_sweep is None:
+            raise UserError(f"{file} has no get_sweep()")
+        sweep = get_sweep()
+    except UserError:
+        raise
+    except Exception as error:  # a user's program may raise anything
+        raise UserError(f"get_sweep() of {file} failed: {type(error).__name__}: {error}") from error
+    if not isinstance(sweep, list | tuple) or not sweep or not all(isinstance(member, dict) for member in sweep):
+        raise UserError(f"get_sweep() of {file} gives no list of flat overrides, such as [{{'train.seed': 1}}]")
+    for key, value in [item for member in sweep for item in member.items()]:
+        if not isinstance(key, str) or not isinstance(value, str | int | float):
+            raise UserError(f"get_sweep() of {file} sets {key!r} to {value!r}; expected a text, a number or a bool")
+    return list(sweep)
+
+
+def names_of(sweep: list[dict[str, Any]]) -> list[str]:
+    """A folder's name for each member: its variant, then its other overrides, "target,seed=1".
+
+    All that a member sets is in its name, so that names stay when the sweep grows. Raises `UserError` for two alike.
+    """
+    short = short_names(key for member in sweep for key in member if key != "variant")
+    names: list[str] = []
+    for member in sweep:
+        others = {key: value for key, value in member.items() if key != "variant"}
+        parts = [str(member["variant"])] if member.get("variant") else []
+        parts += [describe(others, short)] if others else []
+        names.append(UNSAFE.sub("_", ",".join(parts)).lstrip(".") or "default")
+    folded = [name.casefold() for name in names]  # some file systems know no other
+    for name in names:
+        if folded.count(name.casefold()) > 1:
+            raise UserError(f"two members of the sweep are named {name!r}; each needs overrides of its own")
+    return names
+
+
+def select(members: list[Member], pattern: str) -> list[Member]:
+    """The members whose name matches, as file names do in a shell; `UserError` where none does."""
+    chosen = [member for member in members if fnmatch.fnmatchcase(member.name, pattern)]
+    if not chosen:
+        near = suggestion(pattern, [member.name for member in members])
+        raise UserError(f"--sweep={pattern} matches no member; --sweep --dry_run lists them{near}")
+    return chosen
+
+
+def check(members: list[Member], folder: pathlib.Path, check_one: Callable[[Member], None]) -> None:
+    """Checks every member by `check_one` before the first is run. Raises `UserError`."""
+    if (folder / CONFIG).exists():
+        raise UserError(f"workdir {folder} holds a run of its own; choose another --workdir for the sweep")
+    for member in members:
+        try:
+            check_place(member.workdir, "workdir")
+            check_one(member)
+        except UserError as error:
+            raise UserError(f"sweep member {member.name!r}: {error}") from error
+
+
+def _check_apart(sweep: list[dict[str, Any]], typed: dict[str, Any]) -> None:
+    """`UserError` where a setting that the members bring, and are named after, was typed as well."""
+    for key in typed:
+        if any(key in member for member in sweep):
+            what = "a variant" if key == "variant" else f"--config.{key}"
+            raise UserError(f"{what} was given, but {key} is what members of this sweep set themselves")
+
+
+def _check_different(members: list[Member]) -> None:
+    """`UserError` where two members are the same run under two names."""
+    seen: dict[str, str] = {}
+    for member in members:
+        settings = json.dumps(same_settings(member.config, member.jobs), sort_keys=True)
+        if settings in seen:
+            raise UserError(f"sweep members {seen[settings]!r} and {member.name!r} have the same settings")
+        seen[settings] = member.name

@@ -1,0 +1,142 @@
+"""The jobs of a run, one after the other in one workdir."""
+
+import json
+import pathlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from vdm_jax.base.locks import alone_in
+from vdm_jax.launch import store
+from vdm_jax.launch.config_files import load_config
+from vdm_jax.launch.flags import own_jobs
+from vdm_jax.launch.kind import NO_OPTIONS, Job, Kind, Kinds, RunOptions, Status, chosen_jobs, jobs_of, kind_of, lock_of
+from vdm_jax.launch.memory import what_memory_lacks
+from vdm_jax.launch.status import remaining
+from vdm_jax.train.archive import MANIFEST, pack, unpack
+
+NEEDS = "needs"  # folder of the runs that a run needs
+
+
+def run(
+    kinds: Kinds, config: ConfigDict, workdir: pathlib.Path, jobs: Sequence[str], options: RunOptions = NO_OPTIONS
+) -> Status:
+    """Runs `jobs`, always in the order of the config's kind, and prints the numbers that matter at the end.
+
+    Settings, data and folder are checked before anything is written: a mistake leaves no trace (`UserError`). The runs
+    that the kind needs come first. With an archive, the run in it is put into the workdir first; it is packed after
+    each job that can stop, and after the last job.
+    """
+    kind = kind_of(kinds, config)
+    store.check_place(workdir, "workdir")
+    if options.archive:
+        store.check_place(options.archive, "archive")
+    jobs = chosen_jobs(kind, jobs)
+    if not any(jobs_of(kind)[name].reads for name in jobs):
+        return _run_jobs(kind, None, config, workdir, {}, jobs, options)
+    if complete_needs(kinds, config, workdir, options) == "stopped":
+        return "stopped"
+    with what_memory_lacks("reading the data"):
+        built = kind.build(with_needs(kind, config, workdir))
+    return run_built(kinds, built, config, workdir, jobs, options)
+
+
+def run_built(
+    kinds: Kinds,
+    built: Any,
+    config: ConfigDict,
+    workdir: pathlib.Path,
+    jobs: Sequence[str],
+    options: RunOptions = NO_OPTIONS,
+) -> Status:
+    """Runs `jobs` of what is built already, after the checks of the folder."""
+    kind = kind_of(kinds, config)
+    inputs = kind.inputs(built)
+    store.check(kinds, config, workdir, inputs, built, jobs)
+    if options.archive and (options.archive / MANIFEST).exists():
+        owner = store.owner(_training(kind), config, inputs)
+        print(f"archive: step {unpack(options.archive, workdir, owner, *store.packed(kind))}", flush=True)
+    return _run_jobs(kind, built, config, workdir, inputs, jobs, options)
+
+
+def complete_needs(kinds: Kinds, config: ConfigDict, workdir: pathlib.Path, options: RunOptions) -> Status:
+    """Runs what remains of each run that this one needs, in WORKDIR/needs/NAME."""
+    for folder, own, jobs in needs_of(kinds, config, workdir):
+        if left := remaining(kind_of(kinds, own), own, folder, jobs):
+            print(f"needs: {folder}: {','.join(left)}", flush=True)
+            if run(kinds, own, folder, left, RunOptions(stop_after=options.stop_after)) == "stopped":
+                return "stopped"
+    return "done"
+
+
+def needs_of(
+    kinds: Kinds, config: ConfigDict, workdir: pathlib.Path
+) -> Iterator[tuple[pathlib.Path, ConfigDict, list[str]]]:
+    """(folder, config, jobs) of each run that a run of this config needs. Raises `UserError`."""
+    for name, need in kind_of(kinds, config).needs(config).items():
+        own = load_config(need.config)
+        own.update_from_flattened_dict(dict(need.overrides))
+        jobs = chosen_jobs(kind_of(kinds, own), need.jobs) or own_jobs(own, kind_of(kinds, own))
+        yield workdir / NEEDS / name, own, jobs
+
+
+def are_needs_complete(kinds: Kinds, config: ConfigDict, workdir: pathlib.Path) -> bool:
+    """Whether nothing remains of the runs that a run of this config needs."""
+    found = needs_of(kinds, config, workdir)
+    return not any(remaining(kind_of(kinds, own), own, folder, jobs) for folder, own, jobs in found)
+
+
+def with_needs(kind: Kind, config: ConfigDict, workdir: pathlib.Path) -> ConfigDict:
+    """The config with the folders of the runs that it needs, in the settings that name them."""
+    folders = {need.setting: str(workdir / NEEDS / name) for name, need in kind.needs(config).items() if need.setting}
+    if not folders:
+        return config
+    config = config.copy_and_resolve_references()
+    config.update_from_flattened_dict(folders)
+    return config
+
+
+def _run_jobs(
+    kind: Kind,
+    built: Any,
+    config: ConfigDict,
+    workdir: pathlib.Path,
+    inputs: dict[str, str],
+    jobs: Sequence[str],
+    options: RunOptions,
+) -> Status:
+    """One job after the other, each alone in the folder where it keeps files."""
+    status: Status = "done"
+    for name in jobs:
+        job = jobs_of(kind)[name]
+        with what_memory_lacks(name, job.memory_hint), _alone(name, job, workdir):
+            if job.keeps and not job.is_idle(config):
+                store.claim(kind, name, config, workdir, inputs)
+            status = job.run(built, workdir, options)
+        if options.archive and (job.can_stop or name == jobs[-1]):
+            owner = store.owner(_training(kind), config, inputs)
+            paths = pack(workdir, options.archive, owner, *store.packed(kind))
+            print("\n".join(f"archive: {path}" for path in paths), flush=True)
+        if status == "stopped":
+            return status
+    for name in jobs:
+        if (job := jobs_of(kind)[name]).summary:
+            print(job.summary(json.loads((workdir / job.writes).read_text(encoding="utf-8"))))
+    return status
+
+
+@contextmanager
+def _alone(name: str, job: Job, workdir: pathlib.Path) -> Iterator[None]:
+    """Holds the job's lock. Raises `Busy` where another process does."""
+    if not (lock := lock_of(name, job)):
+        yield
+        return
+    with alone_in(workdir, lock, f"at the job {lock.removeprefix('.')}"):
+        yield
+
+
+def _training(kind: Kind) -> Job:
+    """The job whose checkpoints an archive carries."""
+    return next(job for job in kind.jobs.values() if job.can_stop)

@@ -1,0 +1,107 @@
+"""Configs as plain values: reading them, and comparing the settings that a job depends on."""
+
+import json
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from vdm_jax.base.errors import UserError
+
+
+def plain(config: ConfigDict) -> dict[str, Any]:
+    """The config as JSON has it."""
+    return json.loads(config.to_json())
+
+
+def read_config(path: pathlib.Path) -> dict[str, Any]:
+    """A JSON file of settings as plain values. Raises `UserError` where it cannot be read or holds something else."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}); choose another --workdir") from error
+    if not isinstance(stored, dict):
+        raise UserError(f"{path} holds no config; choose another --workdir")
+    return stored
+
+
+def value_of(settings: Any, name: str) -> Any:
+    """The value of a dotted setting, or a whole section; None where there is none."""
+    for part in name.split("."):
+        settings = settings.get(part) if isinstance(settings, Mapping) else None
+    return settings
+
+
+def selected(settings: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The settings and sections that `names` lists, nested as they are in the config."""
+    found: dict[str, Any] = {}
+    for name in names:
+        put(found, name, value_of(settings, name))
+    return found
+
+
+def put(settings: dict[str, Any], name: str, value: Any) -> None:
+    """Sets a dotted setting; sections that are missing are added."""
+    *sections, last = name.split(".")
+    for section in sections:
+        settings = settings.setdefault(section, {})
+    settings[last] = value
+
+
+def replaced(settings: Mapping[str, Any], names: Sequence[str], value: Any) -> dict[str, Any]:
+    """A copy in which those of the settings `names` that exist have this value."""
+    copy = json.loads(json.dumps(settings))
+    for name in names:
+        if has(copy, name):
+            put(copy, name, value)
+    return copy
+
+
+def has(settings: Mapping[str, Any], name: str) -> bool:
+    """Whether the setting or section exists, if only as None."""
+    section, _, last = name.rpartition(".")
+    holder = value_of(settings, section) if section else settings
+    return isinstance(holder, Mapping) and last in holder
+
+
+def with_new_names(
+    settings: Mapping[str, Any], renamed: Mapping[str, str | Mapping[str, str]], wanted: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A copy in which settings under an older name have their new name, where `wanted` has that."""
+    copy = json.loads(json.dumps(settings))
+    for old, new in renamed.items():
+        if isinstance(new, Mapping):  # values of a setting
+            if has(copy, old):
+                put(copy, old, new.get(value_of(copy, old), value_of(copy, old)))
+        elif has(copy, old) and has(wanted, new):
+            section, _, last = old.rpartition(".")
+            put(copy, new, (value_of(copy, section) if section else copy).pop(last))
+    return copy
+
+
+def differences(
+    stored: Mapping[str, Any], wanted: Mapping[str, Any], names: Sequence[str], passed: Sequence[str] = ()
+) -> list[str]:
+    """A clause for each setting, of those that `names` lists, that differs; `passed` are passed over.
+
+    A setting that is newer than `stored` is no difference; a section that `stored` lacks is one.
+    """
+    passed_over = tuple(f"{name}{end}" for name in passed for end in (" ", "."))
+    newer = {name for name in names if "." in name and has(stored, name.partition(".")[0]) and not has(stored, name)}
+    found = [
+        line
+        for name in names
+        if name not in newer
+        for line in differences_of(value_of(stored, name), value_of(wanted, name), name)
+    ]
+    return [line for line in dict.fromkeys(found) if not line.startswith(passed_over)]
+
+
+def differences_of(stored: Any, wanted: Any, name: str) -> Iterator[str]:
+    """A clause for each setting of a section that a stored config states otherwise."""
+    if isinstance(stored, Mapping) and isinstance(wanted, Mapping):
+        for key in sorted(stored):  # a setting that is newer than the stored config is no difference
+            yield from differences_of(stored[key], wanted.get(key), f"{name}.{key}")
+    elif stored != wanted:
+        yield f"{name} is {stored!r} there and {wanted!r} here"

@@ -1,0 +1,36 @@
+"""The terms of a bound by their names, and a function of one example as one of a batch."""
+
+from collections.abc import Callable
+
+import jax
+from jaxtyping import Array, Float, Key
+
+from vdm_jax.diffusion.likelihood import bits_per_dim
+from vdm_jax.diffusion.objective import Terms
+
+
+def metrics_of(terms: Terms, num_dims: int, rate: Float[Array, " b"] | None) -> dict[str, Float[Array, " b"]]:
+    """The terms by name, the distortion D, the bound in nats and as `bpd`, [B] each.
+
+    rate: R of the code, which is added to D. Without a code (None) there is no "rate" and the bound is D.
+    """
+    distortion = terms.reconstruction + terms.prior + terms.diffusion
+    bound = distortion if rate is None else distortion + rate
+    return {
+        "distortion": distortion,
+        **({} if rate is None else {"rate": rate}),
+        "bound": bound,
+        "bpd": bits_per_dim(bound, num_dims),
+        "reconstruction": terms.reconstruction,
+        "prior": terms.prior,
+        "diffusion": terms.diffusion,
+    }
+
+
+def one_by_one(one: Callable[..., dict[str, Array]], keys: Key[Array, " b"], *arrays: Array) -> dict[str, Array]:
+    """`one(key, *slices [1, ...]) -> {name: [1, ...]}` over the examples, each with its own key."""
+
+    def single(key, *values):
+        return jax.tree.map(lambda leaf: leaf[0], one(key, *(value[None] for value in values)))
+
+    return jax.vmap(single)(keys, *arrays)
