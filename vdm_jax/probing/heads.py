@@ -103,6 +103,13 @@ class Head:
             found |= {"mse": mse, "r2_missed": missed / self.feature.variance}
         return found
 
+    def predict(self, outputs: Float[Array, "... b o"]) -> Float[Array, "... b o"]:
+        """The probabilities of the classes, or the values in their own unit."""
+        if self.categorical:
+            return jax.nn.softmax(outputs)
+        mean = jnp.asarray(self.mean).reshape((1,) * (outputs.ndim - 1) + (-1,))
+        return mean + self._deviation * outputs
+
     @property
     def _deviation(self) -> float:
         return float(np.sqrt(self.feature.variance))
@@ -178,6 +185,10 @@ class Members:
     ) -> dict[str, dict[str, Float[Array, "s b"]]]:
         """`Head.judge` of each feature by seed, p(c | z) being known."""
         return {name: self.heads[name].judge(own, p[name]) for name, own in self._by_feature(outputs).items()}
+
+    def predict(self, outputs: Float[Array, "k b o"]) -> dict[str, Float[Array, "s b _"]]:
+        """`Head.predict` of each feature by seed."""
+        return {name: self.heads[name].predict(own) for name, own in self._by_feature(outputs).items()}
 
     def _by_feature(self, outputs: Float[Array, "k b o"]) -> dict[str, Float[Array, "s b _"]]:
         found = {}

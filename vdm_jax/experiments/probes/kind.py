@@ -14,6 +14,7 @@ from vdm_jax.experiments.common.exact import BATCHES, check_timesteps, exact
 from vdm_jax.experiments.probes.build import ProbeExperiment, build_probes
 from vdm_jax.experiments.probes.chain_probes import FOLDER, chain_probes
 from vdm_jax.experiments.probes.chains import LINES, chains
+from vdm_jax.experiments.probes.functions import probe_functions, restore
 from vdm_jax.experiments.probes.probe import probe
 from vdm_jax.experiments.probes.training import CHUNKS, train_probes
 from vdm_jax.launch.kind import Job, Kind, from_files
@@ -34,7 +35,7 @@ OF_CHAINS = ("readers", "reader_images", "reader_steps", "far", "model", "checkp
 REAL_OR_GENERATED = ("net", "hidden", "updates", "learning_rate")
 EXTENDED_CHAIN_PROBES = (
     *(f"chain_probes.{name}" for name in (*OF_A_SAMPLER, "backward", "real_or_generated")),
-    *(f"chain_probes.{start}_{name}" for start in ("told", "real_or_generated") for name in REAL_OR_GENERATED),
+    *(f"chain_probes.real_or_generated_{name}" for name in REAL_OR_GENERATED),
     "chains.model",
     "chains.checkpoint",
 )
@@ -161,6 +162,8 @@ KIND = Kind(
         ),
     },
     inputs=lambda experiment: {"data": experiment.identity},
+    restore=restore,
+    functions=probe_functions,
     sections=PROBES_PAGE,
     compare=write_probe_sweep,
     compared="exact",
