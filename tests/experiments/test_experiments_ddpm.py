@@ -82,7 +82,7 @@ def test_all_jobs_leave_what_they_promise(workdir):
     with np.load(workdir / "samples" / "path.npz") as file:
         assert file["path"].shape == (2, 5, 32, 32, 1) and file["times"].tolist() == sorted(file["times"])[::-1]
     page = (workdir / "report" / "index.html").read_text()
-    assert "are no sprite" in page and "From noise to image" in page and "--jobs=" not in page, "nothing is missing"
+    assert "are not a sprite" in page and "From noise to image" in page and "--jobs=" not in page, "nothing is missing"
 
 
 def test_a_run_goes_on_from_its_checkpoint_as_if_it_had_not_stopped(workdir, tmp_path):
