@@ -1,6 +1,11 @@
 """What an experiment with a diffusion model consists of; its data; tables of noise."""
 
+import json
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -23,9 +28,15 @@ class Experiment:
 
 
 def load(config: ConfigDict) -> Dataset:
-    """The data set of `config.data`."""
-    settings = given(config, ("validation_size", "num_levels", "max_gib", "downsample", "split"))
-    return load_data(config.source, name=config.name, data_dir=config.dir, **settings)
+    """The data set of `config.data`. Runs of a sweep with the same data, built one after the other, share it."""
+    return _load(config.to_json(), *(os.environ.get(name) for name in ("VDM_DATA_DIR", "TFDS_DATA_DIR")))
+
+
+@lru_cache(maxsize=1)
+def _load(settings: str, *_folders: str | None) -> Dataset:
+    config = json.loads(settings)
+    chosen = given(config, ("validation_size", "num_levels", "max_gib", "downsample", "split"))
+    return load_data(config["source"], name=config["name"], data_dir=config["dir"], **chosen)
 
 
 def fixed_table(diffusion: ConfigDict) -> Schedule:
@@ -36,6 +47,6 @@ def fixed_table(diffusion: ConfigDict) -> Schedule:
     return schedule
 
 
-def given(config: ConfigDict, names: tuple[str, ...]) -> dict:
+def given(config: ConfigDict | Mapping[str, Any], names: tuple[str, ...]) -> dict:
     """Those of the settings `names` that are set; a run's own file may be older than some of them."""
     return {name: config[name] for name in names if config.get(name) is not None}
