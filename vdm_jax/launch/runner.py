@@ -11,6 +11,7 @@ from vdm_jax.base.locks import Busy, alone_in
 from vdm_jax.base.progress import duration, show_line
 from vdm_jax.launch.members import Member
 from vdm_jax.launch.process import last_line, run_logged
+from vdm_jax.launch.store import alone_at
 
 LOCK = ".sweep"
 LOG = "log.txt"
@@ -80,7 +81,7 @@ def run_member(
             if not jobs:  # another process was faster
                 return Outcome("done")
             for name in locks(jobs):
-                with alone_in(member.workdir, name):  # a run started by hand does not hold the sweep's lock
+                with alone_at(member.workdir, name):  # a run started by hand does not hold the sweep's lock
                     pass
             command = member.command(launcher, jobs)
             say(place)
