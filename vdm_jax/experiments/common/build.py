@@ -1,10 +1,9 @@
 """What an experiment with a diffusion model consists of; its data; tables of noise."""
 
-import json
+import functools
 import os
-from collections.abc import Mapping
+import pathlib
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -15,6 +14,7 @@ from vdm_jax.data.sources import load_data
 from vdm_jax.diffusion.schedules import Schedule, make_schedule
 from vdm_jax.models.diffusion import DiffusionModel
 
+FOLDERS = {"npz": "VDM_DATA_DIR", "tfds": "TFDS_DATA_DIR"}  # the environment variable where data.dir is empty
 TABLE_SETTINGS = ("beta", "beta_1", "beta_T", "s", "t1", "t2", "total")
 
 
@@ -28,15 +28,24 @@ class Experiment:
 
 
 def load(config: ConfigDict) -> Dataset:
-    """The data set of `config.data`. Runs of a sweep with the same data, built one after the other, share it."""
-    return _load(config.to_json(), *(os.environ.get(name) for name in ("VDM_DATA_DIR", "TFDS_DATA_DIR")))
+    """The data set of `config.data`. The latest one is kept: members of a sweep with the same data read them once."""
+    settings = given(config, ("validation_size", "num_levels", "max_gib", "downsample", "split"))
+    folder = config.dir or os.environ.get(FOLDERS.get(config.source, ""), "")
+    return _load(config.source, config.name, config.dir, tuple(settings.items()), _stamp(pathlib.Path(folder or ".")))
 
 
-@lru_cache(maxsize=1)
-def _load(settings: str, *_folders: str | None) -> Dataset:
-    config = json.loads(settings)
-    chosen = given(config, ("validation_size", "num_levels", "max_gib", "downsample", "split"))
-    return load_data(config["source"], name=config["name"], data_dir=config["dir"], **chosen)
+@functools.lru_cache(maxsize=1)
+def _load(
+    source: str, name: str, data_dir: str, settings: tuple[tuple[str, Any], ...], _stamp: tuple[tuple[str, int], ...]
+) -> Dataset:
+    return load_data(source, name=name, data_dir=data_dir, **dict(settings))
+
+
+def _stamp(folder: pathlib.Path) -> tuple[tuple[str, int], ...]:
+    """Names and times of the files in the folder: data that were written anew are read anew."""
+    if not folder.is_dir():
+        return ()
+    return tuple(sorted((entry.name, entry.stat(follow_symlinks=False).st_mtime_ns) for entry in os.scandir(folder)))
 
 
 def fixed_table(diffusion: ConfigDict) -> Schedule:
@@ -47,6 +56,6 @@ def fixed_table(diffusion: ConfigDict) -> Schedule:
     return schedule
 
 
-def given(config: ConfigDict | Mapping[str, Any], names: tuple[str, ...]) -> dict:
+def given(config: ConfigDict, names: tuple[str, ...]) -> dict:
     """Those of the settings `names` that are set; a run's own file may be older than some of them."""
     return {name: config[name] for name in names if config.get(name) is not None}
