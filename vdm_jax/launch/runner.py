@@ -1,4 +1,4 @@
-"""Members one after the other, each in a process of its own; where one fails the others still have their turn."""
+"""Runs the members of a sweep one after the other, each in a process of its own. A failure does not stop the others."""
 
 import shlex
 import signal
@@ -18,11 +18,17 @@ LOG = "log.txt"
 
 
 class Outcome(NamedTuple):
-    """What became of a member that had something left to do."""
+    """How the run of a member ended.
+
+    Attributes:
+        status: "elsewhere": another process runs it.
+        reason: of a failure, or who runs it.
+        seconds: from start to end; None for a member that did not end here.
+    """
 
     status: Literal["done", "failed", "stopped", "elsewhere"]
     reason: str = ""
-    seconds: float | None = None  # of a member that was run to its end here
+    seconds: float | None = None
 
 
 STORIES = {
