@@ -9,7 +9,6 @@ from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
 from vdm_jax.base.keys import named_key
-from vdm_jax.base.locks import alone_in
 from vdm_jax.base.mesh import make_mesh, replicate
 from vdm_jax.base.pytrees import num_parameters
 from vdm_jax.base.signals import catch_sigterm
@@ -25,9 +24,9 @@ from vdm_jax.train.step import make_train_step
 
 
 def train(experiment: Experiment, workdir: pathlib.Path) -> str:
-    """Trains, validates and saves, alone in the folder; returns "done", or "stopped" after SIGTERM."""
+    """Trains, validates and saves; returns "done", or "stopped" after SIGTERM."""
     mesh, seed = make_mesh(), experiment.config.train.seed
-    with alone_in(workdir), catch_sigterm() as stop_requested:
+    with catch_sigterm() as stop_requested:
         training = make_training(experiment, mesh.size)
         params = initial_params(experiment.model, seed)
         result = run_from_checkpoint(training, params, experiment.config.train, workdir, mesh)
