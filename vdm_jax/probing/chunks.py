@@ -19,7 +19,7 @@ from vdm_jax.probing.batching import in_turn
 from vdm_jax.probing.ensemble import Ensemble
 from vdm_jax.probing.example_sources import Condition
 
-Arrays = dict[str, np.ndarray]  # by path, "probe/shape/accuracy"
+Arrays = dict[str, np.ndarray | np.generic]  # by path, "probe/shape/accuracy"
 Results = dict[str, Any]  # nested: {"probe": {"shape": {"accuracy": [M, …]}}, …}
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 # Copies that XLA allocates. Of the parameters: themselves, the best, two moments of Adam, the gradient, the update, and

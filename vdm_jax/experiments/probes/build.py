@@ -23,7 +23,7 @@ def build_probes(config: ConfigDict) -> ProbeExperiment:
     check_chains(config.chains, config.diffusion.num_steps)
     data = load(config.data)
     check_population(config, data)
-    check_probe(config.probe, min(data.shape[:2]))
+    check_probe(config.probe, data)
     check_chain_probes(config)
     chains = config.chains
     model = load_trained(chains.model, chains.checkpoint, config, data) if chains.model else None

@@ -94,12 +94,13 @@ def check_chosen(section: str, settings: ConfigDict, num_steps: int) -> int:
     return len(samplers)
 
 
-def check_probe(probe: ConfigDict, side: int) -> None:
-    """Raises `UserError` for an unknown name or a size out of range. side: of the images."""
+def check_probe(probe: ConfigDict, data: Dataset) -> None:
+    """Raises `UserError` for an unknown name or a size out of range."""
     choose("config.probe.net", probe.net, dict.fromkeys(NETS))
     choose("config.probe.members", probe.members, dict.fromkeys(MEMBERS))
     choose("config.probe.targets", probe.targets, TARGETS)
-    if probe.net in FILTERS and not 1 <= probe.window <= side:
+    side = min(data.shape[:2])
+    if isinstance(data, SpriteData) and not 1 <= probe.window <= side:
         raise UserError(f"config.probe.window={probe.window}; expected 1 … {side}, the side of the images")
     check_widths("probe.hidden", probe.hidden)
 

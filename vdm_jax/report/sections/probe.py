@@ -28,7 +28,7 @@ def probe_section(workdir: Workdir, gallery: Gallery) -> str:
         return missing("There is no readable probe.json yet", "probe")
     panels = [panel(gallery.save(name, figure), alt=name.replace("_", " ")) for name, figure in drawn.items()]
     caption = (
-        f"Trained probes on held-out images (orange, band: ± 2 standard errors, over the images and {seeds}) and the "
+        f"Trained probes on held-out images (orange, band: ± 2 standard errors, over the images{seeds}) and the "
         "best possible probe (blue). The last panel is the gap to the exact curve, exact minus probe. Above the dashed "
         "line a low score is due to the probe, not to missing information in the image. Windows are ± one standard "
         "error."
@@ -72,7 +72,7 @@ def _shortfall(record: dict[str, Any]) -> float:
 
 def _seeds(record: dict[str, Any]) -> str:
     num = int(record["settings"]["probe"]["num_seeds"])
-    return f"{num} seeds" if num > 1 else "one seed alone"
+    return f" and {num} seeds" if num > 1 else "; one seed"
 
 
 def _probe_row(name: str, feature: dict[str, Any], timesteps: list[int]) -> list[str]:
