@@ -16,7 +16,7 @@ from vdm_jax.diffusion.likelihood import LevelLikelihood
 from vdm_jax.diffusion.rate import FixedRate
 from vdm_jax.diffusion.schedules import make_schedule
 from vdm_jax.models.code import CodeModel
-from vdm_jax.models.diffusion import DiffusionModel, Objective
+from vdm_jax.models.diffusion import DiffusionModel, DiffusionObjective
 from vdm_jax.networks.encoder import make_encoder
 from vdm_jax.networks.sizes import ENCODER_SIZES, UNET_SIZES
 from vdm_jax.networks.unet import make_unet
@@ -59,7 +59,7 @@ def make_model(case: Case) -> DiffusionModel:
         network=make_unet(case.image_shape, **UNET_SIZES[case.size], w_dim=encoder["w_dim"], dtype=dtype),
         noise=make_schedule("linear", gamma_min=GAMMA_RANGE[0], gamma_max=GAMMA_RANGE[1]),
         prediction="eps",
-        objective=Objective(),
+        objective=DiffusionObjective(),
         code=CodeModel(
             encoder=make_encoder(case.image_shape, **encoder, dtype=dtype),
             w_dim=encoder["w_dim"],

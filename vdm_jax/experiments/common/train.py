@@ -14,7 +14,7 @@ from vdm_jax.base.pytrees import num_parameters
 from vdm_jax.base.signals import catch_sigterm
 from vdm_jax.experiments.common.build import Experiment
 from vdm_jax.experiments.common.checkpoints import initial_params
-from vdm_jax.experiments.common.training import Training, make_training
+from vdm_jax.experiments.common.training import ModelTraining, make_training
 from vdm_jax.train.checkpoint import Checkpointer
 from vdm_jax.train.loop import Result, run
 from vdm_jax.train.metrics import MetricsLog
@@ -37,7 +37,7 @@ def train(experiment: Experiment, workdir: pathlib.Path) -> str:
 
 
 def run_from_checkpoint(
-    training: Training, params: PyTree, config: ConfigDict, workdir: pathlib.Path, mesh: Mesh
+    training: ModelTraining, params: PyTree, config: ConfigDict, workdir: pathlib.Path, mesh: Mesh
 ) -> Result:
     """The loop with the settings `config.train`, from the latest checkpoint or from `params`."""
     optimizer = make_optimizer(
@@ -81,7 +81,7 @@ def all_but_gamma(params: PyTree) -> PyTree:
     return {name: jax.tree.map(lambda _, decays=name != "gamma": decays, part) for name, part in params.items()}
 
 
-def make_step(training: Training, config: ConfigDict, optimizer: optax.GradientTransformation, mesh: Mesh):
+def make_step(training: ModelTraining, config: ConfigDict, optimizer: optax.GradientTransformation, mesh: Mesh):
     """`step(state, data)`, compiled, with the settings `config.train`."""
     return make_train_step(
         training.loss_fn,
