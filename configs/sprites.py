@@ -1,4 +1,4 @@
-"""A VAE-VDM on 768 sprites of 32x32, about an hour on two CPU cores. The entropy of the data is known.
+"""A VAE-VDM on 768 sprites of 32x32, an hour on one CPU core, without a code 20 minutes. The data's entropy is known.
 
 Trained and evaluated on all images of the grid (`data.split=population`): the bound on -log p(x) is then compared with
 ln 768 = 6.64 nats, which no bound is below. Variants: the rate modes that matter, and no code. The sweep: every variant
@@ -31,8 +31,8 @@ SPRITES = {
     # Pixels of ±1 are legible at -4 (an error rate of 1e-13); at 10 the prior term is 0.02 nats over 1,024 pixels.
     "diffusion.gamma_min": -4.0,
     "diffusion.gamma_max": 10.0,
-    "train.num_steps": 9_000,
-    "train.batch_size": 32,
+    "train.num_steps": 6_000,
+    "train.batch_size": 16,
     "train.learning_rate": 1e-3,
     "train.learning_rate_schedule": "cosine",
     "train.warmup_steps": 100,

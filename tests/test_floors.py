@@ -29,6 +29,15 @@ LATE = {
 NOT_ON_A_BARE_HOST = LATE - {"scipy", "absl"}  # jax brings the one, optax the other
 FILES = sorted((ROOT / "vdm_jax").glob("*/**/*.py"))
 
+KINDS = sorted(path.parent.name for path in (ROOT / "vdm_jax" / "experiments").glob("*/kind.py"))
+EXPERIMENTS = [path for path in FILES if "experiments" in path.relative_to(ROOT).parts]
+BUILT = {"Experiment", "ExactExperiment", "ProbeExperiment"}  # what `Kind.build` of the kinds returns
+FEWEST_FIELDS = 3
+# Functions that still take a whole experiment for fewer of its fields.
+PENDING: set[str] = set()
+# Imports between kinds that remain.
+PENDING_IMPORTS: set[tuple[str, str]] = set()
+
 
 def imported(tree: ast.AST):
     for node in ast.walk(tree):
@@ -65,6 +74,63 @@ def test_packages_stay_in_their_place(path):
         assert "ml_collections" not in everything, "ConfigDict stops at floor 4"
     if path.name != "checkpoint.py":
         assert "orbax" not in everything, "one file knows orbax"
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_kind_imports_another(path):
+    """What kinds share lies in common/, which imports no kind; kinds.py lists them all."""
+    own = path.parent.name
+    if own == "experiments":
+        return
+    for name in imported(ast.parse(path.read_text())):
+        parts = name.split(".")
+        if parts[:2] == ["vdm_jax", "experiments"] and len(parts) > 2 and parts[2] in KINDS:
+            is_known = (
+                str(path.relative_to(ROOT / "vdm_jax" / "experiments")),
+                ".".join(parts[2:4]),
+            ) in PENDING_IMPORTS
+            assert parts[2] == own or is_known, f"{own} imports {name}"
+
+
+def functions_for_few_fields():
+    """(FILE.FUNCTION, fields) of each that takes a built experiment and uses fewer than three of its fields. Jobs, and
+    what else a kind declares, are excepted."""
+    folder = ROOT / "vdm_jax" / "experiments"
+    declared = {
+        node.id
+        for path in [*folder.glob("*/kind.py"), folder / "common" / "jobs.py"]
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Name)
+    }
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.FunctionDef) or node.name in declared:
+                continue
+            for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
+                names = {n.id for n in ast.walk(argument.annotation or ast.Pass()) if isinstance(n, ast.Name)}
+                if not names & BUILT:
+                    continue
+                fields = {
+                    n.attr
+                    for n in ast.walk(node)
+                    if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id == argument.arg
+                }
+                if len(fields) < FEWEST_FIELDS:
+                    yield f"{path.stem}.{node.name}", sorted(fields)
+
+
+def test_functions_take_what_they_use():
+    found = dict(functions_for_few_fields())
+    assert found.keys() <= PENDING, {name: found[name] for name in found.keys() - PENDING}
+    assert found.keys() >= PENDING, f"no longer pending: {PENDING - found.keys()}"
+
+
+def test_folders_do_not_tire_a_reader():
+    folders = [path for path in (ROOT / "vdm_jax").glob("**/") if path.name != "__pycache__"]
+    full = {
+        str(folder.relative_to(ROOT)): count for folder in folders if (count := len(list(folder.glob("*.py")))) > 20
+    }
+    assert not full
 
 
 def test_everything_below_launch_imports_on_a_bare_accelerator_host():

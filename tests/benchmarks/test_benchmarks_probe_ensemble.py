@@ -115,7 +115,7 @@ def test_a_chunk_is_counted_as_what_xla_allots_or_more(net, batching):
     case = Case(net, 16, 16)
     ensemble, conditions = make_ensemble(case, batching), conditions_of(case.num_timesteps)
     keys = timestep_keys(jax.random.key(0), np.arange(case.num_timesteps))
-    state = jax.eval_shape(lambda keys, conditions: ensemble.start(ensemble.init(keys), keys, conditions), keys, conditions)
+    state = jax.eval_shape(lambda keys, own: ensemble.start(ensemble.init(keys), keys, own), keys, conditions)
     compiled = ensemble.round.lower(state, keys, conditions, jnp.zeros(case.num_timesteps, jnp.int32)).compile()
     found = compiled.memory_analysis()
     allotted = found.argument_size_in_bytes + found.output_size_in_bytes + found.temp_size_in_bytes

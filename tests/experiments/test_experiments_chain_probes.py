@@ -96,7 +96,7 @@ def test_probes_stand_beside_the_posterior_on_the_same_chains(workdir):
 def test_the_report_draws_it(workdir):
     page = write_report(workdir, PROBES_PAGE).read_text()
     assert "Probes trained on chains" in page and page.count("<img") == 5 + 1
-    assert "320 chains to learn from" in page
+    assert "320 training chains" in page
 
 
 def test_a_kill_loses_a_batch_and_a_chunk_and_others_are_left_alone(workdir, capfd):
@@ -131,7 +131,7 @@ def test_one_experiment_alone(workdir, tmp_path, left_out, there, num_figures):
         assert found[there] == read(workdir)["samplers"][name][there]
     assert not any(folder.exists() for folder in not_trained)
     page = write_report(path, PROBES_PAGE).read_text()
-    assert "320 chains to learn from" in page and page.count("<img") == num_figures
+    assert "320 training chains" in page and page.count("<img") == num_figures
 
 
 def test_other_probes_are_trained_on_the_chains_that_are_there(workdir, tmp_path, capfd):

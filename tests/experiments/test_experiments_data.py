@@ -1,5 +1,7 @@
 """`config.data` reaches the data source, every setting of it, and a setting without effect is refused."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -53,3 +55,12 @@ def test_mistakes(config, tmp_path, settings, sentence):
     config.update(settings)
     with pytest.raises(UserError, match=sentence):
         load(config)
+
+
+def test_the_same_data_are_read_once_and_changed_files_again(config, tmp_path):
+    first = load(config)
+    assert load(config) is first
+    images = np.zeros((40, 4, 4), np.uint8)
+    np.savez(tmp_path / "mine.npz", x_train=images + 1, x_test=images)
+    os.utime(tmp_path / "mine.npz", ns=(1, 1))
+    assert load(config).fingerprint != first.fingerprint

@@ -5,7 +5,6 @@ import json
 import jax
 import numpy as np
 import pytest
-from vdm_jax.report.numbers import headline
 
 from configs import ddpm, digits, sprites
 from vdm_jax.experiments.common.checkpoints import load_weights
@@ -15,6 +14,7 @@ from vdm_jax.experiments.ddpm.build import build_ddpm
 from vdm_jax.experiments.vae_vdm.build import build
 from vdm_jax.experiments.vae_vdm.evaluate import evaluate
 from vdm_jax.report.primitives.workdir import Workdir
+from vdm_jax.report.sections.numbers import headline
 from vdm_jax.report.summary import summary
 from vdm_jax.train.metrics import read_metrics
 

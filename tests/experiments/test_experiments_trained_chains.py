@@ -77,7 +77,7 @@ def test_a_model_that_knows_one_shape_alone_is_far_from_all(tmp_path):
     assert shape["distances"]["round_trip_kept"]["standard_errors"] > 4
     assert found["real_or_generated"]["distance"]["standard_errors"] > 4
     page = write_report(tmp_path, PROBES_PAGE).read_text()
-    assert "step 7, ema weights" in page and "real or generated, from one half" in page
+    assert "step 7, ema weights" in page and "real or generated: accuracy and 0.5" in page
 
 
 def test_a_network_reads_beside_the_exact_reader(key, tmp_path, monkeypatch):

@@ -54,20 +54,21 @@ def test_any_setting_may_be_the_one_beside(folders, capsys):
     assert "did you mean 'target'?" in capsys.readouterr().err
 
 
-def test_what_cannot_stand_beside_it_is_named(folders, capsys):
+def test_settings_that_cannot_be_compared_are_named(folders, capsys):
     """Another data set, a run without curves, nothing at all: a sentence each, and no table."""
     alone = [str(folder) for folder in folders if folder.name.startswith("target")]
     assert main(["--against=target", *alone]) == 2
-    assert "nothing stands beside target" in capsys.readouterr().err
+    assert "there is no setting to compare with target" in capsys.readouterr().err
     (folders[0] / "evaluate_curves.npz").unlink()
     assert main(["--against=target", *map(str, folders)]) == 2
-    assert "cannot stand beside target: it takes evaluate.json and evaluate_curves.npz" in capsys.readouterr().err
+    needs = "the comparison needs evaluate.json and evaluate_curves.npz"
+    assert f"cannot be compared with target; {needs}" in capsys.readouterr().err
     for folder in folders:
         if folder.name.startswith("unconditional"):
             config = json.loads((folder / "config.json").read_text())
             (folder / "config.json").write_text(json.dumps(config | {"data": {"name": "others"}}))
     assert main(["--against=target", *map(str, folders)]) == 2
-    assert "is of other data than target" in capsys.readouterr().err
+    assert "and target have different data" in capsys.readouterr().err
 
 
 def test_a_seed_that_the_other_lacks_is_left_out(folders, tmp_path):

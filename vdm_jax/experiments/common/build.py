@@ -1,6 +1,10 @@
 """What an experiment with a diffusion model consists of; its data; tables of noise."""
 
+import functools
+import os
+import pathlib
 from dataclasses import dataclass
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -10,6 +14,7 @@ from vdm_jax.data.sources import load_data
 from vdm_jax.diffusion.schedules import Schedule, make_schedule
 from vdm_jax.models.diffusion import DiffusionModel
 
+FOLDERS = {"npz": "VDM_DATA_DIR", "tfds": "TFDS_DATA_DIR"}  # the environment variable where data.dir is empty
 TABLE_SETTINGS = ("beta", "beta_1", "beta_T", "s", "t1", "t2", "total")
 
 
@@ -23,9 +28,24 @@ class Experiment:
 
 
 def load(config: ConfigDict) -> Dataset:
-    """The data set of `config.data`."""
+    """The data set of `config.data`. The latest one is kept: members of a sweep with the same data read them once."""
     settings = given(config, ("validation_size", "num_levels", "max_gib", "downsample", "split"))
-    return load_data(config.source, name=config.name, data_dir=config.dir, **settings)
+    folder = config.dir or os.environ.get(FOLDERS.get(config.source, ""), "")
+    return _load(config.source, config.name, config.dir, tuple(settings.items()), _stamp(pathlib.Path(folder or ".")))
+
+
+@functools.lru_cache(maxsize=1)
+def _load(
+    source: str, name: str, data_dir: str, settings: tuple[tuple[str, Any], ...], _stamp: tuple[tuple[str, int], ...]
+) -> Dataset:
+    return load_data(source, name=name, data_dir=data_dir, **dict(settings))
+
+
+def _stamp(folder: pathlib.Path) -> tuple[tuple[str, int], ...]:
+    """Names and times of the files in the folder: data that were written anew are read anew."""
+    if not folder.is_dir():
+        return ()
+    return tuple(sorted((entry.name, entry.stat(follow_symlinks=False).st_mtime_ns) for entry in os.scandir(folder)))
 
 
 def fixed_table(diffusion: ConfigDict) -> Schedule:

@@ -6,7 +6,6 @@ import jax
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError, choose
-from vdm_jax.data.dataset import Dataset
 from vdm_jax.diffusion.objective import WEIGHTINGS
 from vdm_jax.diffusion.samplers import make_times
 from vdm_jax.experiments.common.build import Experiment, fixed_table, load
@@ -27,11 +26,8 @@ NUMBERS = (
 )
 
 
-def build_ddpm(config: ConfigDict, data: Dataset | None = None) -> Experiment:
-    """Checks every setting, loads the data and binds the network; nothing is compiled yet. Raises `UserError`.
-
-    data: those of `config.data`, where they were loaded before.
-    """
+def build_ddpm(config: ConfigDict) -> Experiment:
+    """Checks every setting, loads the data and binds the network; nothing is compiled yet. Raises `UserError`."""
     check_settings(config)
     check_numbers(config, NUMBERS)
     schedule = fixed_table(config.diffusion)
@@ -40,7 +36,7 @@ def build_ddpm(config: ConfigDict, data: Dataset | None = None) -> Experiment:
     choose("weighting", weighting, WEIGHTINGS)
     if schedule.no_bound and weighting == "bound":
         raise UserError(f"weighting='bound' with schedule={config.diffusion.schedule!r}: {schedule.no_bound}")
-    data = load(config.data) if data is None else data
+    data = load(config.data)
     check_splits(data.name, train=len(data.train), test=len(data.test))
     check_batch(config.train, len(data.train), jax.device_count())
     return Experiment(config, data, make_ddpm(config, data))

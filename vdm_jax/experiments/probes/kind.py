@@ -35,7 +35,7 @@ OF_CHAINS = ("readers", "reader_images", "reader_steps", "far", "model", "checkp
 REAL_OR_GENERATED = ("net", "hidden", "updates", "learning_rate")
 EXTENDED_CHAIN_PROBES = (
     *(f"chain_probes.{name}" for name in (*OF_A_SAMPLER, "backward", "real_or_generated")),
-    *(f"chain_probes.{start}_{name}" for start in ("told", "real_or_generated") for name in REAL_OR_GENERATED),
+    *(f"chain_probes.real_or_generated_{name}" for name in REAL_OR_GENERATED),
     "chains.model",
     "chains.checkpoint",
 )

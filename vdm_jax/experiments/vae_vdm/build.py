@@ -3,20 +3,16 @@
 import jax
 from ml_collections import ConfigDict
 
-from vdm_jax.data.dataset import Dataset
 from vdm_jax.diffusion.samplers import make_times
 from vdm_jax.experiments.common.build import Experiment, load
 from vdm_jax.experiments.common.checks import check_batch, check_settings, check_splits
 from vdm_jax.experiments.common.models import make_vae_vdm
 
 
-def build(config: ConfigDict, data: Dataset | None = None) -> Experiment:
-    """Checks every setting, loads the data and binds the networks; nothing is compiled yet. Raises `UserError`.
-
-    data: those of `config.data`, where they were loaded before.
-    """
+def build(config: ConfigDict) -> Experiment:
+    """Checks every setting, loads the data and binds the networks; nothing is compiled yet. Raises `UserError`."""
     check_settings(config)
-    data = load(config.data) if data is None else data
+    data = load(config.data)
     check_splits(data.name, train=len(data.train), test=len(data.test))
     model = make_vae_vdm(config, data)
     fewest_images = model.code.rate.fewest_images if model.code else 1

@@ -1,8 +1,8 @@
-"""What a code is worth beside the same network without one: bounds, and where along the chain w helps.
+"""The worth of a code: bounds with and without it, and the log SNRs at which w helps.
 
 ½ [E||eps - eps_hat(z)||² - E||eps - eps_hat(z, w)||²] against log SNR, for optimal denoisers: its area is
-I(w; z_0) - I(w; z_1) (by dI/dSNR = ½ mmse, Guo et al. 2005). The first network is the unconditional run of the same
-data and U-Net, or any other setting:
+I(w; z_0) - I(w; z_1) (by dI/dSNR = ½ mmse, Guo et al. 2005). The network without w is the unconditional run of the
+same data and U-Net, or any other setting:
 
     python -m vdm_jax.report.compare.code_worth --against=SETTING WORKDIR …
 """
@@ -29,13 +29,13 @@ CURVES, IMAGES = "evaluate_curves.npz", "evaluate_images.npz"
 
 @dataclass(frozen=True)
 class Worth:
-    """A setting against another, as a rule the one without a code.
+    """A setting compared with another one, usually the one without a code.
 
-    Curves are means over seeds or images, nats per unit of log SNR.
+    Curves are means over seeds or images, in nats per unit of log SNR.
     """
 
     name: str
-    excess: Measured  # D + R above the other's, nats: below zero is better
+    excess: Measured  # difference of D + R, nats: below zero is better
     saved: Measured  # the area under the curve, nats
     logsnr: Float[np.ndarray, " m"]
     curve: Float[np.ndarray, " m"]
@@ -43,7 +43,7 @@ class Worth:
 
 
 def baseline_of(setting: Setting, settings: Sequence[Setting]) -> Setting | None:
-    """The one setting without a code that has its data and its U-Net; None where there is none, or several."""
+    """The setting without a code that has the same data and U-Net; None if there is none, or several."""
 
     def place(one: Setting) -> list:
         return [_data_of(one), (one.runs[0].config.get("model") or {}).get("unet")]
@@ -53,17 +53,19 @@ def baseline_of(setting: Setting, settings: Sequence[Setting]) -> Setting | None
 
 
 def _data_of(setting: Setting) -> list:
-    """Wherever they lie."""
+    """The data without their folder, and the number of dimensions."""
     run = setting.runs[0]
     return [{key: value for key, value in (run.config.get("data") or {}).items() if key != "dir"}, run.num_dims]
 
 
 def worth_of(setting: Setting, baseline: Setting) -> Worth | None:
-    """Differences of the seeds that both have, if any: by seed where these are several; image by image between two
-    single runs of the same test images; of means otherwise. None without the files it takes.
+    """The worth of a setting relative to a baseline; None if a file is missing.
 
-    Every log SNR was asked of the same images under the same noise, whose errors go together: of a single run of its
-    own, the area's error is at most the area under the error.
+    Differences are paired seed by seed if both have several common seeds, and image by image between two single runs
+    on the same test images. Otherwise they are differences of means.
+
+    All log SNRs use the same images and noise, so their errors are correlated. For a single unpaired run, the error of
+    the area is at most the area under the error.
     """
     shared = [seed for seed in setting.seeds if seed in baseline.seeds]
     paired = len(shared) > 1
@@ -92,8 +94,8 @@ def worth_of(setting: Setting, baseline: Setting) -> Worth | None:
 
 
 def _by_image(setting: Setting, baseline: Setting, num_points: int) -> tuple[list[np.ndarray], list[np.ndarray]] | None:
-    """(D + R [N], curves [N', M]) of both, M = `num_points`, where these are single runs that were evaluated on the
-    same test images, at least two."""
+    """(D + R [N], curves [N', M]) of both, with M = `num_points`, if both are single runs that were evaluated on the
+    same test images (at least two); else None."""
     runs = (*setting.runs, *baseline.runs)
     found = [run.arrays(IMAGES, "bound_nats", "own") for run in runs]
     data = {(run.evaluate.get("provenance") or {}).get("data") for run in runs}
@@ -108,7 +110,7 @@ def _by_image(setting: Setting, baseline: Setting, num_points: int) -> tuple[lis
 def _differences(
     logsnr: np.ndarray, bounds: Sequence[np.ndarray], curves: Sequence[np.ndarray], over: Literal["seeds", "images"]
 ) -> tuple[Measured, Measured, np.ndarray, np.ndarray]:
-    """(excess, saved, curve, its error) of bounds [N] and curves [N', M] with the code and without."""
+    """(excess, saved, curve, error of the curve) of bounds [N] and curves [N', M] with and without the code."""
     curve = paired_difference(curves[1], curves[0], over)
     saved = mean_and_error(np.array([area(logsnr, each) for each in curves[1] - curves[0]]), over)
     excess = paired_difference(bounds[0], bounds[1], over)
@@ -117,53 +119,53 @@ def _differences(
 
 
 def _of_seeds(setting: Setting, seeds: Sequence[int]) -> Setting:
-    """Its runs of these seeds, in their order."""
+    """The setting with its runs of these seeds, in their order."""
     run_of = dict(zip(setting.seeds, setting.runs, strict=True))
     return replace(setting, runs=tuple(run_of[seed] for seed in seeds))
 
 
 def _own_error(runs: Sequence[dict[str, np.ndarray]]) -> Float[np.ndarray, " m"]:
-    """Of the mean curve: over seeds, or over images where there is one."""
+    """The error of the mean curve over seeds, or over images for a single run."""
     if len(runs) == 1:
         return runs[0]["own_se"]
     return mean_and_error(np.stack([run["own"] for run in runs]), "seeds").error
 
 
 def _area_error(runs: Sequence[dict[str, np.ndarray]]) -> float:
-    """Of the mean area, likewise."""
+    """The error of the mean area over seeds, or a bound on it for a single run."""
     if len(runs) == 1:
         return area(runs[0]["logsnr"], runs[0]["own_se"])
     return float(mean_and_error(np.array([area(run["logsnr"], run["own"]) for run in runs]), "seeds").error)
 
 
 def worths(settings: Sequence[Setting]) -> list[Worth]:
-    """Of every setting that has a baseline, in their order."""
+    """The worth of every setting that has a baseline, in their order."""
     pairs = [(setting, baseline_of(setting, settings)) for setting in settings]
     found = [worth_of(setting, baseline) for setting, baseline in pairs if baseline is not None]
     return [worth for worth in found if worth is not None]
 
 
 def worths_against(name: str, settings: Sequence[Setting]) -> list[Worth]:
-    """Of every other setting beside the one called `name`. Raises `UserError` where there is none of that name, or one
-    cannot stand beside it."""
+    """The worth of every other setting relative to the setting `name`. Raises `UserError` if there is no such setting
+    or if one cannot be compared with it."""
     baseline = choose("--against", name, {setting.name: setting for setting in settings})
     found = []
     for setting in settings:
         if setting is baseline:
             continue
         if _data_of(setting) != _data_of(baseline):
-            raise UserError(f"{setting.name} is of other data than {name}: their curves are not of one image")
+            raise UserError(f"{setting.name} and {name} have different data; their curves cannot be compared")
         if (worth := worth_of(setting, baseline)) is None:
-            need = f"evaluate.json and {CURVES} of both, asked at the same log SNRs"
-            raise UserError(f"{setting.name} cannot stand beside {name}: it takes {need}")
+            need = f"evaluate.json and {CURVES} of both, at the same log SNRs"
+            raise UserError(f"{setting.name} cannot be compared with {name}; the comparison needs {need}")
         found.append(worth)
     if not found:
-        raise UserError(f"nothing stands beside {name}; name the workdirs of another setting too")
+        raise UserError(f"there is no setting to compare with {name}; add workdirs of another setting")
     return found
 
 
 def worth_table(found: Sequence[Worth], against: str = "unconditional") -> str:
-    """Markdown, a row a setting; against: what they stand beside."""
+    """A Markdown table, one row for each setting. `against`: name of the setting that they are compared with."""
     saved = "saved by w, nats" if against == "unconditional" else "saved beside it, nats"
     titles = ("setting", f"D + R above {against}, nats", saved, "half of it above log SNR")
     lines = [f"| {' | '.join(titles)} |", "| --- | --- | --- | --- |"]
@@ -172,7 +174,7 @@ def worth_table(found: Sequence[Worth], against: str = "unconditional") -> str:
 
 
 def _middle(one: Worth) -> str:
-    """The log SNR above which half of the area lies; a dash where the area is within two errors of none."""
+    """The log SNR above which half of the area lies; a dash if the area is within two errors of zero."""
     if not one.saved.mean > 2 * one.saved.error:
         return "—"
     order = np.argsort(one.logsnr)
@@ -182,7 +184,7 @@ def _middle(one: Worth) -> str:
 
 
 def worth_figure(found: Sequence[Worth]) -> Figure:
-    """A curve a setting with ± 2 standard errors."""
+    """A curve for each setting with ± 2 standard errors."""
     size = (7.4, max(4.1, 1.2 + 0.17 * len(found)))
     label = "without w − with own w,  nats / log SNR"
     figure, axes = panel(title="What a code is worth", xlabel="log SNR", ylabel=label, size=size)
@@ -195,12 +197,12 @@ def worth_figure(found: Sequence[Worth]) -> Figure:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Prints the table; the exit code."""
+    """Prints the table. Returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m vdm_jax.report.compare.code_worth", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("--against", required=True, help="the setting that the others stand beside")
-    parser.add_argument("workdirs", nargs="+", help="of evaluated runs")
+    parser.add_argument("--against", required=True, help="the setting that the others are compared with")
+    parser.add_argument("workdirs", nargs="+", help="workdirs of evaluated runs")
     options = parser.parse_args(arguments)
     try:
         print(worth_table(worths_against(options.against, read_settings(options.workdirs)), options.against))

@@ -1,4 +1,4 @@
-"""What a sweep of DDPMs ends with: losses, distances and mode coverage in one table, and how each setting learned."""
+"""The table of a sweep of DDPMs (losses, distances, mode coverage) and the validation losses over training."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,9 +15,11 @@ BETTER = "Losses of different schedules or weightings are no contest; lower is b
 
 
 def write_ddpm_sweep(folder: str | Path, runs: Mapping[str, Path], missing: Mapping[str, str]) -> str:
-    """Writes sweep.md, sweep.json and sweep.png into `folder`; returns the text of the first.
+    """Writes sweep.md, sweep.json and sweep.png into `folder`. Returns the text of sweep.md.
 
-    runs: name -> workdir of each evaluated member. missing: name -> why there is none, of the others.
+    Args:
+        runs: name -> workdir of each evaluated member.
+        missing: name -> reason, of each member without numbers.
     """
     folder, settings = Path(folder), read_settings(runs.values())
     text = markdown(settings, [table_of(settings)], BETTER, missing)
@@ -28,7 +30,7 @@ def write_ddpm_sweep(folder: str | Path, runs: Mapping[str, Path], missing: Mapp
 
 
 def losses_figure(settings: Sequence[Setting]) -> Figure:
-    """Validation loss over training steps, a line a run, a look a setting."""
+    """Validation loss over training steps, one line for each run, one colour and line style for each setting."""
     size = (7.4, max(4.1, 1.2 + 0.17 * len(settings)))
     drawn, axes = style.panel(title="Validation loss", xlabel="step", ylabel="per pixel", size=size)
     for number, setting in enumerate(settings):

@@ -1,5 +1,7 @@
-"""What a sweep of timestep probes ends with: every run's windows, and the curves of all runs over timesteps and over
-log SNR, on which alone the exact ones depend."""
+"""The windows of all runs of a sweep of timestep probes, and their curves over timesteps and over log SNR.
+
+Exact curves depend on the log SNR alone.
+"""
 
 import datetime
 from collections.abc import Mapping
@@ -15,17 +17,19 @@ from vdm_jax.report.primitives import style
 from vdm_jax.report.primitives.windows import window_cells
 from vdm_jax.report.primitives.workdir import Workdir
 
-HEAD = ("run", "feature", "exact: 95% left at", "50%", "5%", "probe: 95%", "50%", "5%", "largest gap", "short at")
+HEAD = ("run", "feature", "exact: 95% remaining at", "50%", "5%", "probe: 95%", "50%", "5%", "largest gap", "short at")
 WINDOWS = ("windows", "windows_standard_error")
 TIMESTEP, LOGSNR = "timestep", "log SNR, noise to the right"
-SHOWN = 10  # |log SNR| beyond which nothing happens
+SHOWN = 10  # largest |log SNR| of the figure; the curves are constant beyond it
 
 
 def write_probe_sweep(folder: str | Path, runs: Mapping[str, Path], missing: Mapping[str, str]) -> str:
-    """Writes sweep.md, sweep.json, a sweep_FEATURE.png and a sweep_FEATURE_logsnr.png each into `folder`; returns the
-    text of the first.
+    """Writes sweep.md, sweep.json, and for each feature sweep_FEATURE.png and sweep_FEATURE_logsnr.png into `folder`.
+    Returns the text of sweep.md.
 
-    runs: name -> workdir of each run whose exact curves are measured. missing: name -> why not, of the others.
+    Args:
+        runs: name -> workdir of each run with exact curves.
+        missing: name -> reason, of each run without exact curves.
     """
     folder, read = Path(folder), {name: Workdir(Path(path)) for name, path in runs.items()}
     features = list(dict.fromkeys(feature for run in read.values() for feature in run.exact["features"]))
@@ -36,15 +40,15 @@ def write_probe_sweep(folder: str | Path, runs: Mapping[str, Path], missing: Map
             write_file(folder / f"sweep_{name}.png", lambda file, name=name: file.write(pictures[name]))
     text = markdown(read, missing)
     origin = {"commit": commit(), "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
-    told = {name: numbers(run) for name, run in read.items()}
-    write_json(folder / "sweep.json", {"runs": told, "missing": dict(missing), "provenance": origin})
+    found = {name: numbers(run) for name, run in read.items()}
+    write_json(folder / "sweep.json", {"runs": found, "missing": dict(missing), "provenance": origin})
     shown = "".join(f"![{name}](sweep_{name}.png)\n" for name in pictures)
     write_text(folder / "sweep.md", f"{text}\n{shown}" if shown else text)
     return text
 
 
 def numbers(run: Workdir) -> dict[str, Any]:
-    """Windows and gaps of every feature, and where they come from."""
+    """Windows and gaps of every feature, and their provenance."""
     found = {}
     for name, exact in run.exact["features"].items():
         probe = run.probe.get("features", {}).get(name, {})
@@ -56,15 +60,15 @@ def numbers(run: Workdir) -> dict[str, Any]:
 
 
 def markdown(runs: Mapping[str, Workdir], missing: Mapping[str, str]) -> str:
-    """The table, what its columns are, and what is missing."""
+    """The table, the meaning of its columns, and the missing runs."""
     lines = ["No member is measured yet.", ""]
     if runs:
         rows = [cells for name, run in runs.items() for cells in _rows(name, run)]
         lines = [f"| {' | '.join(cells)} |" for cells in (HEAD, ["---"] * len(HEAD), *rows)]
         lines += [
             "",
-            "Timesteps at which so much is left of what there is to know (R² of a feature with values, else "
-            "information). Largest gap: exact minus probe, R² or accuracy; short at: timesteps not to be trusted.",
+            "Timesteps with 95%, 50% and 5% of the feature remaining (R² of a feature with values, else information). "
+            "Largest gap: exact minus probe, R² or accuracy. Short at: timesteps where the gap is too large.",
             "",
         ]
     for reason in dict.fromkeys(missing.values()):
@@ -88,8 +92,8 @@ def _rows(name: str, run: Workdir) -> list[list[str]]:
 
 
 def curves_figure(feature: str, runs: Mapping[str, Workdir], axis: str) -> Figure:
-    """R² or accuracy over `TIMESTEP` or `LOGSNR`: the exact curve of each run dashed, its probe drawn through; marks
-    tell the runs apart beyond as many as there are colours."""
+    """R² or accuracy over `TIMESTEP` or `LOGSNR`: exact curves dashed, probes solid. Runs differ in colour, and in
+    markers if there are more runs than colours."""
     score = "accuracy"
     drawn, axes = style.panel(title=feature, xlabel=axis, ylabel="")
     for number, (name, run) in enumerate(runs.items()):
@@ -113,7 +117,7 @@ def curves_figure(feature: str, runs: Mapping[str, Workdir], axis: str) -> Figur
 
 
 def _places(record: Mapping[str, Any], axis: str) -> np.ndarray:
-    """Of a record's timesteps on the axis."""
+    """The positions of the timesteps of a record on the axis."""
     if axis == TIMESTEP:
         return np.array(record["timesteps"], np.float64)
     abar = np.array(record["abar"], np.float64)

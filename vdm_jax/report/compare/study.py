@@ -1,7 +1,7 @@
-"""Several runs side by side: `python -m vdm_jax.report.compare.study WORKDIR …` prints one Markdown table.
+"""A table of several runs: `python -m vdm_jax.report.compare.study WORKDIR …` prints Markdown.
 
-Runs whose configs differ in their seeds alone are one setting: mean ± standard error over seeds. A single run has the
-standard error over test images in brackets, which knows nothing of how another seed would have trained.
+Runs that differ only in their seeds are one setting, with mean ± standard error over seeds. A single run has its
+standard error over test images in brackets; that error does not include the variation between seeds.
 """
 
 import json
@@ -27,15 +27,15 @@ ABOUT = (("settings",), ("provenance",), ("reasons",), ("frechet", "network"), (
 
 
 class Measured(NamedTuple):
-    """A number with its standard error, nan where it is not known, and what that was taken over."""
+    """A number, its standard error (NaN: unknown), and what varies between the values."""
 
     mean: float
     error: float
     over: Literal["seeds", "images"]
 
     def __str__(self) -> str:
-        """`mean ± error` to two digits of the error, `mean (± error)` over images; the mean alone without one."""
-        if not (math.isfinite(self.error) and self.error > 1e-9 * abs(self.mean)):  # rounding is no error
+        """`mean ± error` to two digits of the error, `mean (± error)` over images, or the mean without an error."""
+        if not (math.isfinite(self.error) and self.error > 1e-9 * abs(self.mean)):  # a rounding error does not count
             return f"{self.mean:.4g}"
         digits = max(0, 1 - math.floor(math.log10(self.error)))
         text = f"{self.mean:.{digits}f} ± {self.error:.{digits}f}"
@@ -44,7 +44,7 @@ class Measured(NamedTuple):
 
 @dataclass(frozen=True)
 class Setting:
-    """Evaluated runs that differ in their seeds alone."""
+    """Evaluated runs that differ only in their seeds."""
 
     name: str
     runs: tuple[Workdir, ...]
@@ -56,7 +56,7 @@ class Setting:
 
     @property
     def kind(self) -> str:
-        """What its config describes."""
+        """The kind of experiment that the config describes."""
         return str(self.runs[0].config.get("kind", "vae_vdm"))
 
     def measured(self, *place: str) -> Measured | None:
@@ -81,17 +81,19 @@ class Setting:
 
 
 def read_settings(workdirs: Iterable[str | Path]) -> list[Setting]:
-    """The evaluated runs in `workdirs` by setting, in their order.
+    """The evaluated runs in `workdirs`, grouped by setting in their order.
 
-    A setting is called what its config is, with what tells it from others of that name. Seeds of evaluation and
-    sampling are settings where the seed of the training does not tell the runs apart. Raises `UserError` where a
-    workdir was not evaluated, and for two of one training.
+    A setting has the name of its config and the settings that distinguish it from others of that name. The seeds of
+    evaluation and sampling are settings if runs have the same training seed.
+
+    Raises:
+        UserError: a workdir is not evaluated, or two runs have the same settings and seed.
     """
     runs = [Workdir(Path(path)) for path in workdirs]
     for run in runs:
         if not run.evaluate:
             raise UserError(f"no readable evaluate.json in {run.path}: run --jobs=evaluate first")
-    groups: list[tuple[list[Workdir], tuple[str, ...]]] = []  # with the seeds that its runs differ in
+    groups: list[tuple[list[Workdir], tuple[str, ...]]] = []  # runs, and the seeds that they differ in
     for group in _grouped(runs, SEEDS).values():
         if len({_settings(run).get(SEEDS[0]) for run in group}) == len(group):
             groups.append((group, SEEDS))
@@ -113,13 +115,13 @@ def _named(groups: Sequence[tuple[list[Workdir], tuple[str, ...]]]) -> list[Sett
     for name, config, (group, _) in zip(names, configs, groups, strict=True):
         others = [other for its_name, other in zip(names, configs, strict=True) if its_name == name]
         different = {key: config[key] for key in config if any(other.get(key) != config[key] for other in others)}
-        told = describe(different, short_names([*SEEDS, *(key for other in others for key in other)]))
-        settings.append(Setting(f"{name},{told}" if told else name, tuple(group)))
+        words = describe(different, short_names([*SEEDS, *(key for other in others for key in other)]))
+        settings.append(Setting(f"{name},{words}" if words else name, tuple(group)))
     return settings
 
 
 def _grouped(runs: Sequence[Workdir], but: Sequence[str]) -> dict[str, list[Workdir]]:
-    """Runs of the same name and config, `but` some settings."""
+    """Runs of the same name and config, except for the settings `but`."""
     groups: dict[str, list[Workdir]] = {}
     for run in runs:
         key = json.dumps([run.config.get("name", str(run.path)), _without(run, but)], sort_keys=True)
@@ -128,7 +130,7 @@ def _grouped(runs: Sequence[Workdir], but: Sequence[str]) -> dict[str, list[Work
 
 
 def _settings(run: Workdir) -> dict[str, Any]:
-    """The config, as it was when the run was evaluated where evaluate.json says so, under dotted keys."""
+    """The config by dotted keys, with the settings of evaluate.json if it has them."""
     settings = run.evaluate.get("settings")
     config = run.config | (settings if isinstance(settings, dict) else {})
     return {".".join(place): value for place, value in leaves(config).items()}
@@ -139,9 +141,10 @@ def _without(run: Workdir, but: Sequence[str]) -> dict[str, Any]:
 
 
 def study_table(workdirs: Iterable[str | Path]) -> str:
-    """The table of the evaluated runs in `workdirs`, a row a setting; a column that no run has is left out.
+    """The table of the evaluated runs in `workdirs`, one row for each setting. Columns without numbers are omitted.
 
-    Raises `UserError` as `read_settings` does, and where there is no workdir.
+    Raises:
+        UserError: as `read_settings`, or if there is no workdir.
     """
     workdirs = list(workdirs)
     if not workdirs:
@@ -150,7 +153,7 @@ def study_table(workdirs: Iterable[str | Path]) -> str:
 
 
 def table_of(settings: Sequence[Setting]) -> str:
-    """The Markdown table, a row a setting, with the columns of every kind of run that there is."""
+    """The Markdown table, one row for each setting, with the columns of every kind of run among the settings."""
     columns: dict[str, Place] = {}
     for setting in settings:
         columns |= COLUMNS.get(setting.kind, {})

@@ -1,4 +1,4 @@
-"""What a sweep ends with: tables, figures and every number, from the files of its workdirs alone."""
+"""The tables and figures of a sweep of VAE-VDMs, from the files of its workdirs alone."""
 
 import datetime
 import math
@@ -20,16 +20,18 @@ ERRORS = {
     "seeds": "± one standard error over seeds",
     "images": "(± one standard error over test images) of a single seed",
 }
-NO_RATE = Measured(0.0, math.nan, "images")  # of a model without a code
+NO_RATE = Measured(0.0, math.nan, "images")  # the rate of a model without a code
 ORIGINS = {"commit": ("commit",), "device": ("device",), "jax": ("versions", "jax")}
 
 
 def write_sweep(folder: str | Path, runs: Mapping[str, Path], missing: Mapping[str, str]) -> str:
-    """Writes sweep.md, sweep.json and sweep.png into `folder`; returns the text of the first.
+    """Writes sweep.md, sweep.json and sweep.png into `folder`. Returns the text of sweep.md.
 
-    Where runs without a code stand beside others of their data and U-Net: what a code is worth, and sweep_code.png.
+    If there are runs without a code, it also compares runs with the same data and U-Net with them (sweep_code.png).
 
-    runs: name -> workdir of each evaluated member. missing: name -> why there is none, of the others.
+    Args:
+        runs: name -> workdir of each evaluated member.
+        missing: name -> reason, of each member without numbers.
     """
     folder, settings = Path(folder), read_settings(runs.values())
     found = worths(settings)
@@ -48,28 +50,28 @@ def write_sweep(folder: str | Path, runs: Mapping[str, Path], missing: Mapping[s
 
 
 def markdown(settings: Sequence[Setting], tables: Sequence[str], better: str, missing: Mapping[str, str]) -> str:
-    """The tables, what their errors are and what is `better`, where the numbers come from, and what is missing."""
+    """The tables, the kind of their errors, `better`, the provenance of the numbers, and the missing members."""
     lines = [line for table in tables for line in (table, "")] if settings else ["No member is evaluated yet.", ""]
     if settings:
         sizes = {len(setting.runs) > 1 for setting in settings}
-        told = [ERRORS["seeds"]] * (True in sizes) + [ERRORS["images"]] * (False in sizes)
+        errors = [ERRORS["seeds"]] * (True in sizes) + [ERRORS["images"]] * (False in sizes)
         origins = [leaves(run.evaluate.get("provenance")) for setting in settings for run in setting.runs]
         where = (
             f"{name} {', '.join(sorted({str(origin.get(place, 'not recorded')) for origin in origins}))}"
             for name, place in ORIGINS.items()
         )
-        lines += [f"{'; '.join(told)}. {better}. {'; '.join(where)}.", ""]
+        lines += [f"{'; '.join(errors)}. {better}. {'; '.join(where)}.", ""]
     for reason in dict.fromkeys(missing.values()):
         lines += [f"Missing, {reason}: {' '.join(name for name in missing if missing[name] == reason)}", ""]
     return "\n".join(lines)
 
 
 def numbers(settings: Sequence[Setting], runs: Mapping[str, Path], missing: Mapping[str, str]) -> dict[str, Any]:
-    """Means with standard errors by setting, and every run's evaluate.json: its settings, provenance and all."""
+    """Means with standard errors by setting, and the evaluate.json of every run."""
     names = {Path(path): name for name, path in runs.items()}
-    told = {}
+    found_by_name = {}
     for setting in settings:
-        told[setting.name] = {
+        found_by_name[setting.name] = {
             "runs": [names[run.path] for run in setting.runs],
             "seeds": setting.seeds,
             "numbers": {
@@ -79,11 +81,11 @@ def numbers(settings: Sequence[Setting], runs: Mapping[str, Path], missing: Mapp
         }
     evaluations = {names[run.path]: run.evaluate for setting in settings for run in setting.runs}
     origin = {"commit": commit(), "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
-    return {"settings": told, "runs": evaluations, "missing": dict(missing), "provenance": origin}
+    return {"settings": found_by_name, "runs": evaluations, "missing": dict(missing), "provenance": origin}
 
 
 def figure(settings: Sequence[Setting]):
-    """The plane of rate and distortion; a model without a code has no rate."""
+    """Settings in the plane of rate and distortion. A model without a code has the rate 0."""
     points = []
     for setting in settings:
         rate = NO_RATE if setting.runs[0].is_unconditional else setting.measured("encoder_kl_nats")
@@ -98,5 +100,5 @@ def figure(settings: Sequence[Setting]):
 
 
 def finite(value: float) -> float | None:
-    """JSON has no name for other numbers."""
+    """The value, or None if it is not finite: JSON cannot represent it."""
     return value if math.isfinite(value) else None

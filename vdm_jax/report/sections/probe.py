@@ -34,7 +34,7 @@ def probe_section(workdir: Workdir, gallery: Gallery) -> str:
         "images. "
     )
     caption = (
-        f"Trained probes on {images} (orange, band: ± 2 standard errors, over the images and {seeds}) and the best "
+        f"Trained probes on {images} (orange, band: ± 2 standard errors, over the images{seeds}) and the best "
         f"possible probe (blue). {held_out if in_set else ''}"
         "The last panel is the gap to the exact curve, exact minus probe. Above the dashed "
         "line a low score is due to the probe, not to missing information in the image. Windows are ± one standard "
@@ -84,7 +84,7 @@ def _shortfall(record: dict[str, Any]) -> float:
 
 def _seeds(record: dict[str, Any]) -> str:
     num = int(record["settings"]["probe"]["num_seeds"])
-    return f"{num} seeds" if num > 1 else "one seed alone"
+    return f" and {num} seeds" if num > 1 else "; one seed"
 
 
 def _probe_row(name: str, feature: dict[str, Any], timesteps: list[int]) -> list[str]:

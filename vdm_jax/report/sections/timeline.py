@@ -23,8 +23,8 @@ BAR, ROW = 0.62, 0.34  # share of a feature's height that its bars fill; height 
 CAPTION = (
     "A bar is the window of a feature: from the timestep with 95% of its information remaining to the one with 5%, "
     "white at 50%. Whiskers are ± one standard error of both ends. Noise destroys the feature within its bar, and a "
-    "sampler decides it there on the way back. Before the bar the feature is intact, after it it is gone. A bar that "
-    "begins at the left edge never reaches 95%; a bar that ends at the right edge keeps more than 5%."
+    "sampler decides it there on the way back. Before the bar the feature is intact; after the bar it is gone. A bar "
+    "that begins at the left edge never reaches 95%; a bar that ends at the right edge keeps more than 5%."
 )
 SPECIATION = "After the speciation time the leading direction of the data is below the noise (abar = 1/Λ)."
 
