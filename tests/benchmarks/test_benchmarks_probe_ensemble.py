@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vdm_jax.benchmarks.probe_cases import HIDDEN, Case, arithmetic, levels_of, make_ensemble, make_params
+from vdm_jax.benchmarks.probe_cases import HIDDEN, Case, arithmetic, conditions_of, make_ensemble, make_params
 from vdm_jax.benchmarks.probe_ensemble import main
 from vdm_jax.data.sprites import load_sprites
 from vdm_jax.probing.chunks import bytes_of_timestep
@@ -113,13 +113,13 @@ def test_the_same_net_in_pytorch(net, categorical, key):
 )
 def test_a_chunk_is_counted_as_what_xla_allots_or_more(net, batching):
     case = Case(net, 16, 16)
-    ensemble, levels = make_ensemble(case, batching), levels_of(case.num_timesteps)
+    ensemble, conditions = make_ensemble(case, batching), conditions_of(case.num_timesteps)
     keys = timestep_keys(jax.random.key(0), np.arange(case.num_timesteps))
-    state = jax.eval_shape(lambda keys, levels: ensemble.start(ensemble.init(keys), keys, levels), keys, levels)
-    compiled = ensemble.round.lower(state, keys, levels, jnp.zeros(case.num_timesteps, jnp.int32)).compile()
+    state = jax.eval_shape(lambda keys, own: ensemble.start(ensemble.init(keys), keys, own), keys, conditions)
+    compiled = ensemble.round.lower(state, keys, conditions, jnp.zeros(case.num_timesteps, jnp.int32)).compile()
     found = compiled.memory_analysis()
     allotted = found.argument_size_in_bytes + found.output_size_in_bytes + found.temp_size_in_bytes
     allotted -= found.alias_size_in_bytes
-    of_one, once = bytes_of_timestep(ensemble, {"gamma": levels["gamma"][0]})
+    of_one, once = bytes_of_timestep(ensemble, {"gamma": conditions["gamma"][0]})
     counted = case.num_timesteps * of_one + once * (case.num_timesteps if batching == "vmap" else 1)
     assert allotted <= counted < 3 * allotted

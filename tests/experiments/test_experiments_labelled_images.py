@@ -65,7 +65,9 @@ def test_the_gap_is_of_members_and_held_out_images_stand_apart(workdir):
     apart = np.subtract(exact["exact"]["accuracy"], feature["probe"]["accuracy"])
     assert np.all(abs(gap - apart) < 0.1)
     held_out = feature["held_out"]["accuracy"]
-    assert held_out[0] > 0.5 > held_out[1] > held_out[2] - 0.1 and len(feature["held_out"]["accuracy_standard_error"]) == 3
+    assert (
+        held_out[0] > 0.5 > held_out[1] > held_out[2] - 0.1 and len(feature["held_out"]["accuracy_standard_error"]) == 3
+    )
 
 
 def test_chains_of_posterior_draws_are_on_the_exact_curve(workdir):
@@ -92,7 +94,6 @@ def test_a_network_reads_the_class_of_images():
     assert list(readers) == ["net", "exact"] and trained_reader(("exact",), data, 10, 10) is None
     index = np.arange(40)
     x = population.take(index) + 0.01  # moved to the nearest pixel value
-
 
     read = {name: reader(jax.random.key(0), x)["class"] for name, reader in readers.items()}
     np.testing.assert_array_equal(read["exact"], data.train.labels[:40])

@@ -1,4 +1,4 @@
-"""How a device goes through the timesteps of an ensemble and the members of each: at once, or in turn."""
+"""How a device computes the timesteps of an ensemble and the members of each: at once, or in turn."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -26,8 +26,10 @@ BATCHING = {
 
 
 def usual_batching(net: str) -> str:
-    """What served members with this net best, over separate nets, trunks and several seeds (`results/benchmarks`): on a
-    CPU in turn, all but linear probes, which are too small for a turn of their own; elsewhere all the work at once.
+    """The fastest batching for this net, over separate nets, trunks and several seeds (`results/benchmarks`).
+
+    On a CPU members come in turn, except linear probes, which are too small for a turn of their own. Elsewhere all the
+    work is done at once.
     """
     if jax.default_backend() != "cpu":
         return "vmap"

@@ -23,15 +23,15 @@ from vdm_jax.probing.chains import Backward, Guess, RoundTrip
 from vdm_jax.probing.two_samples import separate
 from vdm_jax.probing.windows import Noise, Windows, jackknife_errors, windows_of
 
-GROUPS = 20  # of chains, one left out at a time for the errors of windows
-WITHOUT = "known_without"  # what is known without each group of chains, [G, M], G no more than there are chains
+GROUPS = 20  # of chains; the errors of windows leave out one at a time
+WITHOUT = "known_without"  # the share known without each group of chains, [G, M], G at most the number of chains
 T = TypeVar("T")
 
 
 def gather(measure: Callable[[Key[Array, ""], int], T], key: Key[Array, ""], num_queries: int, batch_size: int) -> T:
-    """`measure(key, n)` of as many batches as hold `num_queries`, joined along the axis of the queries.
+    """`measure(key, n)` of as many batches as `num_queries` needs, joined along the axis of the queries.
 
-    That axis is the first one of an array of one axis, else the second.
+    That axis is the first of an array with one axis, else the second.
     """
     parts = []
     for batch in count():
@@ -41,14 +41,14 @@ def gather(measure: Callable[[Key[Array, ""], int], T], key: Key[Array, ""], num
 
 
 def mean_and_error(values: Float[np.ndarray, "*m q"] | Bool[np.ndarray, "*m q"]) -> tuple[Any, Any]:
-    """Over the last axis: means and their standard errors, as JSON has them."""
+    """Means over the last axis and their standard errors, as plain numbers or lists."""
     values = np.asarray(values, np.float64)
     error = values.std(axis=-1, ddof=1) / math.sqrt(values.shape[-1])
     return values.mean(axis=-1).tolist(), error.tolist()
 
 
 def curves_of(**values: np.ndarray) -> Curves:
-    """{name, name_standard_error} of each."""
+    """{NAME: mean, NAME_standard_error: …} for each of the values."""
     found: Curves = {}
     for name, per_query in values.items():
         found[name], found[f"{name}_standard_error"] = mean_and_error(per_query)
@@ -62,9 +62,9 @@ def shares(labels: Integer[np.ndarray, " q"], num_classes: int) -> Curves:
 
 def summarise_backward(features: Mapping[str, Feature], found: Backward, far: float) -> Found:
     """{"readers": {reader: {name: {"backward": curves over timesteps, "generated": share of each class}}},
-    "real_or_generated": {"accuracy", "standard_error"}, "far_from_data"}: the last is the share of the chains' ends
-    whose distance from the data is above `far`."""
-    told = [separate(real, generated) for real, generated in zip(found.real, found.generated, strict=True)]
+    "real_or_generated": {"accuracy", "standard_error"}, "far_from_data"}; the last is the share of ends farther than
+    `far` from the data."""
+    separations = [separate(real, generated) for real, generated in zip(found.real, found.generated, strict=True)]
     return {
         "readers": {
             reader: {
@@ -77,15 +77,15 @@ def summarise_backward(features: Mapping[str, Feature], found: Backward, far: fl
             for reader, guesses in found.guesses.items()
         },
         "real_or_generated": {
-            "accuracy": [each.accuracy for each in told],
-            "standard_error": [each.standard_error for each in told],
+            "accuracy": [each.accuracy for each in separations],
+            "standard_error": [each.standard_error for each in separations],
         },
         "far_from_data": far_from_data(found.distance, far),
     }
 
 
 def backward_curves(feature: Feature, guess: Guess) -> Curves:
-    """Over timesteps, from what is guessed at z_t of each chain; and what is known without each group of chains."""
+    """Curves over timesteps from the guesses at z_t of each chain, and the share known without each group of chains."""
     curves = curves_of(accuracy=guess.right, cross_entropy_nats=guess.cross_entropy)
     known = 1 - np.asarray(guess.cross_entropy, np.float64) / feature.entropy
     if feature.values is not None:
@@ -100,8 +100,8 @@ def summarise_round_trip(features: Mapping[str, Feature], found: RoundTrip, far:
     """At one timestep: {"readers": {reader: {name: {"kept", "kept_standard_error", "squared_error", …}}},
     "far_from_data"}.
 
-    squared_error: between the values before and after. Where a feature is only told apart, also "kept_by_class" and its
-    standard error, over the starts of each class alone; null for a class that was never drawn.
+    squared_error: between the values before and after. Without values, also "kept_by_class" and its standard error,
+    over the starts of each class; None for a class that was never drawn.
     """
     return {
         "readers": {
@@ -136,13 +136,13 @@ def describe_sampler(
     num_queries: int,
     reader: str,
 ) -> Found:
-    """One sampler's curves beside the exact ones, from `summarise_backward` and, if asked for, a `summarise_round_trip`
-    a timestep.
+    """One sampler's curves and their distances to the exact ones.
 
-    exact: by feature, curves over the timesteps. -> {"features": {name: {"backward", "generated", "plateau", "windows",
-    "windows_standard_error", "distances"}}, "real_or_generated", "far_from_data"}, and of round trips also "round_trip"
-    of each feature and "far_after_round_trip"; "features" are as `reader` reads them, "features_by": {reader: as the
-    other ones do}. The distance of real or generated is from one half.
+    exact: by feature, curves over the timesteps. backward: of `summarise_backward`. round_trips: a
+    `summarise_round_trip` for each timestep, or none. Returns {"features": {name: {"backward", "generated", "plateau",
+    "windows", "windows_standard_error", "distances"}}, "features_by": {reader: the same}, "real_or_generated",
+    "far_from_data"}, with round trips also "round_trip" of each feature and "far_after_round_trip". "features" are by
+    `reader`, "features_by" by the others. The distance of real or generated is to one half.
     """
     found = {
         by: {
@@ -158,9 +158,9 @@ def describe_sampler(
         }
         for by, mine in backward["readers"].items()
     }
-    told = backward["real_or_generated"]
-    told = told | {"distance": distance_from_chance(told["accuracy"], num_queries)}
-    about = {"real_or_generated": told, "far_from_data": backward["far_from_data"]}
+    separation = backward["real_or_generated"]
+    separation = separation | {"distance": distance_from_chance(separation["accuracy"], num_queries)}
+    about = {"real_or_generated": separation, "far_from_data": backward["far_from_data"]}
     if round_trips:
         about["far_after_round_trip"] = [trip["far_from_data"] for trip in round_trips]
     return {"features": found.pop(reader), "features_by": found} | about
@@ -193,11 +193,11 @@ def _describe_feature(
 
 
 def plateau(feature: Feature, generated: Sequence[float]) -> dict[str, float]:
-    """What is right, or kept, where nothing is left to see.
+    """The values of the curves at t = T, where z_t is noise.
 
-    forward, backward: by who always names what the data, or the model, have most of. kept: on a round trip, the start's
-    class by the data, the end's as generated; of the starts of one class alone it is that class's share of what is
-    generated.
+    forward, backward: the accuracy of always predicting the most frequent class of the data, or of the generated ends.
+    kept: of round trips, whose start has the class shares of the data and whose end those of the generated ends; for the
+    starts of one class it is that class's share of the generated ends.
     """
     q = np.asarray(generated, np.float64)
     found = {"forward": float(feature.prior.max()), "backward": float(q.max()), "kept": float(feature.prior @ q)}
@@ -208,7 +208,7 @@ def plateau(feature: Feature, generated: Sequence[float]) -> dict[str, float]:
 
 
 def backward_windows(feature: Feature, curves: Curves, noise: Noise) -> tuple[Windows, Windows]:
-    """When 95%, 50% and 5% of what there is to know is known on the way from noise: R², or 1 - cross-entropy/H; and the
+    """The timesteps at which 95%, 50% and 5% of the information is decided: R², or 1 - cross-entropy/H; and their
     standard errors, over groups of chains."""
     known = 1 - np.array(curves["cross_entropy_nats"]) / feature.entropy if feature.values is None else curves["r2"]
     errors = jackknife_errors(noise, np.asarray(curves[WITHOUT])) if WITHOUT in curves else {}  # an older line has none

@@ -1,4 +1,4 @@
-"""How far the curves of chains are from what they are for an exact model, in themselves and in standard errors."""
+"""Distances of the curves of chains from those of an exact model, absolute and in standard errors."""
 
 import math
 from collections.abc import Sequence
@@ -9,16 +9,16 @@ from jaxtyping import Float
 
 from vdm_jax.diffusion.posterior import Feature
 
-ROUNDING = 1e-5  # two curves that differ by less are the same but for float32
+ROUNDING = 1e-5  # differences of curves below this are float32 rounding
 Curves = dict[str, Any]
 Found = dict[str, Any]
 
 
 def backward_distances(feature: Feature, exact: Curves, backward: Curves, num_queries: int) -> Found:
-    """Of the curves along a chain from noise from what they are for an exact model: A(t), MMSE(t).
+    """The distances of the curves along chains from noise to those of an exact model: A(t), MMSE(t).
 
-    -> {name: {"largest", "mean", "standard_errors", "mean_standard_errors"}}: over the timesteps, the largest and the
-    mean difference, and both in units of the standard error; the largest are at different timesteps as a rule.
+    Returns {name: {"largest", "mean", "standard_errors", "mean_standard_errors"}}: over the timesteps the largest and
+    the mean difference, and both in standard errors. The two largest are usually at different timesteps.
     """
     found = {"backward_accuracy": _of_share(backward["accuracy"], exact, "accuracy", num_queries)}
     if feature.values is not None:
@@ -27,7 +27,7 @@ def backward_distances(feature: Feature, exact: Curves, backward: Curves, num_qu
 
 
 def round_trip_distances(feature: Feature, exact: Curves, round_trip: Curves, num_queries: int) -> Found:
-    """The same of the curves of round trips, from R(t) and 2 MMSE(t)."""
+    """The same for the curves of round trips, to R(t) and 2 MMSE(t)."""
     found = {"round_trip_kept": _of_share(round_trip["kept"], exact, "retention", num_queries)}
     if feature.values is not None:
         found["round_trip_squared_error"] = _of_square(feature, round_trip, exact, 2, num_queries)
@@ -35,7 +35,7 @@ def round_trip_distances(feature: Feature, exact: Curves, round_trip: Curves, nu
 
 
 def distance_from_chance(accuracy: Sequence[float], num_scored: int) -> dict[str, float]:
-    """As in `distances`, of the accuracy on so many examples of two kinds from one half."""
+    """The distance of an accuracy on `num_scored` examples of two equally frequent kinds from one half."""
     chance = np.full(len(accuracy), 0.5)
     return _distance(accuracy, chance, chance / math.sqrt(num_scored))
 
@@ -43,8 +43,8 @@ def distance_from_chance(accuracy: Sequence[float], num_scored: int) -> dict[str
 def plateau_distance(
     feature: Feature, generated: Curves, kept: Sequence[float | None], num_queries: int
 ) -> dict[str, dict[str, float]]:
-    """Of what is kept of each class from t = T, where nothing is left of the start, from the class's share of what is
-    generated."""
+    """The distance of the share of each class kept from t = T, where nothing of the start remains, to the class's share
+    of the generated ends."""
     drawn = [c for c, share in enumerate(kept) if share is not None]
     if not drawn:
         return {}
@@ -55,10 +55,10 @@ def plateau_distance(
 
 
 def smallest_square(feature: Feature) -> float:
-    """The least squared distance between two values.
+    """The smallest squared distance between two values.
 
-    Errors come in lumps of that size or more: where a mean error m is so rare that none was seen among n, its standard
-    error is not 0 but at least sqrt(lump m/n).
+    A single error is at least this large. Where a mean error m is so rare that none of n examples has one, its standard
+    error is not 0 but at least sqrt(smallest_square m/n).
     """
     square = ((feature.values[:, None] - feature.values[None]) ** 2).sum(axis=2)
     return float(square[square > 1e-9].min())
@@ -66,13 +66,13 @@ def smallest_square(feature: Feature) -> float:
 
 def _of_share(curve: Sequence[float], exact: Curves, name: str, num_queries: int) -> dict[str, float]:
     share = np.array(exact[name])
-    # A query more or less is no distance: where misses are rare their number is Poisson's, with a long tail.
+    # One query is within the error: rare errors have a Poisson distribution with a long tail.
     own = np.sqrt(np.maximum(share * (1 - share), 0) / num_queries + 1 / num_queries**2)
     return _distance(curve, share, np.hypot(own, exact[f"{name}_standard_error"]))
 
 
 def _of_square(feature: Feature, curves: Curves, exact: Curves, factor: int, num_queries: int) -> dict[str, float]:
-    """From so many times MMSE(t)."""
+    """The distance to `factor` times MMSE(t)."""
     mmse, error = factor * np.array(exact["mmse"]), factor * np.array(exact["mmse_standard_error"])
     rare = np.sqrt(smallest_square(feature) * mmse / num_queries)
     own = np.maximum(curves["squared_error_standard_error"], rare)
@@ -91,5 +91,5 @@ def _distance(curve: Sequence[float], exact: np.ndarray, error: np.ndarray) -> d
 
 
 def far_from_data(distance: Float[np.ndarray, " q"], far: float) -> float:
-    """The share of ends that are not within `far` of the data: of those, too, that are no numbers."""
+    """The share of ends that are not within `far` of the data; non-finite ends count as far."""
     return float((~(distance <= far)).mean())

@@ -60,7 +60,7 @@ def bytes_of_timestep(ensemble: Ensemble, condition: Condition) -> tuple[int, in
 
 
 def num_bytes(shapes: PyTree) -> int:
-    """Of all leaves."""
+    """The bytes of all leaves."""
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
 
 
@@ -117,7 +117,7 @@ def stored_timesteps(folder: pathlib.Path) -> set[int]:
 
 
 def split(arrays: Arrays, timesteps: Int[np.ndarray, " m"]) -> dict[int, Arrays]:
-    """By timestep."""
+    """{timestep: {path: array}}."""
     return {int(t): {name: array[i] for name, array in arrays.items()} for i, t in enumerate(timesteps)}
 
 

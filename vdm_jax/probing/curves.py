@@ -1,4 +1,4 @@
-"""From the scores of trained probes to curves over timesteps with their errors, beside the exact ones."""
+"""From the scores of trained probes to curves over timesteps with their errors, and the gaps to the exact curves."""
 
 import math
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from vdm_jax.diffusion.posterior import Feature
 from vdm_jax.probing.windows import Noise, Windows, jackknife_errors, share_known, windows_of
 
 HASH = np.uint64(2654435769)  # 2^32 over the golden ratio
-GROUPS = 8  # of clean images, one of which at a time is left out to see how much windows move
+GROUPS = 8  # of clean images; windows are recomputed without one of them at a time
 Scores = Mapping[str, Float[np.ndarray, "m n s b"]]  # of examples: timestep, batch, seed, place in the batch
 Images = Int[np.ndarray, "m n b"]
 
@@ -19,10 +19,10 @@ Images = Int[np.ndarray, "m n b"]
 def summarise_scores(feature: Feature, scores: Scores, images: Images | None = None) -> dict[str, np.ndarray]:
     """Means over seeds and examples, and their standard errors as NAME_standard_error: [M] each.
 
-    Beside what is there, `information_nats` = H - cross-entropy and `r2` (`_curves`). images: which clean image each
-    example shows; without, all are different. The error has two parts: of the images, which the seeds share, and, where
-    there are several, of the seeds. The held-out images are few on a small grid, and each is shown with many noises:
-    the first part is of the images as clusters, so that it tells how far another held-out split would be.
+    Besides the scores, `information_nats` = H - cross-entropy and `r2` (`_curves`). images: the clean image of each
+    example; without them all are different. The error has two parts: of the images, which the seeds share, and of the
+    seeds, where there are several. A small grid has few held-out images, each shown with many noises. The first part
+    treats images as clusters, so that it estimates the deviation between held-out splits.
     """
     found = {}
     for name, values in _curves(feature, scores).items():
@@ -44,8 +44,8 @@ def error_of_clusters(values: Float[np.ndarray, " n"], cluster: Int[np.ndarray, 
 
 
 def summarise_known(feature: Feature, scores: Scores, images: Images) -> dict[str, np.ndarray]:
-    """The share known (`share_known`) that windows are read from: `by_seed` [M, S], and `without` [M, G], its mean over
-    seeds without one group of the clean images each, the same images at every timestep."""
+    """The share known (`share_known`), from which windows follow: `by_seed` [M, S], and `without` [M, G], its mean over
+    seeds without each group of clean images, the same images at every timestep."""
     share = share_known(feature, _curves(feature, scores))
     group = group_of(images)
     examples = share.mean(axis=2)
@@ -56,14 +56,16 @@ def summarise_known(feature: Feature, scores: Scores, images: Images) -> dict[st
 
 
 def group_of(images: Int[np.ndarray, "*n"]) -> Int[np.ndarray, "*n"]:
-    """One of `GROUPS` for each number, always the same: the top bits of its product with the golden ratio (Knuth's
-    multiplicative hash), for in the low ones numbers that count factors tell a factor."""
+    """One of `GROUPS` for each number: the top bits of its product with the golden ratio (Knuth's multiplicative hash).
+
+    The low bits of an index that counts factors would depend on one factor.
+    """
     return ((images.astype(np.uint64) * HASH % 2**32) * GROUPS >> np.uint64(32)).astype(int)
 
 
 def _curves(feature: Feature, scores: Scores) -> dict[str, np.ndarray]:
-    """Of every example. r2 = 1 - mse/variance; where `spread` is there, of the examples' own variance: on a small test
-    split theirs is not the whole data's (its error by the ratio's linear part)."""
+    """Curves of every example. r2 = 1 - mse/variance. With `spread` the variance is that of the examples, which on a
+    small test split is not that of all data; its error follows from the ratio's linear part."""
     curves = {name: np.asarray(values, np.float64) for name, values in scores.items()}
     if "cross_entropy" in curves:
         curves["information_nats"] = feature.entropy - curves["cross_entropy"]
@@ -78,14 +80,14 @@ def _curves(feature: Feature, scores: Scores) -> dict[str, np.ndarray]:
 
 
 def with_prior_of(feature: Feature, labels: Integer[np.ndarray, " n"]) -> Feature:
-    """The feature with the shares of these labels for its prior; each class as if seen once more, so that none is 0."""
+    """The feature with the shares of these labels as its prior; each class counts one more, so that none is 0."""
     counts = np.bincount(labels, minlength=len(feature.prior)) + 1.0
     return Feature(counts / counts.sum(), feature.values)
 
 
 def probe_windows(noise: Noise, known: Mapping[str, np.ndarray]) -> tuple[Windows, Windows]:
-    """When 95%, 50% and 5% of what there is to know is still found, by `summarise_known`: (the mean over seeds, its
-    standard error). The error is of the seeds, where there are several, and of the images they share."""
+    """The timesteps at which a probe has 95%, 50% and 5% of the information, from `summarise_known`: (mean over seeds,
+    standard error). The error is of the seeds, where there are several, and of the images, which they share."""
     each = [windows_of(noise, share) for share in known["by_seed"].T]
     of_images = jackknife_errors(noise, known["without"].T)
     windows: Windows = {}
@@ -100,12 +102,11 @@ def probe_windows(noise: Noise, known: Mapping[str, np.ndarray]) -> tuple[Window
 
 
 def compare(probe: Mapping[str, Any], exact: Mapping[str, Any], shortfall: float) -> dict[str, Any]:
-    """What the probe misses: `exact_minus_probe` {score: [M]} with its standard errors, for what both have.
+    """The gap of the probe to the exact curve: `exact_minus_probe` {score: [M]} with its standard errors.
 
-    Where the probe was judged by the exact posterior of what it saw (`NAME_missed`), that is it: the images and noise
-    are the same, so that its error is a fraction of that of the difference of two curves.
-    `falls_short`: [M], whether accuracy or R², of those there are, is more than `shortfall` below the exact one: the
-    probe is not to be trusted there.
+    Where the probe was judged by the exact posterior of its own examples (`NAME_missed`), the gap is that: images and
+    noise are the same, so that its error is a fraction of the error of the difference of two curves. `falls_short`:
+    [M], whether the gap of accuracy or of R² is larger than `shortfall`.
     """
     gaps: dict[str, list[float]] = {}
     for name in ("accuracy", "r2", "information_nats"):

@@ -1,4 +1,4 @@
-"""From what is asked of a probe to its outputs and its loss; and how the outputs of several probes lie side by side."""
+"""Heads: the outputs and the loss of a probe of one feature, and the layout of the outputs of several features."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 from vdm_jax.base.errors import choose
 from vdm_jax.diffusion.posterior import Feature, score
 
-TARGETS = {"values": False, "classes": True}  # whether a feature with values is told apart all the same
+TARGETS = {"values": False, "classes": True}  # whether features with values are classified too
 MEMBERS = ("separate", "trunk")
 
 Classes = Mapping[str, Int[Array, " b"]]
@@ -20,10 +20,10 @@ Classes = Mapping[str, Int[Array, " b"]]
 
 @dataclass(frozen=True)
 class Head:
-    """What is asked about one feature: its class, by cross-entropy, or its value, by squared error.
+    """The prediction of one feature: of its class, by cross-entropy, or of its value, by squared error.
 
-    A scalar has one value; an angle two, (cos kθ, sin kθ), k the symmetry of what is turned. A loss is a share of what
-    there is to know: 1 for who knows only the prior, 0 for who knows all; so features weigh alike on one trunk.
+    A scalar has one value, an angle two: (cos kθ, sin kθ), k the symmetry of the shape. A loss is relative to the
+    baseline, 1 for predicting the prior and 0 for a perfect prediction, so that features weigh alike on one trunk.
     """
 
     feature: Feature
@@ -31,12 +31,12 @@ class Head:
 
     @property
     def size(self) -> int:
-        """How many outputs."""
+        """The number of outputs."""
         return len(self.feature.prior) if self.categorical else self.feature.values.shape[1]
 
     @property
     def mean(self) -> Float[np.ndarray, " k"]:
-        """Of the values."""
+        """The prior mean of the values."""
         return (self.feature.prior @ self.feature.values).astype(np.float32)
 
     def targets(self, classes: Int[Array, " b"]) -> Float[Array, "b o"]:
@@ -59,9 +59,12 @@ class Head:
         return -jnp.take_along_axis(jax.nn.log_softmax(outputs), index, axis=-1)[..., 0]
 
     def scores(self, outputs: Float[Array, "... b o"], classes: Int[Array, " b"]) -> dict[str, Float[Array, "... b"]]:
-        """Of each example: `accuracy` 0 or 1 and `cross_entropy` (nats) of classes; `mse` of values, in their unit and
-        summed over components, beside `spread`, the mse of who knows nothing; the values of who tells classes apart are
-        their mean."""
+        """The scores of each example.
+
+        `accuracy`: 0 or 1, of classes. `cross_entropy`: of classes, nats. `mse`: of values, in their unit squared and
+        summed over components; a classifier predicts the mean value of its class probabilities. `spread`: the baseline
+        of `mse`, the squared error of predicting the prior mean.
+        """
         spread = {}
         if self.feature.values is not None:
             apart = jnp.asarray(((self.feature.values - self.mean) ** 2).sum(1), jnp.float32)[classes]
@@ -77,10 +80,13 @@ class Head:
         return found
 
     def judge(self, outputs: Float[Array, "... b o"], p: Float[Array, "b c"]) -> dict[str, Float[Array, "... b"]]:
-        """What `scores` are on average over the class, p(c | z) being known: `accuracy`, `cross_entropy`, `mse`; and
-        what they miss of the best there is, `accuracy_missed` (max p - p(guess)), `information_nats_missed` (KL from p)
-        and `r2_missed` (||guess - E[v|z]||² as a part of the variance): never below 0, and without the chance of which
-        class it was."""
+        """The expected scores of each example under the exact p(c | z), and their gaps to the best possible scores.
+
+        `accuracy`, `cross_entropy` and `mse` are expectations of `scores` over the class. The gaps are
+        `accuracy_missed` = max p - p(prediction), `information_nats_missed` = KL from p, and `r2_missed` =
+        ||prediction - E[v|z]||² as a part of the variance. They are never negative and do not depend on which class was
+        drawn.
+        """
         known = score(self.feature, p)
         lead = (1,) * (outputs.ndim - 2)
         found = {}
@@ -116,16 +122,17 @@ class Head:
 
 
 def make_heads(features: Mapping[str, Feature], targets: str) -> dict[str, Head]:
-    """targets: "values" asks for the value of what has one; "classes" for the class of everything."""
-    told_apart = choose("targets", targets, TARGETS)
-    return {name: Head(feature, told_apart or feature.values is None) for name, feature in features.items()}
+    """targets: "values" regresses features with values; "classes" classifies all features."""
+    categorical = choose("targets", targets, TARGETS)
+    return {name: Head(feature, categorical or feature.values is None) for name, feature in features.items()}
 
 
 @dataclass(frozen=True)
 class Members:
-    """The K probes of a timestep: for each group of features (one net with a head each) one a seed.
+    """The K probes of a timestep: for each group of features one net a seed, with a head for each feature.
 
-    A group's outputs lie one after the other; the widest group says how many every net has, others leave theirs unused.
+    The outputs of a group are consecutive. Every net has as many outputs as the widest group needs; others leave the
+    rest unused.
     """
 
     heads: Mapping[str, Head]
@@ -134,12 +141,12 @@ class Members:
 
     @property
     def names(self) -> list[str]:
-        """ "FEATURE+FEATURE/SEED", groups first: what a member's random numbers are derived from."""
+        """ "FEATURE+FEATURE/SEED", groups first: the names that the members' random numbers are derived from."""
         return [f"{'+'.join(group)}/{seed}" for group in self.groups for seed in self.seeds]
 
     @property
     def num_outputs(self) -> int:
-        """Of every net."""
+        """The number of outputs of every net."""
         return max(sum(self.heads[name].size for name in group) for group in self.groups)
 
     @property
@@ -152,12 +159,12 @@ class Members:
         return np.repeat(rows, len(self.seeds), axis=0)
 
     def losses(self, outputs: Float[Array, "k b o"], classes: Classes) -> Float[Array, "k b"]:
-        """Each member's, the mean over its features."""
+        """The loss of each member, the mean over its features."""
         by_group = zip(self.groups, self._by_group(outputs), strict=True)
         return jnp.concatenate([self._group_loss(group, own, classes) for group, own in by_group])
 
     def loss(self, member: Int[Array, ""], outputs: Float[Array, "b o"], classes: Classes) -> Float[Array, " b"]:
-        """One member's, of its number."""
+        """The loss of one member, by its number."""
         losses = [partial(self._group_loss, group) for group in self.groups]
         return jax.lax.switch(member // len(self.seeds), losses, outputs, dict(classes))
 
@@ -169,7 +176,7 @@ class Members:
         return sum(each) / len(each)
 
     def targets(self, classes: Classes) -> Float[Array, "k b o"]:
-        """What the outputs of each member should be; 0 where they are unused."""
+        """The outputs wanted of each member; 0 where they are unused."""
         rows = []
         for group in self.groups:
             own = jnp.concatenate([self.heads[name].targets(classes[name]) for name in group], axis=1)
@@ -177,13 +184,13 @@ class Members:
         return jnp.repeat(jnp.stack(rows), len(self.seeds), axis=0)
 
     def scores(self, outputs: Float[Array, "k b o"], classes: Classes) -> dict[str, dict[str, Float[Array, "s b"]]]:
-        """{feature: {score: [S, B]}}, by seed."""
+        """{feature: {score: [S, B]}}, by seed: `Head.scores`."""
         return {name: self.heads[name].scores(own, classes[name]) for name, own in self._by_feature(outputs).items()}
 
     def judge(
         self, outputs: Float[Array, "k b o"], p: Mapping[str, Float[Array, "b _"]]
     ) -> dict[str, dict[str, Float[Array, "s b"]]]:
-        """`Head.judge` of each feature by seed, p(c | z) being known."""
+        """{feature: {score: [S, B]}}, by seed: `Head.judge` with the exact p(c | z) of each feature."""
         return {name: self.heads[name].judge(own, p[name]) for name, own in self._by_feature(outputs).items()}
 
     def predict(self, outputs: Float[Array, "k b o"]) -> dict[str, Float[Array, "s b _"]]:

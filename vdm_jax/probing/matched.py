@@ -1,6 +1,6 @@
-"""The probe of matched filters: which of its templates, and where, by a softmax over all templates and places.
+"""The probe of matched filters: a softmax over its templates at all places.
 
-With the true templates and readouts it is the exact posterior of whatever shifts on a flat background.
+With the true templates and readouts it is the exact posterior of shifted templates on a flat background.
 """
 
 from typing import NamedTuple
@@ -14,11 +14,11 @@ from vdm_jax.base.keys import named_key
 from vdm_jax.diffusion.gaussian import alpha_sigma
 from vdm_jax.diffusion.rows import inverse_variance
 
-# alpha/sigma² above which `matched` takes no more: one pixel there decides anyway, gradients need slopes.
+# Cap of alpha/sigma² in `matched`: above it one pixel decides anyway, and gradients need slopes.
 SHARPEST = 20.0
-READOUT_GAIN = 10.0  # of what is read off, and of biases: Adam's steps should move these sooner than the templates
-COPY_COST = 100  # multiplications and additions of a matrix product that take as long as copying one number
-UNSEEN = 0.01  # examples that a part is taken to have had on top: without any it is next to impossible
+READOUT_GAIN = 10.0  # of readouts and biases, so that Adam's steps move these sooner than the templates
+COPY_COST = 100  # multiply-adds of a matrix product that take as long as copying one number
+UNSEEN = 0.01  # examples added to each part, so that a part without examples is improbable but possible
 TINY = np.finfo(np.float32).tiny
 
 
@@ -31,11 +31,11 @@ def init_matched(
     targets: Float[Array, "e o"] | None = None,
     categorical: Bool[Array, " o"] | None = None,
 ) -> dict[str, PyTree]:
-    """Templates are windows of examples, as different from each other as can be, less the image's median.
+    """Templates are windows of examples, as different from each other as possible, less the image's median.
 
-    Of each example the window of its figure; of these one at random, then always the one farthest from those chosen.
-    Where the examples have targets, each template, row and column says at first what the examples nearest to it are
-    (`what_they_are`), as a classifier by prototypes does; else next to nothing.
+    Candidates are the windows of the examples' figures. The first is random; each next one is the farthest from those
+    chosen. With targets, each template, row and column starts with the mean target of its nearest examples
+    (`what_they_are`), as in a classifier by prototypes; without, the readouts are small random numbers.
     """
     found = figures(examples, window)
     num_rows, num_columns = (size - window + 1 for size in examples.shape[1:3])
@@ -60,7 +60,7 @@ def init_matched(
 
 
 class Figures(NamedTuple):
-    """Of each example the window that holds its figure, what is not background, and where that is."""
+    """For each example the window with its figure, the part that is not background, and its place."""
 
     windows: Float[Array, "e window window c"]  # less the background
     background: Float[Array, " e"]  # the median
@@ -69,7 +69,7 @@ class Figures(NamedTuple):
 
 
 def figures(examples: Float[Array, "e h w c"], window: int) -> Figures:
-    """The window whose middle holds most of what is not background."""
+    """The window whose middle has most of the energy that is not background."""
     num, height, width, _ = examples.shape
     background = jnp.median(examples.reshape(num, -1), axis=1)
     figure = examples - background[:, None, None, None]
@@ -91,8 +91,8 @@ def figures(examples: Float[Array, "e h w c"], window: int) -> Figures:
 def choose_apart(
     key: Key[Array, ""], points: Float[Array, "e d"], num: int
 ) -> tuple[Int[Array, " n"], Int[Array, " e"]]:
-    """(chosen, nearest): one point at random, then always the one farthest from those chosen; and for every point which
-    of the chosen is nearest to it, the first of several."""
+    """(chosen, nearest): a random point, then always the one farthest from those chosen; and for every point the
+    nearest of the chosen, the first of several."""
 
     def choose_next(i, carry):
         chosen, nearest, distance = carry
@@ -108,11 +108,12 @@ def choose_apart(
 def what_they_are(
     where: Int[Array, " e"], size: int, targets: Float[Array, "e o"], categorical: Bool[Array, " o"]
 ) -> tuple[Float[Array, " n"], Float[Array, "n o"]]:
-    """(bias, readout) of `size` parts from the examples that belong to each: the log of how many these are, as a share
-    of an even one, and their mean target, beyond that of all; of a class log p(class | part)/p(class).
+    """(bias, readout) of `size` parts from the examples that belong to each.
 
-    Each part gets half an example that is like all; each output is shrunk by what of the parts' differences chance
-    would give (1 - 1/F, F of the analysis of variance): a template does not tell where its examples happened to be.
+    bias: the log of the number of these, relative to an even share. readout: their mean target less the overall mean;
+    for a class log p(class | part)/p(class). Each part gets half an example with the overall mean. Each output is
+    multiplied by 1 - 1/F, F of the analysis of variance, which removes the differences that chance explains: a template
+    should not predict where its examples happened to be.
     """
     one_hot = jax.nn.one_hot(where, size)
     count, sums, prior = one_hot.sum(axis=0)[:, None], one_hot.T @ targets, targets.mean(axis=0, keepdims=True)
@@ -128,23 +129,23 @@ def what_they_are(
 
 
 def columns_at_once(num_templates: int, window: int, columns: int) -> int:
-    """How many neighbouring columns of places share one strip of the image, a divisor of `columns`.
+    """The number k of neighbouring columns of places that share one strip of the image, a divisor of `columns`.
 
-    A strip is window + k - 1 wide: k columns cost (window + k - 1)/window times the arithmetic of single windows, on a
-    k-th of their memory.
+    A strip is window + k - 1 wide: it takes (window + k - 1)/window times the arithmetic of single windows and a k-th
+    of their memory.
     """
     divisors = [k for k in range(1, columns + 1) if columns % k == 0]
     return min(divisors, key=lambda k: (window + k - 1) * (num_templates + COPY_COST / k))
 
 
 def correlate(templates: Float[Array, "n h w c"], z: Float[Array, "b height width c"]) -> Float[Array, "n k j y b"]:
-    """<template, window of z> at every place: y the row of its corner, j k_max + k the column.
+    """<template, window of z> at every place: y is the row of its corner, j k_max + k the column.
 
-    One matrix product of strips of z, k_max columns of places wide (`columns_at_once`), with templates laid out at
-    each of these columns, zero elsewhere; the batch comes last so that copies are of long pieces.
+    One matrix product of strips of z, k_max columns of places wide (`columns_at_once`), with the templates at each of
+    these columns and zeros elsewhere. The batch is the last axis, so that long pieces are copied.
     """
     num, height, width, _ = templates.shape
-    z = jax.lax.optimization_barrier(jnp.moveaxis(z, 0, -1))  # not to be drawn again for every row
+    z = jax.lax.optimization_barrier(jnp.moveaxis(z, 0, -1))  # not to be recomputed for every row
     rows, columns = z.shape[0] - height + 1, z.shape[1] - width + 1
     each = columns_at_once(num, width, columns)
     across = width + each - 1
@@ -162,11 +163,11 @@ def apply_matched(
     gamma: Float[Array, ""],
     categorical: Bool[Array, " o"],
 ) -> Float[Array, "b o"]:
-    """Which template, where: a softmax over templates and places of (alpha/sigma²)(<mu, window> - alpha level) + bias.
+    """A softmax over templates and places of (alpha/sigma²)(<mu, window> - alpha level) + bias.
 
-    Outputs read its marginals m over templates, rows and columns: values are linear in them, logits of classes are
-    sums of log Σ m exp(readout). With the true templates and readouts this is the exact posterior of whatever shifts
-    on a flat background: level is what is left of ½||x||².
+    Outputs are functions of its marginals m over templates, rows and columns: values are linear in them, logits of
+    classes are sums of log Σ m exp(readout). With the true templates and readouts this is the exact posterior of
+    shifted templates on a flat background; level is the part of ½||x||² that depends on the template.
     """
     return read_marginals(params, match_logits(params, z, gamma), categorical)
 
@@ -174,7 +175,7 @@ def apply_matched(
 def match_logits(
     params: dict[str, PyTree], z: Float[Array, "b h w c"], gamma: Float[Array, ""]
 ) -> Float[Array, "n k j y b"]:
-    """Of every template at every place, laid out as `correlate` does."""
+    """The logits of every template at every place, in the layout of `correlate`."""
     alpha, _ = alpha_sigma(gamma)
     sharpness = jnp.minimum(alpha * inverse_variance(gamma), SHARPEST)
     bias, match = amplified(params["bias"]), correlate(params["templates"], z)
@@ -188,7 +189,7 @@ def match_logits(
 def read_marginals(
     params: dict[str, PyTree], logits: Float[Array, "n k j y b"], categorical: Bool[Array, " o"]
 ) -> Float[Array, "b o"]:
-    """What templates, rows and columns say, as likely as each of them is."""
+    """The outputs: the readouts of templates, rows and columns, weighted by their probabilities."""
     batch = logits.shape[-1]
     readout, output_bias = amplified(params["readout"]), amplified(params["output_bias"])
     p = jax.nn.softmax(logits.reshape(-1, batch), axis=0).reshape(logits.shape)
@@ -203,11 +204,11 @@ def read_marginals(
 
 
 def amplified(learned: PyTree) -> PyTree:
-    """Parameters as they act."""
+    """The parameters times `READOUT_GAIN`."""
     return jax.tree.map(lambda leaf: READOUT_GAIN * leaf, learned)
 
 
 def log_mixture(m: Float[Array, "b n"], logits: Float[Array, "n o"]) -> Float[Array, "b o"]:
-    """log Σ_n m exp(logits); the largest is taken out, and the smallest normal number keeps an empty sum finite."""
+    """log Σ_n m exp(logits), stable: the largest logit is factored out, and `TINY` keeps an empty sum finite."""
     top = jax.lax.stop_gradient(logits.max(axis=0, keepdims=True))
     return top + jnp.log(m @ jnp.exp(logits - top) + TINY)

@@ -1,4 +1,4 @@
-"""What the members of one timestep learn from a batch: outputs, losses and gradients, of all at once or in turn."""
+"""Outputs, losses and gradients of the members of one timestep for a batch, of all at once or in turn."""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,14 +17,14 @@ BatchOfSeed = tuple[Float[Array, "s b ..."], dict[str, Int[Array, "s b"]]]  # (z
 
 @dataclass(frozen=True)
 class Objective:
-    """Pure functions of the members' parameters [K, ...] at one gamma; `how.members` says how they go through K."""
+    """Pure functions of the members' parameters [K, ...] at one gamma; `how.members` maps over the K members."""
 
     net: Net
     members: Members
     how: Batching
 
     def outputs(self, params: PyTree, z: Images, gamma: Float[Array, ""]) -> Float[Array, "k b o"]:
-        """Of every member for the same z."""
+        """The outputs of every member for the same z."""
 
         def of_member(params, categorical):
             return self.net.apply(params, z, gamma, categorical)
@@ -32,13 +32,13 @@ class Objective:
         return self.how.members(of_member)(params, jnp.asarray(self.members.categorical))
 
     def losses(self, params: PyTree, z: Images, classes: Classes, gamma: Float[Array, ""]) -> Float[Array, "k b"]:
-        """Of every member, each example of the same batch."""
+        """The loss of every member and each example of the same batch."""
         return self.members.losses(self.outputs(params, z, gamma), classes)
 
     def gradients(
         self, params: PyTree, stopped: Bool[Array, " k"], batches: BatchOfSeed, gamma: Float[Array, ""]
     ) -> PyTree:
-        """Of each member's mean loss of its seed's batch; in turn nothing is computed for those that have stopped."""
+        """The gradient of each member's mean loss of its seed's batch. In turn, stopped members have none."""
         if self.how.members is not in_turn:
             return jax.grad(lambda params: self._losses_by_seed(params, batches, gamma).mean(axis=1).sum())(params)
 
@@ -49,7 +49,7 @@ class Objective:
         return self.how.members(of_member)(params, stopped, jnp.arange(len(stopped)))
 
     def residuals(self, params: PyTree, batches: BatchOfSeed, gamma: Float[Array, ""]) -> PyTree:
-        """What a backward pass keeps at a time: of one member in turn, or of all."""
+        """The residuals that a backward pass keeps at a time: of one member in turn, or of all."""
         if self.how.members is not in_turn:
             return jax.vjp(lambda params: self._losses_by_seed(params, batches, gamma), params)[1]
         first = jax.tree.map(lambda leaf: leaf[0], params)
@@ -57,7 +57,7 @@ class Objective:
 
     def _losses_by_seed(self, params: PyTree, batches: BatchOfSeed, gamma: Float[Array, ""]) -> Float[Array, "k b"]:
         seeds = len(self.members.seeds)
-        if seeds == 1:  # members share z; a vmap over one seed would work its windows out member by member
+        if seeds == 1:  # members share z; a vmap over one seed would compute its windows for each member
             return self.losses(params, *jax.tree.map(lambda leaf: leaf[0], batches), gamma)
         one = replace(self, members=replace(self.members, seeds=(0,)))
         by_seed = jax.tree.map(lambda leaf: leaf.reshape(-1, seeds, *leaf.shape[1:]), params)
@@ -67,7 +67,7 @@ class Objective:
     def _loss(
         self, params: PyTree, member: Int[Array, ""], batches: BatchOfSeed, gamma: Float[Array, ""]
     ) -> Float[Array, " b"]:
-        """Of one member, each example of its seed's batch."""
+        """The loss of one member and each example of its seed's batch."""
         z, classes = jax.tree.map(lambda leaf: leaf[member % len(self.members.seeds)], batches)
         outputs = self.net.apply(params, z, gamma, jnp.asarray(self.members.categorical)[member])
         return self.members.loss(member, outputs, classes)

@@ -1,4 +1,4 @@
-"""Decision windows: when is a feature destroyed, when is it decided, and how well is that known?"""
+"""Windows: the timesteps at which 95%, 50% and 5% of a feature's information remain, and their standard errors."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -9,12 +9,12 @@ from jaxtyping import Float, Real
 from vdm_jax.diffusion.posterior import Feature
 
 SHARES = (0.95, 0.5, 0.05)
-ROUNDING = 1e-12  # a share that is nearer to a level has reached it
+ROUNDING = 1e-12  # a share this close to a level has reached it
 Windows = dict[str, float | None]
 
 
 class Noise(NamedTuple):
-    """Timesteps, rising, and abar at each, which falls or, where no noise is added, stays."""
+    """Ascending timesteps, and abar at each, which falls, or stays where no noise is added."""
 
     timesteps: Real[np.ndarray, " m"]
     abar: Float[np.ndarray, " m"]
@@ -28,11 +28,11 @@ def noise_of(timesteps: Real[np.ndarray, " m"], gammas: Float[np.ndarray, " m"])
 def crossing_times(
     noise: Noise, share: Float[np.ndarray, " m"], levels: Sequence[float] = SHARES
 ) -> dict[float, float | None]:
-    """For each level the last time at which `share` is still at it or above.
+    """For each level the last time at which `share` is at or above it; None where it never falls to the level.
 
-    share: what is left of what was known without noise (information, R²), 1 at first and 0 at last; it may wiggle. None
-    where it never falls to the level. Between two timesteps by monotone cubics (Fritsch & Carlson 1980): the share over
-    abar, on which alone it depends, and the time over √abar.
+    share: the remaining part of what is known without noise (information, R²), 1 at first and 0 at last, not
+    necessarily monotone. Between two timesteps by monotone cubics (Fritsch & Carlson 1980): the share over abar, on
+    which alone it depends, and the time over √abar.
     """
     known = np.isfinite(share)
     noise, share = Noise(noise.timesteps[known], noise.abar[known]), share[known]
@@ -45,7 +45,7 @@ def crossing_times(
 
 
 def _crossing(noise: Noise, share: Float[np.ndarray, " m"], level: float, i: int) -> float:
-    """Where it falls between the timesteps i and i + 1."""
+    """The time between the timesteps i and i + 1 at which the share falls to the level."""
     from scipy.interpolate import PchipInterpolator
     from scipy.optimize import brentq
 
@@ -61,19 +61,19 @@ def _crossing(noise: Noise, share: Float[np.ndarray, " m"], level: float, i: int
 
 
 def share_known(feature: Feature, curves: Mapping[str, Any]) -> Float[np.ndarray, "*m"]:
-    """What is left of what there is to know: R² of a feature with values, I/H of the others."""
+    """The remaining share of a feature's information: R² of a feature with values, I/H of the others."""
     return np.array(curves["r2"] if "r2" in curves else np.array(curves["information_nats"]) / feature.entropy)
 
 
 def windows_of(noise: Noise, share: Float[np.ndarray, " m"]) -> Windows:
-    """The timesteps at which 95%, 50% and 5% is left: {"95%": t, …}."""
+    """The timesteps at which 95%, 50% and 5% remain: {"95%": t, …}."""
     return {f"{level:.0%}": time for level, time in crossing_times(noise, share).items()}
 
 
 def jackknife_errors(noise: Noise, without: Float[np.ndarray, "g m"]) -> Windows:
-    """Standard errors of `windows_of` by leaving out one of G independent groups at a time (Tukey's jackknife).
+    """Standard errors of `windows_of` from the share without each of G independent groups (Tukey's jackknife).
 
-    without: the share without each group. None where a window is not found without some group, or for one group.
+    None where a window does not exist without some group, or for a single group.
     """
     groups = [windows_of(noise, share) for share in without]
     found: Windows = {}

@@ -21,9 +21,11 @@ def exact_section(workdir: Workdir, gallery: Gallery) -> str:
         return missing("There is no readable exact.json yet", "exact")
     panels = [panel(gallery.save(f"exact_{name}", drawn[name]), alt=f"exact curves of {name}") for name in drawn]
     queries = record.get("num_queries") or [0]
+    of_sprites = record.get("settings", {}).get("data", {}).get("source", "sprites") in ("sprites", "dsprites")
+    images = "all images of the data set" if of_sprites else "the training images, from which the queries are made"
     caption = (
-        "Score of the best possible probe of each feature of the noisy image, by the exact posterior over all images "
-        f"of the data set (band: ± 2 standard errors; {min(queries):,} to {max(queries):,} queries a timestep). Grey: "
+        f"Score of the best possible probe of each feature of the noisy image, by the exact posterior over {images} "
+        f"(band: ± 2 standard errors; {min(queries):,} to {max(queries):,} queries a timestep). Grey: "
         "the window from the timestep with 95% of the feature's information remaining to the one with 5%."
     )
     return figure(panels, caption)

@@ -27,9 +27,16 @@ def probe_section(workdir: Workdir, gallery: Gallery) -> str:
     except (KeyError, TypeError, ValueError):
         return missing("There is no readable probe.json yet", "probe")
     panels = [panel(gallery.save(name, figure), alt=name.replace("_", " ")) for name, figure in drawn.items()]
+    in_set = bool(record.get("in_set"))  # the population is the training images
+    images = "training images with new noise" if in_set else "held-out images"
+    held_out = (
+        "Green: the same probes on held-out images, for which the exact curve is no reference: it is over the training "
+        "images. "
+    )
     caption = (
-        f"Trained probes on held-out images (orange, band: ± 2 standard errors, over the images{seeds}) and the "
-        "best possible probe (blue). The last panel is the gap to the exact curve, exact minus probe. Above the dashed "
+        f"Trained probes on {images} (orange, band: ± 2 standard errors, over the images{seeds}) and the best "
+        f"possible probe (blue). {held_out if in_set else ''}"
+        "The last panel is the gap to the exact curve, exact minus probe. Above the dashed "
         "line a low score is due to the probe, not to missing information in the image. Windows are ± one standard "
         "error."
     )
@@ -46,7 +53,12 @@ def probe_figure(name: str, feature: dict[str, Any], timesteps: np.ndarray) -> F
     drawn, axes = style.panel(title=name, xlabel="timestep", ylabel="R²" if score == "r2" else "accuracy")
     low = min(0.0, *feature["probe"][score])
     trained = "trained probe" if low >= LOWEST else f"trained probe, down to {low:.3g}"
-    for key, label, colour in (("exact", "exact", style.BLUE), ("probe", trained, style.VERMILLION)):
+    curves = (
+        ("exact", "exact", style.BLUE),
+        ("probe", trained, style.VERMILLION),
+        ("held_out", "on held-out images", style.GREEN),
+    )
+    for key, label, colour in curves:
         if key in feature:
             style.curve(axes, timesteps, feature[key], score, colour=colour, label=label)
     axes.set_ylim(max(low, LOWEST) - 0.03, 1.03)
