@@ -70,7 +70,7 @@ def test_a_small_run_leaves_its_record(benchmark, tmp_path, capsys, monkeypatch)
     monkeypatch.setattr("vdm_jax.benchmarks.command.measure_machine", lambda dtypes: Machine({"float32": 1e12}, 1e11))
     name = benchmark.__name__.rpartition(".")[2]
     arguments = [*SMALL, f"--out={tmp_path}"]
-    assert run_cases(name, "", benchmark.make_subject, benchmark.make_peer, arguments, "things") == 0
+    assert run_cases(name, "", benchmark.make_program, benchmark.make_peer, arguments, "things") == 0
     record = json.loads(next(tmp_path.glob(f"{name}-*.json")).read_text())
     case = record["cases"]["m-te-8x8-batch4-float32"]["vdm_jax"]
     assert case["things_per_second"] == pytest.approx(4 / case["seconds_per_step"])
@@ -95,6 +95,6 @@ def test_mistakes_are_told(tmp_path, capsys):
     }
     for flag, told in mistakes.items():
         arguments = [f"--out={tmp_path}", flag]
-        assert run_cases("train_step", "", train_step.make_subject, train_step.make_peer, arguments) == 2
+        assert run_cases("train_step", "", train_step.make_program, train_step.make_peer, arguments) == 2
         assert told in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -9,11 +9,11 @@ torch = pytest.importorskip("torch", reason="PyTorch, the extra `peers`, is not 
 
 from vdm_jax.base.pytrees import num_parameters  # noqa: E402
 from vdm_jax.benchmarks import peer_steps  # noqa: E402
-from vdm_jax.benchmarks.networks import Case, make_model, random_images  # noqa: E402
+from vdm_jax.benchmarks.networks import ModelCase, make_model, random_images  # noqa: E402
 from vdm_jax.benchmarks.peer_networks import copy_params  # noqa: E402
 from vdm_jax.diffusion.samplers import StepInputs, ancestral  # noqa: E402
 
-CASE = Case("m", "te", 8, 3, "float32")
+CASE = ModelCase("m", "te", 8, 3, "float32")
 
 
 def test_the_same_weights_give_the_same_answers():

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vdm_jax.benchmarks.probe_cases import HIDDEN, Case, arithmetic, conditions_of, make_ensemble, make_params
+from vdm_jax.benchmarks.probe_cases import HIDDEN, ProbeCase, arithmetic, conditions_of, make_ensemble, make_params
 from vdm_jax.benchmarks.probe_ensemble import main
 from vdm_jax.data.sprites import load_sprites
 from vdm_jax.probing.chunks import bytes_of_timestep
@@ -53,7 +53,7 @@ def test_what_is_no_case(flag, sentence, capsys):
 
 
 def test_work_of_an_update_by_hand():
-    case = Case("mlp", 4, 10)
+    case = ProbeCase("mlp", 4, 10)
     assert make_ensemble(case, "vmap").members.num_outputs == 3
     layers = [1024 * 128, 128 * 128, 128 * 3]
     found = arithmetic(case, 7)
@@ -71,7 +71,7 @@ def test_the_same_net_in_pytorch(net, categorical, key):
     torch = pytest.importorskip("torch", reason="PyTorch comes with the extra peers")
     from vdm_jax.benchmarks.probe_peers import make_probe
 
-    case = Case(net, 4, 3)
+    case = ProbeCase(net, 4, 3)
     ensemble = make_ensemble(case, "vmap")
     params = ensemble.net.init(key, ensemble.examples)
     params = jax.tree.map(lambda leaf: leaf + 0.1 * np.random.default_rng(0).standard_normal(leaf.shape), params)
@@ -112,7 +112,7 @@ def test_the_same_net_in_pytorch(net, categorical, key):
     ],
 )
 def test_a_chunk_is_counted_as_what_xla_allots_or_more(net, batching):
-    case = Case(net, 16, 16)
+    case = ProbeCase(net, 16, 16)
     ensemble, conditions = make_ensemble(case, batching), conditions_of(case.num_timesteps)
     keys = timestep_keys(jax.random.key(0), np.arange(case.num_timesteps))
     state = jax.eval_shape(lambda keys, own: ensemble.start(ensemble.init(keys), keys, own), keys, conditions)

@@ -14,9 +14,9 @@ from vdm_jax.base.files import write_json
 from vdm_jax.base.provenance import provenance
 from vdm_jax.benchmarks import peers
 from vdm_jax.benchmarks.measure import Timing, ratio, side_by_side
-from vdm_jax.benchmarks.networks import Case
+from vdm_jax.benchmarks.networks import ModelCase
+from vdm_jax.benchmarks.program import CompiledProgram
 from vdm_jax.benchmarks.roofline import Machine, measure_machine, roofline
-from vdm_jax.benchmarks.subject import Subject
 from vdm_jax.launch.store import check_place
 from vdm_jax.networks.sizes import ENCODER_SIZES, UNET_SIZES
 
@@ -58,7 +58,7 @@ def check_common(options: argparse.Namespace) -> None:
     check_place(options.out, "out")
 
 
-def cases(options: argparse.Namespace) -> list[Case]:
+def cases(options: argparse.Namespace) -> list[ModelCase]:
     """A case for each size and dtype. Raises `UserError` for an unknown name."""
     check_common(options)
     if options.side < 1:
@@ -69,7 +69,9 @@ def cases(options: argparse.Namespace) -> list[Case]:
         choose("--sizes", size, UNET_SIZES)
     for dtype in dtypes:
         choose("--dtypes", dtype, DTYPES)
-    return [Case(size, options.encoder, options.side, options.batch_size, dtype) for size in sizes for dtype in dtypes]
+    return [
+        ModelCase(size, options.encoder, options.side, options.batch_size, dtype) for size in sizes for dtype in dtypes
+    ]
 
 
 def write_record(name: str, options: argparse.Namespace, record: dict) -> Path:
@@ -84,7 +86,7 @@ def write_record(name: str, options: argparse.Namespace, record: dict) -> Path:
 def run_cases(
     name: str,
     description: str,
-    make_subject: Callable[[Case], Subject],
+    make_program: Callable[[ModelCase], CompiledProgram],
     make_peer: Callable[..., Callable[[int], None]],
     arguments: Sequence[str] | None = None,
     unit: str = "images",
@@ -103,7 +105,7 @@ def run_cases(
     record = {"machine": {"peak_flops_per_second": machine.peak, "bytes_per_second": machine.bandwidth}, "cases": {}}
     for case in todo:
         patience = options.patience / len(todo)
-        record["cases"][case.name] = found = measure(case, machine, options, patience, make_subject, make_peer, unit)
+        record["cases"][case.name] = found = measure(case, machine, options, patience, make_program, make_peer, unit)
         path = write_record(name, options, record)  # after every case: a kill loses one
         print(line(case, found, unit), flush=True)
     print(path)
@@ -111,23 +113,23 @@ def run_cases(
 
 
 def measure(
-    case: Case, machine: Machine, options: argparse.Namespace, patience: float, make_subject, make_peer, unit: str
+    case: ModelCase, machine: Machine, options: argparse.Namespace, patience: float, make_program, make_peer, unit: str
 ) -> dict:
     """One case: our step and the fastest way of the peer in turn. The search takes at most `patience` s."""
-    subject = make_subject(case)
-    contenders, peer = [subject.contender], {"ways": None, "reason": "omitted (--no_peer)"}
+    program = make_program(case)
+    contenders, peer = [program.contender], {"ways": None, "reason": "omitted (--no_peer)"}
     if not options.no_peer and not peers.torch_version():
         peer["reason"] = "PyTorch is not installed: pip install vdm_jax[peers]"
     elif not options.no_peer:
-        best, ways = peers.fastest(make_peer, case, patience, subject.steps_per_call)
+        best, ways = peers.fastest(make_peer, case, patience, program.steps_per_call)
         peer = {"torch": peers.torch_version(), "ways": ways}
         contenders += [best] if best else []
     calls = side_by_side(contenders, rounds=options.rounds, seconds=options.seconds)
-    steps = {name: Timing([s / subject.steps_per_call for s in timing.rounds]) for name, timing in calls.items()}
+    steps = {name: Timing([s / program.steps_per_call for s in timing.rounds]) for name, timing in calls.items()}
     ours = steps["vdm_jax"]
     speed = ours.record() | {f"{unit}_per_second": case.batch_size / ours.seconds}
     found = {
-        "vdm_jax": speed | subject.about | roofline(subject.work, machine, case.dtype, ours.seconds),
+        "vdm_jax": speed | program.about | roofline(program.work, machine, case.dtype, ours.seconds),
         "torch": peer,
     }
     if len(contenders) > 1:
@@ -139,7 +141,7 @@ def measure(
     return found
 
 
-def line(case: Case, found: dict, unit: str) -> str:
+def line(case: ModelCase, found: dict, unit: str) -> str:
     """The line of one case."""
     ours = found["vdm_jax"]
     text = f"{case.name}: {ours[f'{unit}_per_second']:.4g} {unit.replace('_', ' ')}/s"

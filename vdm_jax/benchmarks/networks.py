@@ -32,7 +32,7 @@ EMA_DECAY = 0.9999
 
 
 @dataclass(frozen=True)
-class Case:
+class ModelCase:
     """One case: a U-Net of `size`, an encoder, images of `side`, a batch size, and the dtype of the computation."""
 
     size: str
@@ -50,7 +50,7 @@ class Case:
         return (self.side, self.side, 1)
 
 
-def make_model(case: Case) -> DiffusionModel:
+def make_model(case: ModelCase) -> DiffusionModel:
     """The model of a case, with the settings of `configs/mnist.py`."""
     encoder = ENCODER_SIZES[case.encoder]
     dtype = jnp.dtype(case.dtype)
@@ -73,12 +73,12 @@ def make_model(case: Case) -> DiffusionModel:
     )
 
 
-def random_images(case: Case) -> np.ndarray:
+def random_images(case: ModelCase) -> np.ndarray:
     """Random grey levels [N, H, W, 1]. The time of a step does not depend on them."""
     return np.random.default_rng(0).integers(0, NUM_LEVELS, (NUM_IMAGES, *case.image_shape), np.uint8)
 
 
-def make_training(case: Case, steps_per_call: int) -> tuple[CompiledStep, TrainState, Any]:
+def make_training(case: ModelCase, steps_per_call: int) -> tuple[CompiledStep, TrainState, Any]:
     """The compiled step of the library, its state, and the data for its batches."""
     model, mesh = make_model(case), make_mesh()
     optimizer = make_optimizer(num_steps=1_000_000, **SETTINGS)

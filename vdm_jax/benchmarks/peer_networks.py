@@ -23,7 +23,7 @@ def norm(groups: int, channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(groups, channels, eps=1e-6)
 
 
-class ResBlock(nn.Module):
+class TorchResBlock(nn.Module):
     """norm-swish-conv, + condition, norm-swish-dropout-conv, + skip."""
 
     def __init__(self, c_in: int, channels: int, groups: int, dropout: float, condition: int = 0):
@@ -42,8 +42,8 @@ class ResBlock(nn.Module):
         return out + (h if self.skip is None else self.skip(h))
 
 
-class Attention(nn.Module):
-    """Attention with one head over all pixels (PyTorch's fused attention), added to its input."""
+class TorchAttention(nn.Module):
+    """TorchAttention with one head over all pixels (PyTorch's fused attention), added to its input."""
 
     def __init__(self, channels: int, groups: int):
         super().__init__()
@@ -58,7 +58,7 @@ class Attention(nn.Module):
         return h + mixed.transpose(1, 2).reshape(b, c, height, width)
 
 
-class UNet(nn.Module):
+class TorchUNet(nn.Module):
     """eps_hat(z_t, t, w) of `vdm_jax.networks.unet` with conditioning "concat"."""
 
     def __init__(self, size: str, w_dim: int, dropout: float = 0.1):
@@ -69,11 +69,11 @@ class UNet(nn.Module):
         self.time1, self.time2 = nn.Linear(channels, CODE_TIME_WIDTH), nn.Linear(CODE_TIME_WIDTH, CODE_TIME_WIDTH)
         self.conv_in, self.conv_out = conv(1, channels), conv(channels, 1)
         self.norm_out = norm(groups, channels)
-        self.attention = Attention(channels, groups)
+        self.attention = TorchAttention(channels, groups)
         widths = {f"down{i}": channels for i in range(self.num_blocks)} | {"mid1": channels, "mid2": channels}
         widths |= {f"up{i}": 2 * channels for i in range(self.num_blocks + 1)}
         self.blocks = nn.ModuleDict(
-            {name: ResBlock(width, channels, groups, dropout, condition) for name, width in widths.items()}
+            {name: TorchResBlock(width, channels, groups, dropout, condition) for name, width in widths.items()}
         )
 
     def forward(self, z, t, w):
@@ -93,7 +93,7 @@ class UNet(nn.Module):
         return z + self.conv_out(F.silu(self.norm_out(h))).float()
 
 
-class Encoder(nn.Module):
+class TorchEncoder(nn.Module):
     """mu, logvar of `vdm_jax.networks.encoder`."""
 
     def __init__(self, name: str, side: int, dropout: float = 0.1):
@@ -102,9 +102,9 @@ class Encoder(nn.Module):
         channels, groups = size["channels"], size["groups"]
         self.conv_in, self.conv_out = conv(1, channels), conv(channels, 1)
         self.norm_out = norm(groups, channels)
-        self.attention = Attention(channels, groups)
+        self.attention = TorchAttention(channels, groups)
         names = [f"block{i}" for i in range(size["layers"])] + ["mid1", "mid2"]
-        self.blocks = nn.ModuleDict({name: ResBlock(channels, channels, groups, dropout) for name in names})
+        self.blocks = nn.ModuleDict({name: TorchResBlock(channels, channels, groups, dropout) for name in names})
         self.moments = nn.Linear(side * side, 2 * size["w_dim"])
 
     def forward(self, x):

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from vdm_jax.benchmarks.networks import EMA_DECAY, GAMMA_RANGE, NUM_LEVELS, SETTINGS, Case, random_images
-from vdm_jax.benchmarks.peer_networks import Encoder, UNet
+from vdm_jax.benchmarks.networks import EMA_DECAY, GAMMA_RANGE, NUM_LEVELS, SETTINGS, ModelCase, random_images
+from vdm_jax.benchmarks.peer_networks import TorchEncoder, TorchUNet
 from vdm_jax.networks.sizes import ENCODER_SIZES
 
 LOW, HIGH = GAMMA_RANGE
@@ -21,10 +21,10 @@ LOW, HIGH = GAMMA_RANGE
 class Vae(nn.Module):
     """Encoder and decoder. Calls give the bound of each image of a batch of grey levels [B, 1, H, W], in nats."""
 
-    def __init__(self, case: Case):
+    def __init__(self, case: ModelCase):
         super().__init__()
-        self.unet = UNet(case.size, ENCODER_SIZES[case.encoder]["w_dim"])
-        self.encoder = Encoder(case.encoder, case.side)
+        self.unet = TorchUNet(case.size, ENCODER_SIZES[case.encoder]["w_dim"])
+        self.encoder = TorchEncoder(case.encoder, case.side)
         values = (2 * torch.arange(NUM_LEVELS) + 1) / NUM_LEVELS - 1
         self.register_buffer("pixel_values", values, persistent=False)
 
@@ -51,12 +51,12 @@ class Vae(nn.Module):
         return 0.5 * ((1 - variance) * x**2 + variance - math.log(variance) - 1).flatten(1).sum(1)
 
 
-def arithmetic(case: Case, device: str) -> AbstractContextManager:
+def arithmetic(case: ModelCase, device: str) -> AbstractContextManager:
     """float32, or bfloat16 by autocast."""
     return torch.autocast(device, torch.bfloat16) if case.dtype == "bfloat16" else nullcontext()
 
 
-def make_peer(case: Case, device: str, *, channels_last: bool) -> tuple[Vae, torch.Tensor]:
+def make_peer(case: ModelCase, device: str, *, channels_last: bool) -> tuple[Vae, torch.Tensor]:
     """The model and its data on the device. TF32 is allowed, as in XLA."""
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.benchmark = True  # tries several algorithms, as XLA does
@@ -65,7 +65,7 @@ def make_peer(case: Case, device: str, *, channels_last: bool) -> tuple[Vae, tor
     return Vae(case).to(device).to(memory_format=layout), levels
 
 
-def make_train(case: Case, device: str, *, channels_last: bool, compiled: bool) -> Callable[[int], None]:
+def make_train(case: ModelCase, device: str, *, channels_last: bool, compiled: bool) -> Callable[[int], None]:
     """`run(n)`: n updates, each with a new batch, clipping, AdamW (fused if available) and the EMA."""
     model, data = make_peer(case, device, channels_last=channels_last)
     bound = torch.compile(model) if compiled else model
@@ -95,7 +95,7 @@ def make_train(case: Case, device: str, *, channels_last: bool, compiled: bool) 
 
 
 def make_sample(
-    case: Case, device: str, *, channels_last: bool, compiled: bool, num_steps: int
+    case: ModelCase, device: str, *, channels_last: bool, compiled: bool, num_steps: int
 ) -> Callable[[int], None]:
     """`run(n)`: n times, `num_steps` ancestral steps on a batch of images."""
     model, _ = make_peer(case, device, channels_last=channels_last)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from vdm_jax.benchmarks.measure import Contender
-from vdm_jax.benchmarks.networks import Case
+from vdm_jax.benchmarks.networks import ModelCase
 
 WAYS = {
     f"{'compile' if compiled else 'eager'}, {'channels last' if last else 'contiguous'}": (compiled, last)
@@ -26,7 +26,7 @@ def torch_version() -> str | None:
 
 
 def fastest(
-    make: Callable[..., Callable[[int], None]], case: Case, patience: float, steps_per_call: int
+    make: Callable[..., Callable[[int], None]], case: ModelCase, patience: float, steps_per_call: int
 ) -> tuple[Contender | None, dict]:
     """The fastest of `WAYS` by the best of `TRIALS` calls after two warm-up calls, and seconds per step (or the reason
     of a failure) of each way.

@@ -22,7 +22,7 @@ LEARNING_RATE, CLIP = 1e-3, 1.0
 UPDATES_A_ROUND = 20  # of the ensemble, between two validations of a batch, as a training does
 
 
-class Case(NamedTuple):
+class ProbeCase(NamedTuple):
     """So many members of a net; as many timesteps as that takes."""
 
     net: str
@@ -42,7 +42,7 @@ class Case(NamedTuple):
         return self.num_members // len(self.features)
 
 
-def make_ensemble(case: Case, batching: str) -> Ensemble:
+def make_ensemble(case: ProbeCase, batching: str) -> Ensemble:
     """The library's own, on the rendered sprites."""
     grid = load_sprites(GRID)
     heads = make_heads({name: sprite_features(grid)[name] for name in case.features}, "values")
@@ -62,13 +62,13 @@ def conditions_of(num_timesteps: int) -> dict[str, jax.Array]:
     return {"gamma": jnp.linspace(-6.0, 6.0, num_timesteps)}
 
 
-def make_params(case: Case):
+def make_params(case: ProbeCase):
     """Shapes of one member's parameters."""
     ensemble = make_ensemble(case, "vmap")
     return jax.eval_shape(ensemble.net.init, jax.random.key(0), ensemble.examples)
 
 
-def arithmetic(case: Case, num_params: int) -> dict[str, float]:
+def arithmetic(case: ProbeCase, num_params: int) -> dict[str, float]:
     """What an update of one member costs at least: products forward and for the gradients, and parameters, gradient and
     both moments of Adam read and written once."""
     side, outputs = load_sprites(GRID).side, max(make_ensemble(case, "vmap").members.num_outputs, 1)

@@ -27,21 +27,21 @@ from vdm_jax.benchmarks.probe_cases import (
     HIDDEN,
     LEARNING_RATE,
     UPDATES_A_ROUND,
-    Case,
+    ProbeCase,
     arithmetic,
     conditions_of,
     make_ensemble,
     make_params,
 )
+from vdm_jax.benchmarks.program import memory_of
 from vdm_jax.benchmarks.roofline import Machine, measure_machine
-from vdm_jax.benchmarks.subject import memory_of
 from vdm_jax.probing.batching import BATCHING
 from vdm_jax.probing.ensemble import timestep_keys
 
 ONE_BY_ONE = 8  # members that a sequential contender goes through; more take as long each
 
 
-def together(case: Case, batching: str) -> tuple[Contender, dict]:
+def together(case: ProbeCase, batching: str) -> tuple[Contender, dict]:
     """Rounds of the compiled ensemble; `run(n)` makes n rounds."""
     ensemble = make_ensemble(case, batching)
     keys, conditions = (
@@ -65,7 +65,7 @@ def together(case: Case, batching: str) -> tuple[Contender, dict]:
     return Contender(batching, run), about
 
 
-def one_by_one(case: Case) -> Contender:
+def one_by_one(case: ProbeCase) -> Contender:
     """One jitted update a call, member after member; `run(n)` makes n updates of each of a few."""
     several = min(case.num_members, ONE_BY_ONE)
     alone = make_ensemble(case._replace(num_members=1), "vmap")
@@ -97,7 +97,7 @@ def one_by_one(case: Case) -> Contender:
     return Contender("sequential", run)
 
 
-def measure(case: Case, machine: Machine, options: argparse.Namespace) -> dict:
+def measure(case: ProbeCase, machine: Machine, options: argparse.Namespace) -> dict:
     """Every way in turn; rates in members x examples a second, ratios round by round."""
     made = {batching: together(case, batching) for batching in options.batching.split(",")}
     contenders = [contender for contender, _ in made.values()] + [one_by_one(case)]
@@ -154,7 +154,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def cases(options: argparse.Namespace) -> list[Case]:
+def cases(options: argparse.Namespace) -> list[ProbeCase]:
     """Net by net. Raises `UserError` for what is none."""
     nets, members = options.nets.split(","), options.members.split(",")
     for net in nets:
@@ -165,10 +165,10 @@ def cases(options: argparse.Namespace) -> list[Case]:
         if not number.isdecimal() or not (int(number) == 1 or (int(number) and int(number) % len(FEATURES) == 0)):
             raise UserError(f"--members={number}; expected 1, or a multiple of {len(FEATURES)}")
     check_common(options)
-    return [Case(net, int(number), options.batch_size) for net in nets for number in members]
+    return [ProbeCase(net, int(number), options.batch_size) for net in nets for number in members]
 
 
-def line(case: Case, found: dict) -> str:
+def line(case: ProbeCase, found: dict) -> str:
     """One case in a line."""
     ours = found[found["fastest"]]
     told = f"{case.name}: {ours['members_x_examples_per_second']:.4g} members x examples/s ({found['fastest']})"

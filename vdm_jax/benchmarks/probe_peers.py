@@ -19,7 +19,7 @@ from vdm_jax.benchmarks.probe_cases import (
     LEARNING_RATE,
     NUM_TEMPLATES,
     WINDOW,
-    Case,
+    ProbeCase,
     conditions_of,
     make_ensemble,
 )
@@ -63,7 +63,7 @@ class Matched(nn.Module):
         return out
 
 
-class Conv(nn.Module):
+class TorchConv(nn.Module):
     """4x4 convolutions two pixels apart, relu, and a linear layer over all places."""
 
     def __init__(self, side: int, channels: tuple[int, ...], num_outputs: int):
@@ -94,17 +94,19 @@ class Dense(nn.Module):
         return self.layers[-1](h)
 
 
-def make_probe(case: Case, num_outputs: int, categorical: bool) -> nn.Module:
+def make_probe(case: ProbeCase, num_outputs: int, categorical: bool) -> nn.Module:
     """One member's net."""
     side = load_sprites(GRID).side
     if case.net == "matched":
         return Matched(side, num_outputs, categorical)
     if case.net == "conv":
-        return Conv(side, HIDDEN["conv"], num_outputs)
+        return TorchConv(side, HIDDEN["conv"], num_outputs)
     return Dense([side**2, *HIDDEN[case.net], num_outputs])
 
 
-def make_train(several: int, case: Case, device: str, *, channels_last: bool, compiled: bool) -> Callable[[int], None]:
+def make_train(
+    several: int, case: ProbeCase, device: str, *, channels_last: bool, compiled: bool
+) -> Callable[[int], None]:
     """`run(n)`: n updates of each of `several` members, one after the other: a batch of the images kept on the device,
     noise, the loss of a feature, clipping, Adam (fused where there is one)."""
     torch.set_float32_matmul_precision("high")

@@ -12,14 +12,14 @@ import jax.numpy as jnp
 
 from vdm_jax.benchmarks.command import run_cases
 from vdm_jax.benchmarks.measure import Contender
-from vdm_jax.benchmarks.networks import Case, make_model
-from vdm_jax.benchmarks.subject import Subject, compile_subject
+from vdm_jax.benchmarks.networks import ModelCase, make_model
+from vdm_jax.benchmarks.program import CompiledProgram, compile_program
 from vdm_jax.diffusion.samplers import make_times, sample
 
 STEPS = 10  # of the timed loop
 
 
-def make_subject(case: Case) -> Subject:
+def make_program(case: ModelCase) -> CompiledProgram:
     """The compiled loop of `STEPS` steps from noise."""
     model = make_model(case)
     params = model.init(jax.random.key(0))
@@ -32,18 +32,18 @@ def make_subject(case: Case) -> Subject:
         return sample(jax.random.fold_in(key, 1), model.denoise(params, w), schedule, z_1, times, x_range=(-1.0, 1.0))
 
     key = jax.random.key(1)
-    subject = compile_subject(jax.jit(partial(loop, num_steps=STEPS)), (params, key), steps_per_call=STEPS)
-    compiled = subject.compiled
+    program = compile_program(jax.jit(partial(loop, num_steps=STEPS)), (params, key), steps_per_call=STEPS)
+    compiled = program.compiled
 
     def run(count: int) -> None:
         for _ in range(count):
             out = compiled(params, key)
         jax.block_until_ready(out)
 
-    return subject.timed_by(Contender("vdm_jax", run))
+    return program.timed_by(Contender("vdm_jax", run))
 
 
-def make_peer(case: Case, device: str, *, channels_last: bool, compiled: bool):
+def make_peer(case: ModelCase, device: str, *, channels_last: bool, compiled: bool):
     """The same loop in PyTorch."""
     from vdm_jax.benchmarks.peer_steps import make_sample
 
@@ -51,4 +51,4 @@ def make_peer(case: Case, device: str, *, channels_last: bool, compiled: bool):
 
 
 if __name__ == "__main__":
-    sys.exit(run_cases("sample_step", __doc__.splitlines()[0], make_subject, make_peer, unit="image_steps"))
+    sys.exit(run_cases("sample_step", __doc__.splitlines()[0], make_program, make_peer, unit="image_steps"))

@@ -10,29 +10,29 @@ import jax
 
 from vdm_jax.benchmarks.command import run_cases
 from vdm_jax.benchmarks.measure import Contender
-from vdm_jax.benchmarks.networks import Case, make_training
-from vdm_jax.benchmarks.subject import Subject, compile_subject
+from vdm_jax.benchmarks.networks import ModelCase, make_training
+from vdm_jax.benchmarks.program import CompiledProgram, compile_program
 
 STEPS_PER_CALL = {"cpu": 1}  # on other back ends:
 ACCELERATOR_STEPS_PER_CALL = 10
 
 
-def make_subject(case: Case) -> Subject:
+def make_program(case: ModelCase) -> CompiledProgram:
     """The compiled step of the library with batch gathering, dropout, clipping, AdamW and EMA."""
     several = STEPS_PER_CALL.get(jax.default_backend(), ACCELERATOR_STEPS_PER_CALL)
     step, state, data = make_training(case, several)
-    subject = compile_subject(step.jitted, (state, data, step.key), steps_per_call=several)
+    program = compile_program(step.jitted, (state, data, step.key), steps_per_call=several)
     held = {"state": state}
 
     def run(count: int) -> None:
         for _ in range(count):
-            held["state"], metrics = subject.compiled(held["state"], data, step.key)
+            held["state"], metrics = program.compiled(held["state"], data, step.key)
         jax.block_until_ready(metrics)
 
-    return subject.timed_by(Contender("vdm_jax", run))
+    return program.timed_by(Contender("vdm_jax", run))
 
 
-def make_peer(case: Case, device: str, *, channels_last: bool, compiled: bool):
+def make_peer(case: ModelCase, device: str, *, channels_last: bool, compiled: bool):
     """The same step in PyTorch, with the same number of steps per call."""
     from vdm_jax.benchmarks.peer_steps import make_train
 
@@ -42,4 +42,4 @@ def make_peer(case: Case, device: str, *, channels_last: bool, compiled: bool):
 
 
 if __name__ == "__main__":
-    sys.exit(run_cases("train_step", __doc__.splitlines()[0], make_subject, make_peer))
+    sys.exit(run_cases("train_step", __doc__.splitlines()[0], make_program, make_peer))
