@@ -22,7 +22,7 @@ from vdm_jax.evals.coverage import read_exactly
 from vdm_jax.experiments.common.checkpoints import load_weights
 from vdm_jax.experiments.ddpm.build import build_ddpm
 from vdm_jax.experiments.probes.build import build_probes
-from vdm_jax.models.diffusion import DiffusionModel, Objective
+from vdm_jax.models.diffusion import DiffusionModel, DiffusionObjective
 from vdm_jax.networks.network import Network
 from vdm_jax.train.metrics import read_metrics
 
@@ -82,7 +82,7 @@ def test_all_jobs_leave_what_they_promise(workdir):
     with np.load(workdir / "samples" / "path.npz") as file:
         assert file["path"].shape == (2, 5, 32, 32, 1) and file["times"].tolist() == sorted(file["times"])[::-1]
     page = (workdir / "report" / "index.html").read_text()
-    assert "are no sprite" in page and "From noise to image" in page and "--jobs=" not in page, "nothing is missing"
+    assert "are not a sprite" in page and "From noise to image" in page and "--jobs=" not in page, "nothing is missing"
 
 
 def test_a_run_goes_on_from_its_checkpoint_as_if_it_had_not_stopped(workdir, tmp_path):
@@ -175,7 +175,7 @@ def one_image_model(schedule, image, guess=None):
         network=net,
         noise=schedule,
         prediction="eps",
-        objective=Objective(loss="mean_square", weighting="simple"),
+        objective=DiffusionObjective(loss="mean_square", weighting="simple"),
         code=None,
         shape=(4, 4, 1),
         likelihood=LevelLikelihood(np.array([-1, 1], np.float32)),
@@ -214,7 +214,7 @@ def test_what_is_no_sprite_is_told_by_its_distance():
 @pytest.mark.parametrize("variant", [v for v in configs.VARIANTS if not v.startswith("full")] + ["full-linear"])
 def test_every_variant_is_built(variant):
     experiment = build_ddpm(configs.get_config(variant))
-    assert experiment.model.objective == Objective("mean_square", "simple")
+    assert experiment.model.objective == DiffusionObjective("mean_square", "simple")
     assert experiment.model.noise.num_steps == 1000 and experiment.model.shape == experiment.data.shape
 
 

@@ -261,7 +261,7 @@ def test_windows_of_few_timesteps_are_those_of_all(schedule, within):
 
 
 def test_two_at_once_are_refused(tmp_path, capfd):
-    with alone_in(tmp_path, ".exact"):
+    with alone_in(tmp_path, ".exact", "at the job exact"):
         assert launched(tmp_path) == 2
     assert f"another process is at the job exact in {tmp_path}" in capfd.readouterr().err
     assert not (tmp_path / "exact.jsonl").exists()

@@ -13,6 +13,7 @@ from vdm_jax.experiments.common.train import train
 from vdm_jax.experiments.ddpm.build import build_ddpm
 from vdm_jax.experiments.vae_vdm.build import build
 from vdm_jax.experiments.vae_vdm.evaluate import evaluate
+from vdm_jax.report.primitives.markup import Gallery
 from vdm_jax.report.primitives.workdir import Workdir
 from vdm_jax.report.sections.numbers import headline
 from vdm_jax.report.summary import summary
@@ -93,7 +94,7 @@ def test_the_bound_on_sprites_is_compared_with_their_entropy(tmp_path):
     assert record["bound_minus_entropy_nats"] == pytest.approx(record["bound_nats"] - np.log(768))
     assert record["bound_minus_entropy_nats"] > 0, "two steps: far above"
     assert f"entropy     {np.log(768):.2f} nats an image" in summary(record)
-    assert "bound minus the entropy of the data" in headline(Workdir(tmp_path))
+    assert "bound minus the entropy of the data" in headline(Workdir(tmp_path), Gallery(tmp_path / "report"))
 
 
 def test_configs_older_than_the_setting_have_the_network_of_their_kind():

@@ -7,12 +7,12 @@ from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json
-from vdm_jax.base.locks import alone_in
 from vdm_jax.launch.kind import Job, Kind, Need, RunOptions, from_files, jobs_of
 from vdm_jax.launch.memory import OutOfMemory
 from vdm_jax.launch.run import run, run_built
 from vdm_jax.launch.settings import plain
 from vdm_jax.launch.status import is_compared, remaining
+from vdm_jax.launch.store import alone_at
 
 
 def toy_config(**count) -> ConfigDict:
@@ -110,7 +110,7 @@ def test_a_folder_of_another_kind_is_refused(tmp_path):
 
 def test_one_process_a_job(tmp_path):
     pytest.importorskip("fcntl")
-    with alone_in(tmp_path, ".count"), pytest.raises(UserError, match="another process is at the job count in"):
+    with alone_at(tmp_path, ".count"), pytest.raises(UserError, match="another process is at the job count in"):
         run(KINDS, toy_config(), tmp_path, ALL)
     assert not (tmp_path / "lines.txt").exists()
 

@@ -92,7 +92,7 @@ def test_a_stop_ends_the_running_member_gracefully_and_starts_no_other(tmp_path)
 def test_a_member_in_progress_elsewhere_is_passed_over(tmp_path, name):
     pytest.importorskip("fcntl")
     members = make_members(tmp_path, "a", "b")
-    with alone_in(tmp_path / "a", name):
+    with alone_in(tmp_path / "a", name, "at it"):
         outcomes = run(members)
     assert statuses(outcomes) == {"a": "elsewhere", "b": "done"} and "another process is" in outcomes["a"].reason
     assert statuses(run(members)) == {"a": "done"}
@@ -119,7 +119,7 @@ def test_an_interrupt_is_handed_on_once_and_raised_when_the_member_has_ended(tmp
     with pytest.raises(KeyboardInterrupt):
         run(make_members(tmp_path, "interrupted", "a"))
     assert (tmp_path / "interrupted" / "SIGINT").exists() and not (tmp_path / "a").exists()
-    with alone_in(tmp_path / "interrupted", LOCK):
+    with alone_in(tmp_path / "interrupted", LOCK, "at it"):
         pass
 
 
@@ -128,7 +128,7 @@ import pathlib, sys
 from vdm_jax.launch.process import run_logged
 from vdm_jax.base.locks import alone_in
 folder = pathlib.Path(sys.argv[1])
-with alone_in(folder, ".sweep") as lock:
+with alone_in(folder, ".sweep", "at it") as lock:
     run_logged(sys.argv[2:], folder / "log.txt", lock=lock, stop_requested=lambda: False, show=lambda line: None)
 """
 
@@ -143,11 +143,11 @@ def test_a_member_holds_its_lock_beyond_a_killed_sweep(tmp_path):
             assert sweep.poll() is None
             time.sleep(0.01)
         sweep.kill()
-    with pytest.raises(Busy), alone_in(tmp_path / "waits", LOCK):
+    with pytest.raises(Busy), alone_in(tmp_path / "waits", LOCK, "at it"):
         pass
     os.kill(int((tmp_path / "waits" / "pid").read_text()), signal.SIGTERM)
     for _ in range(500):
-        with suppress(Busy), alone_in(tmp_path / "waits", LOCK):
+        with suppress(Busy), alone_in(tmp_path / "waits", LOCK, "at it"):
             return
         time.sleep(0.02)
     pytest.fail("the lock outlives the member")

@@ -16,7 +16,7 @@ from vdm_jax.diffusion.rate import FixedRate
 from vdm_jax.diffusion.schedules import dirac, make_schedule
 from vdm_jax.diffusion.times import stratified_times
 from vdm_jax.models.code import CodeModel
-from vdm_jax.models.diffusion import DiffusionModel, Objective
+from vdm_jax.models.diffusion import DiffusionModel, DiffusionObjective
 from vdm_jax.models.generate import generate
 from vdm_jax.networks.network import Network
 
@@ -39,7 +39,7 @@ MODEL = DiffusionModel(
     network=exact_network(),
     noise=SCHEDULE,
     prediction="eps",
-    objective=Objective(),
+    objective=DiffusionObjective(),
     code=None,
     shape=(2,),
     likelihood=GaussianLikelihood(),
@@ -69,7 +69,7 @@ def test_it_is_the_density_bound(key):
 
 @pytest.mark.parametrize("likelihood", [GaussianLikelihood(), None])
 def test_continuous_data_are_generated(key, likelihood):
-    objective = Objective("bound" if likelihood else "mean_square", "bound")
+    objective = DiffusionObjective("bound" if likelihood else "mean_square", "bound")
     model = replace(MODEL, likelihood=likelihood, objective=objective)
     x, path, times = generate(model, PARAMS, key, 3_000, num_steps=400, batch_size=2_000, keep=(0, 400))
     assert x.shape == (3_000, 2) and path.shape == (3_000, 2, 2) and times.tolist() == [1, 0]
@@ -79,7 +79,7 @@ def test_continuous_data_are_generated(key, likelihood):
 def test_without_a_likelihood_there_is_a_loss_and_no_bound(key):
     with pytest.raises(UserError, match="no likelihood"):
         replace(MODEL, likelihood=None)
-    model = replace(MODEL, likelihood=None, objective=Objective("mean_square", "simple"))
+    model = replace(MODEL, likelihood=None, objective=DiffusionObjective("mean_square", "simple"))
     t, keys = jnp.arange(4) / 4, jax.random.split(key, 4)
     assert set(model.terms(PARAMS, keys, t, {"levels": jnp.zeros((4, 2))})) == {"loss"}
 
@@ -87,8 +87,8 @@ def test_without_a_likelihood_there_is_a_loss_and_no_bound(key):
 def test_what_has_no_meaning_is_refused():
     code = CodeModel(exact_network(), 1, FixedRate(1.0), NormalPrior(), None)
     with pytest.raises(UserError, match="loss='mean_square' has no rate"):
-        replace(MODEL, code=code, objective=Objective("mean_square", "simple"))
+        replace(MODEL, code=code, objective=DiffusionObjective("mean_square", "simple"))
     with pytest.raises(UserError, match="did you mean 'mean_square'"):
-        replace(MODEL, objective=Objective("mean_sqare"))
+        replace(MODEL, objective=DiffusionObjective("mean_sqare"))
     with pytest.raises(UserError, match="no bound is defined for the Dirac schedule"):
         replace(MODEL, noise=dirac())

@@ -7,15 +7,13 @@ from typing import TextIO
 
 from vdm_jax.base.errors import UserError
 
-NAME = ".training"
-
 
 class Busy(UserError):
     """Another process holds the lock of the folder."""
 
 
 @contextmanager
-def alone_in(workdir: Path, name: str = NAME, doing: str = "training") -> Iterator[TextIO]:
+def alone_in(workdir: Path, name: str, doing: str) -> Iterator[TextIO]:
     """Holds a lock on `WORKDIR/NAME`. The operating system releases it when the process ends.
 
     Systems and file systems without locks are used unlocked.

@@ -1,4 +1,4 @@
-"""What the benchmarks of a step share: their flags, the cases of a machine, and the record they write."""
+"""The common parts of the benchmarks of a step: flags, cases, and the record."""
 
 import argparse
 import math
@@ -21,7 +21,7 @@ from vdm_jax.launch.store import check_place
 from vdm_jax.networks.sizes import ENCODER_SIZES, UNET_SIZES
 
 DTYPES = {"float32": "float32", "bfloat16": "bfloat16"}
-# Full size where there is an accelerator; on a CPU what ends within ten minutes.
+# Full size on an accelerator; on a CPU the benchmark ends within ten minutes.
 DEFAULTS = {
     "cpu": {"sizes": "m,t", "side": 28, "batch_size": 32, "dtypes": "float32"},
     "gpu": {"sizes": "s,t,m", "side": 28, "batch_size": 128, "dtypes": "float32,bfloat16"},
@@ -34,21 +34,21 @@ def parse(name: str, description: str, arguments: Sequence[str] | None) -> argpa
     defaults = DEFAULTS.get(jax.default_backend(), DEFAULTS["gpu"])
     parser.add_argument("--sizes", default=defaults["sizes"], help=f"of {', '.join(UNET_SIZES)} (%(default)s)")
     parser.add_argument("--encoder", default="te", help=f"of {', '.join(ENCODER_SIZES)} (%(default)s)")
-    parser.add_argument("--side", type=int, default=defaults["side"], help="of the images (%(default)s)")
+    parser.add_argument("--side", type=int, default=defaults["side"], help="side of the images (%(default)s)")
     parser.add_argument("--batch_size", type=int, default=defaults["batch_size"], help="(%(default)s)")
     parser.add_argument("--dtypes", default=defaults["dtypes"], help="of float32, bfloat16 (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=5, help="in which all are timed in turn (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=5.0, help="for each contender of a case (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds, each over all contenders (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=5.0, help="seconds for each contender of a case (%(default)s)")
     parser.add_argument(
-        "--patience", type=float, default=240.0, help="s for finding PyTorch's best ways, all cases (%(default)s)"
+        "--patience", type=float, default=240.0, help="seconds to find PyTorch's fastest ways, all cases (%(default)s)"
     )
-    parser.add_argument("--no_peer", action="store_true", help="leave PyTorch out")
+    parser.add_argument("--no_peer", action="store_true", help="omit PyTorch")
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks"), help="folder (%(default)s)")
     return parser.parse_args(arguments)
 
 
 def check_common(options: argparse.Namespace) -> None:
-    """Raises `UserError` for a number out of range, or an `--out` that is no folder, before anything is timed."""
+    """Raises `UserError` for a number out of range, or an `--out` that is not a folder, before any timing."""
     for what in ("batch_size", "rounds"):
         if getattr(options, what) < 1:
             raise UserError(f"--{what}={getattr(options, what)}; expected at least 1")
@@ -59,7 +59,7 @@ def check_common(options: argparse.Namespace) -> None:
 
 
 def cases(options: argparse.Namespace) -> list[Case]:
-    """A case for each size and dtype. Raises `UserError` for a name that is none."""
+    """A case for each size and dtype. Raises `UserError` for an unknown name."""
     check_common(options)
     if options.side < 1:
         raise UserError(f"--side={options.side}; expected at least 1")
@@ -73,7 +73,7 @@ def cases(options: argparse.Namespace) -> list[Case]:
 
 
 def write_record(name: str, options: argparse.Namespace, record: dict) -> Path:
-    """`NAME-DEVICE.json` in `--out`, with the settings and where the numbers come from."""
+    """Writes `NAME-DEVICE.json` into `--out`, with the settings and the provenance. Returns its path."""
     device = re.sub(r"[^a-z0-9]+", "-", jax.devices()[0].device_kind.lower()).strip("-")
     settings = {name: value for name, value in vars(options).items() if name != "out"}
     path = options.out / f"{name}-{device}.json"
@@ -89,9 +89,9 @@ def run_cases(
     arguments: Sequence[str] | None = None,
     unit: str = "images",
 ) -> int:
-    """The whole benchmark `name`: every case, ours beside the peer; a line each, one record; the exit code.
+    """Runs the benchmark `name`: a line for every case and one record. Returns the exit code.
 
-    unit: what a step does as many of as the batch has images, in the plural.
+    unit: the plural name of the units of work, of which a step does one for each image of the batch.
     """
     options = parse(name, description, arguments)
     try:
@@ -113,9 +113,9 @@ def run_cases(
 def measure(
     case: Case, machine: Machine, options: argparse.Namespace, patience: float, make_subject, make_peer, unit: str
 ) -> dict:
-    """One case: ours and the fastest way of the peer in turn, looked for no longer than `patience` seconds."""
+    """One case: our step and the fastest way of the peer in turn. The search takes at most `patience` s."""
     subject = make_subject(case)
-    contenders, peer = [subject.contender], {"ways": None, "reason": "left out (--no_peer)"}
+    contenders, peer = [subject.contender], {"ways": None, "reason": "omitted (--no_peer)"}
     if not options.no_peer and not peers.torch_version():
         peer["reason"] = "PyTorch is not installed: pip install vdm_jax[peers]"
     elif not options.no_peer:
@@ -140,13 +140,13 @@ def measure(
 
 
 def line(case: Case, found: dict, unit: str) -> str:
-    """One case in a line."""
+    """The line of one case."""
     ours = found["vdm_jax"]
-    told = f"{case.name}: {ours[f'{unit}_per_second']:.4g} {unit.replace('_', ' ')}/s"
-    told += f", {ours['flops_per_second'] / 1e9:.4g} GFLOP/s"
-    told += f", {ours['share_of_roofline']:.0%} of the roofline ({ours['limited_by']})"
+    text = f"{case.name}: {ours[f'{unit}_per_second']:.4g} {unit.replace('_', ' ')}/s"
+    text += f", {ours['flops_per_second'] / 1e9:.4g} GFLOP/s"
+    text += f", {ours['share_of_roofline']:.0%} of the roofline ({ours['limited_by']})"
     if "times_as_fast_as_torch" in found:
         times = found["times_as_fast_as_torch"]
         low, high = times["range"]
-        told += f"; {times['median']:.2f} ({low:.2f} … {high:.2f}) times as fast as {found['torch']['fastest']}"
-    return told
+        text += f"; {times['median']:.2f} ({low:.2f} … {high:.2f}) times as fast as {found['torch']['fastest']}"
+    return text

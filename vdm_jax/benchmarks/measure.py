@@ -1,4 +1,4 @@
-"""Timing side by side: every contender in turn, round after round, so that what slows the machine slows them all."""
+"""Timing of several contenders in turn, in rounds, so that disturbances of the machine affect all of them."""
 
 import statistics
 import time
@@ -6,19 +6,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-LONG = 1.0  # s of a second call from which on it needs no third to be trusted
+LONG = 1.0  # seconds; a shorter second call is timed again
 
 
 @dataclass(frozen=True)
 class Contender:
-    """`run(n)` does n steps one after the other and returns when the last one is finished."""
+    """`run(n)` does n steps in sequence and returns when the last step is finished."""
 
     name: str
     run: Callable[[int], None]
 
 
 class Timing(NamedTuple):
-    """Seconds a step in each round."""
+    """Seconds per step in each round."""
 
     rounds: list[float]
 
@@ -28,12 +28,12 @@ class Timing(NamedTuple):
         return statistics.median(self.rounds)
 
     def record(self) -> dict:
-        """Median and range, ready for JSON."""
+        """Median and range as a JSON object."""
         return {"seconds_per_step": self.seconds, "range": [min(self.rounds), max(self.rounds)]}
 
 
 def side_by_side(contenders: Sequence[Contender], *, rounds: int, seconds: float) -> dict[str, Timing]:
-    """Times all contenders for about `seconds` each, `rounds` times in turn; they are warmed up (compiled) first."""
+    """Times all contenders in `rounds` rounds, for about `seconds` each in all. They are compiled before."""
     steps = {}
     for contender in contenders:
         contender.run(1)
@@ -50,7 +50,7 @@ def side_by_side(contenders: Sequence[Contender], *, rounds: int, seconds: float
 
 
 def ratio(numerator: Timing, denominator: Timing) -> dict:
-    """How many times as long `numerator` takes, round by round: median and range."""
+    """The ratio of the durations in each round: median and range."""
     ratios = [a / b for a, b in zip(numerator.rounds, denominator.rounds, strict=True)]
     return {"median": statistics.median(ratios), "range": [min(ratios), max(ratios)]}
 

@@ -1,4 +1,4 @@
-"""The VAE-VDMs that are timed: the blog's sizes with an encoder, on random images of MNIST's shape."""
+"""The timed VAE-VDMs: the sizes of the blog with an encoder, on random images of the shape of MNIST."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ from vdm_jax.diffusion.likelihood import LevelLikelihood
 from vdm_jax.diffusion.rate import FixedRate
 from vdm_jax.diffusion.schedules import make_schedule
 from vdm_jax.models.code import CodeModel
-from vdm_jax.models.diffusion import DiffusionModel, Objective
+from vdm_jax.models.diffusion import DiffusionModel, DiffusionObjective
 from vdm_jax.networks.encoder import make_encoder
 from vdm_jax.networks.sizes import ENCODER_SIZES, UNET_SIZES
 from vdm_jax.networks.unet import make_unet
@@ -33,7 +33,7 @@ EMA_DECAY = 0.9999
 
 @dataclass(frozen=True)
 class Case:
-    """One thing to time: a U-Net of `size`, an encoder, images of `side`, a batch, the dtype of the arithmetic."""
+    """One case: a U-Net of `size`, an encoder, images of `side`, a batch size, and the dtype of the computation."""
 
     size: str
     encoder: str
@@ -51,7 +51,7 @@ class Case:
 
 
 def make_model(case: Case) -> DiffusionModel:
-    """The model of a case, as `configs/mnist.py` has it."""
+    """The model of a case, with the settings of `configs/mnist.py`."""
     encoder = ENCODER_SIZES[case.encoder]
     dtype = jnp.dtype(case.dtype)
     pixel_values = even_pixel_values(NUM_LEVELS)
@@ -59,7 +59,7 @@ def make_model(case: Case) -> DiffusionModel:
         network=make_unet(case.image_shape, **UNET_SIZES[case.size], w_dim=encoder["w_dim"], dtype=dtype),
         noise=make_schedule("linear", gamma_min=GAMMA_RANGE[0], gamma_max=GAMMA_RANGE[1]),
         prediction="eps",
-        objective=Objective(),
+        objective=DiffusionObjective(),
         code=CodeModel(
             encoder=make_encoder(case.image_shape, **encoder, dtype=dtype),
             w_dim=encoder["w_dim"],
@@ -74,12 +74,12 @@ def make_model(case: Case) -> DiffusionModel:
 
 
 def random_images(case: Case) -> np.ndarray:
-    """Grey levels [N, H, W, 1]; the time of a step does not depend on them."""
+    """Random grey levels [N, H, W, 1]. The time of a step does not depend on them."""
     return np.random.default_rng(0).integers(0, NUM_LEVELS, (NUM_IMAGES, *case.image_shape), np.uint8)
 
 
 def make_training(case: Case, steps_per_call: int) -> tuple[CompiledStep, TrainState, Any]:
-    """The library's own compiled step, its state, and the data it gathers batches from."""
+    """The compiled step of the library, its state, and the data for its batches."""
     model, mesh = make_model(case), make_mesh()
     optimizer = make_optimizer(num_steps=1_000_000, **SETTINGS)
     order = jax.random.key(0)

@@ -1,6 +1,6 @@
-"""The same U-Net and encoder in PyTorch, layer by layer and name by name, to be measured against.
+"""The same U-Net and encoder in PyTorch, with the same layers and names, for comparison.
 
-`copy_params` puts the weights of ours into them: both then say the same. Needs the extra `peers`.
+`copy_params` copies our weights into them; the outputs are then equal. They need the extra `peers`.
 """
 
 import math
@@ -43,7 +43,7 @@ class ResBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """One head over all pixels, by PyTorch's fused attention, added to its input."""
+    """Attention with one head over all pixels (PyTorch's fused attention), added to its input."""
 
     def __init__(self, channels: int, groups: int):
         super().__init__()
@@ -118,7 +118,7 @@ class Encoder(nn.Module):
 
 
 def copy_params(params: dict, module: nn.Module) -> None:
-    """Weights of our network into its twin; raises KeyError or RuntimeError where one lacks what the other has."""
+    """Copies the weights of our network into `module`. Raises KeyError or RuntimeError if their parameters differ."""
     state = {}
     for path, value in _leaves(params):
         *place, kind = path

@@ -1,6 +1,6 @@
-"""The same training and sampling steps in PyTorch: the VAE-VDM bound, AdamW, clipping, EMA; one denoising step.
+"""The same training and sampling steps in PyTorch: the VAE-VDM bound, AdamW, clipping, EMA; a denoising step.
 
-Needs the extra `peers`.
+They need the extra `peers`.
 """
 
 import math
@@ -19,7 +19,7 @@ LOW, HIGH = GAMMA_RANGE
 
 
 class Vae(nn.Module):
-    """Encoder and decoder, and the bound in nats of each image of a batch of grey levels [B, 1, H, W]."""
+    """Encoder and decoder. Calls give the bound of each image of a batch of grey levels [B, 1, H, W], in nats."""
 
     def __init__(self, case: Case):
         super().__init__()
@@ -57,16 +57,16 @@ def arithmetic(case: Case, device: str) -> AbstractContextManager:
 
 
 def make_peer(case: Case, device: str, *, channels_last: bool) -> tuple[Vae, torch.Tensor]:
-    """The model and its data on the device; TF32 is allowed, as XLA allows it."""
+    """The model and its data on the device. TF32 is allowed, as in XLA."""
     torch.set_float32_matmul_precision("high")
-    torch.backends.cudnn.benchmark = True  # tries its algorithms, as XLA does
+    torch.backends.cudnn.benchmark = True  # tries several algorithms, as XLA does
     layout = torch.channels_last if channels_last else torch.contiguous_format
     levels = torch.tensor(random_images(case).transpose(0, 3, 1, 2).astype("int64"), device=device)
     return Vae(case).to(device).to(memory_format=layout), levels
 
 
 def make_train(case: Case, device: str, *, channels_last: bool, compiled: bool) -> Callable[[int], None]:
-    """`run(n)`: n updates, each with a fresh batch, clipping, AdamW (fused where there is one) and the EMA."""
+    """`run(n)`: n updates, each with a new batch, clipping, AdamW (fused if available) and the EMA."""
     model, data = make_peer(case, device, channels_last=channels_last)
     bound = torch.compile(model) if compiled else model
     params = list(model.parameters())
@@ -97,7 +97,7 @@ def make_train(case: Case, device: str, *, channels_last: bool, compiled: bool) 
 def make_sample(
     case: Case, device: str, *, channels_last: bool, compiled: bool, num_steps: int
 ) -> Callable[[int], None]:
-    """`run(n)`: n times `num_steps` ancestral steps on a batch of images."""
+    """`run(n)`: n times, `num_steps` ancestral steps on a batch of images."""
     model, _ = make_peer(case, device, channels_last=channels_last)
     unet = torch.compile(model.unet) if compiled else model.unet
     model.eval()
@@ -130,6 +130,6 @@ def ancestral_step(z, eps_hat, t, s):
 
 
 def finish(device: str) -> None:
-    """Waits for what was launched."""
+    """Waits for the device."""
     if device == "cuda":
         torch.cuda.synchronize()

@@ -1,4 +1,4 @@
-"""PyTorch's ways of running the same step: eager or compiled, contiguous or channels last; the fastest one counts."""
+"""The same step in PyTorch: eager or compiled, contiguous or channels last. The fastest of these ways counts."""
 
 import gc
 import itertools
@@ -17,7 +17,7 @@ TRIALS = 3
 
 
 def torch_version() -> str | None:
-    """PyTorch's version, or None where it is not installed."""
+    """The version of PyTorch; None if it is not installed."""
     try:
         import torch
     except ImportError:
@@ -28,9 +28,10 @@ def torch_version() -> str | None:
 def fastest(
     make: Callable[..., Callable[[int], None]], case: Case, patience: float, steps_per_call: int
 ) -> tuple[Contender | None, dict]:
-    """The fastest of `WAYS`, by the best of `TRIALS` calls after two to warm up; seconds a step of each, or why none.
+    """The fastest of `WAYS` by the best of `TRIALS` calls after two warm-up calls, and seconds per step (or the reason
+    of a failure) of each way.
 
-    After `patience` seconds in all no further way is begun.
+    No further way is started after `patience` seconds in all.
     """
     import torch
 
@@ -40,13 +41,13 @@ def fastest(
     began = time.perf_counter()
     for way, (compiled, last) in WAYS.items():
         if time.perf_counter() - began > patience:
-            tried[way] = f"not tried: the ways before took more than {patience:.0f} s"
+            tried[way] = f"not tried: the previous ways took more than {patience:.0f} s"
             continue
         try:
             run = make(case, device, compiled=compiled, channels_last=last)
             run(2)
             seconds = min(_seconds(run) for _ in range(TRIALS)) / steps_per_call
-        except Exception as error:  # a compiler that is missing or gives up leaves the other ways
+        except Exception as error:  # a missing or failing compiler does not affect the other ways
             tried[way] = f"{type(error).__name__}: {str(error).splitlines()[0][:120] if str(error) else ''}"
             continue
         tried[way] = seconds
@@ -57,16 +58,16 @@ def fastest(
 
 
 def _seconds(run: Callable[[int], None]) -> float:
-    """What one call of `run` takes."""
+    """The duration of one call of `run` in seconds."""
     start = time.perf_counter()
     run(1)
     return time.perf_counter() - start
 
 
 def peak_memory(contender: Contender) -> int | None:
-    """Bytes that PyTorch holds on the GPU at most in a call of this contender; None on a CPU, where it does not count.
+    """The peak memory of PyTorch on the GPU in a call of this contender, in bytes; None on a CPU.
 
-    What other ways left behind is given back first; what JAX holds is not in it.
+    Memory of other ways is freed before. Memory of JAX is not included.
     """
     import torch
 

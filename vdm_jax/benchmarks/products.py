@@ -1,4 +1,4 @@
-"""What a program must compute: the matrix products and convolutions in it, loops counted as often as they turn."""
+"""The FLOPs of the matrix products and convolutions of a program, with the iterations of its loops."""
 
 import math
 from collections.abc import Iterator
@@ -10,11 +10,13 @@ from jax.interpreters.partial_eval import dce_jaxpr
 
 
 def product_flops(jaxpr: Jaxpr | ClosedJaxpr) -> int:
-    """FLOPs of all products: two for each pair of numbers that are multiplied and added.
+    """FLOPs of all products: two for each multiplication and addition.
 
-    Of branches for different back ends the default one counts on all of them, so that what one computes again to
-    save memory is no work that must be done; of others the one with most to do. Taps that fall on padding are none.
-    Raises `ValueError` for products in a loop whose number of turns the program does not state.
+    Of branches for different back ends the default branch counts on all back ends, so that values computed again to
+    save memory do not count. Of other branches the largest counts. Products with padding do not count.
+
+    Raises:
+        ValueError: there is a product in a loop of unknown length.
     """
     jaxpr = jaxpr.jaxpr if isinstance(jaxpr, ClosedJaxpr) else jaxpr
     needed, _ = dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
@@ -67,6 +69,6 @@ def _convolution_flops(eqn: JaxprEqn) -> int:
 
 
 def _taps(image: int, kernel: int, out: int, stride: int, low: int, image_dilation: int, kernel_dilation: int) -> int:
-    """How many pairs (place of the output, tap of the kernel) meet a value of the image along one axis."""
+    """The number of pairs (output position, kernel tap) that read a value of the image along one axis."""
     at = np.arange(out)[:, None] * stride + np.arange(kernel) * kernel_dilation - low
     return int(np.sum((at >= 0) & (at <= (image - 1) * image_dilation) & (at % image_dilation == 0)))

@@ -1,4 +1,4 @@
-"""What the machine could do: its matrix-product peak and memory bandwidth, measured in the same run."""
+"""The roofline of the machine: its matrix-product peak and memory bandwidth, measured in the same run."""
 
 from collections.abc import Callable
 from functools import partial
@@ -15,14 +15,14 @@ STREAM_VALUES = {"cpu": 2**25, "gpu": 2**28, "tpu": 2**28}  # float32: 128 MiB a
 
 
 class Machine(NamedTuple):
-    """FLOP/s of a large matrix product in each dtype, and bytes/s of a + 2 b over arrays that no cache holds."""
+    """FLOP/s of a large matrix product in each dtype, and bytes/s of a + 2 b on arrays larger than any cache."""
 
     peak: dict[str, float]
     bandwidth: float
 
 
 def measure_machine(dtypes: tuple[str, ...], rounds: int = 5, seconds: float = 1.0) -> Machine:
-    """Both by the same clock as the steps; the best round counts: a limit is what was reached once."""
+    """Measures both with the clock of the steps. The best round counts: a limit is reached once."""
     platform = jax.default_backend()
     side, length = MATRIX_SIDE[platform], STREAM_VALUES[platform]
     contenders = [_matrix_product(dtype, side) for dtype in dtypes] + [_stream(length)]
@@ -47,19 +47,19 @@ def _repeat(compiled: Callable, a: jax.Array, b: jax.Array, count: int) -> None:
 
 
 class Work(NamedTuple):
-    """What one step must do: FLOPs of its products as written, and bytes to and from memory as compiled."""
+    """The work of one step: FLOPs of its products as written, and bytes to and from memory as compiled."""
 
     flops: float
     bytes: float
 
 
 def count_work(traced: Any, compiled: Any, steps: int = 1) -> Work:
-    """One step of `steps` that a program loops over; `traced` and `compiled` of the same program.
+    """The work of one of the `steps` of a program's loop. `traced` and `compiled` are of the same program.
 
-    The FLOPs are those of the matrix products and convolutions as they are written (`products.py`), what is computed a
-    second time to save memory left out. The bytes are XLA's count of the fused program, as far as it knows what a
-    library call reads and writes. It counts the body of a loop once: right for the loop over steps, and for a loop over
-    images that stay in a cache as good as right.
+    The FLOPs are those of the matrix products and convolutions as written (`products.py`), without values that are
+    computed again to save memory. The bytes are XLA's count for the fused program, without unknown traffic of library
+    calls. XLA counts the body of a loop once, which is exact for the loop over steps and nearly exact for a loop over
+    images that stay in a cache.
     """
     analysis = compiled.cost_analysis()
     analysis = analysis[0] if isinstance(analysis, list) else analysis
@@ -67,9 +67,9 @@ def count_work(traced: Any, compiled: Any, steps: int = 1) -> Work:
 
 
 def roofline(work: Work, machine: Machine, dtype: str, seconds: float) -> dict:
-    """FLOP/s and bytes/s of a step of `seconds`, the limit min(peak, bandwidth x intensity), and the share of it.
+    """FLOP/s and bytes/s of a step of `seconds`, the limit min(peak, bandwidth x intensity), and the share reached.
 
-    intensity: FLOPs a byte of the step. (Williams et al. 2009.)
+    The intensity is FLOPs per byte (Williams et al. 2009).
     """
     intensity = work.flops / work.bytes
     limit = min(machine.peak[dtype], machine.bandwidth * intensity)

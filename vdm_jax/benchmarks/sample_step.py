@@ -1,7 +1,7 @@
-"""How fast is a denoising step, and how far from what the machine could do? `python -m vdm_jax.benchmarks.sample_step`
+"""How fast is a denoising step, relative to the roofline of the machine? `python -m vdm_jax.benchmarks.sample_step`
 
-The library's compiled sampling loop, ancestral steps under a code: steps of an image a second, FLOP/s, bytes/s, the
-share of the roofline; beside it the same network and loop in PyTorch (extra `peers`), the fastest of its ways.
+It times the library's compiled sampling loop, ancestral steps with a code: image steps/s, FLOP/s, bytes/s and the share
+of the roofline. With the extra `peers` it also times the same network and loop in PyTorch, the fastest of its ways.
 """
 
 import sys
@@ -16,11 +16,11 @@ from vdm_jax.benchmarks.networks import Case, make_model
 from vdm_jax.benchmarks.subject import Subject, compile_subject
 from vdm_jax.diffusion.samplers import make_times, sample
 
-STEPS = 10  # of the loop that is timed
+STEPS = 10  # of the timed loop
 
 
 def make_subject(case: Case) -> Subject:
-    """`STEPS` steps from noise, compiled."""
+    """The compiled loop of `STEPS` steps from noise."""
     model = make_model(case)
     params = model.init(jax.random.key(0))
     schedule = model.fixed_schedule
@@ -44,7 +44,7 @@ def make_subject(case: Case) -> Subject:
 
 
 def make_peer(case: Case, device: str, *, channels_last: bool, compiled: bool):
-    """PyTorch's loop of as many steps."""
+    """The same loop in PyTorch."""
     from vdm_jax.benchmarks.peer_steps import make_sample
 
     return make_sample(case, device, channels_last=channels_last, compiled=compiled, num_steps=STEPS)

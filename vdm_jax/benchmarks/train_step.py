@@ -1,7 +1,7 @@
-"""How fast is a training step, and how far from what the machine could do? `python -m vdm_jax.benchmarks.train_step`
+"""How fast is a training step, relative to the roofline of the machine? `python -m vdm_jax.benchmarks.train_step`
 
-Images/s, FLOP/s, bytes/s, the share of the roofline measured in the same run and peak memory of the library's own step,
-for each size and dtype; beside them the same network and step in PyTorch (extra `peers`), the fastest of its ways.
+It measures images/s, FLOP/s, bytes/s, the share of the roofline and the peak memory of the library's own step for each
+size and dtype. With the extra `peers` it also times the same network and step in PyTorch, the fastest of its ways.
 """
 
 import sys
@@ -13,12 +13,12 @@ from vdm_jax.benchmarks.measure import Contender
 from vdm_jax.benchmarks.networks import Case, make_training
 from vdm_jax.benchmarks.subject import Subject, compile_subject
 
-STEPS_PER_CALL = {"cpu": 1}  # elsewhere:
+STEPS_PER_CALL = {"cpu": 1}  # on other back ends:
 ACCELERATOR_STEPS_PER_CALL = 10
 
 
 def make_subject(case: Case) -> Subject:
-    """The library's step with batch gathering, dropout, clipping, AdamW and EMA, compiled."""
+    """The compiled step of the library with batch gathering, dropout, clipping, AdamW and EMA."""
     several = STEPS_PER_CALL.get(jax.default_backend(), ACCELERATOR_STEPS_PER_CALL)
     step, state, data = make_training(case, several)
     subject = compile_subject(step.jitted, (state, data, step.key), steps_per_call=several)
@@ -33,7 +33,7 @@ def make_subject(case: Case) -> Subject:
 
 
 def make_peer(case: Case, device: str, *, channels_last: bool, compiled: bool):
-    """PyTorch's step; as many in a call as ours makes."""
+    """The same step in PyTorch, with the same number of steps per call."""
     from vdm_jax.benchmarks.peer_steps import make_train
 
     run = make_train(case, device, channels_last=channels_last, compiled=compiled)

@@ -1,4 +1,4 @@
-"""A compiled function over more images than fit into one call."""
+"""Applies a compiled function to more images than one call can take."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -16,10 +16,13 @@ def map_batches(
     progress: Callable[[range], Iterable[int]] = iter,
     place: Callable[[Any], Any] = lambda batch: batch,
 ) -> PyTree:
-    """`apply(batch) -> arrays [B, ...]` over all N images: the same arrays with N in front, on the host.
+    """Applies `apply(batch) -> arrays [B, ...]` to all N images. -> arrays [N, ...] on the host.
 
-    The last batch is filled up with copies, which are dropped again, so that one program serves all. `progress` wraps
-    the range of batches (tqdm); `place` puts a batch where it is to be worked on, say split over devices.
+    The last batch is filled with copies, whose results are dropped, so that all batches have one compiled program.
+
+    Args:
+        progress: wraps the range of batches (tqdm).
+        place: puts a batch on its devices.
     """
     batch_size = min(batch_size, len(images))
     parts = []

@@ -16,7 +16,7 @@ from vdm_jax.diffusion.likelihood import bits_per_dim
 TermsFn = Callable[[Any, Key[Array, " b"], Float[Array, " b"], Any], dict[str, Float[Array, "b ..."]]]
 
 
-class Estimate(NamedTuple):
+class BoundEstimate(NamedTuple):
     """Each quantity by its name, float64. A quantity of shape [B, ...] in a batch is [N, ...] here, then [...]."""
 
     per_image: dict[str, np.ndarray]  # [N, ...], the average over the passes
@@ -36,7 +36,7 @@ def evaluate_bound(
     key: Key[Array, ""],
     progress: Callable[[range], Iterable[int]] = iter,
     place: Callable[[PyTree], PyTree] = lambda batch: batch,
-) -> Estimate:
+) -> BoundEstimate:
     """Averages `terms_fn(params, keys [B], t [B], batch) -> {name: [B, ...]}` over all N images and all passes.
 
     data: a pytree of arrays with N in front (levels; or levels with labels, with codes, with levels of another image);
@@ -67,11 +67,11 @@ def evaluate_bound(
     return summarise({name: total / passes for name, total in sums.items()}, passes)
 
 
-def summarise(per_image: dict[str, Float[np.ndarray, "n ..."]], passes: int) -> Estimate:
+def summarise(per_image: dict[str, Float[np.ndarray, "n ..."]], passes: int) -> BoundEstimate:
     """Means over images and their standard errors (0 for a single image)."""
     num_images = len(next(iter(per_image.values())))
     spread = {name: values.std(0, ddof=1 if num_images > 1 else 0) for name, values in per_image.items()}
-    return Estimate(
+    return BoundEstimate(
         per_image,
         mean={name: values.mean(0) for name, values in per_image.items()},
         standard_error={name: values / np.sqrt(num_images) for name, values in spread.items()},

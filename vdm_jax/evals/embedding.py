@@ -1,4 +1,4 @@
-"""Two-dimensional pictures of a representation."""
+"""Two-dimensional embeddings of a representation."""
 
 import numpy as np
 from jaxtyping import Float
@@ -12,9 +12,9 @@ Features = Float[np.ndarray, "n f"]
 
 
 def pca_2d(features: Features) -> Float[np.ndarray, "n 2"]:
-    """Coordinates along the two directions of largest variance; zeros where there is no second one.
+    """Coordinates along the two directions of largest variance. The second is zero if there is only one feature.
 
-    A direction's sign is the one that makes its largest loading positive, so the picture does not flip.
+    The largest loading of a direction is positive, so that its sign is fixed.
     """
     features = np.asarray(features, np.float64)
     centred = features - features.mean(0)
@@ -27,9 +27,9 @@ def pca_2d(features: Features) -> Float[np.ndarray, "n 2"]:
 
 
 def tsne_2d(features: Features, seed: int) -> Float[np.ndarray, "n 2"]:
-    """t-SNE, started from PCA; perplexity 30, less for fewer than about 90 points. Seconds for 1,000 points.
+    """t-SNE initialised with PCA, with perplexity 30, or less for fewer than 92 points. 1,000 points take seconds.
 
-    On one thread a run is repeatable.
+    It runs on one thread, so that it is repeatable.
     """
     manifold = import_sklearn("manifold", "t-SNE")
     if len(features) < 4:

@@ -1,4 +1,4 @@
-"""A network that reads several features of an image at once, and says how often it errs on each."""
+"""A network that classifies several features of an image, with its error rate for each."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -21,15 +21,15 @@ Labels = dict[str, Integer[np.ndarray, " _"]]
 
 
 class FeatureReader(NamedTuple):
-    """A trained network, one group of logits a feature, and what must be said beside all that it reads."""
+    """A trained network with a group of logits for each feature, and its error rates."""
 
     apply: Apply
     params: PyTree
     pixel_values: Float[np.ndarray, " levels"]
     sizes: dict[str, int]
     network: FeatureNetwork
-    errors: dict[str, float]  # share of held-out images that it misreads, by feature
-    any_error: float  # share of which it misreads at least one feature
+    errors: dict[str, float]  # feature -> error rate on held-out images
+    any_error: float  # share of held-out images with an error in any feature
 
 
 def train_reader(
@@ -44,9 +44,13 @@ def train_reader(
     num_steps: int,
     progress: Callable[[range], Iterable[int]] = iter,
 ) -> FeatureReader:
-    """Trained like `train_feature_net` on the sum of the features' cross-entropies; its errors are of `held_out`.
+    """Trains as in `train_feature_net` on the sum of the cross-entropies of the features.
 
-    model: as there, with as many logits as `sizes` adds up to. labels: of each feature a class 0 … size - 1."""
+    Args:
+        model: as in `train_feature_net`, with as many logits as the sum of `sizes`.
+        sizes: feature -> number of classes; labels are 0 … size - 1.
+        held_out: images and labels for the error rates.
+    """
 
     def loss(logits, labels):
         return sum(cross_entropy(part, labels[name]) for name, part in _groups(logits, sizes).items())
@@ -70,7 +74,7 @@ def train_reader(
 
 
 def read_features(reader: FeatureReader, levels: Levels, batch_size: int = 500) -> Labels:
-    """The likeliest class of each feature of each image."""
+    """The most likely class of each feature of each image."""
 
     def forward(batch):
         return _logits(reader.apply, reader.params, batch, reader.pixel_values)
@@ -80,7 +84,7 @@ def read_features(reader: FeatureReader, levels: Levels, batch_size: int = 500) 
 
 
 def read_pixels(reader: FeatureReader, x: Float[Array, "b h w c"]) -> dict[str, Integer[Array, " b"]]:
-    """`read_features` of images as pixels, to be compiled with what calls it."""
+    """`read_features` of images as pixels, inside a compiled function."""
     logits = reader.apply(reader.params, x)[0]
     return {name: part.argmax(axis=1) for name, part in _groups(logits, reader.sizes).items()}
 

@@ -1,4 +1,4 @@
-"""The Fréchet distance between two sets of features, never without N, the network and the real-vs-real floor."""
+"""The Fréchet distance between two sets of features, reported with N, the network and the real-against-real floor."""
 
 from collections.abc import Callable
 from functools import cache
@@ -11,11 +11,11 @@ from vdm_jax.base.errors import UserError
 
 
 class FeatureNetwork(NamedTuple):
-    """What made the features: a score is comparable only with scores of the same three."""
+    """The origin of features. Scores are comparable only if all three fields are equal."""
 
-    name: str  # "classifier trained on digits": the score is named after it
-    hash: str  # of its parameters
-    resize: str  # what happened to the images first: "none", "28x28 bilinear"
+    name: str  # such as "classifier trained on digits"; the score is named after it
+    hash: str  # of the parameters
+    resize: str  # of the images before the network: "none", "28x28 bilinear"
 
 
 def moments(features: Float[np.ndarray, "n f"]) -> tuple[Float[np.ndarray, " f"], Float[np.ndarray, "f f"]]:
@@ -25,7 +25,7 @@ def moments(features: Float[np.ndarray, "n f"]) -> tuple[Float[np.ndarray, " f"]
 
 
 def _centred(features: Float[np.ndarray, "n f"]) -> tuple[Float[np.ndarray, " f"], Float[np.ndarray, "n f"]]:
-    """Mean, and X with covariance XᵀX, float64."""
+    """The mean, and X such that the covariance is XᵀX, float64."""
     if len(features) < 2:
         raise UserError(f"{len(features)} image(s) for a Fréchet distance; a covariance needs at least 2")
     features = np.asarray(features, np.float64)
@@ -34,7 +34,7 @@ def _centred(features: Float[np.ndarray, "n f"]) -> tuple[Float[np.ndarray, " f"
 
 
 class Target(NamedTuple):
-    """A Gaussian that others are measured against: its root is taken once."""
+    """The Gaussian of the reference. Its root is computed once."""
 
     mean: Float[np.ndarray, " f"]
     root: Float[np.ndarray, "f f"]  # S^½
@@ -42,7 +42,7 @@ class Target(NamedTuple):
 
 
 def make_target(mean: Float[np.ndarray, " f"], covariance: Float[np.ndarray, "f f"]) -> Target:
-    """The symmetric root of the covariance, eigenvalues clipped at 0."""
+    """The Gaussian with the symmetric root of its covariance; eigenvalues are clipped at 0."""
     eigenvalues, vectors = np.linalg.eigh(covariance)
     root = (vectors * np.sqrt(np.clip(eigenvalues, 0, None))) @ vectors.T
     return Target(mean, root, float(np.trace(covariance)))
@@ -51,12 +51,12 @@ def make_target(mean: Float[np.ndarray, " f"], covariance: Float[np.ndarray, "f 
 def distance_to(target: Target, mean: Float[np.ndarray, " f"], covariance: Float[np.ndarray, "f f"]) -> float:
     """`||m1 - m2||² + tr S1 + tr S2 - 2 Σ √eig(S1^½ S2 S1^½)`, float64, eigenvalues clipped at 0.
 
-    The squared 2-Wasserstein distance of N(m1, S1), the target, and N(m2, S2). The product in the middle is symmetric,
-    so `eigvalsh` applies and singular covariances (fewer images than features) are no special case; S1 S2 is not.
+    The squared 2-Wasserstein distance of N(m1, S1), the target, and N(m2, S2). S1^½ S2 S1^½ is symmetric (S1 S2 is
+    not), so `eigvalsh` also handles singular covariances, of fewer images than features.
     """
     middle = np.linalg.eigvalsh(target.root @ covariance @ target.root)
     traces = target.trace + np.trace(covariance) - 2 * np.sqrt(np.clip(middle, 0, None)).sum()
-    return max(0.0, float(np.sum((target.mean - mean) ** 2) + traces))  # below 0 is rounding
+    return max(0.0, float(np.sum((target.mean - mean) ** 2) + traces))  # a value below 0 is rounding
 
 
 def gaussian_distance(
@@ -65,20 +65,20 @@ def gaussian_distance(
     mean_2: Float[np.ndarray, " f"],
     covariance_2: Float[np.ndarray, "f f"],
 ) -> float:
-    """`distance_to` of two Gaussians, symmetric in them."""
+    """`distance_to` of two Gaussians. It is symmetric."""
     return distance_to(make_target(mean_1, covariance_1), mean_2, covariance_2)
 
 
 def frechet_distance(features_1: Float[np.ndarray, "n f"], features_2: Float[np.ndarray, "m f"]) -> float:
-    """`gaussian_distance` of the sets' moments. Its bias is positive and about proportional to 1/n + 1/m."""
+    """`gaussian_distance` of the moments of two sets. Its bias is positive and about proportional to 1/n + 1/m."""
     return distance_from(features_2)(features_1)
 
 
 def distance_from(reference: Float[np.ndarray, "m f"]) -> Callable[[Float[np.ndarray, "n f"]], float]:
-    """`features -> frechet_distance(features, reference)`; the reference's part of the work is done once.
+    """Returns `features -> frechet_distance(features, reference)`. The work on the reference is done once.
 
-    With X and Y the centred features over √(n - 1) and √(m - 1), S1 = XᵀX and S2 = YᵀY. Beside zeros the eigenvalues
-    of S1^½ S2 S1^½, [F, F], are those of X S2 Xᵀ, [n, n]: with fewer images than features, a smaller problem.
+    With X and Y the centred features over √(n - 1) and √(m - 1), S1 = XᵀX and S2 = YᵀY. The non-zero eigenvalues of
+    S1^½ S2 S1^½, [F, F], are those of X S2 Xᵀ, [n, n], which is smaller if there are fewer images than features.
     """
     mean, y = _centred(reference)
     covariance = cache(lambda: y.T @ y)
@@ -106,11 +106,15 @@ def frechet_report(
     reference: Float[np.ndarray, "r f"],
     network: FeatureNetwork,
 ) -> dict[str, Any]:
-    """Generated images against real ones, and other real ones against the same: the floor.
+    """The distance of generated images to real ones, and its floor, the distance of other real images to the same.
 
-    All arguments but the last are features. Both `generated` and `held_out` are cut to the smaller number N of the
-    two, so that the finite-sample bias of the distance and of its floor is the same. `reference` shares no image with
-    `held_out`. -> `distance`, `real_vs_real_floor`, `num_images` N, `num_reference`, `num_features`, `network`.
+    Args:
+        generated, held_out: features. Both are cut to the smaller number N, so that the distance and its floor have the
+            same finite-sample bias.
+        reference: features of real images, none of which is in `held_out`.
+
+    Returns:
+        `distance`, `real_vs_real_floor`, `num_images` N, `num_reference`, `num_features`, `network`.
     """
     num_images = min(len(generated), len(held_out))
     distance = distance_from(reference)

@@ -1,4 +1,4 @@
-"""How far the number of images N has raised a Fréchet distance, and what it would be without: N to infinity."""
+"""The Fréchet distance as a function of the number of images N, and its limit for N to infinity."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from jaxtyping import Float
 from vdm_jax.evals.frechet import distance_from
 
 DIVISORS = (8, 4, 2, 1)  # of N
-FITTED_SIZES = 3  # at least, for three coefficients
+FITTED_SIZES = 3  # fewest sizes for three coefficients
 
 
 def frechet_by_n(
@@ -20,20 +20,21 @@ def frechet_by_n(
 ) -> dict[str, Any]:
     """The Fréchet distance of each of `sets` (features) to `reference` at N/8, N/4, N/2 and N images, and at 1/N = 0.
 
-    N is the size of the smallest set; the reference's M images are cut in proportion, since both sizes raise the
-    distance: by about c (1/n + 1/m). At N/8 it is the mean over eight disjoint eighths, each against its own eighth of
-    the reference, and so on: every size sees all images once. What is linear in the images' noise is then equal at all
-    sizes and leaves the slope alone.
+    N is the size of the smallest set. The M images of the reference are cut in proportion, since both sizes bias the
+    distance, by about c (1/n + 1/m). The distance at N/8 is the mean over eight disjoint eighths, each compared with
+    its own eighth of the reference, and so on: every size uses all images once. Noise of the images that enters
+    linearly is then equal at all sizes and does not change the slope.
 
-    `extrapolated` is the first coefficient of `fit`, (a, b, c) of a + b/n + c/n² with weights n: after Chong & Forsyth
-    2020, arXiv:1911.07023, who draw random subsets against a whole reference and fit a line. Where n is but a few times
-    the number F of features a line would miss by a tenth or two of the distance at N; below F a parabola does too, so
-    only sizes n, m > F enter, and with fewer than three of them there is no extrapolation and `why` says so. Its error
-    is that of the smallest size that entered, over that size's disjoint sets: on Gaussians about right for three sizes
-    and too large for four.
+    `extrapolated` is the first coefficient of `fit`, (a, b, c) of a + b/n + c/n² with weights n. Chong & Forsyth 2020,
+    arXiv:1911.07023, draw random subsets against a whole reference and fit a line. If n is only a few times the number
+    F of features, a line is wrong by a tenth or two of the distance at N; below F a parabola is wrong too. Only sizes
+    n, m > F enter the fit; with fewer than three there is no extrapolation, and `why` says so. The error of the
+    extrapolation is that of the smallest size in the fit, over its disjoint sets. On Gaussians it is about right for
+    three sizes and too large for four.
 
-    -> `num_images`, `num_reference`, `num_sets` and `fitted` by size; `curves`: name -> `distance`, `standard_error`
-    (None for a single set) by size, `fit`, `extrapolated`, `extrapolated_standard_error`; `why`. Ready for JSON.
+    Returns:
+        A JSON object: `num_images`, `num_reference`, `num_sets` and `fitted` by size; `curves`: name -> `distance`,
+        `standard_error` (None for a single set) by size, `fit`, `extrapolated`, `extrapolated_standard_error`; `why`.
     """
     num_images, num_features = min(map(len, sets.values())), reference.shape[1]
     divisors = [d for d in DIVISORS if min(num_images, len(reference)) // d >= 2]
@@ -61,13 +62,13 @@ def frechet_by_n(
 
 
 def fit_by_n(num_images: Sequence[int], distances: Sequence[float]) -> list[float]:
-    """(a, b, c) of `a + b/n + c/n²`, by least squares with weights n; at least three sizes."""
+    """(a, b, c) of `a + b/n + c/n²` by least squares with weights n. It needs at least three sizes."""
     n = np.asarray(num_images, np.float64)
     return np.polynomial.polynomial.polyfit(1 / n, distances, 2, w=np.sqrt(n)).tolist()
 
 
 def _part(features: Float[np.ndarray, "_ f"], total: int, divisor: int, i: int) -> Float[np.ndarray, "_ f"]:
-    """The i-th of `divisor` equal pieces of the first `total` rows."""
+    """Piece i of `divisor` equal pieces of the first `total` rows."""
     size = total // divisor
     return features[i * size : (i + 1) * size]
 

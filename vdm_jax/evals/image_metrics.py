@@ -1,4 +1,4 @@
-"""How far one image is from another: RMSE, PSNR and SSIM, for images in [0, 1], grey or colour."""
+"""RMSE, PSNR and SSIM of pairs of images in [0, 1], grey or colour."""
 
 from typing import Any
 
@@ -16,22 +16,22 @@ Scores = Float[np.ndarray, " n"]
 
 
 def rmse(images: Images, references: Images) -> Scores:
-    """Root of the mean squared error over an image's values. -> [N]."""
+    """Root mean squared error over the values of an image. -> [N]."""
     difference = np.asarray(images, np.float64) - references
     return np.sqrt((difference**2).mean((1, 2, 3)))
 
 
 def psnr(images: Images, references: Images) -> Scores:
-    """`-20 log10 RMSE` decibels: the peak is 1; infinite for equal images. -> [N]."""
+    """`-20 log10 RMSE` decibels, for a peak of 1. Infinite for equal images. -> [N]."""
     with np.errstate(divide="ignore"):
         return -20 * np.log10(rmse(images, references))
 
 
 def ssim(images: Images, references: Images) -> Scores:
-    """Structural similarity, Wang et al. 2004: Gaussian window (sigma 1.5, 11x11), population covariance. -> [N].
+    """Structural similarity (Wang et al. 2004) with an 11x11 Gaussian window of sigma 1.5. -> [N].
 
-    Averaged over the windows that lie wholly inside the image, and over channels. Raises `UserError` where the image
-    is smaller than the window.
+    The mean over all windows inside the image and over channels, with population covariances. Raises `UserError` if the
+    image is smaller than the window.
     """
     if min(images.shape[1:3]) < SSIM_WINDOW:
         raise UserError(ssim_reason(images.shape))
@@ -45,9 +45,11 @@ def ssim(images: Images, references: Images) -> Scores:
 
 
 def compare_images(images: Images, references: Images) -> dict[str, Any]:
-    """Means over image pairs and their standard errors; what does not exist is None with its reason.
+    """Means over image pairs and their standard errors.
 
-    -> `rmse`, `psnr` (decibels), `ssim`, each with `…_standard_error`; `num_images`; `reasons`, {key: sentence}.
+    Returns:
+        `rmse`, `psnr` (decibels), `ssim`, each with `…_standard_error`; `num_images`; `reasons`, {key: sentence}, of
+        metrics that are None.
     """
     scores: dict[str, np.ndarray] = {"rmse": rmse(images, references)}
     reasons = {}
@@ -69,17 +71,17 @@ def compare_images(images: Images, references: Images) -> dict[str, Any]:
 
 
 def standard_error(scores: Scores) -> float:
-    """Of the mean over images; 0 for a single one."""
+    """The standard error of the mean over images; 0 for one image."""
     return float(scores.std(ddof=min(1, len(scores) - 1)) / np.sqrt(len(scores)))
 
 
 def ssim_reason(shape: tuple[int, ...]) -> str:
-    """Why there is no SSIM."""
+    """The reason why images of this shape have no SSIM."""
     return f"the {shape[1]}x{shape[2]} images are smaller than SSIM's {SSIM_WINDOW}x{SSIM_WINDOW} window"
 
 
 def _window_mean(x: Images) -> Float[np.ndarray, "n h_valid w_valid c"]:
-    """Gaussian-weighted mean over every window wholly inside the image, one axis after the other."""
+    """Gaussian-weighted mean over every window inside the image, one axis after the other."""
     weights = np.exp(-0.5 * (np.arange(-SSIM_RADIUS, SSIM_RADIUS + 1) / SSIM_SIGMA) ** 2)
     weights /= weights.sum()
     for axis in (1, 2):

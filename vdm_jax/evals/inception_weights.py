@@ -1,9 +1,9 @@
-"""Weights of the InceptionV3 of the Fréchet inception distance, from the user's own copy of pytorch-fid's file.
+"""Weights of the InceptionV3 of the Fréchet inception distance, converted from the user's copy of pytorch-fid's file.
 
     python -m vdm_jax.evals.inception_weights pt_inception-2015-12-05-6726825d.pth inception.npz
 
-makes the npz file that `config.evaluate.inception` names. The file is known by its SHA-256; another one is refused, or
-taken with `--other-weights`: what it measures is then not called FID.
+writes the npz file that `config.evaluate.inception` names. The source is identified by its SHA-256. Another file needs
+`--other-weights`; its scores are not called FID.
 """
 
 import argparse
@@ -41,40 +41,40 @@ TORCH_NAMES = {
 CLASSIFIER = {
     "fc.weight": (NUM_CLASSES, NUM_FEATURES),
     "fc.bias": (NUM_CLASSES,),
-}  # tells FID's file from torchvision's
-NAMED = 3  # so many faults a sentence lists
+}  # torchvision's file has other shapes
+NAMED = 3  # most faults that an error message lists
 
 
 class InceptionWeights(NamedTuple):
-    """Parameters of `make_inception`, and the SHA-256 of the PyTorch file that they come from."""
+    """Parameters of `make_inception`, and the SHA-256 of their PyTorch file."""
 
     params: PyTree
     source_sha256: str
 
     @property
     def define_fid(self) -> bool:
-        """Whether they are those that the FID is defined by."""
+        """Whether these weights define the FID."""
         return self.source_sha256 == FID_SHA256
 
     def network(self) -> FeatureNetwork:
-        """What is said beside every score."""
+        """The network, as it is reported with every score."""
         name = "InceptionV3 of 2015-12-05" if self.define_fid else "InceptionV3 with other weights than the FID's"
         return FeatureNetwork(name, fingerprint(self.params), f"{SIDE}x{SIDE}, bilinear without antialiasing")
 
 
 def convert(source: Path, target: Path, *, other_weights: bool = False) -> InceptionWeights:
-    """Reads PyTorch's file and writes the npz; `UserError` for another file than the FID's, unless `other_weights`,
-    and wherever names or shapes are not the network's."""
+    """Reads the PyTorch file and writes the npz file. Raises `UserError` if names or shapes differ from the network, or
+    if the file is not that of the FID, unless `other_weights`."""
     if target.suffix != ".npz":
-        raise UserError(f"{target} is to hold the converted weights; expected a name that ends in .npz")
+        raise UserError(f"{target}: expected a name that ends in .npz, for the converted weights")
     try:
         with open(source, "rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise UserError(f"{source} cannot be read: {error}") from error
     if sha256 != FID_SHA256 and not other_weights:
-        told = f"{source} has SHA-256 {sha256[:12]}…, not {FID_SHA256[:12]}… of the weights that define the FID"
-        raise UserError(f"{told}; --other-weights takes it, and what it measures is not called FID")
+        found = f"{source} has SHA-256 {sha256[:12]}…, not {FID_SHA256[:12]}… of the weights that define the FID"
+        raise UserError(f"{found}; --other-weights accepts it, and its scores are not called FID")
     tensors = read_torch_file(source)
     shapes = {}
     for name, shape in _shapes().items():
@@ -90,7 +90,7 @@ def convert(source: Path, target: Path, *, other_weights: bool = False) -> Incep
 
 
 def read_weights(path: str | Path) -> InceptionWeights:
-    """What `convert` wrote; `UserError`, with the command that makes such a file, where it is something else."""
+    """Reads a file of `convert`. Raises `UserError` with the command that writes such a file if it is another file."""
     path = Path(path)
     if not path.is_file():
         raise UserError(f"no file {str(path)!r} of InceptionV3 weights; `{COMMAND}` makes one")
@@ -99,17 +99,17 @@ def read_weights(path: str | Path) -> InceptionWeights:
             arrays = {name: file[name] for name in file.files}
         sha256 = str(arrays.pop(SOURCE)[()])
     except UNREADABLE as error:
-        raise UserError(f"{path} is no npz file of InceptionV3 weights; `{COMMAND}` makes one") from error
+        raise UserError(f"{path} is not an npz file of InceptionV3 weights; `{COMMAND}` makes one") from error
     _check(path, arrays, _shapes())
     return InceptionWeights(_nested(arrays), sha256)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command line: exit code 0; 1 where the file cannot be written, 2 for a mistake, each with one sentence."""
+    """The command line. Exit codes: 0; 1: the file cannot be written; 2: invalid request. Errors are one sentence."""
     parser = argparse.ArgumentParser(prog="inception_weights", description=__doc__.partition("\n")[0])
     parser.add_argument("source", type=Path, metavar="FILE.pth", help="pt_inception-2015-12-05-6726825d.pth")
-    parser.add_argument("target", type=Path, metavar="OUT.npz", help="what config.evaluate.inception names")
-    parser.add_argument("--other-weights", action="store_true", help="take weights that do not define the FID")
+    parser.add_argument("target", type=Path, metavar="OUT.npz", help="the file that config.evaluate.inception names")
+    parser.add_argument("--other-weights", action="store_true", help="accept weights that do not define the FID")
     given = parser.parse_args(arguments)
     try:
         weights = convert(given.source, given.target, other_weights=given.other_weights)
@@ -125,7 +125,7 @@ def main(arguments: Sequence[str]) -> int:
 
 @functools.cache
 def _shapes() -> dict[str, tuple[int, ...]]:
-    """Shape of each parameter by its path, such as `Mixed_5b/branch1x1/kernel`."""
+    """The shape of each parameter by its path, such as `Mixed_5b/branch1x1/kernel`."""
     params = jax.eval_shape(make_inception().init, jax.random.key(0))
     leaves = jax.tree_util.tree_leaves_with_path(params)
     return {"/".join(part.key for part in path): leaf.shape for path, leaf in leaves}
@@ -137,7 +137,7 @@ def _torch_name(name: str) -> str:
 
 
 def _check(path: Path, found: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """`UserError` that names the first tensors that are missing, misshapen, impossible, or not the network's."""
+    """Raises `UserError` that names the first tensors that are missing, of another shape, invalid, or unknown."""
     faults = [f"{name} is missing" for name in shapes if name not in found]
     for name, array in found.items():
         if name not in shapes:

@@ -1,7 +1,7 @@
-"""Mode coverage: does a model generate every kind of image as often as the data have it?
+"""Mode coverage: does a model generate every kind of image as often as the data contain it?
 
-Images are counted by what a reader says they show. Counts are compared with the data's shares by a chi-square test, and
-with the same reader's counts of real images, so that a mistake of the reader is not taken for one of the model.
+A reader classifies the images. The counts are compared with the shares of the data by a chi-square test, and with the
+counts of real images by the same reader, so that errors of the reader are not attributed to the model.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, Integer
 
-ENOUGH = 5.0  # images expected in every cell for the chi-square distribution to hold
+ENOUGH = 5.0  # fewest expected images in every cell for the chi-square distribution
 SIMULATIONS = 4_000
 SEED = 0
 
@@ -18,20 +18,21 @@ SEED = 0
 def histogram(
     labels: dict[str, Integer[np.ndarray, " n"]], names: Sequence[str], sizes: dict[str, int]
 ) -> Int[np.ndarray, " k"]:
-    """How many images have each combination of the labels `names`, the first name's value counting most."""
+    """The number of images with each combination of the labels `names`; the first name is the slowest index."""
     shape = tuple(sizes[name] for name in names)
     cells = np.ravel_multi_index(tuple(np.asarray(labels[name]) for name in names), shape)
     return np.bincount(cells, minlength=int(np.prod(shape)))
 
 
 def mode_coverage(counts: Int[np.ndarray, " k"], shares: Float[np.ndarray, " k"]) -> dict[str, Any]:
-    """How N generated images, `counts` of each mode, cover the data, which have each with the probability `shares`.
+    """The coverage of the modes of the data, with probabilities `shares`, by N generated images, `counts` of each mode.
 
-    num_modes      modes of the data, shares > 0; a generated image elsewhere makes chi-square and KL infinite
-    num_hit        modes with an image; num_hit_expected: as many N images of the data would hit, Σ 1 - (1 - p)^N
-    chi_square     Σ (n - N p)²/(N p), with `degrees_of_freedom` and its `p_value`: the chance that images of the data
-                   are at least as uneven; by the distribution, or (`p_value_by`) by simulation where cells are small
-    kl_nats        KL(generated || data) of the two histograms; kl_expected_nats: of N images of the data, its mean
+    num_modes      modes of the data, shares > 0; images of other modes make chi-square and KL infinite
+    num_hit        modes with an image; num_hit_expected: its mean for N images of the data, Σ 1 - (1 - p)^N
+    chi_square     Σ (n - N p)²/(N p), with `degrees_of_freedom` and `p_value`, the probability that N images of the
+                   data have at least this value: by the distribution, or by simulation if cells are small
+                   (`p_value_by`)
+    kl_nats        KL(generated || data) of the two histograms; kl_expected_nats: its mean for N images of the data
     """
     num_images, real = int(counts.sum()), shares > 0
     found: dict[str, Any] = {
@@ -56,7 +57,7 @@ def mode_coverage(counts: Int[np.ndarray, " k"], shares: Float[np.ndarray, " k"]
 
 
 def _expected_kl(shares: Float[np.ndarray, " k"], num_images: int) -> float:
-    """Σ_k E[n/N log(n/(N p_k))], n ~ Binomial(N, p_k): (K - 1)/2N for many images, far less for few."""
+    """Σ_k E[n/N log(n/(N p_k))] with n ~ Binomial(N, p_k); about (K - 1)/2N for many images, far less for few."""
     from scipy.stats import binom
 
     n, total = np.arange(1, num_images + 1), 0.0
@@ -80,11 +81,10 @@ def _p_value(chi_square: float, shares: Float[np.ndarray, " k"], num_images: int
 
 
 def same_source(counts: Int[np.ndarray, " k"], reference: Int[np.ndarray, " k"]) -> dict[str, Any]:
-    """Are two sets of images, counted by the same reader, draws of one distribution? `p_value`, `p_value_by`.
+    """Tests whether two sets of images, counted by the same reader, have one distribution: `p_value`, `p_value_by`.
 
-    Both went through the same reader, so that its mistakes, the same for both, do not reject anything: this is the test
-    of generated images that is right however often the reader errs. The chi-square test of homogeneity; where cells are
-    small, by shuffling the images among the sets.
+    Errors of the reader affect both sets equally, so the test is valid for any error rate. It is the chi-square test of
+    homogeneity; if cells are small, the p-value comes from shuffling the images among the sets.
     """
     kept = counts + reference > 0
     counts, reference = counts[kept], reference[kept]
@@ -94,7 +94,7 @@ def same_source(counts: Int[np.ndarray, " k"], reference: Int[np.ndarray, " k"])
     pooled = counts + reference
     expected = pooled * n / (n + m)
 
-    def statistic(counts):  # both rows of the table: what is too much in one is missing in the other
+    def statistic(counts):  # both rows of the table: their deviations are opposite
         return ((counts - expected) ** 2 / expected).sum(-1) * (n + m) / m
 
     if len(pooled) == 1:
@@ -108,5 +108,5 @@ def same_source(counts: Int[np.ndarray, " k"], reference: Int[np.ndarray, " k"])
 
 
 def _rank(value: float, simulated: Float[np.ndarray, " s"]) -> float:
-    """(1 + how many are at least as large)/(1 + how many): never 0, and valid whatever the number is."""
+    """(1 + number of simulated values at least as large) / (1 + number of simulated values): valid for any number."""
     return float((1 + (simulated >= value * (1 - 1e-9)).sum()) / (1 + len(simulated)))

@@ -1,8 +1,7 @@
-"""Tensors out of a PyTorch file, without PyTorch and without running what the file says.
+"""Reads tensors from a PyTorch file, without PyTorch and without running code from the file.
 
-Such a file is a pickle, which can name any function and have it called. The reader here knows five names, those of
-which a dict of tensors is made, and refuses every other. Both containers are read: the zip archive of PyTorch 1.6 and
-later, and the row of pickles with the numbers after them that came before.
+Such a file is a pickle, which can call any function. This reader accepts only the names that a dict of tensors needs.
+It reads both formats: the zip archive of PyTorch 1.6 and later, and the older sequence of pickles and numbers.
 """
 
 import io
@@ -45,7 +44,7 @@ class _Tensor(NamedTuple):
 
 
 def read_torch_file(path: Path) -> dict[str, np.ndarray]:
-    """The tensors of a saved state dict by their names; `UserError` where the file holds no such thing."""
+    """The tensors of a saved state dict by name. Raises `UserError` if the file does not hold one."""
     try:
         with open(path, "rb") as file:
             is_zip = file.read(4) == b"PK\x03\x04"
@@ -54,7 +53,7 @@ def read_torch_file(path: Path) -> dict[str, np.ndarray]:
             if not isinstance(tree, dict):
                 raise pickle.UnpicklingError(f"it holds a {type(tree).__name__}, no dict of tensors")
             return {str(name): _gather(tensor, read) for name, tensor in tree.items() if isinstance(tensor, _Tensor)}
-    except Exception as error:  # a damaged pickle may raise anything
+    except Exception as error:  # a damaged pickle may raise any error
         raise UserError(f"{path} cannot be read as a PyTorch file of tensors: {error}") from error
 
 
@@ -67,7 +66,7 @@ def _rebuild_parameter(tensor: _Tensor, *_: Any) -> _Tensor:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows a dict of tensors and nothing else; gathers the storages that it is told of."""
+    """Accepts a dict of tensors only, and collects the dtypes of its storages."""
 
     def __init__(self, file: io.BufferedIOBase):
         super().__init__(file)
@@ -118,7 +117,7 @@ def _open_legacy(file: io.BufferedIOBase) -> tuple[Any, Callable[[_Storage], np.
 
 
 def _gather(tensor: _Tensor, read: Callable[[_Storage], np.ndarray]) -> np.ndarray:
-    """The tensor's own array, by indices, which NumPy holds to the storage's bounds."""
+    """The array of the tensor, by indices; NumPy checks them against the bounds of the storage."""
     if len(tensor.shape) != len(tensor.strides) or min((tensor.offset, *tensor.shape, *tensor.strides)) < 0:
         raise pickle.UnpicklingError(f"a tensor of shape {tensor.shape} has strides {tensor.strides}")
     index = np.array(tensor.offset)

@@ -91,7 +91,7 @@ def parse(argv: Sequence[str], kinds: Kinds, default: str = DEFAULT) -> Argument
 
 
 def _parse_values(argv: Sequence[str], default_config: str) -> flags.FlagValues:
-    """The flags' values, each of them possible."""
+    """The values of the flags, checked. Raises `UserError`."""
     values = flags.FlagValues()
     try:
         _define_config(values, argv, default_config)
@@ -115,7 +115,7 @@ def _parse_values(argv: Sequence[str], default_config: str) -> flags.FlagValues:
     if values.stop_after is not None and not 0 < values.stop_after <= MOST_SECONDS:
         raise UserError(f"--stop_after={values.stop_after}; expected seconds, a number above 0 and at most 1e9")
     for name in ("workdir", "archive"):
-        if values[name].present and not values[name].value:  # as a variable of the shell that is not set
+        if values[name].present and not values[name].value:  # such as from a shell variable that is not set
             raise UserError(f"--{name}= names no folder; leave it out, or name one")
     if values.sweep is not None and (values.archive or values.stop_after):
         raise UserError("--archive and --stop_after are for one run, not for a sweep")
@@ -144,7 +144,7 @@ def _file(argv: Sequence[str], default_config: str) -> str:
 
 
 def _define_config(values: flags.FlagValues, argv: Sequence[str], default_config: str) -> None:
-    """Defines `--config`, and one flag for each `--config.KEY` in `argv`."""
+    """Defines `--config` and one flag for each `--config.KEY` in `argv`."""
     config_flags.DEFINE_config_file(
         "config",
         default_config,
@@ -172,7 +172,7 @@ def _config_file_first(argv: Sequence[str]) -> list[str]:
 
 
 def _names(argv: Sequence[str], default_config: str) -> list[str]:
-    """Every setting and section of the config file asked for. Raises `UserError` where it brings no config."""
+    """Every setting and section of the chosen config file. Raises `UserError` where the file returns no config."""
     chosen = [argument for argument in argv[1:] if argument.startswith("--config=")]
     values = flags.FlagValues()
     try:
@@ -187,7 +187,7 @@ def _names(argv: Sequence[str], default_config: str) -> list[str]:
 
 
 def _check_settings_exist(argv: Sequence[str], default_config: str) -> None:
-    """`UserError` for a `--config.KEY` that is no setting, with the nearest that is: by its last name, then in full."""
+    """Raises `UserError` for a `--config.KEY` that is no setting, naming the nearest: by last name, then in full."""
     names = _names(argv, default_config)
     for argument in argv[1:]:
         flag = argument.partition("=")[0].lstrip("-")
@@ -206,7 +206,7 @@ def _last(name: str) -> str:
 
 
 def _sentence(error: Exception) -> str:
-    """The last line of a nested traceback, without its class; absl's and ml_collections' own words otherwise."""
+    """The last line of a nested traceback, without its class; otherwise the message of absl or ml_collections."""
     message = error
     while isinstance(message, BaseException):  # a KeyError within an AttributeError, to show its text and not its repr
         message = message.args[0] if message.args else type(message).__name__

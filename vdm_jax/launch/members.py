@@ -1,4 +1,4 @@
-"""The members of a sweep: what a config file's `get_sweep()` lists, each with a name, a folder and a config."""
+"""The members of a sweep: the runs that `get_sweep()` of a config file lists, each with a name, folder and config."""
 
 import fnmatch
 import json
@@ -21,13 +21,21 @@ UNSAFE = re.compile(r"[^A-Za-z0-9._+=,-]")  # in the name of a folder, or for a 
 
 
 class Member(NamedTuple):
-    """One run of a sweep, and what is typed to launch it alone."""
+    """One run of a sweep.
+
+    Attributes:
+        name: of its folder.
+        config: with all settings.
+        workdir: its folder, in that of the sweep.
+        flags: --config, --workdir and settings that launch it alone.
+        jobs: in their order.
+    """
 
     name: str
     config: ConfigDict
     workdir: pathlib.Path
-    flags: list[str]  # --config, --workdir and settings
-    jobs: list[str]  # in their order
+    flags: list[str]
+    jobs: list[str]
 
     def command(self, launcher: Iterable[str], jobs: Iterable[str]) -> list[str]:
         """`launcher` with all flags of this member."""
@@ -60,9 +68,9 @@ def make_members(arguments: flags.Arguments, kinds: Kinds) -> list[Member]:
 
 
 def load_sweep(file: str) -> list[dict[str, Any]]:
-    """What `get_sweep()` of a config file returns: flat overrides, each a text, a number or a truth value.
+    """What `get_sweep()` of a config file returns: flat overrides, each a text, a number or a bool.
 
-    Raises `UserError` where there is no such function, or it gives something else.
+    Raises `UserError` where the function is missing or returns something else.
     """
     try:
         get_sweep = runpy.run_path(file).get("get_sweep")
@@ -82,9 +90,9 @@ def load_sweep(file: str) -> list[dict[str, Any]]:
 
 
 def names_of(sweep: list[dict[str, Any]]) -> list[str]:
-    """A folder's name for each member: its variant, then its other overrides, "target,seed=1".
+    """The folder's name of each member: its variant, then its other overrides, such as "target,seed=1".
 
-    All that a member sets is in its name, so that names stay when the sweep grows. Raises `UserError` for two alike.
+    A name states all that the member sets, so that names stay when the sweep grows. Raises `UserError` for equal names.
     """
     short = short_names(key for member in sweep for key in member if key != "variant")
     names: list[str] = []
@@ -93,7 +101,7 @@ def names_of(sweep: list[dict[str, Any]]) -> list[str]:
         parts = [str(member["variant"])] if member.get("variant") else []
         parts += [describe(others, short)] if others else []
         names.append(UNSAFE.sub("_", ",".join(parts)).lstrip(".") or "default")
-    folded = [name.casefold() for name in names]  # some file systems know no other
+    folded = [name.casefold() for name in names]  # some file systems ignore case
     for name in names:
         if folded.count(name.casefold()) > 1:
             raise UserError(f"two members of the sweep are named {name!r}; each needs overrides of its own")
@@ -101,7 +109,7 @@ def names_of(sweep: list[dict[str, Any]]) -> list[str]:
 
 
 def select(members: list[Member], pattern: str) -> list[Member]:
-    """The members whose name matches, as file names do in a shell; `UserError` where none does."""
+    """The members whose name matches the shell pattern. Raises `UserError` where none does."""
     chosen = [member for member in members if fnmatch.fnmatchcase(member.name, pattern)]
     if not chosen:
         near = suggestion(pattern, [member.name for member in members])
@@ -122,7 +130,7 @@ def check(members: list[Member], folder: pathlib.Path, check_one: Callable[[Memb
 
 
 def _check_apart(sweep: list[dict[str, Any]], typed: dict[str, Any]) -> None:
-    """`UserError` where a setting that the members bring, and are named after, was typed as well."""
+    """Raises `UserError` where a setting was typed that the members set, and are named after."""
     for key in typed:
         if any(key in member for member in sweep):
             what = "a variant" if key == "variant" else f"--config.{key}"
@@ -130,7 +138,7 @@ def _check_apart(sweep: list[dict[str, Any]], typed: dict[str, Any]) -> None:
 
 
 def _check_different(members: list[Member]) -> None:
-    """`UserError` where two members are the same run under two names."""
+    """Raises `UserError` where two members are the same run under two names."""
     seen: dict[str, str] = {}
     for member in members:
         settings = json.dumps(same_settings(member.config, member.jobs), sort_keys=True)

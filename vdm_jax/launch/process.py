@@ -1,4 +1,4 @@
-"""A command in a process of its own, its words in a file."""
+"""Runs a command in a process of its own, with its output in a file."""
 
 import os
 import pathlib
@@ -21,11 +21,17 @@ def run_logged(
     stop_requested: Callable[[], bool],
     show: Callable[[str], None],
 ) -> int:
-    """Runs `command` with its output appended to `log`, and returns its exit code, below 0 for the signal it died of.
+    """Runs `command`; returns its exit code, which is negative where a signal ended it.
 
-    `show` gets the latest line now and then. The process gets SIGTERM once `stop_requested()`, and SIGINT at Ctrl-C,
-    whose KeyboardInterrupt is raised when it has ended; at a second one it is killed. It holds `lock` as long as it
-    lives, also where this process is killed.
+    The process gets SIGTERM once `stop_requested()`. At Ctrl-C it gets SIGINT, and KeyboardInterrupt is raised when it
+    has ended; a second Ctrl-C kills it. It holds `lock` as long as it lives, even if this process is killed.
+
+    Args:
+        command: the program and its arguments.
+        log: the file that its output is appended to.
+        lock: an open file that the process inherits.
+        stop_requested: asked several times a second.
+        show: called with the latest line of the log.
     """
     with open(log, "ab") as file:
         file.write(f"$ {shlex.join(command)}\n".encode())
@@ -36,7 +42,7 @@ def run_logged(
             stdout=file,
             stderr=subprocess.STDOUT,
             pass_fds=(lock.fileno(),),
-            process_group=0,  # apart from the terminal's, whose Ctrl-C would come to it twice
+            process_group=0,  # outside the terminal's group, whose Ctrl-C would reach it twice
         )
     try:
         return _wait(process, log, stop_requested, show)
@@ -53,18 +59,18 @@ def run_logged(
 def _wait(
     process: subprocess.Popen, log: pathlib.Path, stop_requested: Callable[[], bool], show: Callable[[str], None]
 ) -> int:
-    told = False
+    is_told = False
     while (code := process.poll()) is None:
-        time.sleep(POLL_SECONDS)  # `process.wait` with a time limit looks twenty times a second: 5% of a core
+        time.sleep(POLL_SECONDS)  # `process.wait` with a time limit polls twenty times a second: 5% of a core
         show(last_line(log))
-        if stop_requested() and not told:
+        if stop_requested() and not is_told:
             process.send_signal(signal.SIGTERM)
-            told = True
+            is_told = True
     return code
 
 
 def last_line(log: pathlib.Path) -> str:
-    """The last line of a file that is not empty, "" where there is none."""
+    """The last non-empty line of a file; "" where there is none."""
     with open(log, "rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
         lines = file.read().decode(errors="replace").splitlines()

@@ -3,12 +3,11 @@
 import json
 import pathlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import nullcontext
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from vdm_jax.base.locks import alone_in
 from vdm_jax.launch import store
 from vdm_jax.launch.config_files import load_config
 from vdm_jax.launch.flags import own_jobs
@@ -111,7 +110,8 @@ def _run_jobs(
     status: Status = "done"
     for name in jobs:
         job = jobs_of(kind)[name]
-        with what_memory_lacks(name, job.memory_hint), _alone(name, job, workdir):
+        lock = lock_of(name, job)
+        with what_memory_lacks(name, job.memory_hint), store.alone_at(workdir, lock) if lock else nullcontext():
             if job.keeps and not job.is_idle(config):
                 store.claim(kind, name, config, workdir, inputs)
             status = job.run(built, workdir, options)
@@ -125,16 +125,6 @@ def _run_jobs(
         if (job := jobs_of(kind)[name]).summary:
             print(job.summary(json.loads((workdir / job.writes).read_text(encoding="utf-8"))))
     return status
-
-
-@contextmanager
-def _alone(name: str, job: Job, workdir: pathlib.Path) -> Iterator[None]:
-    """Holds the job's lock. Raises `Busy` where another process does."""
-    if not (lock := lock_of(name, job)):
-        yield
-        return
-    with alone_in(workdir, lock, f"at the job {lock.removeprefix('.')}"):
-        yield
 
 
 def _training(kind: Kind) -> Job:

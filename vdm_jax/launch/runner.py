@@ -1,4 +1,4 @@
-"""Members one after the other, each in a process of its own; where one fails the others still have their turn."""
+"""Runs the members of a sweep one after the other, each in a process of its own. A failure does not stop the others."""
 
 import shlex
 import signal
@@ -11,17 +11,24 @@ from vdm_jax.base.locks import Busy, alone_in
 from vdm_jax.base.progress import duration, show_line
 from vdm_jax.launch.members import Member
 from vdm_jax.launch.process import last_line, run_logged
+from vdm_jax.launch.store import alone_at
 
 LOCK = ".sweep"
 LOG = "log.txt"
 
 
 class Outcome(NamedTuple):
-    """What became of a member that had something left to do."""
+    """How the run of a member ended.
+
+    Attributes:
+        status: "elsewhere": another process runs it.
+        reason: of a failure, or who runs it.
+        seconds: from start to end; None for a member that did not end here.
+    """
 
     status: Literal["done", "failed", "stopped", "elsewhere"]
     reason: str = ""
-    seconds: float | None = None  # of a member that was run to its end here
+    seconds: float | None = None
 
 
 STORIES = {
@@ -80,7 +87,7 @@ def run_member(
             if not jobs:  # another process was faster
                 return Outcome("done")
             for name in locks(jobs):
-                with alone_in(member.workdir, name):  # a run started by hand does not hold the sweep's lock
+                with alone_at(member.workdir, name):  # a run started by hand does not hold the sweep's lock
                     pass
             command = member.command(launcher, jobs)
             say(place)

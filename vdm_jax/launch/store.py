@@ -10,12 +10,14 @@ import json
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Any, TextIO
 
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json
+from vdm_jax.base.locks import alone_in
 from vdm_jax.launch.kind import Job, Kind, Kinds, jobs_of
 from vdm_jax.launch.settings import differences, plain, put, read_config, replaced, selected, value_of, with_new_names
 
@@ -66,6 +68,11 @@ def claim(kind: Kind, name: str, config: ConfigDict, workdir: pathlib.Path, inpu
         write_json(workdir / CLAIMS / f"{name}.json", stated)
     except OSError as error:
         raise UserError(f"workdir {workdir} cannot be written: {error}") from error
+
+
+def alone_at(workdir: pathlib.Path, lock: str) -> AbstractContextManager[TextIO]:
+    """Holds the lock of a job, see `kind.lock_of`. Raises `Busy` where another process does."""
+    return alone_in(workdir, lock, f"at the job {lock.removeprefix('.')}")
 
 
 def read_record(workdir: pathlib.Path, job: Job) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class LearnedNoise:
 
 
 @dataclass(frozen=True)
-class Objective:
+class DiffusionObjective:
     """What is minimised.
 
     loss: one of `LOSSES`. weighting: of the diffusion term. num_steps: T of the bound of a continuous schedule; None
@@ -66,7 +66,7 @@ class DiffusionModel:
     network: Network
     noise: Schedule | LearnedNoise
     prediction: str
-    objective: Objective
+    objective: DiffusionObjective
     code: CodeModel | None
     shape: tuple[int, ...]
     likelihood: Likelihood | None

@@ -1,4 +1,4 @@
-"""Self-attention over all pixels, arranged for the back end it is compiled for."""
+"""Self-attention over all pixels, in the form that is fast on the back end."""
 
 import math
 
@@ -10,11 +10,11 @@ from jaxtyping import Array, Float
 
 from vdm_jax.networks.blocks import GroupNorm
 
-CACHED_WEIGHTS = 2_500_000  # attention weights at work at a time on a CPU: 10 MB of float32
+CACHED_WEIGHTS = 2_500_000  # attention weights in use at a time on a CPU: 10 MB of float32
 
 
 class Attention(nn.Module):
-    """Attention with `num_heads` heads over all pixels, added to its input; all maps with a bias."""
+    """Attention with `num_heads` heads over all pixels, added to its input. All maps have a bias."""
 
     groups: int
     num_heads: int = 1
@@ -34,14 +34,15 @@ class Attention(nn.Module):
 def attend(q: Float[Array, "n p d"], k: Float[Array, "n p d"], v: Float[Array, "n p d"]) -> Float[Array, "n p d"]:
     """softmax(q kᵀ) v of each of N images (times heads), in the dtype of v.
 
-    On a CPU the images go a few at a time, so that their P x P weights stay in the cache, and the gradient computes
-    these again instead of reading them: a third of the time for 32 images of 784 pixels. Elsewhere all at once.
+    On a CPU a few images are processed at a time, so that their P x P weights stay in the cache, and the gradient
+    computes the weights again. This takes a third of the time for 32 images of 784 pixels. Other back ends process all
+    images at once.
     """
     return jax.lax.platform_dependent(q, k, v, cpu=_attend_in_turn, default=_attend_at_once)
 
 
 def _attend_at_once(q, k, v):
-    """The softmax divides after mixing: [P, D] and not [P, P] numbers."""
+    """The softmax divides after the product with v: [P, D] divisions instead of [P, P]."""
     logits = jnp.einsum("npd,nsd->nps", q, k, preferred_element_type=jnp.float32)
     weights = jnp.exp(logits - jax.lax.stop_gradient(logits.max(-1, keepdims=True)))
     mixed = jnp.einsum("nps,nsd->npd", weights.astype(v.dtype), v) / weights.sum(-1)[..., None]
@@ -49,7 +50,7 @@ def _attend_at_once(q, k, v):
 
 
 def _attend_in_turn(q, k, v):
-    """Images that are taken together lie far apart, so that a batch sharded over devices stays where it is."""
+    """Processes groups of images in turn. A group takes images at equal distances, so that shards do not move."""
     number, pixels, _ = q.shape
     together = max(n for n in range(1, number + 1) if number % n == 0 and (n == 1 or n * pixels**2 <= CACHED_WEIGHTS))
     if together == number:

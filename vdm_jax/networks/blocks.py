@@ -1,7 +1,7 @@
 """Building blocks shared by the U-Nets, the encoder and the classifier.
 
-Parameters are float32 whatever `dtype` the arithmetic runs in; norm statistics and the attention's softmax are float32
-always, because bfloat16 keeps 8 bits of a sum.
+Parameters are float32 for every `dtype` of the computation. Norm statistics and the softmax of the attention are always
+float32, because bfloat16 keeps 8 bits of a sum.
 """
 
 import math
@@ -19,28 +19,28 @@ CONDITIONINGS = {
     "concat": "added after each ResBlock's first convolution",
     "adagn": "scales and shifts each ResBlock's second norm",
 }
-CODE_WIDTH = 128  # of the layer that "adagn" puts a code through
-OUTPUT_SCALE = 0.1  # of a U-Net's output convolution's variance: eps_hat starts near z_t, yet w reaches it at once
+CODE_WIDTH = 128  # width of the layer on the code under "adagn"
+OUTPUT_SCALE = 0.1  # variance scale of the output convolution: eps_hat starts near z_t, and w has an effect at once
 
 
 def init_params(net: nn.Module, key: Key[Array, ""], *shapes: tuple[int, ...]) -> PyTree:
-    """The parameters of `net` for float32 inputs of these shapes, drawn without running the network."""
+    """The parameters of `net` for float32 inputs of these shapes. The network is not run."""
     inputs = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
     return net.lazy_init(key, *inputs, train=False)["params"]
 
 
 def scaled_fan_in(scale: float) -> nn.initializers.Initializer:
-    """Normal weights that multiply the input's variance by `scale`; exactly zero for `scale = 0`."""
+    """Normal weights that multiply the variance of the input by `scale`; zero weights for `scale = 0`."""
     return nn.initializers.variance_scaling(scale, "fan_in", "truncated_normal") if scale > 0 else ZEROS
 
 
 def default_groups(channels: int) -> int:
-    """Groups of a norm over `channels`: 32, or fewer in narrow nets so that a group has two channels at least."""
+    """Number of groups of a norm over `channels`: at most 32, with at least two channels a group."""
     return max(g for g in range(1, 33) if channels % g == 0 and (g == 1 or 2 * g <= channels))
 
 
 def check_divides(what: str, divisor: int, channels: int) -> None:
-    """A `UserError` unless `divisor` (of groups or heads) divides `channels`."""
+    """Raises `UserError` unless `divisor`, a number of groups or heads, divides `channels`."""
     if divisor < 1 or channels % divisor:
         raise UserError(f"{what}={divisor} does not divide channels={channels}")
 
@@ -61,10 +61,10 @@ def embed_condition(
     conditioning: str,
     dtype: DTypeLike,
 ) -> Float[Array, "b k"]:
-    """What every ResBlock hears: the time embedding through E -> width -> width, and the code w beside it.
+    """The condition of every ResBlock: the time embedding through two layers (E -> width -> width), and the code w.
 
-    The blog's "concat" hands w on as it is; "adagn" puts it through a layer of 128 first. To be called from a module's
-    compact method, whose layers `time1`, `time2` and `code1` these are.
+    "concat" appends w unchanged, as the blog does; "adagn" appends a layer of w of width 128. Call it in the compact
+    method of a module, which then owns the layers `time1`, `time2` and `code1`.
     """
     h = time_embedding(t, channels)
     for i in (1, 2):
@@ -78,7 +78,7 @@ def embed_condition(
 
 
 def check_time_width(channels: int) -> None:
-    """A `UserError` for a width that sine and cosine cannot share."""
+    """Raises `UserError` unless `channels` is even and at least 4, for sine and cosine."""
     if channels < 4 or channels % 2:
         raise UserError(f"channels={channels}; the U-Net's time embedding needs an even number, at least 4")
 
@@ -86,8 +86,8 @@ def check_time_width(channels: int) -> None:
 def fourier_features(z: Float[Array, "b h w c"], n_min: int, n_max: int) -> Float[Array, "b h w f"]:
     """sin and cos of `2^n π z` for n = n_min … n_max, both included (VDM, appendix C).
 
-    Neighbouring levels are 2/K apart in pixels of ±1, so n near log2 K tells them apart: 7 and 8 for K = 256, 3 and 4
-    for K = 17. Hand in float32: the angles are large. -> [B, H, W, 2 C (n_max - n_min + 1)].
+    Neighbouring levels differ by 2/K in pixels of ±1, so n near log2 K separates them: 7 and 8 for K = 256, 3 and 4 for
+    K = 17. z must be float32, because the angles are large. -> [B, H, W, 2 C (n_max - n_min + 1)].
     """
     angles = [2.0**n * math.pi * z for n in range(n_min, n_max + 1)]
     return jnp.concatenate([f(a) for a in angles for f in (jnp.sin, jnp.cos)], axis=-1)
@@ -95,19 +95,19 @@ def fourier_features(z: Float[Array, "b h w c"], n_min: int, n_max: int) -> Floa
 
 @jax.custom_jvp
 def gradient_written_once(h: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-    """h itself; on a CPU its gradient is put into memory before anything reads it.
+    """Returns h. On a CPU its gradient is written to memory before it is read.
 
-    XLA fuses a chain of elementwise operations into each of its readers. Along a residual stack that is the whole
-    gradient down to the block, computed again by every reduction, transpose and convolution there: work that grows
-    with the square of the depth. XLA for CPUs drops `lax.optimization_barrier`; a product it cannot fuse into, and
-    multiplying by the identity changes no finite number.
+    XLA fuses a chain of elementwise operations into each of its consumers. In a residual stack each reduction,
+    transpose and convolution of a block would compute the whole gradient of the later blocks again, which is work of
+    the order of the squared depth. XLA for CPUs removes `lax.optimization_barrier`, but does not fuse through a matrix
+    product; a product with the identity changes no finite number.
     """
     return h
 
 
 @gradient_written_once.defjvp
 def _times_identity(h: tuple[jax.Array], tangent: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
-    """The transpose of what the tangent goes through is what the gradient goes through."""
+    """The gradient passes through the transpose of the tangent's map."""
 
     def product(h):
         return jnp.einsum("bhwc,cd->bhwd", h, jnp.eye(h.shape[-1], dtype=h.dtype))
@@ -118,9 +118,9 @@ def _times_identity(h: tuple[jax.Array], tangent: tuple[jax.Array]) -> tuple[jax
 class GroupNorm(nn.Module):
     """(h - mean) / sqrt(var + 1e-6) over the pixels and channels of a group, then a learned scale and shift.
 
-    Sums run over the pixels first and over the group's channels afterwards, which on the CPU costs a quarter of a
-    reduction over [H, W, C/groups] at once. The variance is E[h²] - mean²: to 1% while a group's mean is within some
-    hundred of its deviations.
+    Sums run over the pixels first, then over the channels of the group. On a CPU this takes a quarter of the time of
+    one reduction over [H, W, C/groups]. The variance is E[h²] - mean², with an error of 1% if the mean of a group is a
+    hundred times its standard deviation.
     """
 
     groups: int
@@ -145,11 +145,11 @@ class GroupNorm(nn.Module):
 
 
 class ResBlock(nn.Module):
-    """norm-swish-conv, conditioning, norm-swish-dropout-conv, added to a skip (a 1x1 convolution where widths differ).
+    """norm-swish-conv, conditioning, norm-swish-dropout-conv, added to a skip (a 1x1 convolution if widths differ).
 
-    `conditioning="concat"` adds a bias-free linear map of the condition after the first convolution;
-    `"adagn"` lets it scale and shift the second norm's output instead. `zero_init` starts the second convolution
-    and the conditioning map at zero.
+    `conditioning="concat"` adds a linear map of the condition, without bias, after the first convolution. With "adagn"
+    that map scales and shifts the output of the second norm. `zero_init` initialises the second convolution and the
+    map with zeros.
     """
 
     channels: int

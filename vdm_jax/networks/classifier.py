@@ -1,4 +1,4 @@
-"""A small classifier, whose features are those of the Fréchet distance and are named after it."""
+"""A small classifier. The Fréchet distance uses its features and is named after it."""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -12,9 +12,9 @@ DROPOUT = 0.1
 
 
 class Classifier(nn.Module):
-    """conv, then conv-norm-swish stages of stride 2 down to at most 4 pixels a side, pooled to features, linear.
+    """conv, conv-norm-swish stages of stride 2 down to at most 4 pixels a side, pooled features, a linear layer.
 
-    Without the pooling the features keep where things are."""
+    Without pooling the features keep positions."""
 
     num_classes: int
     width: int
@@ -47,7 +47,7 @@ def make_classifier(
 ) -> Network:
     """`apply(params, x [B, H, W, C], *, key=None) -> (logits [B, num_classes], features [B, 2 width])`, float32.
 
-    pooled: the features are means over the last pixels (at most 4x4), or with False all of these."""
+    pooled: the features are means over the last pixels (at most 4x4); False: all of these values."""
     side, num_stages = max(image_shape[:2]), 0
     while side > 4:
         side, num_stages = -(-side // 2), num_stages + 1

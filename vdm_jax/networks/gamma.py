@@ -14,10 +14,10 @@ HIDDEN = 1024
 
 
 def make_scalar(gamma_min: float, gamma_max: float) -> Network:
-    """`gamma(t) = gamma_0 + exp(log_width) t` with both ends learned; they start at gamma_min and gamma_max."""
+    """`gamma(t) = gamma_0 + exp(log_width) t`. Both ends are learned and start at gamma_min and gamma_max."""
 
     def init(key: Key[Array, ""]) -> PyTree:
-        del key  # nothing is drawn
+        del key  # there are no random parameters
         return {"gamma_0": jnp.float32(gamma_min), "log_width": jnp.float32(math.log(gamma_max - gamma_min))}
 
     def apply(params: PyTree, t: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -27,7 +27,7 @@ def make_scalar(gamma_min: float, gamma_max: float) -> Network:
 
 
 def rising(params: PyTree, t: Float[Array, ""]) -> Float[Array, ""]:
-    """`softplus(a) t + mean_k softplus(v_k) sigmoid(softplus(s_k) (t - c_k))`: rises in t whatever the parameters."""
+    """`softplus(a) t + mean_k softplus(v_k) sigmoid(softplus(s_k) (t - c_k))`, which rises in t for all parameters."""
     steps = jax.nn.sigmoid(jax.nn.softplus(params["slope"]) * (t - params["centre"]))
     return jax.nn.softplus(params["linear"]) * t + jnp.mean(jax.nn.softplus(params["height"]) * steps)
 
@@ -35,8 +35,8 @@ def rising(params: PyTree, t: Float[Array, ""]) -> Float[Array, ""]:
 def make_monotone(gamma_min: float, gamma_max: float) -> Network:
     """`gamma = gamma_min + (gamma_max - gamma_min) u(t)`, `u = (f(t) - f(0)) / (f(1) - f(0))`, f = `rising`.
 
-    A network of positive weights as in VDM, appendix H, but with its ends pinned: gamma(0) and gamma(1) are gamma_min
-    and gamma_max to the last bit and their gradient with respect to the parameters is zero. It starts near linear.
+    A network of positive weights as in VDM, appendix H, with fixed ends: gamma(0) and gamma(1) equal gamma_min and
+    gamma_max exactly and do not depend on the parameters. The initial schedule is nearly linear.
     """
 
     def init(key: Key[Array, ""]) -> PyTree:
@@ -51,7 +51,7 @@ def make_monotone(gamma_min: float, gamma_max: float) -> Network:
         low, high = rising(params, jnp.float32(0)), rising(params, jnp.float32(1))
         u = (jnp.vectorize(lambda t: rising(params, t))(t) - low) / (high - low)
         gamma = gamma_min * (1 - u) + gamma_max * u
-        # At the ends only a rounding error is left: it is taken out of the value, not out of the derivatives.
+        # The rounding error at the ends is removed from the value, not from the derivatives.
         error = jnp.where(t == 0, gamma - gamma_min, jnp.where(t == 1, gamma - gamma_max, 0.0))
         return gamma - jax.lax.stop_gradient(error)
 
@@ -62,9 +62,9 @@ LEARNED_GAMMAS = {"monotone": make_monotone, "scalar": make_scalar}
 
 
 def make_learned_gamma(kind: str, gamma_min: float, gamma_max: float) -> Network:
-    """`apply(params, t [...]) -> gamma [...]`; kind: `"monotone"` (ends pinned) or `"scalar"` (both ends learned).
+    """`apply(params, t [...]) -> gamma [...]`. kind: "monotone" (fixed ends) or "scalar" (both ends learned).
 
-    Raises UserError unless gamma_min < gamma_max.
+    Raises `UserError` unless gamma_min < gamma_max.
     """
     make = choose("gamma", kind, LEARNED_GAMMAS)
     if not gamma_min < gamma_max:

@@ -1,9 +1,9 @@
-"""InceptionV3, whose pooled features define the Fréchet inception distance (FID).
+"""InceptionV3. Its pooled features define the Fréchet inception distance (FID).
 
 The network is the TensorFlow graph of 2015-12-05 (Szegedy et al. 2015, arXiv:1512.00567; Heusel et al. 2017,
-arXiv:1706.08500) in the form that the `pytorch-fid` package gave it. It differs from torchvision's InceptionV3 in its
-weights (1,008 classes) and in two kinds of pools: an average leaves the padding out of its count, and the last block
-has a maximum where the paper has an average. Layers carry the names of pytorch-fid's weights file.
+arXiv:1706.08500) in the form of the package `pytorch-fid`. It differs from torchvision's InceptionV3 in its weights
+(1,008 classes) and in two kinds of pools: averages do not count the padding, and the last block has a maximum instead
+of an average. Layers have the names of pytorch-fid's weights file.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ SIDE = 299
 NUM_FEATURES = 2048
 NUM_CLASSES = 1008
 EPSILON = 1e-3  # of the batch norms
-EXACT = jax.lax.Precision.HIGHEST  # an accelerator would round the factors of a float32 product
+EXACT = jax.lax.Precision.HIGHEST  # accelerators round the factors of a float32 product by default
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Conv:
 
 
 def average_pool(h: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-    """3x3 averages over those pixels that exist."""
+    """3x3 averages without the padding."""
     return nn.avg_pool(h, (3, 3), padding="SAME", count_include_pad=False)
 
 
@@ -47,11 +47,11 @@ def max_pool(h: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
 
 
 def shrink(h: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
-    """3x3 maxima, one in two, without padding."""
+    """3x3 maxima with stride 2, without padding."""
     return nn.max_pool(h, (3, 3), (2, 2))
 
 
-# Parts one after the other: a Conv, a pool, or a tuple of chains, side by side and joined along the channels.
+# A sequence of parts: a Conv, a pool, or a tuple of parallel chains that are joined along the channels.
 Chain = Sequence[Any]
 
 
@@ -141,7 +141,7 @@ BLOCKS = {
 
 
 class ConvNorm(nn.Module):
-    """relu(scale (conv(h) - mean) / sqrt(var + 1e-3) + bias), `mean` and `var` those of the network's own training."""
+    """relu(scale (conv(h) - mean) / sqrt(var + 1e-3) + bias). `mean` and `var` are of the training of the network."""
 
     spec: Conv
 
@@ -162,7 +162,7 @@ class ConvNorm(nn.Module):
 
 
 def _follow(h: Array, chain: Chain) -> Array:
-    """Inside a compact module, whose children the convolutions become."""
+    """Applies a chain inside a compact module, which then owns the convolutions."""
     for part in chain:
         if isinstance(part, Conv):
             h = ConvNorm(part, name=part.name)(h)
@@ -174,7 +174,7 @@ def _follow(h: Array, chain: Chain) -> Array:
 
 
 class Block(nn.Module):
-    """Chains side by side."""
+    """Parallel chains, joined along the channels."""
 
     branches: tuple[Chain, ...]
 
@@ -184,7 +184,7 @@ class Block(nn.Module):
 
 
 class Inception(nn.Module):
-    """Images of ±1 to the means over pixels of the last block's 2,048 channels."""
+    """Maps images in ±1 to the means over pixels of the 2,048 channels of the last block."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w 3"]) -> Float[Array, "b 2048"]:
@@ -195,10 +195,10 @@ class Inception(nn.Module):
 
 
 def inception_input(images: Float[Array, "b h w c"], side: int) -> Float[Array, "b side side 3"]:
-    """Grey or colour images in [0, 1] as the network takes them: bilinear to side x side, 2 x - 1, three channels.
+    """Grey or colour images in [0, 1] as inputs of the network: bilinear to side x side, 2 x - 1, three channels.
 
-    As pytorch-fid does it: pixel centres at half-integers, the edge repeated beyond it, and no antialiasing: two pixels
-    each way are averaged also where an image shrinks.
+    The interpolation is that of pytorch-fid: pixel centres at half-integers, repeated edges, no antialiasing (two
+    pixels along each axis, also if an image shrinks).
     """
     batch, _, _, channels = images.shape
     if channels not in (1, 3):
@@ -208,10 +208,10 @@ def inception_input(images: Float[Array, "b h w c"], side: int) -> Float[Array, 
 
 
 def make_inception(side: int = SIDE) -> Network:
-    """`apply(params, images [B, H, W, 1 or 3] in [0, 1]) -> features [B, 2048]`, float32; no gradient is meant to flow.
+    """`apply(params, images [B, H, W, 1 or 3] in [0, 1]) -> features [B, 2048]`, float32, without gradients.
 
-    Running means and variances are parameters like the others. Random weights (`init`) have the right shapes and
-    nothing else. `side`: what images are resized to; 299 in the definition of the FID, 75 at least.
+    Running means and variances are parameters. `init` gives random weights of the right shapes. `side`: size that
+    images are resized to, at least 75; 299 in the definition of the FID.
     """
     if side < 75:
         raise UserError(f"side={side}; InceptionV3 takes images of 75x75 or more")

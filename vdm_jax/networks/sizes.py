@@ -1,7 +1,7 @@
 """Named sizes: keyword arguments of `make_unet`, `make_multiscale_unet` and `make_encoder`.
 
-`original` is VDM's (CIFAR-10); `s`, `t`, `m` and the encoders are the blog's, for 28x28 images; `digits` is for 8x8
-ones on a CPU.
+`original` is the size of VDM for CIFAR-10. `s`, `t`, `m` and the encoders are those of the blog for 28x28 images.
+`digits` is for 8x8 images on a CPU.
 """
 
 UNET_SIZES = {
@@ -12,8 +12,8 @@ UNET_SIZES = {
     "digits": {"channels": 32, "num_blocks": 2},
 }
 
-# `ddpm` is that of Ho et al. (2020) for CIFAR-10; `small` is for 32x32 images on a CPU, `medium` for 64x64 ones on an
-# accelerator, `digits` for 8x8 ones.
+# `ddpm` is the size of Ho et al. (2020) for CIFAR-10. `small` is for 32x32 images on a CPU, `medium` for 64x64 images
+# on an accelerator, `digits` for 8x8 images.
 MULTISCALE_SIZES = {
     "ddpm": {"channels": 128, "multipliers": (1, 2, 2, 2), "num_blocks": 2, "attention": (16,)},
     "medium": {"channels": 64, "multipliers": (1, 2, 2, 4), "num_blocks": 2, "attention": (16,)},

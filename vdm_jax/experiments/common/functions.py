@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Integer, Key, PyTree
 
 from vdm_jax.base.errors import UserError
@@ -24,9 +25,8 @@ from vdm_jax.experiments.common.codes import encode_all, prior_codes
 from vdm_jax.experiments.common.evaluate import sampling
 from vdm_jax.models.generate import generate
 
-Images = Integer[np.ndarray | Array, "b h w c"] | Float[np.ndarray | Array, "b h w c"]
 Levels = Integer[np.ndarray, "b h w c"]
-ROUNDING = 1e-3  # of pixel values in floating point
+ROUNDING = 1e-3  # tolerated in floating-point pixels
 
 
 def restore(experiment: Experiment, workdir: pathlib.Path) -> PyTree:
@@ -38,13 +38,13 @@ def diffusion_functions(experiment: Experiment, params: PyTree) -> dict[str, Cal
     """`sample`, `reconstruct`, `bound` and `denoise`; of a model with a code also `encode` and `interpolate`.
 
     Images x are levels where their dtype is an integer, the model's pixels where it is floating point; both are
-    checked. Images that are returned are levels, [N, H, W, C].
+    checked. ArrayLike that are returned are levels, [N, H, W, C].
     """
     config, data, model = experiment.config, experiment.data, experiment.model
     defaults = sampling(config.sample)
     batch_size = config.evaluate.batch_size
 
-    def encode(x: Images) -> tuple[Float[Array, "b d"], Float[Array, "b d"]]:
+    def encode(x: ArrayLike) -> tuple[Float[Array, "b d"], Float[Array, "b d"]]:
         """mean and log variance of q(w | x), [B, w_dim] each."""
         return encode_at(params, to_pixels(x, data))
 
@@ -58,7 +58,7 @@ def diffusion_functions(experiment: Experiment, params: PyTree) -> dict[str, Cal
         *,
         sampler: str = defaults["sampler"],
         num_steps: int = defaults["num_steps"],
-        w: Float[np.ndarray | Array, "..."] | None = None,
+        w: ArrayLike | None = None,
     ) -> Levels:
         """n images from fresh noise as levels [n, H, W, C].
 
@@ -85,12 +85,12 @@ def diffusion_functions(experiment: Experiment, params: PyTree) -> dict[str, Cal
             raise UserError(f"w has shape {list(w.shape)}; expected [{model.code.w_dim}] or [{n}, {model.code.w_dim}]")
         return np.broadcast_to(w, (n, model.code.w_dim))
 
-    def as_levels(found: np.ndarray) -> Levels:
+    def as_levels(found: ArrayLike) -> Levels:
         return np.asarray(found).astype(data.test.levels.dtype)
 
     def reconstruct(
         key: Key[Array, ""],
-        x: Images,
+        x: ArrayLike,
         *,
         t: float = 1.0,
         sampler: str = defaults["sampler"],
@@ -118,8 +118,8 @@ def diffusion_functions(experiment: Experiment, params: PyTree) -> dict[str, Cal
         return model.likelihood.decode(z_0, schedule.gamma(times[-1]))
 
     def interpolate(
-        x_a: Images,
-        x_b: Images,
+        x_a: ArrayLike,
+        x_b: ArrayLike,
         n: int,
         *,
         key: Key[Array, ""] | None = None,
@@ -145,7 +145,7 @@ def diffusion_functions(experiment: Experiment, params: PyTree) -> dict[str, Cal
         z_0 = sample(key, model.denoise(params, w), schedule, z_1, times, "ddim", x_range=x_range)
         return model.likelihood.decode(z_0, schedule.gamma(times[-1]))
 
-    def bound(key: Key[Array, ""], x: Images, *, passes: int = 1) -> Terms:
+    def bound(key: Key[Array, ""], x: ArrayLike, *, passes: int = 1) -> Terms:
         """The bound on -log p(x) of each image, four arrays [B] in nats whose sum it is, averaged over `passes` draws.
 
         Terms(reconstruction, prior, diffusion, encoder_kl); encoder_kl is 0 without a code. Raises `UserError` where
@@ -161,9 +161,9 @@ def diffusion_functions(experiment: Experiment, params: PyTree) -> dict[str, Cal
         return Terms(*terms, found["rate"].astype(np.float32) if "rate" in found else np.zeros_like(terms[0]))
 
     def denoise(
-        z: Float[np.ndarray | Array, "b h w c"],
-        t: float | Float[np.ndarray | Array, " b"],
-        w: Float[np.ndarray | Array, "..."] | None = None,
+        z: ArrayLike,
+        t: ArrayLike,
+        w: ArrayLike | None = None,
     ) -> Prediction:
         """Prediction(x, eps): E[x | z_t, w] and E[eps | z_t, w], [B, H, W, C] each, as the network has them.
 

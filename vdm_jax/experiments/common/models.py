@@ -14,7 +14,7 @@ from vdm_jax.experiments.common.build import TABLE_SETTINGS, fixed_table, given
 from vdm_jax.experiments.common.networks import make_denoiser, make_encoder_of
 from vdm_jax.experiments.common.rates import code_prior, rate_mode
 from vdm_jax.models.code import CodeModel
-from vdm_jax.models.diffusion import DiffusionModel, LearnedNoise, Objective
+from vdm_jax.models.diffusion import DiffusionModel, DiffusionObjective, LearnedNoise
 from vdm_jax.networks.gamma import LEARNED_GAMMAS, make_learned_gamma
 from vdm_jax.networks.network import Network
 
@@ -42,7 +42,7 @@ def make_vae_vdm(config: ConfigDict, data: Dataset) -> DiffusionModel:
             dtype=model.dtype,
         ),
         noise=noise,
-        objective=Objective(
+        objective=DiffusionObjective(
             loss="bound",
             weighting=diffusion.weighting,
             num_steps=diffusion.num_steps,
@@ -61,7 +61,7 @@ def make_ddpm(config: ConfigDict, data: Dataset) -> DiffusionModel:
             model, data.shape, section="model", default="multiscale", dropout=model.dropout, dtype=model.dtype
         ),
         noise=fixed_table(config.diffusion),
-        objective=Objective(loss="mean_square", weighting=config.diffusion.weighting),
+        objective=DiffusionObjective(loss="mean_square", weighting=config.diffusion.weighting),
         code=None,
         **_of_levels(config.diffusion, data),
     )

@@ -9,13 +9,12 @@ from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
 from vdm_jax.base.keys import named_key
-from vdm_jax.base.locks import alone_in
 from vdm_jax.base.mesh import make_mesh, replicate
 from vdm_jax.base.pytrees import num_parameters
 from vdm_jax.base.signals import catch_sigterm
 from vdm_jax.experiments.common.build import Experiment
 from vdm_jax.experiments.common.checkpoints import initial_params
-from vdm_jax.experiments.common.training import Training, make_training
+from vdm_jax.experiments.common.training import ModelTraining, make_training
 from vdm_jax.train.checkpoint import Checkpointer
 from vdm_jax.train.loop import Result, run
 from vdm_jax.train.metrics import MetricsLog
@@ -25,9 +24,9 @@ from vdm_jax.train.step import make_train_step
 
 
 def train(experiment: Experiment, workdir: pathlib.Path) -> str:
-    """Trains, validates and saves, alone in the folder; returns "done", or "stopped" after SIGTERM."""
+    """Trains, validates and saves; returns "done", or "stopped" after SIGTERM."""
     mesh, seed = make_mesh(), experiment.config.train.seed
-    with alone_in(workdir), catch_sigterm() as stop_requested:
+    with catch_sigterm() as stop_requested:
         training = make_training(experiment, mesh.size)
         params = initial_params(experiment.model, seed)
         result = run_from_checkpoint(training, params, experiment.config.train, workdir, mesh)
@@ -38,7 +37,7 @@ def train(experiment: Experiment, workdir: pathlib.Path) -> str:
 
 
 def run_from_checkpoint(
-    training: Training, params: PyTree, config: ConfigDict, workdir: pathlib.Path, mesh: Mesh
+    training: ModelTraining, params: PyTree, config: ConfigDict, workdir: pathlib.Path, mesh: Mesh
 ) -> Result:
     """The loop with the settings `config.train`, from the latest checkpoint or from `params`."""
     optimizer = make_optimizer(
@@ -82,7 +81,7 @@ def all_but_gamma(params: PyTree) -> PyTree:
     return {name: jax.tree.map(lambda _, decays=name != "gamma": decays, part) for name, part in params.items()}
 
 
-def make_step(training: Training, config: ConfigDict, optimizer: optax.GradientTransformation, mesh: Mesh):
+def make_step(training: ModelTraining, config: ConfigDict, optimizer: optax.GradientTransformation, mesh: Mesh):
     """`step(state, data)`, compiled, with the settings `config.train`."""
     return make_train_step(
         training.loss_fn,

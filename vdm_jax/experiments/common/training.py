@@ -21,7 +21,7 @@ from vdm_jax.models.diffusion import DiffusionModel
 from vdm_jax.train.state import LossFn, TrainState, UpdateCarry
 
 
-class Training(NamedTuple):
+class ModelTraining(NamedTuple):
     """What a training needs: loss, batches, scores."""
 
     loss_fn: LossFn
@@ -33,7 +33,7 @@ class Training(NamedTuple):
     update_carry: UpdateCarry | None = None
 
 
-def make_training(experiment: Experiment, num_devices: int) -> Training:
+def make_training(experiment: Experiment, num_devices: int) -> ModelTraining:
     """Batches of training images, rendered in the compiled step where the data set stores indices.
 
     Where the rate mode holds a target, a batch also has validation images ("held_out"), whose KL steers the multiplier.
@@ -54,7 +54,7 @@ def make_training(experiment: Experiment, num_devices: int) -> Training:
         return {name: take(name, size) for name, size in sizes.items()}
 
     levels = data.validation.first(config.train.eval_images).levels
-    return Training(
+    return ModelTraining(
         loss_fn=model.loss_fn,
         data=stored,
         batch_fn=batch_fn,

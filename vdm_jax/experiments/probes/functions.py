@@ -6,6 +6,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
 from vdm_jax.base.errors import UserError
@@ -15,8 +16,7 @@ from vdm_jax.experiments.probes.training import CHUNKS, build_ensemble
 from vdm_jax.probing.chunks import load_chunks, restructure, unflatten
 from vdm_jax.probing.ensemble import timestep_keys
 
-PARAMS = "params"
-Z = Float[np.ndarray | Array, "b ..."]
+PARAMS = "params"  # of what a chunk of timesteps stores
 
 
 def restore(experiment: ProbeExperiment, workdir: pathlib.Path) -> dict[int, PyTree]:
@@ -25,7 +25,11 @@ def restore(experiment: ProbeExperiment, workdir: pathlib.Path) -> dict[int, PyT
         return {}
     ensemble, _ = build_ensemble(experiment.config.probe, experiment.population)
     like = jax.eval_shape(ensemble.init, timestep_keys(jax.random.key(0), np.array([0])))
-    return {step: restructure(unflatten(arrays)[PARAMS], like) for step, arrays in stored.items()}
+
+    def parameters(arrays):
+        return unflatten({name: array for name, array in arrays.items() if name.startswith(f"{PARAMS}/")})[PARAMS]
+
+    return {step: restructure(parameters(arrays), like) for step, arrays in stored.items()}
 
 
 def probe_functions(experiment: ProbeExperiment, params: dict[int, PyTree]) -> dict[str, Callable]:
@@ -34,7 +38,7 @@ def probe_functions(experiment: ProbeExperiment, params: dict[int, PyTree]) -> d
     shape, num_steps = population.shape, schedule.num_steps
     steps, _, first, where = distinct_steps(config.exact.num_timesteps, schedule)
 
-    def checked(z: Z, t: float) -> Float[Array, "b ..."]:
+    def checked(z: ArrayLike, t: float) -> Float[Array, "b ..."]:
         z = jnp.asarray(z, jnp.float32)
         if z.shape[1:] != shape or not len(z):
             raise UserError(f"z has shape {list(z.shape)}; expected [B, {', '.join(map(str, shape))}]")
@@ -42,7 +46,7 @@ def probe_functions(experiment: ProbeExperiment, params: dict[int, PyTree]) -> d
             raise UserError(f"t={t}; expected a time in [0, 1], a timestep over T = {num_steps}")
         return z
 
-    def posterior(z: Z, t: float) -> dict[str, Float[Array, "b c"]]:
+    def posterior(z: ArrayLike, t: float) -> dict[str, Float[Array, "b c"]]:
         """{feature: p(class | z_t) [B, C]}: the exact posterior over the population, nothing is trained.
 
         z: z_t = alpha_t x + sigma_t eps, [B, *shape]. t: timestep/T in [0, 1], rounded to the nearest timestep.
@@ -55,7 +59,7 @@ def probe_functions(experiment: ProbeExperiment, params: dict[int, PyTree]) -> d
     def classes(posterior, z, gamma):
         return posterior.classes(z, gamma)
 
-    def predict(z: Z, t: float) -> dict[str, Float[Array, "s b o"]]:
+    def predict(z: ArrayLike, t: float) -> dict[str, Float[Array, "s b o"]]:
         """{feature: predictions of the trained probes, [S, B, C] for S seeds}.
 
         Probabilities of the classes of a feature that is classified; values of one that is regressed (x and y in
