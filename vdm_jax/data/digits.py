@@ -1,4 +1,4 @@
-"""scikit-learn's 1,797 handwritten digits: 8x8, grey levels 0 … 16, ten classes; it comes with scikit-learn."""
+"""The 1,797 handwritten digits that come with scikit-learn: 8x8, grey levels 0 … 16, ten classes."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from vdm_jax.data.dataset import ImageData, Split, stratified_parts
 
 NUM_LEVELS = 17
 SPLIT_SIZES = (1297, 200, 300)  # train, validation, test
-SPLIT_SEED = 0  # the split is part of the data set: no run's seed moves it
+SPLIT_SEED = 0  # the split is part of the data set and the same in every run
 
 
 def load_digits() -> ImageData:

@@ -1,7 +1,7 @@
 """The real dSprites (Matthey et al. 2017) as a grid of sprites: its npz or hdf5 file, or the TFDS build.
 
-The images are read once, a few thousand at a time, and kept as bits (360 MiB for all). Every one is then checked to be
-its template shifted by whole pixels; from there on the data set is a `SpriteGrid` like the rendered ones.
+The images are read once, a few thousand at a time, and kept as bits (360 MiB for all). Each is then checked to be its
+template shifted by whole pixels. The result is a `SpriteGrid` like the rendered ones.
 """
 
 import math
@@ -31,7 +31,7 @@ Images = UInt8[np.ndarray, "n height width"]
 
 
 class Recorded(NamedTuple):
-    """What a file holds: batches of images in the file's order, and of every image the factors."""
+    """The content of a file: batches of images in the file's order, and the factors of every image."""
 
     batches: Iterator[Images]
     classes: Int[np.ndarray, "n 5"]  # index of each factor's value, in the order of `FACTORS`
@@ -40,7 +40,7 @@ class Recorded(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedGrid(SpriteGrid):
-    """A grid whose templates were cut out of recorded images."""
+    """A grid whose templates are cut out of recorded images."""
 
     cut_out: Bool[np.ndarray, "t w w"] = field(compare=False, repr=False)
 
@@ -56,8 +56,8 @@ class RecordedGrid(SpriteGrid):
 def load_dsprites(name: str, data_dir: str | None) -> RecordedGrid:
     """dSprites from the file `name` (.npz, .hdf5, .h5) in `data_dir`, or from the TFDS build of that name.
 
-    Raises `UserError` where nothing is there, where factors are missing or doubled, and for images that are no shifts
-    by whole pixels.
+    Raises `UserError` for a missing file or build, for missing or repeated factors, and for images that are not their
+    template shifted by whole pixels.
     """
     if not name.endswith((".npz", ".hdf5", ".h5")):
         path = find_build(name, data_dir)
@@ -69,7 +69,7 @@ def load_dsprites(name: str, data_dir: str | None) -> RecordedGrid:
 
 
 def read_npz(path: Path) -> Recorded:
-    """`imgs`, `latents_classes`, `latents_values`; images are unpacked as they are asked for."""
+    """Reads `imgs`, `latents_classes` and `latents_values`; images are unpacked batch by batch."""
     try:
         with np.load(path, allow_pickle=False) as file:
             classes, values = file["latents_classes"], file["latents_values"]
@@ -90,7 +90,7 @@ def read_npz(path: Path) -> Recorded:
 
 
 def read_hdf5(path: Path) -> Recorded:
-    """`imgs`, `latents/classes`, `latents/values`. Needs h5py, the extra `dsprites`."""
+    """Reads `imgs`, `latents/classes` and `latents/values`. Needs h5py, the extra `dsprites`."""
     try:
         import h5py
     except ImportError as error:
@@ -110,18 +110,18 @@ def read_hdf5(path: Path) -> Recorded:
 
 
 def without_colour(path: Path, classes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The tables of both files begin with the colour, of which there is one. Raises `UserError` for other tables."""
+    """The tables without their first column, the colour, of which there is one. Raises `UserError` for other tables."""
     for what, table, kinds in (("classes", classes, "iu"), ("values", values, "iuf")):
         if table.ndim != 2 or table.shape[1] != 1 + len(FACTORS) or table.dtype.kind not in kinds:
-            told = f"{path}: latents {what} are {table.dtype}{list(table.shape)}"
-            raise UserError(f"{told}; expected numbers of colour, {', '.join(FACTORS)} for each image")
+            given = f"{path}: latents {what} are {table.dtype}{list(table.shape)}"
+            raise UserError(f"{given}; expected numbers of colour, {', '.join(FACTORS)} for each image")
     if len(values) != len(classes) or not np.isfinite(values).all():
         raise UserError(f"{path}: latents values are not {len(classes):,} rows of finite numbers, as the classes are")
     return classes[:, 1:].astype(np.int64), values[:, 1:]
 
 
 def read_tfds(path: Path) -> Recorded:
-    """The split `train` of the builder `dsprites`: images, `label_…` and `value_…`."""
+    """Reads the split `train` of the builder `dsprites`: images, `label_…` and `value_…`."""
     tfds = import_tfds()
     keys = [f"{kind}_{label}" for kind in ("label", "value") for label in TFDS_LABELS.values()]
     try:
@@ -149,7 +149,7 @@ def read_tfds(path: Path) -> Recorded:
 
 
 def make_grid(what: str, recorded: Recorded) -> RecordedGrid:
-    """The grid that the recorded images are; `what` names them in errors."""
+    """The grid of the recorded images. what: their name in messages. Raises `UserError`."""
     classes = recorded.classes
     if classes.ndim != 2 or classes.shape[1] != len(FACTORS) or len(classes) == 0 or classes.min() < 0:
         least = f", the least of them {classes.min()}" if classes.size else ""
@@ -193,7 +193,7 @@ def make_grid(what: str, recorded: Recorded) -> RecordedGrid:
 
 
 def pack(what: str, batches: Iterator[Images], index: Int[np.ndarray, " n"]) -> tuple[UInt8[np.ndarray, "n b"], int]:
-    """Every image as bits, at its place in the grid; the side of the images."""
+    """(bits, side): every image as bits, at its index in the grid, and the side of the images."""
     from tqdm import tqdm
 
     bits, side, start = np.empty((0, 0), np.uint8), 0, 0
@@ -222,18 +222,18 @@ def unpack(bits: UInt8[np.ndarray, "n b"], side: int) -> Bool[np.ndarray, "n s s
 
 
 def extent(images: Bool[np.ndarray, "n s s"]) -> tuple[int, int]:
-    """First and last but one of the rows and columns, taken together, in which any image has a pixel."""
+    """(low, high): any row or column with a pixel of any image has low <= index < high."""
     used = np.flatnonzero(images.any((0, 1)) | images.any((0, 2)))
     return int(used[0]), int(used[-1]) + 1
 
 
 def along_x_and_y(sizes: tuple[int, ...]) -> tuple[Int[np.ndarray, " p"], Int[np.ndarray, " q"]]:
-    """Images of the first template: all x at y = 0, and all y at x = 0."""
+    """Indices of images of the first template: all x at y = 0, and all y at x = 0."""
     return np.arange(sizes[3]) * sizes[4], np.arange(sizes[4])
 
 
 def shifts(images: Bool[np.ndarray, "p s s"]) -> Int[np.ndarray, " p"]:
-    """Pixels by which each image lies right of or below the first, whichever moves."""
+    """Pixels by which each image is shifted from the first, to the right or downwards."""
     edges = np.stack([images.any(1).argmax(1), images.any(2).argmax(1)])
     moved = edges - edges[:, :1]
     return moved[np.abs(moved).sum(1).argmax()]
@@ -245,11 +245,11 @@ def values_by_class(classes: Int[np.ndarray, " n"], values: np.ndarray) -> tuple
 
 
 def check_images(what: str, grid: RecordedGrid, bits: UInt8[np.ndarray, "n b"]) -> None:
-    """Raises `UserError` where an image is not what the grid renders."""
+    """Raises `UserError` for an image that differs from the one that the grid renders."""
     for start in range(0, len(grid), BATCH):
         rendered = np.asarray(grid.render(jnp.arange(start, min(start + BATCH, len(grid)))))[..., 0] > 0
         same = (np.packbits(rendered.reshape(len(rendered), -1), axis=1) == bits[start : start + BATCH]).all(1)
         if not same.all():
             found = grid.factors(start + np.flatnonzero(~same)[:1])
-            told = ", ".join(f"{name} {value[0]}" for name, value in found.items())
-            raise UserError(f"{what}: the image of {told} is no shift of its template by whole pixels")
+            factors = ", ".join(f"{name} {value[0]}" for name, value in found.items())
+            raise UserError(f"{what}: the image of {factors} is no shift of its template by whole pixels")

@@ -1,8 +1,8 @@
-"""Any user's images: a folder with `NAME.npz` files.
+"""Images of your own: a folder with `NAME.npz` files.
 
-Keys: `x_train` and `x_test` [N, H, W] or [N, H, W, C], whole numbers 0 … K-1; optional `y_train` and `y_test` [N]
-(classes 0, 1, …), `x_validation` and `y_validation`, `num_levels` (K; otherwise 256 for uint8 and 2 for booleans) and
-`label_names`. Order and, without `x_validation`, the validation set: see `splits.py`.
+Required keys: `x_train` and `x_test` [N, H, W] or [N, H, W, C], whole numbers 0 … K-1. Optional keys: `y_train` and
+`y_test` [N] (classes 0, 1, …), `x_validation` and `y_validation`, `num_levels` (K; default 256 for uint8 and 2 for
+booleans) and `label_names`. `splits.py` describes the order and the validation set of a file without `x_validation`.
 """
 
 import os
@@ -25,7 +25,7 @@ HOW_TO_GET = (
 
 
 def load_npz(name: str, data_dir: str | None, validation_size: int | None, num_levels: int | None) -> ImageData:
-    """`NAME.npz` in `data_dir`, or in the folder `VDM_DATA_DIR`; `UserError` says what is missing or misshapen."""
+    """`NAME.npz` in `data_dir`, or in the folder `VDM_DATA_DIR`. Raises `UserError` for missing or malformed arrays."""
     path = find_file(name, data_dir)
     arrays = read_arrays(path)
     check_images(path, arrays)
@@ -57,7 +57,7 @@ def find_file(name: str, data_dir: str | None) -> Path:
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """All arrays of the file; never unpickles."""
+    """All arrays of the file; nothing is unpickled. Raises `UserError`."""
     try:
         file = np.load(path, allow_pickle=False)
         if isinstance(file, np.ndarray):
@@ -67,7 +67,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
                 arrays = {key: file[key] for key in file.files}
     except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         no_archive = isinstance(error, ValueError) and not zipfile.is_zipfile(path)
-        reason = "it is no zip archive" if no_archive else error  # numpy takes it for a pickle, and says so
+        reason = "it is no zip archive" if no_archive else error  # numpy's message is about pickles
         raise UserError(f"{path} is not a readable npz file of plain arrays: {reason}") from error
     if arrays is None:
         raise UserError(f"{path} is a single .npy array, not an npz file; {HOW_TO_GET}")
@@ -78,7 +78,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def check_images(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Whole numbers in three or four axes, some of them at least."""
+    """Raises `UserError` unless the images are whole numbers with three or four axes, at least one image each."""
     for split in SPLITS:
         images = arrays.get(f"x_{split}")
         if images is not None and (images.dtype.kind not in "bui" or images.ndim not in (3, 4) or not images.size):
@@ -87,7 +87,7 @@ def check_images(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def resolve_num_levels(path: Path, arrays: dict[str, np.ndarray], num_levels: int | None) -> int:
-    """K: the caller's, else the file's, else what the dtype implies."""
+    """K: the given one, else the file's, else that of the dtype. Raises `UserError`."""
     dtype = arrays["x_train"].dtype
     if num_levels is None and "num_levels" in arrays:
         stated = arrays["num_levels"]

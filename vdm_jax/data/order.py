@@ -1,4 +1,4 @@
-"""The order of the training images: a function of (key, step) alone, so that resuming needs no iterator state."""
+"""The order of the training images: a function of (key, step), so that resuming needs no iterator state."""
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +15,8 @@ def batch_indices(
 ) -> Int32[Array, " b"]:
     """Images of batch `step` (0, 1, …, below 2^32): [B], distinct, O(B) work, jit-able with a traced step.
 
-    Epoch e is steps e S … (e + 1) S - 1, S = floor(N / B); it visits the first S B images of a permutation of all N
-    that `key` and e determine. Raises `UserError` where the batch is larger than the data set.
+    Epoch e has the steps e S … (e + 1) S - 1, S = floor(N / B). It visits the first S B images of a permutation of all
+    N that `key` and e determine. Raises `UserError` where the batch is larger than the data set.
     """
     if not 1 <= batch_size <= num_images:
         raise UserError(f"batch_size={batch_size}; expected 1 … {num_images}, the number of training images")
@@ -29,10 +29,10 @@ def batch_indices(
 
 
 def permuted(key: Key[Array, ""], positions: UInt32[Array, " b"], size: int) -> UInt32[Array, " b"]:
-    """pi(positions) for the permutation pi of 0 … size-1 that `key` names, without building pi.
+    """pi(positions) for the permutation pi of 0 … size-1 that `key` determines, without building pi.
 
-    A balanced Feistel network permutes the smallest power of four >= size; whatever falls outside is sent through
-    again until it falls inside (cycle walking), which keeps it a permutation and takes fewer than 4 passes on average.
+    A balanced Feistel network permutes the smallest power of four >= size. A value outside is permuted again until it
+    is inside (cycle walking), which keeps it a permutation and takes fewer than 4 passes on average.
     """
     half_bits = max(1, -(-(size - 1).bit_length() // 2))
     round_keys = jax.random.bits(key, (NUM_ROUNDS,), jnp.uint32)
@@ -44,7 +44,7 @@ def permuted(key: Key[Array, ""], positions: UInt32[Array, " b"], size: int) -> 
 
 
 def _feistel(round_keys: UInt32[Array, " r"], values: UInt32[Array, " b"], half_bits: int) -> UInt32[Array, " b"]:
-    """A permutation of 0 … 4^half_bits - 1: (left, right) -> (right, left xor f(right)), once for every round key."""
+    """A permutation of 0 … 4^half_bits - 1: (left, right) -> (right, left xor f(right)) for every round key."""
     mask = jnp.uint32((1 << half_bits) - 1)
     left, right = values >> half_bits, values & mask
     for i in range(NUM_ROUNDS):
@@ -53,7 +53,7 @@ def _feistel(round_keys: UInt32[Array, " r"], values: UInt32[Array, " b"], half_
 
 
 def _mix(values: UInt32[Array, " b"]) -> UInt32[Array, " b"]:
-    """A 32-bit hash: odd multipliers (digits of 1/phi and of e) spread a bit upwards, shifts bring it down again."""
+    """A 32-bit hash: odd multipliers (digits of 1/phi and of e) spread bits upwards, shifts downwards."""
     values = (values ^ (values >> 16)) * jnp.uint32(0x9E3779B9)
     values = (values ^ (values >> 15)) * jnp.uint32(0xB7E15163)
     return values ^ (values >> 16)

@@ -1,9 +1,9 @@
 """Downloads a TFDS data set and builds its array_record files: `python -m vdm_jax.data.prepare NAME [--dir=FOLDER]`.
 
-NAME is TFDS's, such as cifar10, cifar10:3.0.2 or emnist/balanced. FOLDER takes NAME/VERSION; without it the environment
-variable TFDS_DATA_DIR says where, else it is ~/tensorflow_datasets. Needs TensorFlow (extra `prepare`) and a network;
-what is built is read without either, on any machine that it is copied to.
-Exit code 0: it is there; 1: the download or the build failed; 2: a mistake in what was asked. Both in one sentence.
+NAME is TFDS's, such as cifar10, cifar10:3.0.2 or emnist/balanced. The build is written to FOLDER/NAME/VERSION; the
+default FOLDER is the environment variable TFDS_DATA_DIR, else ~/tensorflow_datasets. Building needs TensorFlow (extra
+`prepare`) and a network. Reading needs neither, on any machine that the build is copied to.
+Exit codes: 0: the build exists; 1: the download or the build failed; 2: invalid request. Errors are one sentence.
 """
 
 import argparse
@@ -21,7 +21,7 @@ EXTRA = "python -m pip install 'vdm-jax[prepare]'"
 
 
 class PrepareFailed(RuntimeError):
-    """The download or the build did not come to its end."""
+    """The download or the build failed."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -46,12 +46,12 @@ def main(argv: Sequence[str]) -> int:
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """`name` and `dir`; `UserError` in place of argparse's own exit."""
+    """`name` and `dir`. Raises `UserError` instead of argparse's own exit."""
     parser = argparse.ArgumentParser(
         "python -m vdm_jax.data.prepare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("name", metavar="NAME", help="TFDS's name of the data set")
-    parser.add_argument("--dir", metavar="FOLDER", help="where the builds are")
+    parser.add_argument("--dir", metavar="FOLDER", help="folder of the builds")
     parser.error = _refuse
     return parser.parse_args(argv)
 
@@ -61,7 +61,7 @@ def _refuse(message: str) -> None:
 
 
 def prepare(name: str, data_dir: str | None) -> tuple[Path, str]:
-    """Builds what is not there yet. -> the build's folder, and the name that `load_data` reads it by.
+    """Builds the data set unless it exists. Returns the build's folder, and its name for `load_data`.
 
     Raises `UserError` for an unknown name or unsuitable images, before anything is downloaded, and `PrepareFailed`.
     """
@@ -72,7 +72,7 @@ def prepare(name: str, data_dir: str | None) -> tuple[Path, str]:
     except tfds.core.DatasetNotFoundError as error:
         near = suggestion(name, tfds.list_builders(with_community_datasets=False))
         raise UserError(f"TFDS has no data set called {name!r}{near}") from error
-    except Exception as error:  # a version or a config that is not there, each in another class
+    except Exception as error:  # a missing version or config raises errors of different classes
         raise UserError(f"TFDS cannot build {name!r}: {in_one_line(error)}") from error
     image_shape(f"the TFDS data set {name!r}", builder.info.features)
     path = Path(builder.data_dir)
@@ -85,7 +85,7 @@ def prepare(name: str, data_dir: str | None) -> tuple[Path, str]:
 
 
 def build(name: str, builder: Any) -> None:
-    """Downloads, and writes array_record files; a folder that is not whole never has a version's name."""
+    """Downloads, and writes array_record files; an incomplete folder never has a version's name."""
     print(f"building {builder.data_dir}; a network that does not answer is given up after minutes", flush=True)
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # it would tell of every attempt
     try:

@@ -1,4 +1,4 @@
-"""From the splits of a file or folder to a data set: checks, a fixed order, and a validation set where it has none."""
+"""From the splits of a file or folder to a data set: checks, a fixed order, and a validation set if it has none."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.base.images import even_pixel_values
 from vdm_jax.data.dataset import ImageData, Split, smallest_dtype, stratified_parts
 
-SPLIT_SEED = 0  # the order and the carved set are part of the data set: no run's seed moves them
+SPLIT_SEED = 0  # order and validation set are part of the data set and the same in every run
 MAX_VALIDATION = 5000
 MAX_CLASSES = 10_000
 
@@ -25,10 +25,17 @@ def make_image_data(
 ) -> ImageData:
     """The data set called `name` from images [N, H, W] or [N, H, W, C] and labels [N], or None, of each split.
 
-    arrays: of `train`, `test` and perhaps `validation`; without the latter a stratified part of train, the same in
-    every run, is the validation set: `validation_size` images (None: a tenth, at most 5,000). Each split is put in a
-    random order, the same in every run: its first N images stand for the whole, however the source sorts them.
-    path: what a `UserError` is about. label_names: None for the numbers themselves.
+    Each split is put in a random order, the same in every run, so that its first N images represent the whole however
+    the source sorts them.
+
+    Args:
+        path: of the source, for messages.
+        arrays: of `train`, `test` and perhaps `validation`.
+        validation_size: without `validation`, the size of the stratified part of train that becomes the validation set,
+            the same in every run (None: a tenth, at most 5,000).
+        label_names: None for the numbers themselves.
+
+    Raises `UserError`.
     """
     if not 2 <= num_levels <= 65536:
         raise UserError(f"num_levels={num_levels} for {path}; expected 2 … 65536")
@@ -44,7 +51,7 @@ def make_image_data(
 
 
 def make_split(path: Path, split: str, images: np.ndarray, labels: np.ndarray | None, num_levels: int) -> Split:
-    """One split, checked, with a channel axis and the smallest dtype."""
+    """One split with a channel axis and the smallest dtype. Raises `UserError` for levels or labels out of range."""
     if images.min() < 0 or images.max() >= num_levels:
         levels = f"{images.min()} … {images.max()}; expected 0 … {num_levels - 1}"
         raise UserError(f"{path}: the {split} images hold levels {levels}")
@@ -55,7 +62,7 @@ def make_split(path: Path, split: str, images: np.ndarray, labels: np.ndarray | 
 
 
 def check_labels(path: Path, split: str, labels: np.ndarray, num_images: int) -> np.ndarray:
-    """Labels as int32: one an image, each below 10,000."""
+    """Labels as int32. Raises `UserError` unless there is one for each image, below 10,000."""
     if labels.shape != (num_images,) or labels.dtype.kind not in "bui":
         told = f"{path}: the {split} labels are {labels.dtype}{list(labels.shape)}"
         raise UserError(f"{told}; expected {num_images} classes >= 0")
@@ -66,13 +73,13 @@ def check_labels(path: Path, split: str, labels: np.ndarray, num_images: int) ->
 
 
 def shuffled(split: Split) -> Split:
-    """The same images in an order that depends on their number alone."""
+    """The same images in a random order that depends only on their number."""
     order = np.random.RandomState(SPLIT_SEED).permutation(len(split))
     return Split(split.levels[order], None if split.labels is None else split.labels[order])
 
 
 def check_agreement(path: Path, splits: Mapping[str, Split]) -> None:
-    """One image shape in all splits; all of them labelled or none."""
+    """Raises `UserError` unless all splits have one image shape, and all or none have labels."""
     shapes = {name: split.levels.shape[1:] for name, split in splits.items()}
     if len(set(shapes.values())) > 1:
         raise UserError(f"{path}: the splits hold images of different shapes: {shapes}")
@@ -82,7 +89,7 @@ def check_agreement(path: Path, splits: Mapping[str, Split]) -> None:
 
 
 def carve_validation(path: Path, train: Split, validation_size: int | None) -> tuple[Split, Split]:
-    """Train without, and the validation set with, `validation_size` images (a tenth, at most 5,000, when None)."""
+    """(train, validation): `validation_size` images are moved (None: a tenth, at most 5,000). Raises `UserError`."""
     size = min(len(train) // 10, MAX_VALIDATION) if validation_size is None else validation_size
     if not 1 <= size < len(train):
         raise UserError(
@@ -98,7 +105,7 @@ def carve_validation(path: Path, train: Split, validation_size: int | None) -> t
 
 
 def names(path: Path, given: Sequence[str] | None, splits: Mapping[str, Split]) -> tuple[str, ...]:
-    """The names given, or the numbers themselves; () when unlabelled."""
+    """The given names, or the numbers themselves; () when unlabelled. Raises `UserError` for too few names."""
     if splits["train"].labels is None:
         return ()
     num_classes = 1 + max(int(split.labels.max()) for split in splits.values())

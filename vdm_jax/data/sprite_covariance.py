@@ -9,7 +9,7 @@ from vdm_jax.data.sprites import SpriteGrid
 def sprite_covariance(grid: SpriteGrid) -> Float[np.ndarray, "d d"]:
     """Cov[x] over all images of `grid`, pixels of ±1, d = side².
 
-    Every template stands at every place equally often: what the templates cover together, added up over the places.
+    Every template is equally often at every place: the products of the templates' pixels are added up over the places.
     """
     side, window = grid.side, grid.window
     masks = grid.templates.reshape(grid.num_templates, -1).astype(np.float64)

@@ -1,7 +1,7 @@
 """Sprites: the generative factors of dSprites (Matthey et al. 2017), rendered on the device from factor indices.
 
-Every image is one of a few hundred templates (shape, scale, orientation) in a window, shifted by whole pixels: the data
-set is a table of templates and a table of shifts, and never in memory as images.
+Every image is one of a few hundred templates (shape, scale, orientation) in a window, shifted by whole pixels. The data
+set is a table of templates and a table of shifts; its images are never all in memory.
 """
 
 import math
@@ -17,7 +17,7 @@ from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.keys import named_key
 
 FACTORS = ("shape", "scale", "orientation", "x", "y")
-SAMPLES = 8  # a side of a pixel, of which half must be covered
+SAMPLES = 8  # points along the side of a pixel; a pixel is on where half of its points are covered
 HEART_CENTRE, HEART_RADIUS = 0.25, 1.25  # the circle around (u² + v² - 1)³ <= u² v³
 
 Points = Float[np.ndarray, "*shape"]
@@ -40,15 +40,15 @@ def in_heart(u: Points, v: Points) -> Bool[np.ndarray, "*shape"]:
 
 
 SHAPES = {"square": in_square, "ellipse": in_ellipse, "heart": in_heart}
-SYMMETRY = {"square": 4, "ellipse": 2, "heart": 1}  # turns by 2π/k leave the shape as it is
+SYMMETRY = {"square": 4, "ellipse": 2, "heart": 1}  # k: a turn by 2π/k leaves the shape unchanged
 
 
 @dataclass(frozen=True)
 class SpriteGrid:
-    """All combinations of the factors' values; an image's index counts them as digits, shape first and y last.
+    """All combinations of the factors' values; an index has the factors as its digits, shape first and y last.
 
-    scales: radius of the circle around the shape, a part of `radius` pixels. orientations: radians, counterclockwise.
-    offsets: left and top edge of the window, pixels; the same for x and y.
+    scales: radius of the circle around the shape, relative to `radius` pixels. orientations: radians, counterclockwise.
+    offsets: left and top edge of the window, pixels, the same for x and y.
     """
 
     name: str
@@ -61,12 +61,12 @@ class SpriteGrid:
 
     @property
     def window(self) -> int:
-        """Side of the window that a template fills."""
+        """Side of the window of a template, pixels."""
         return 2 * self.radius + 1
 
     @property
     def sizes(self) -> tuple[int, int, int, int, int]:
-        """How many values each factor has."""
+        """The number of values of each factor."""
         return (len(self.shapes), len(self.scales), len(self.orientations), len(self.offsets), len(self.offsets))
 
     def __len__(self) -> int:
@@ -78,14 +78,14 @@ class SpriteGrid:
 
     @cached_property
     def templates(self) -> Bool[np.ndarray, "t w w"]:
-        """One window for each shape, scale and orientation, in that order."""
+        """A window for each shape, scale and orientation, in that order."""
         combinations = [(s, r, o) for s in self.shapes for r in self.scales for o in self.orientations]
         return np.stack(
             [template(shape, scale * self.radius, turn, self.radius) for shape, scale, turn in combinations]
         )
 
     def factors(self, index: Integer[Array | np.ndarray, "*n"]) -> dict[str, Int[np.ndarray, "*n"]]:
-        """The index of each factor's value, by name."""
+        """By name the index of each factor's value."""
         return dict(zip(FACTORS, np.unravel_index(np.asarray(index), self.sizes), strict=True))
 
     def index(self, factors: dict[str, Integer[np.ndarray, "*n"]]) -> Int[np.ndarray, "*n"]:
@@ -93,14 +93,14 @@ class SpriteGrid:
         return np.ravel_multi_index(tuple(factors[name] for name in FACTORS), self.sizes)
 
     def render(self, index: Integer[Array, " b"]) -> Float[Array, "b height width 1"]:
-        """Images of ±1, rendered where `index` is; compiled with what calls it."""
+        """The images with these indices, pixels of ±1; traced into what calls it."""
         return _render(jnp.asarray(self.templates), jnp.asarray(self.offsets), index, side=self.side, sizes=self.sizes)
 
     def spread(self, key: Key[Array, ""], num: int) -> Int[Array, " n"]:
-        """Indices of `num` images, each as likely as any, that lie more evenly over the factors than chance would.
+        """Indices of `num` images, each as likely as any, spread more evenly over the factors than independent draws.
 
-        A Latin hypercube (McKay et al. 1979): of shape with scale, of orientation, x and y each the values are cut into
-        `num` equal parts, of which every one is met once, in an order of its own.
+        A Latin hypercube (McKay et al. 1979): the values of shape with scale, of orientation, of x and of y are each cut
+        into `num` equal parts. Each part is drawn from once, in an independent order for each factor.
         """
         shape, scale, *others = self.sizes
         parts = {"kind": shape * scale} | dict(zip(FACTORS[2:], others, strict=True))
@@ -114,7 +114,7 @@ class SpriteGrid:
     def splits(self, seed: int = 0) -> dict[str, Int[np.ndarray, " n"]]:
         """Indices of train, validation and test, 80/10/10, shuffled the same way in every run.
 
-        Sprites that look alike, as after turns by 0 and 2π, may be in several of them.
+        Indices with equal images, such as turns by 0 and 2π, may be in several splits.
         """
         order = np.random.RandomState(seed).permutation(len(self)).astype(np.int32)
         train, validation = int(0.8 * len(order)), int(0.9 * len(order))
@@ -122,7 +122,7 @@ class SpriteGrid:
 
 
 def template(shape: str, radius: float, orientation: float, half_side: int) -> Bool[np.ndarray, "w w"]:
-    """The pixels of which the shape covers half at least: its centre in the middle of the window, y upwards."""
+    """The pixels that the shape covers by at least half; its centre is the middle of the window, y points upwards."""
     inside = choose("shape", shape, SHAPES)
     ticks = (np.arange((2 * half_side + 1) * SAMPLES) + 0.5) / SAMPLES - half_side - 0.5
     x, y = np.meshgrid(ticks, -ticks)
@@ -143,7 +143,7 @@ def _render(
     kind, x, y = jnp.unravel_index(index, (math.prod(sizes[:3]), *sizes[3:]))
     window = templates.shape[-1]
 
-    def within(offset):  # where each row or column of the image lies in the window
+    def within(offset):  # the place of each row or column of the image in the window
         place = jnp.arange(side)[None, :] - offsets[offset][:, None]
         return jnp.clip(place, 0, window - 1), (place >= 0) & (place < window)
 
@@ -154,12 +154,12 @@ def _render(
 
 
 def _turns(num: int) -> tuple[float, ...]:
-    """dSprites' orientations: 0 and 2π are both there."""
+    """The orientations of dSprites, with both 0 and 2π."""
     return tuple(np.linspace(0, 2 * np.pi, num).tolist())
 
 
 def _distinct_turns(num: int) -> tuple[float, ...]:
-    """Evenly spaced in [0, π/2), so that no symmetry makes two of them the same."""
+    """Evenly spaced in [0, π/2), so that no symmetry makes two of them equal."""
     return tuple((np.arange(num) * np.pi / 2 / num).tolist())
 
 
@@ -181,7 +181,7 @@ def load_sprites(name: str) -> SpriteGrid:
 
 
 def feature_values(grid: SpriteGrid, factor: str) -> Float[np.ndarray, " c"]:
-    """What a probe regresses: scale as it is, x and y as 0 … 1. Raises UserError for a factor that is no scalar."""
+    """The values to regress: scale itself, x and y as 0 … 1. Raises `UserError` for a factor that is not a scalar."""
     if factor == "scale":
         return np.asarray(grid.scales, np.float32)
     if factor in ("x", "y"):
@@ -190,6 +190,6 @@ def feature_values(grid: SpriteGrid, factor: str) -> Float[np.ndarray, " c"]:
 
 
 def orientation_vectors(grid: SpriteGrid) -> Float[np.ndarray, "s o 2"]:
-    """(cos kθ, sin kθ) for each shape and orientation, k the shape's symmetry: equal for turns that look the same."""
+    """(cos kθ, sin kθ) for each shape and orientation, k the shape's symmetry: equal for turns with the same image."""
     turns = np.array([SYMMETRY[shape] for shape in grid.shapes])[:, None] * np.asarray(grid.orientations)[None, :]
     return np.stack([np.cos(turns), np.sin(turns)], axis=-1).astype(np.float32)

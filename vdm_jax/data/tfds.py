@@ -2,8 +2,8 @@
 
 A build is a folder BUILDER[/CONFIG]/VERSION that TFDS has written: `dataset_info.json`, `features.json`, the names of
 the labels and the record files. It needs a feature `image` of uint8 [H, W, C], all of one shape, and the splits `train`
-and `test`; `validation` is taken where there is one, and `label` where it is one whole number an image. Other features
-are not read. The images are kept whole in memory as levels: nothing is streamed.
+and `test`. `validation` is optional, and so is `label`, one whole number an image. Other features are not read. All
+images are held in memory as levels; nothing is streamed.
 """
 
 import math
@@ -33,11 +33,11 @@ HOW_TO_BUILD = "`python -m vdm_jax.data.prepare {}{}` makes one, where TensorFlo
 def load_tfds(
     name: str, data_dir: str | None, validation_size: int | None, num_levels: int | None, max_gib: float | None
 ) -> ImageData:
-    """The build of `name`, BUILDER[/CONFIG][:VERSION], the latest version where several fit; stars fit any number.
+    """The build of `name`, BUILDER[/CONFIG][:VERSION], the latest matching version; a star matches any number.
 
     data_dir: the folder that holds BUILDER; None: `TFDS_DATA_DIR`, or ~/tensorflow_datasets. num_levels: K (None: 256).
-    Images in the order of the record files, then split as `make_image_data` says. MNIST takes 5 seconds. `UserError`
-    says what is missing or unsuitable, and refuses more than `max_gib` GiB of images (None: 8).
+    The images have the order of the record files and are split by `make_image_data`. MNIST takes 5 seconds. Raises
+    `UserError` for missing or unsuitable data, and for more than `max_gib` GiB of images (None: 8).
     """
     tfds = import_tfds()
     path = find_build(name, data_dir)
@@ -63,7 +63,7 @@ def load_tfds(
 
 
 def import_tfds() -> ModuleType:
-    """tensorflow_datasets and the packages it needs to read array_record files, or a `UserError` naming the extra."""
+    """tensorflow_datasets, able to read array_record files. Raises `UserError` naming the extra that is missing."""
     try:
         import importlib_resources  # noqa: F401
         import PIL  # noqa: F401
@@ -118,7 +118,7 @@ def _fits(build: str, wanted: re.Match[str]) -> bool:
 
 
 def image_shape(what: str, features: Any) -> tuple[int, int, int]:
-    """(H, W, C) of the feature `image` in a builder's features; `UserError` where it is not uint8 of one shape."""
+    """(H, W, C) of the feature `image` of a builder. Raises `UserError` unless it is uint8 of one shape."""
     if "image" not in features:
         raise UserError(f"{what} has no feature 'image', only {sorted(features)}")
     shape, dtype = features["image"].shape, features["image"].np_dtype
@@ -143,7 +143,7 @@ def label_names(features: Any) -> list[str] | None:
 
 
 def check_format(path: Path, name: str, builder: Any) -> None:
-    """Files that are read without TensorFlow."""
+    """Raises `UserError` for files that only TensorFlow reads."""
     formats = sorted(form.value for form in builder.info.available_file_formats())
     if not {"array_record", "parquet"} & set(formats):
         other = f"`python -m vdm_jax.data.prepare {name} --dir=FOLDER`"
@@ -151,14 +151,14 @@ def check_format(path: Path, name: str, builder: Any) -> None:
 
 
 def check_splits(path: Path, sizes: dict[str, int]) -> None:
-    """Both `train` and `test`, with images."""
+    """Raises `UserError` unless `train` and `test` have images."""
     for split in ("train", "test"):
         if not sizes.get(split):
             raise UserError(f"{path} has no split {split!r}, only {sorted(split for split in sizes if sizes[split])}")
 
 
 def check_memory(path: Path, num_bytes: int, max_gib: float) -> None:
-    """No more bytes than were agreed to."""
+    """Raises `UserError` for more than `max_gib` GiB."""
     if num_bytes > max_gib * 2**30:
         raise UserError(
             f"{path} takes {num_bytes / 2**30:.3g} GiB as uint8, more than max_gib={max_gib:g}: data sets are held "
@@ -193,6 +193,6 @@ def read_split(
 
 
 def in_one_line(error: Exception) -> str:
-    """The class of an error from outside and what it says, shortened."""
+    """The class and the message of an error of another package, shortened."""
     said = " ".join(str(error).split())
     return f"{type(error).__name__}: {said[:400]}{'…' if len(said) > 400 else ''}"

@@ -196,8 +196,8 @@ def plateau(feature: Feature, generated: Sequence[float]) -> dict[str, float]:
     """The values of the curves at t = T, where z_t is noise.
 
     forward, backward: the accuracy of always predicting the most frequent class of the data, or of the generated ends.
-    kept: of round trips, whose start has the class shares of the data and whose end those of the generated ends; for the
-    starts of one class it is that class's share of the generated ends.
+    kept: of round trips, whose start has the class shares of the data and whose end those of the generated ends; for
+    the starts of one class it is that class's share of the generated ends.
     """
     q = np.asarray(generated, np.float64)
     found = {"forward": float(feature.prior.max()), "backward": float(q.max()), "kept": float(feature.prior @ q)}
