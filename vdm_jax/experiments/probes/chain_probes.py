@@ -28,19 +28,11 @@ from vdm_jax.experiments.probes.samplers import (
 )
 from vdm_jax.experiments.probes.training import make_ensemble, train_ensemble
 from vdm_jax.launch.settings import plain
-from vdm_jax.probing.chain_distances import far_from_data
-from vdm_jax.probing.chain_pools import Pool, make_pool
-from vdm_jax.probing.chain_posterior import gaps_of_rows, posterior_scores
-from vdm_jax.probing.chain_training import Rows, make_measure, split_rows
-from vdm_jax.probing.chains import Readers, make_grid
-from vdm_jax.probing.chunks import Results
-from vdm_jax.probing.curves import compare, summarise_scores, with_prior_of
-from vdm_jax.probing.ensemble import Ensemble
-from vdm_jax.probing.example_sources import make_pool_source
-from vdm_jax.probing.heads import make_heads
-from vdm_jax.probing.nets import OF_CHOSEN_WIDTHS
-from vdm_jax.probing.population import Population
-from vdm_jax.probing.real_or_generated import (
+from vdm_jax.probing.chains.distances import far_from_data
+from vdm_jax.probing.chains.pools import Pool, make_pool
+from vdm_jax.probing.chains.posterior import gaps_of_rows, posterior_scores
+from vdm_jax.probing.chains.process import Readers, make_grid
+from vdm_jax.probing.chains.real_or_generated import (
     FEATURES,
     GENERATED,
     both_kinds,
@@ -48,6 +40,14 @@ from vdm_jax.probing.real_or_generated import (
     describe_separation,
     separate_by_numbers,
 )
+from vdm_jax.probing.chains.training import RowSplit, make_measure, split_rows
+from vdm_jax.probing.chunks import Results
+from vdm_jax.probing.curves import compare, summarise_scores, with_prior_of
+from vdm_jax.probing.ensemble import Ensemble
+from vdm_jax.probing.example_sources import make_pool_source
+from vdm_jax.probing.heads import make_heads
+from vdm_jax.probing.nets import OF_CHOSEN_WIDTHS
+from vdm_jax.probing.population import Population
 from vdm_jax.probing.training import BY_ROW, PROBE
 from vdm_jax.probing.windows import noise_of, share_known, windows_of
 
@@ -97,7 +97,7 @@ def measure_sampler(
     experiment: ProbeExperiment,
     chosen: ChosenSampler,
     asked: np.ndarray,
-    rows: Rows,
+    rows: RowSplit,
     folder: pathlib.Path,
     readers: Readers,
 ) -> dict[str, Any]:
@@ -133,7 +133,7 @@ def train_on_rows(
     labels: dict[str, np.ndarray],
     conditions: dict[str, np.ndarray],
     asked: np.ndarray,
-    rows: Rows,
+    rows: RowSplit,
     folder: pathlib.Path,
 ) -> tuple[Ensemble, Results]:
     """(ensemble, results): probes trained on rows of `conditions["z"]`, [M, N, …], with known labels."""
@@ -149,7 +149,7 @@ def measure_features(
     pool: Pool,
     asked: np.ndarray,
     gammas: Float[np.ndarray, " m"],
-    rows: Rows,
+    rows: RowSplit,
     folder: pathlib.Path,
 ) -> dict[str, Any]:
     """Experiment 2: each feature's probes and the exact posterior of noised data on the same z_t of the chains."""
@@ -183,7 +183,7 @@ def separate_generated(
     pool: Pool,
     asked: np.ndarray,
     gammas: Float[np.ndarray, " m"],
-    rows: Rows,
+    rows: RowSplit,
     folder: pathlib.Path,
 ) -> dict[str, Any]:
     """Experiment 3: {"probe" | "statistics" | "posterior": {"accuracy", "standard_error", "distance" from one half}}.

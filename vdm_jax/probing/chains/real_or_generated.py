@@ -14,24 +14,26 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.base.program import Program
 from vdm_jax.base.sklearn import import_sklearn
 from vdm_jax.diffusion.posterior import Feature, Posterior
-from vdm_jax.probing.chain_distances import distance_from_chance
-from vdm_jax.probing.chain_pools import Pool
-from vdm_jax.probing.chain_posterior import posterior_statistics
-from vdm_jax.probing.chain_training import Rows
+from vdm_jax.probing.chains.distances import distance_from_chance
+from vdm_jax.probing.chains.pools import Pool
+from vdm_jax.probing.chains.posterior import posterior_statistics
+from vdm_jax.probing.chains.training import RowSplit
+from vdm_jax.probing.chains.two_samples import FEWEST_FOR_TREES, Separation, separate, separate_by_trees, statistics
 from vdm_jax.probing.chunks import Results, run_in_chunks
-from vdm_jax.probing.two_samples import FEWEST_FOR_TREES, Separation, separate, separate_by_trees, statistics
 
 GENERATED = "generated"  # the feature of z_t: 0 for noised data, 1 for the chain
 FEATURES = {GENERATED: Feature(np.array([0.5, 0.5]))}
 
 
-def both_kinds(pool: Pool, rows: Rows) -> tuple[Float[np.ndarray, "m n2 ..."], dict[str, Int[np.ndarray, " n2"]], Rows]:
+def both_kinds(
+    pool: Pool, rows: RowSplit
+) -> tuple[Float[np.ndarray, "m n2 ..."], dict[str, Int[np.ndarray, " n2"]], RowSplit]:
     """(z, labels, rows): noised data, then the chains, with their label; rows of both.
 
     The rows to test on are shuffled, so that batches of rows in order hold both.
     """
     number = pool.z.shape[1]
-    both = Rows(*(np.concatenate([part, number + part]) for part in rows))
+    both = RowSplit(*(np.concatenate([part, number + part]) for part in rows))
     both = both._replace(test=np.random.RandomState(0).permutation(both.test))
     labels = {GENERATED: np.repeat([0, 1], number).astype(np.int32)}
     return np.concatenate([pool.real, pool.z], axis=1), labels, both

@@ -14,7 +14,7 @@ from vdm_jax.probing.ensemble import Ensemble
 from vdm_jax.probing.training import BY_ROW, KNOWN, PROBE
 
 
-class Rows(NamedTuple):
+class RowSplit(NamedTuple):
     """The chains of a pool to train on, to validate on, and to test on."""
 
     train: Int[np.ndarray, " n"]
@@ -22,10 +22,10 @@ class Rows(NamedTuple):
     test: Int[np.ndarray, " t"]
 
 
-def split_rows(num_train: int, num_validation: int, num_test: int) -> Rows:
+def split_rows(num_train: int, num_validation: int, num_test: int) -> RowSplit:
     """Consecutive chains: to train on, to validate on, and to test on."""
     ends = np.cumsum([num_train, num_validation, num_test])
-    return Rows(*np.split(np.arange(ends[-1]), ends[:-1]))
+    return RowSplit(*np.split(np.arange(ends[-1]), ends[:-1]))
 
 
 def make_measure(
