@@ -5,7 +5,7 @@ ln 768 = 6.64 nats, which no bound is below. Variants: the rate modes that matte
 with three seeds.
 """
 
-from configs.base import get_config as get_base_config
+from vdm_jax.configs.base import get_config as get_base_config
 from vdm_jax.base.errors import choose
 
 VARIANTS = {
