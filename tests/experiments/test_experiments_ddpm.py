@@ -132,7 +132,7 @@ def test_a_model_of_other_data_or_noise_is_refused(workdir, changes, told):
 @pytest.mark.parametrize(
     ("config", "data", "told"),
     [
-        ({"kind": "probes"}, "{}", "is of kind 'probes'; expected one of ('ddpm', 'vae_vdm')"),
+        ({"kind": "probes"}, "{}", r"is of kind 'probes'; expected one of \('ddpm', 'vae_vdm'\)"),
         ({"data": None}, "{}", "its config.json has no data"),
         ({}, "{}", "was trained on other data of the name 'small'"),
         ({}, "{", "no trained model there, data.json cannot be read"),
@@ -307,7 +307,7 @@ def test_a_sweep_ends_with_losses_and_modes_in_one_table(workdir, tmp_path, capf
     assert out.startswith(
         "sweep: 1 members, 1 of them done\n| setting | seeds | loss | bound, nats | bits/dim | no sprite"
     )
-    assert "| ddpm-small-linear | 1 | " in out and "Missing, not evaluated yet: small-cosine\n" in out
+    assert "| ddpm-small-linear | 1 | " in out and "Missing, no evaluate.json yet: small-cosine\n" in out
     told = json.loads((tmp_path / "sweep" / "sweep.json").read_text())["settings"]["ddpm-small-linear"]
     assert told["runs"] == ["small-linear,seed=0"] and told["numbers"]["loss"]["mean"] == record["loss"]
     assert (tmp_path / "sweep" / "sweep.png").stat().st_size > 10_000
