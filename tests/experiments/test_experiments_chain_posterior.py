@@ -6,9 +6,9 @@ import numpy as np
 from small_sprites import GRID, experiment
 
 from vdm_jax.data.sprite_posterior import sprite_labels
-from vdm_jax.probing.chain_pools import Pool
-from vdm_jax.probing.chain_posterior import gaps_of_rows, posterior_scores, posterior_statistics
-from vdm_jax.probing.chains import judge
+from vdm_jax.probing.chains.pools import Pool
+from vdm_jax.probing.chains.posterior import gaps_of_rows, posterior_scores, posterior_statistics
+from vdm_jax.probing.chains.processes import judge
 
 
 def test_each_row_is_scored_in_its_place():

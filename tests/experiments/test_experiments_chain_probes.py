@@ -18,11 +18,11 @@ from vdm_jax.experiments.common.populations import make_population
 from vdm_jax.experiments.probes.chain_probes import FOLDER, chain_probes, probe_settings
 from vdm_jax.experiments.probes.checks import check_chain_probes
 from vdm_jax.experiments.probes.training import make_ensemble
-from vdm_jax.probing.chain_training import split_rows
+from vdm_jax.probing.chains.real_or_generated import FEATURES, GENERATED, why_no_trees
+from vdm_jax.probing.chains.training import split_rows
 from vdm_jax.probing.chunks import chunk_size
 from vdm_jax.probing.example_sources import make_pool_source
 from vdm_jax.probing.heads import make_heads
-from vdm_jax.probing.real_or_generated import FEATURES, GENERATED, why_no_trees
 from vdm_jax.report.page import write_report
 from vdm_jax.report.sections import PROBES_PAGE
 

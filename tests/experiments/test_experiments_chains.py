@@ -20,7 +20,7 @@ from vdm_jax.experiments.kinds import KINDS
 from vdm_jax.experiments.probes.chains import LINES, chains
 from vdm_jax.experiments.probes.samplers import chosen_samplers
 from vdm_jax.launch.store import claim
-from vdm_jax.probing.chains import nearest_reader
+from vdm_jax.probing.chains.processes import nearest_reader
 from vdm_jax.probing.population import draw_members
 from vdm_jax.report.page import write_report
 from vdm_jax.report.sections import PROBES_PAGE

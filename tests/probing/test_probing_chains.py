@@ -14,7 +14,7 @@ from vdm_jax.diffusion.prediction import to_prediction
 from vdm_jax.diffusion.rows import matrix_posterior
 from vdm_jax.diffusion.schedules import ddpm_linear, dirac, table_schedule
 from vdm_jax.diffusion.theory import two_gaussians
-from vdm_jax.probing.chain_curves import (
+from vdm_jax.probing.chains.curves import (
     backward_curves,
     backward_windows,
     describe_sampler,
@@ -23,13 +23,13 @@ from vdm_jax.probing.chain_curves import (
     summarise_backward,
     summarise_round_trip,
 )
-from vdm_jax.probing.chain_distances import (
+from vdm_jax.probing.chains.distances import (
     backward_distances,
     far_from_data,
     plateau_distance,
     round_trip_distances,
 )
-from vdm_jax.probing.chains import (
+from vdm_jax.probing.chains.processes import (
     Guess,
     RoundTrip,
     exact_process,

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vdm_jax.probing.two_samples import best_accuracy_at_start, separate, separate_by_trees, statistics
+from vdm_jax.probing.chains.two_samples import best_accuracy_at_start, separate, separate_by_trees, statistics
 
 
 def normal(seed, shape):

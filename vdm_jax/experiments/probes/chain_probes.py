@@ -28,19 +28,11 @@ from vdm_jax.experiments.probes.samplers import (
 )
 from vdm_jax.experiments.probes.training import make_ensemble, train_ensemble
 from vdm_jax.launch.settings import plain
-from vdm_jax.probing.chain_distances import far_from_data
-from vdm_jax.probing.chain_pools import Pool, make_pool
-from vdm_jax.probing.chain_posterior import gaps_of_rows, posterior_scores
-from vdm_jax.probing.chain_training import Rows, make_measure, split_rows
-from vdm_jax.probing.chains import Readers, make_grid
-from vdm_jax.probing.chunks import Results
-from vdm_jax.probing.curves import compare, summarise_scores, with_prior_of
-from vdm_jax.probing.ensemble import Ensemble
-from vdm_jax.probing.example_sources import make_pool_source
-from vdm_jax.probing.heads import make_heads
-from vdm_jax.probing.nets import OF_CHOSEN_WIDTHS
-from vdm_jax.probing.population import Population
-from vdm_jax.probing.real_or_generated import (
+from vdm_jax.probing.chains.distances import far_from_data
+from vdm_jax.probing.chains.pools import Pool, make_pool
+from vdm_jax.probing.chains.posterior import gaps_of_rows, posterior_scores
+from vdm_jax.probing.chains.processes import Readers, make_grid
+from vdm_jax.probing.chains.real_or_generated import (
     FEATURES,
     GENERATED,
     both_kinds,
@@ -48,6 +40,14 @@ from vdm_jax.probing.real_or_generated import (
     describe_separation,
     separate_by_numbers,
 )
+from vdm_jax.probing.chains.training import Rows, make_measure, split_rows
+from vdm_jax.probing.chunks import Results
+from vdm_jax.probing.curves import compare, summarise_scores, with_prior_of
+from vdm_jax.probing.ensemble import Ensemble
+from vdm_jax.probing.example_sources import make_pool_source
+from vdm_jax.probing.heads import make_heads
+from vdm_jax.probing.nets import OF_CHOSEN_WIDTHS
+from vdm_jax.probing.population import Population
 from vdm_jax.probing.training import BY_ROW, PROBE
 from vdm_jax.probing.windows import noise_of, share_known, windows_of
 

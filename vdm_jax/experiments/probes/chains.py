@@ -28,10 +28,10 @@ from vdm_jax.experiments.probes.samplers import (
     model_of,
 )
 from vdm_jax.launch.settings import plain
-from vdm_jax.probing.chain_curves import describe_sampler, gather, summarise_backward, summarise_round_trip
-from vdm_jax.probing.chains import Grid, Readers, ReverseProcess, make_backward, make_grid, make_round_trip
+from vdm_jax.probing.chains.curves import describe_sampler, gather, summarise_backward, summarise_round_trip
+from vdm_jax.probing.chains.processes import Grid, Readers, ReverseProcess, make_backward, make_grid, make_round_trip
+from vdm_jax.probing.chains.two_samples import best_accuracy_at_start
 from vdm_jax.probing.population import Population, draw_members
-from vdm_jax.probing.two_samples import best_accuracy_at_start
 from vdm_jax.probing.windows import Noise
 from vdm_jax.report.primitives.workdir import Workdir
 from vdm_jax.train.metrics import MetricsLog

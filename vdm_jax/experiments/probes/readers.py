@@ -15,7 +15,7 @@ from vdm_jax.evals.feature_reader import FeatureReader, read_pixels, train_reade
 from vdm_jax.experiments.common.populations import CLASS
 from vdm_jax.experiments.probes.samplers import EXACT
 from vdm_jax.networks.classifier import make_classifier
-from vdm_jax.probing.chains import Readers, nearest_reader
+from vdm_jax.probing.chains.processes import Readers, nearest_reader
 from vdm_jax.probing.population import Population
 
 NET = "net"

@@ -12,7 +12,7 @@ from vdm_jax.diffusion.samplers import SAMPLERS
 from vdm_jax.diffusion.schedules import Schedule
 from vdm_jax.diffusion.timesteps import LEAST_NOISE
 from vdm_jax.experiments.common.trained_model import TrainedModel
-from vdm_jax.probing.chains import Grid, ReverseProcess, exact_process, model_process, x_process
+from vdm_jax.probing.chains.processes import Grid, ReverseProcess, exact_process, model_process, x_process
 
 EXACT = "exact"  # the sampler by posterior draws, and the reader of the nearest member
 MODEL = "model-"  # prefix of a sampler's name: with the trained model

@@ -10,9 +10,9 @@ from jaxtyping import Array, Float, Integer
 from vdm_jax.base.program import Program
 from vdm_jax.diffusion.gaussian import alpha_sigma
 from vdm_jax.diffusion.posterior import Feature, Posterior
-from vdm_jax.probing.chain_pools import Pool
-from vdm_jax.probing.chains import judge
-from vdm_jax.probing.two_samples import statistics
+from vdm_jax.probing.chains.pools import Pool
+from vdm_jax.probing.chains.processes import judge
+from vdm_jax.probing.chains.two_samples import statistics
 
 RowScores = dict[str, Float[np.ndarray, "m 1 1 r"]]  # of each row at each timestep
 

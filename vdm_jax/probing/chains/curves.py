@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Integer, Key
 
 from vdm_jax.diffusion.posterior import Feature
-from vdm_jax.probing.chain_distances import (
+from vdm_jax.probing.chains.distances import (
     Curves,
     Found,
     backward_distances,
@@ -19,8 +19,8 @@ from vdm_jax.probing.chain_distances import (
     plateau_distance,
     round_trip_distances,
 )
-from vdm_jax.probing.chains import Backward, Guess, RoundTrip
-from vdm_jax.probing.two_samples import separate
+from vdm_jax.probing.chains.processes import Backward, Guess, RoundTrip
+from vdm_jax.probing.chains.two_samples import separate
 from vdm_jax.probing.windows import Noise, Windows, jackknife_errors, windows_of
 
 GROUPS = 20  # of chains; the errors of windows leave out one at a time

@@ -15,7 +15,7 @@ from vdm_jax.base.files import write_npz
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.program import Program
 from vdm_jax.diffusion.schedules import Schedule
-from vdm_jax.probing.chains import Grid, Readers, ReverseProcess, make_generated, make_noised
+from vdm_jax.probing.chains.processes import Grid, Readers, ReverseProcess, make_generated, make_noised
 from vdm_jax.probing.chunks import Results, flatten, unflatten
 from vdm_jax.probing.population import Access, Population
 

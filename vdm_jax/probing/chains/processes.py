@@ -23,8 +23,8 @@ from vdm_jax.diffusion.posterior import Draw, Feature, sample_exactly
 from vdm_jax.diffusion.prediction import Denoise
 from vdm_jax.diffusion.samplers import XFn, sample, sample_by_x
 from vdm_jax.diffusion.schedules import Schedule, even_timesteps
+from vdm_jax.probing.chains.two_samples import statistics
 from vdm_jax.probing.population import Labels, Population, draw_members
-from vdm_jax.probing.two_samples import statistics
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.base.program import Program
 from vdm_jax.base.sklearn import import_sklearn
 from vdm_jax.diffusion.posterior import Feature, Posterior
-from vdm_jax.probing.chain_distances import distance_from_chance
-from vdm_jax.probing.chain_pools import Pool
-from vdm_jax.probing.chain_posterior import posterior_statistics
-from vdm_jax.probing.chain_training import Rows
+from vdm_jax.probing.chains.distances import distance_from_chance
+from vdm_jax.probing.chains.pools import Pool
+from vdm_jax.probing.chains.posterior import posterior_statistics
+from vdm_jax.probing.chains.training import Rows
+from vdm_jax.probing.chains.two_samples import FEWEST_FOR_TREES, Separation, separate, separate_by_trees, statistics
 from vdm_jax.probing.chunks import Results, run_in_chunks
-from vdm_jax.probing.two_samples import FEWEST_FOR_TREES, Separation, separate, separate_by_trees, statistics
 
 GENERATED = "generated"  # the feature of z_t: 0 for noised data, 1 for the chain
 FEATURES = {GENERATED: Feature(np.array([0.5, 0.5]))}
