@@ -99,8 +99,8 @@ class SpriteGrid:
     def spread(self, key: Key[Array, ""], num: int) -> Int[Array, " n"]:
         """Indices of `num` images, each as likely as any, spread more evenly over the factors than independent draws.
 
-        A Latin hypercube (McKay et al. 1979): the values of shape with scale, of orientation, of x and of y are each cut
-        into `num` equal parts. Each part is drawn from once, in an independent order for each factor.
+        A Latin hypercube (McKay et al. 1979): the values of shape with scale, of orientation, of x and of y are each
+        cut into `num` equal parts. Each part is drawn from once, in an independent order for each factor.
         """
         shape, scale, *others = self.sizes
         parts = {"kind": shape * scale} | dict(zip(FACTORS[2:], others, strict=True))
