@@ -6,6 +6,7 @@ with three seeds.
 """
 
 from vdm_jax.configs.base import get_config as get_base_config
+
 from vdm_jax.base.errors import choose
 
 VARIANTS = {

@@ -33,12 +33,6 @@ KINDS = sorted(path.parent.name for path in (ROOT / "vdm_jax" / "experiments").g
 EXPERIMENTS = [path for path in FILES if "experiments" in path.relative_to(ROOT).parts]
 BUILT = {"Experiment", "ExactExperiment", "ProbeExperiment"}  # what `Kind.build` of the kinds returns
 FEWEST_FIELDS = 3
-# Functions that still take a whole experiment for fewer of its fields.
-PENDING: set[str] = set()
-# Folders with more than twenty files that remain, with their number.
-PENDING_FOLDERS: dict[str, int] = {"vdm_jax/probing": 24}
-# Imports between kinds that remain.
-PENDING_IMPORTS: set[tuple[str, str]] = set()
 
 
 def imported(tree: ast.AST):
@@ -87,11 +81,7 @@ def test_no_kind_imports_another(path):
     for name in imported(ast.parse(path.read_text())):
         parts = name.split(".")
         if parts[:2] == ["vdm_jax", "experiments"] and len(parts) > 2 and parts[2] in KINDS:
-            is_known = (
-                str(path.relative_to(ROOT / "vdm_jax" / "experiments")),
-                ".".join(parts[2:4]),
-            ) in PENDING_IMPORTS
-            assert parts[2] == own or is_known, f"{own} imports {name}"
+            assert parts[2] == own, f"{own} imports {name}"
 
 
 def functions_for_few_fields():
@@ -122,9 +112,7 @@ def functions_for_few_fields():
 
 
 def test_functions_take_what_they_use():
-    found = dict(functions_for_few_fields())
-    assert found.keys() <= PENDING, {name: found[name] for name in found.keys() - PENDING}
-    assert found.keys() >= PENDING, f"no longer pending: {PENDING - found.keys()}"
+    assert not dict(functions_for_few_fields())
 
 
 def test_folders_do_not_tire_a_reader():
@@ -132,7 +120,7 @@ def test_folders_do_not_tire_a_reader():
     full = {
         str(folder.relative_to(ROOT)): count for folder in folders if (count := len(list(folder.glob("*.py")))) > 20
     }
-    assert full == PENDING_FOLDERS
+    assert not full
 
 
 def test_everything_below_launch_imports_on_a_bare_accelerator_host():

@@ -26,8 +26,8 @@ TRAIN = ["--config.train.num_steps=20", "--config.train.log_every=1", "--config.
          "--config.train.checkpoint_every=20", "--config.train.eval_passes=1"]  # fmt: skip
 DDPM = ["--config.evaluate.passes=1", "--config.evaluate.frechet_images=20", "--config.evaluate.num_images=60",
         "--config.sample.num_steps=10", "--config.sample.num_images=8"]  # fmt: skip
-SPRITES = ["--config.evaluate.coverage_images=20", "--config.evaluate.reader_images=300", "--config.train.eval_images=20",
-           "--config.evaluate.reader_steps=20"]  # fmt: skip
+SPRITES = ["--config.evaluate.coverage_images=20", "--config.evaluate.reader_images=300",
+           "--config.train.eval_images=20", "--config.evaluate.reader_steps=20"]  # fmt: skip
 CASES = {
     "target": ["digits.py:target", *TRAIN, *SHORT],
     "unconditional": ["digits.py:unconditional", *TRAIN, *SHORT],
@@ -47,8 +47,10 @@ CASES = {
     "ddpm-sparse-dirac": ["ddpm.py:sparse-dirac", *TRAIN, *DDPM, *SPRITES],
     "exact-digits": ["exact.py:digits-linear", "--config.exact.num_timesteps=11"],
     "quick": ["probes.py:quick"],
-    "model-chains": ["probes.py:sparse-linear", "--jobs=exact,chains,chain_probes,report", "--config.exact.num_timesteps=5",
-                     "--config.exact.max_queries=400", "--config.chains.samplers=exact,ancestral:10,model-ddim:10",
+    "model-chains": ["probes.py:sparse-linear", "--jobs=exact,chains,chain_probes,report",
+                     "--config.exact.num_timesteps=5",
+                     "--config.exact.max_queries=400",
+                     "--config.chains.samplers=exact,ancestral:10,model-ddim:10",
                      "--config.chains.num_queries=40", "--config.chains.batch_size=20", "--config.chains.readers=exact,net",
                      "--config.chains.reader_images=300", "--config.chains.reader_steps=20",
                      "--config.chain_probes.samplers=model-ancestral:10", "--config.chain_probes.num_chains=200",
@@ -112,7 +114,7 @@ def make(checkout: pathlib.Path, folder: pathlib.Path, names: list[str]) -> None
 def reread(checkout: pathlib.Path, old: pathlib.Path, folder: pathlib.Path) -> None:
     """Jobs after the training, by CHECKOUT, on copies of the old runs."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, (config, *flags) in CASES.items():
+    for name, (_, *flags) in CASES.items():
         jobs = [flag for flag in flags if flag.startswith("--jobs=")]
         if not (old / name / "checkpoints").exists() or jobs:
             continue
@@ -186,7 +188,8 @@ def differences(a, b, where: str) -> tuple[float, str]:
         if len(a) != len(b):
             return math.inf, f"{where}: {len(a)} and {len(b)} entries"
         return max(
-            [(0.0, ""), *(differences(x, y, f"{where}[{i}]") for i, (x, y) in enumerate(zip(a, b)))], key=lambda p: p[0]
+            [(0.0, ""), *(differences(x, y, f"{where}[{i}]") for i, (x, y) in enumerate(zip(a, b, strict=True)))],
+            key=lambda p: p[0],
         )
     if isinstance(a, np.ndarray):
         if a.shape != b.shape or a.dtype != b.dtype:
