@@ -4,6 +4,7 @@ import ast
 import pathlib
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
@@ -113,6 +114,12 @@ def functions_for_few_fields():
 
 def test_functions_take_what_they_use():
     assert not dict(functions_for_few_fields())
+
+
+def test_every_package_is_installed():
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    folders = {path.parent.relative_to(ROOT) for path in (ROOT / "vdm_jax").glob("**/__init__.py")}
+    assert sorted(listed) == sorted([".".join(folder.parts) for folder in folders] + ["vdm_jax.configs"])
 
 
 def test_folders_do_not_tire_a_reader():
