@@ -99,8 +99,8 @@ def test_probes_answer_as_the_exact_posterior_does(tmp_path):
     assert exact["shape"].shape == (32, 3) and trained["shape"].shape == (1, 32, 3)
     assert abs(exact["shape"] - trained["shape"][0]).mean() < 0.1
     assert abs(trained["x"][0].sum() - (exact["x"] @ np.linspace(0, 1, 8)).sum()) < 1.5
-    with pytest.raises(UserError, match=r"t=500; expected a time in \[0, 1\]"):
-        run.predict(z, 500)
+    with pytest.raises(UserError, match=r"t=500\.0; expected a time in \[0, 1\]"):
+        run.predict(z, 500.0)
     shutil.rmtree(tmp_path / "probe")
     with pytest.raises(UserError, match="no probes of timestep 500 are trained in this run; --jobs=train trains them"):
         vdm_jax.load(tmp_path).predict(z, 0.5)
