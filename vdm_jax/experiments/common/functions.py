@@ -2,6 +2,7 @@
 
 import pathlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,16 +18,19 @@ from vdm_jax.data.dataset import Dataset
 from vdm_jax.diffusion.gaussian import noised
 from vdm_jax.diffusion.objective import Terms
 from vdm_jax.diffusion.prediction import Prediction
+from vdm_jax.diffusion.rate import UNCONDITIONAL
 from vdm_jax.diffusion.samplers import make_times, sample
 from vdm_jax.evals.bpd import evaluate_bound
 from vdm_jax.experiments.common.build import Experiment
 from vdm_jax.experiments.common.checkpoints import load_weights
 from vdm_jax.experiments.common.codes import encode_all, prior_codes
 from vdm_jax.experiments.common.evaluate import sampling
+from vdm_jax.models.diffusion import DiffusionModel
 from vdm_jax.models.generate import generate
 
 Levels = Integer[np.ndarray, "b h w c"]
 ROUNDING = 1e-3  # tolerated in floating-point pixels
+OF_A_CODE = ("encode", "interpolate")
 
 
 def restore(experiment: Experiment, workdir: pathlib.Path) -> PyTree:
@@ -35,155 +39,184 @@ def restore(experiment: Experiment, workdir: pathlib.Path) -> PyTree:
 
 
 def diffusion_functions(experiment: Experiment, params: PyTree) -> dict[str, Callable]:
-    """`sample`, `reconstruct`, `bound` and `denoise`; of a model with a code also `encode` and `interpolate`.
+    """`sample`, `reconstruct`, `bound` and `denoise`; of a model with a code also `encode` and `interpolate`."""
+    config = experiment.config
+    of_model = DiffusionFunctions(
+        experiment.model, params, experiment.data, sampling(config.sample), config.evaluate.batch_size
+    )
+    names = ("sample", "reconstruct", "bound", "denoise", *(OF_A_CODE if experiment.model.code else ()))
+    return {name: getattr(of_model, name) for name in names}
 
-    Images x are levels where their dtype is an integer, the model's pixels where it is floating point; both are
-    checked. ArrayLike that are returned are levels, [N, H, W, C].
+
+@dataclass(frozen=True, eq=False)
+class DiffusionFunctions:
+    """The functions of one model with its parameters.
+
+    Images x are levels where their dtype is an integer, the model's pixels where it is floating point. Both are
+    checked. Images that are returned are levels, [N, H, W, C]. A sampler or a number of steps of None is that of the
+    run's config.
     """
-    config, data, model = experiment.config, experiment.data, experiment.model
-    defaults = sampling(config.sample)
-    batch_size = config.evaluate.batch_size
 
-    def encode(x: ArrayLike) -> tuple[Float[Array, "b d"], Float[Array, "b d"]]:
+    model: DiffusionModel
+    params: PyTree
+    data: Dataset
+    settings: dict[str, Any]  # of `generate`
+    batch_size: int
+
+    def encode(self, x: ArrayLike) -> tuple[Float[Array, "b d"], Float[Array, "b d"]]:
         """mean and log variance of q(w | x), [B, w_dim] each."""
-        return encode_at(params, to_pixels(x, data))
+        return _encode(self.model, self.params, to_pixels(x, self.data))
 
-    @jax.jit
-    def encode_at(params, x):
-        return model.encode(params, x)
-
-    def sample_images(
+    def sample(
+        self,
         key: Key[Array, ""],
         n: int,
         *,
-        sampler: str = defaults["sampler"],
-        num_steps: int = defaults["num_steps"],
+        sampler: str | None = None,
+        num_steps: int | None = None,
         w: ArrayLike | None = None,
     ) -> Levels:
-        """n images from fresh noise as levels [n, H, W, C].
+        """n images from fresh noise, [n, H, W, C].
 
-        sampler: one of "ancestral", "ancestral_beta", "ddim", "dpmpp_2m". w: one code [w_dim] for all, or one each
+        sampler: "ancestral", "ancestral_beta", "ddim" or "dpmpp_2m". w: one code [w_dim] for all images, or one each
         [n, w_dim]; without it codes are drawn from the prior p(w).
         """
-        if n < 1:
-            raise UserError(f"n={n}; expected at least 1")
-        codes = (
-            codes_of(w, n)
-            if w is not None or model.code is None
-            else prior_codes(model.code, params, named_key(key, "prior_codes"), n)
-        )
-        settings = defaults | {"sampler": sampler, "num_steps": num_steps}
-        return as_levels(generate(model, params, named_key(key, "sample"), n, codes, **settings))
-
-    def codes_of(w: Any, n: int) -> Float[np.ndarray, "n d"] | None:
-        if w is None:
-            return None
-        if model.code is None:
-            raise UserError("w was given, but the model is unconditional: there is no code")
-        w = np.asarray(w, np.float32)
-        if w.shape not in ((model.code.w_dim,), (n, model.code.w_dim)):
-            raise UserError(f"w has shape {list(w.shape)}; expected [{model.code.w_dim}] or [{n}, {model.code.w_dim}]")
-        return np.broadcast_to(w, (n, model.code.w_dim))
-
-    def as_levels(found: ArrayLike) -> Levels:
-        return np.asarray(found).astype(data.test.levels.dtype)
+        check_number(n)
+        codes = self._codes(w, n)
+        if codes is None and self.model.code is not None:
+            codes = prior_codes(self.model.code, self.params, named_key(key, "prior_codes"), n)
+        settings = self.settings | self._chosen(sampler, num_steps)
+        return self._levels(generate(self.model, self.params, named_key(key, "sample"), n, codes, **settings))
 
     def reconstruct(
+        self,
         key: Key[Array, ""],
         x: ArrayLike,
         *,
         t: float = 1.0,
-        sampler: str = defaults["sampler"],
-        num_steps: int = defaults["num_steps"],
+        sampler: str | None = None,
+        num_steps: int | None = None,
     ) -> Levels:
-        """Each x [B, H, W, C] noised to time t in (0, 1] and sampled back, as levels.
+        """Each x [B, H, W, C] noised to time t in (0, 1] and sampled back.
 
-        A model with a code reads w = the mean of q(w | x); with t = 1 the code alone is left of x, up to the little
-        that noise leaves. t is rounded to the nearest of the `num_steps` + 1 times of the sampler.
+        A model with a code reads w = the mean of q(w | x). At t = 1 nearly all that remains of x is its code. t is
+        rounded to the nearest of the `num_steps` + 1 times of the sampler.
         """
         if not 0 < t <= 1:
             raise UserError(f"t={t}; expected a time above 0 and at most 1")
-        x = to_pixels(x, data)
-        w = None if model.code is None else encode_at(params, x)[0]
-        return as_levels(run_back(params, key, x, w, jnp.float32(t), sampler, num_steps))
-
-    @partial(jax.jit, static_argnums=(5, 6))
-    def run_back(params, key, x, w, t, sampler, num_steps):
-        schedule = model.schedule(params)
-        times = make_times(schedule, num_steps, defaults["grid"])
-        first = jnp.argmin(jnp.abs(times[:-1] - t))
-        z = noised(x, jax.random.normal(named_key(key, "eps"), x.shape), schedule.gamma(times[first]))
-        denoise, x_range = model.denoise(params, w), model.x_range if defaults["clip"] else None
-        z_0 = sample(key, denoise, schedule, z, times, sampler, x_range=x_range, first=first)
-        return model.likelihood.decode(z_0, schedule.gamma(times[-1]))
+        x = to_pixels(x, self.data)
+        w = None if self.model.code is None else _encode(self.model, self.params, x)[0]
+        chosen = self._chosen(sampler, num_steps)
+        static = (chosen["sampler"], chosen["num_steps"], self.settings["grid"], self.settings["clip"])
+        return self._levels(_run_back(self.model, self.params, key, x, w, jnp.float32(t), *static))
 
     def interpolate(
+        self,
         x_a: ArrayLike,
         x_b: ArrayLike,
         n: int,
         *,
         key: Key[Array, ""] | None = None,
-        num_steps: int = defaults["num_steps"],
+        num_steps: int | None = None,
     ) -> Levels:
-        """n images along the straight line between the mean codes of two images [H, W, C], as levels.
+        """n images along the straight line between the mean codes of two images [H, W, C].
 
-        All start from the same noise (of `key`) and follow DDIM, so that the code alone makes the difference.
+        All start from the same noise (of `key`; None: that of seed 0) and follow DDIM, so that only the code differs.
         """
-        if n < 1:
-            raise UserError(f"n={n}; expected at least 1")
-        mean, _ = encode(jnp.stack([jnp.asarray(x_a), jnp.asarray(x_b)]))
-        w = np.linspace(mean[0], mean[1], n, dtype=np.float32)
-        return as_levels(from_one_noise(params, jax.random.key(0) if key is None else key, jnp.asarray(w), num_steps))
+        check_number(n)
+        mean, _ = self.encode(jnp.stack([jnp.asarray(x_a), jnp.asarray(x_b)]))
+        w = jnp.linspace(mean[0], mean[1], n)
+        key = jax.random.key(0) if key is None else key
+        static = (self._chosen(None, num_steps)["num_steps"], self.settings["grid"], self.settings["clip"])
+        return self._levels(_from_one_noise(self.model, self.params, key, w, *static))
 
-    @partial(jax.jit, static_argnums=3)
-    def from_one_noise(params, key, w, num_steps):
-        schedule = model.schedule(params)
-        times = make_times(schedule, num_steps, defaults["grid"])
-        z_1 = jax.random.normal(named_key(key, "z_1"), (1, *model.shape))
-        z_1 = jnp.broadcast_to(z_1, (len(w), *model.shape))
-        x_range = model.x_range if defaults["clip"] else None
-        z_0 = sample(key, model.denoise(params, w), schedule, z_1, times, "ddim", x_range=x_range)
-        return model.likelihood.decode(z_0, schedule.gamma(times[-1]))
+    def bound(self, key: Key[Array, ""], x: ArrayLike, *, passes: int = 1) -> Terms:
+        """The bound on -log p(x): `Terms(reconstruction, prior, diffusion, encoder_kl)`, [B] each, nats.
 
-    def bound(key: Key[Array, ""], x: ArrayLike, *, passes: int = 1) -> Terms:
-        """The bound on -log p(x) of each image, four arrays [B] in nats whose sum it is, averaged over `passes` draws.
-
-        Terms(reconstruction, prior, diffusion, encoder_kl); encoder_kl is 0 without a code. Raises `UserError` where
-        no bound is defined (Dirac schedule).
+        Their sum is the bound of each image, averaged over `passes` draws of noise, time and code. encoder_kl is 0
+        without a code. Raises `UserError` where no bound is defined (Dirac schedule).
         """
-        if model.no_bound:
-            raise UserError(model.no_bound)
-        images = {"levels": to_levels(x, data)}
-        if model.code is not None:
-            images["mu"], images["logvar"] = encode_all(model, params, images["levels"], batch_size)
-        found = evaluate_bound(model.terms, params, images, passes=passes, batch_size=batch_size, key=key).per_image
+        if self.model.no_bound:
+            raise UserError(self.model.no_bound)
+        images = {"levels": to_levels(x, self.data)}
+        if self.model.code is not None:
+            images["mu"], images["logvar"] = encode_all(self.model, self.params, images["levels"], self.batch_size)
+        settings = {"passes": passes, "batch_size": self.batch_size, "key": key}
+        found = evaluate_bound(self.model.terms, self.params, images, **settings).per_image
         terms = [found[name].astype(np.float32) for name in ("reconstruction", "prior", "diffusion")]
         return Terms(*terms, found["rate"].astype(np.float32) if "rate" in found else np.zeros_like(terms[0]))
 
-    def denoise(
-        z: ArrayLike,
-        t: ArrayLike,
-        w: ArrayLike | None = None,
-    ) -> Prediction:
-        """Prediction(x, eps): E[x | z_t, w] and E[eps | z_t, w], [B, H, W, C] each, as the network has them.
+    def denoise(self, z: ArrayLike, t: ArrayLike, w: ArrayLike | None = None) -> Prediction:
+        """`Prediction(x, eps)`: the network's E[x | z_t, w] and E[eps | z_t, w], [B, H, W, C] each.
 
-        t: in [0, 1], one for all or one each. w: [w_dim] or [B, w_dim]; without it a model with a code reads w = 0.
+        z: z_t, [B, H, W, C]. t: in [0, 1], one for all or one each. w: [w_dim] or [B, w_dim]; without it a model with a
+        code reads w = 0.
         """
         z = jnp.asarray(z, jnp.float32)
-        if z.shape[1:] != model.shape:
-            raise UserError(f"z has shape {list(z.shape)}; expected [B, {', '.join(map(str, model.shape))}]")
+        if z.shape[1:] != self.model.shape:
+            raise UserError(f"z has shape {list(z.shape)}; expected [B, {', '.join(map(str, self.model.shape))}]")
         times = jnp.broadcast_to(jnp.asarray(t, jnp.float32), (len(z),))
-        return denoise_at(params, z, times, codes_of(w, len(z)))
+        return _denoise(self.model, self.params, z, times, self._codes(w, len(z)))
 
-    @jax.jit
-    def denoise_at(params, z, t, w):
-        return model.denoise(params, w)(z, t)
+    def _chosen(self, sampler: str | None, num_steps: int | None) -> dict[str, Any]:
+        chosen = {"sampler": sampler, "num_steps": num_steps}
+        return {name: self.settings[name] if value is None else value for name, value in chosen.items()}
 
-    functions = {"sample": sample_images, "reconstruct": reconstruct, "bound": bound, "denoise": denoise}
-    return functions | ({} if model.code is None else {"encode": encode, "interpolate": interpolate})
+    def _codes(self, w: ArrayLike | None, n: int) -> Float[np.ndarray, "n d"] | None:
+        """One code for each of n images; None for None."""
+        if w is None:
+            return None
+        if self.model.code is None:
+            raise UserError(f"w was given, but {UNCONDITIONAL}")
+        w, w_dim = np.asarray(w, np.float32), self.model.code.w_dim
+        if w.shape not in ((w_dim,), (n, w_dim)):
+            raise UserError(f"w has shape {list(w.shape)}; expected [{w_dim}] or [{n}, {w_dim}]")
+        return np.broadcast_to(w, (n, w_dim))
+
+    def _levels(self, found: ArrayLike) -> Levels:
+        return np.asarray(found).astype(self.data.test.levels.dtype)
 
 
-def to_pixels(x: Any, data: Dataset) -> Float[Array, "b h w c"]:
+@partial(jax.jit, static_argnums=0)
+def _encode(model: DiffusionModel, params: PyTree, x: Float[Array, "b h w c"]):
+    return model.encode(params, x)
+
+
+@partial(jax.jit, static_argnums=0)
+def _denoise(model: DiffusionModel, params: PyTree, z: Float[Array, "b h w c"], t: Float[Array, " b"], w):
+    return model.denoise(params, w)(z, t)
+
+
+@partial(jax.jit, static_argnums=(0, 6, 7, 8, 9))
+def _run_back(model: DiffusionModel, params, key, x, w, t, sampler: str, num_steps: int, grid: str, clip: bool):
+    """x noised to the time of the grid nearest to t, and sampled back."""
+    schedule = model.schedule(params)
+    times = make_times(schedule, num_steps, grid)
+    first = jnp.argmin(jnp.abs(times[:-1] - t))
+    z = noised(x, jax.random.normal(named_key(key, "eps"), x.shape), schedule.gamma(times[first]))
+    x_range = model.x_range if clip else None
+    z_0 = sample(key, model.denoise(params, w), schedule, z, times, sampler, x_range=x_range, first=first)
+    return model.likelihood.decode(z_0, schedule.gamma(times[-1]))
+
+
+@partial(jax.jit, static_argnums=(0, 4, 5, 6))
+def _from_one_noise(model: DiffusionModel, params, key, w, num_steps: int, grid: str, clip: bool):
+    """An image for each code by DDIM, all from the same noise."""
+    schedule = model.schedule(params)
+    times = make_times(schedule, num_steps, grid)
+    z_1 = jnp.broadcast_to(jax.random.normal(named_key(key, "z_1"), model.shape)[None], (len(w), *model.shape))
+    x_range = model.x_range if clip else None
+    z_0 = sample(key, model.denoise(params, w), schedule, z_1, times, "ddim", x_range=x_range)
+    return model.likelihood.decode(z_0, schedule.gamma(times[-1]))
+
+
+def check_number(n: int) -> None:
+    """Raises `UserError` for a number of images below 1."""
+    if n < 1:
+        raise UserError(f"n={n}; expected at least 1")
+
+
+def to_pixels(x: ArrayLike, data: Dataset) -> Float[Array, "b h w c"]:
     """Images as the model's pixels. Integers are levels; floating-point numbers are taken as they are.
 
     Raises `UserError` for another shape than [B, H, W, C] of the data, and for values that are no level or no pixel.
@@ -205,7 +238,7 @@ def to_pixels(x: Any, data: Dataset) -> Float[Array, "b h w c"]:
     return jnp.asarray(x, jnp.float32)
 
 
-def to_levels(x: Any, data: Dataset) -> Levels:
+def to_levels(x: ArrayLike, data: Dataset) -> Levels:
     """Images as levels on the host; the model's pixels are rounded to the nearest level. Checked as in `to_pixels`."""
     pixels = np.asarray(to_pixels(x, data))
     if np.issubdtype(np.asarray(x).dtype, np.integer):
