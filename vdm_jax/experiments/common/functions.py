@@ -100,7 +100,7 @@ class DiffusionFunctions:
         """Each x [B, H, W, C] noised to time t in (0, 1] and sampled back.
 
         A model with a code reads w = the mean of q(w | x). At t = 1 nearly all that remains of x is its code. t is
-        rounded to the nearest of the `num_steps` + 1 times of the sampler.
+        rounded to the nearest of the sampler's times but the last.
         """
         if not 0 < t <= 1:
             raise UserError(f"t={t}; expected a time above 0 and at most 1")
@@ -124,8 +124,8 @@ class DiffusionFunctions:
         All start from the same noise (of `key`; None: that of seed 0) and follow DDIM, so that only the code differs.
         """
         check_number(n)
-        mean, _ = self.encode(jnp.stack([jnp.asarray(x_a), jnp.asarray(x_b)]))
-        w = jnp.linspace(mean[0], mean[1], n)
+        start, end = (self.encode(np.asarray(x)[None])[0][0] for x in (x_a, x_b))
+        w = jnp.linspace(start, end, n)
         key = jax.random.key(0) if key is None else key
         static = (self._chosen(None, num_steps)["num_steps"], self.settings["grid"], self.settings["clip"])
         return self._levels(_from_one_noise(self.model, self.params, key, w, *static))
@@ -155,7 +155,10 @@ class DiffusionFunctions:
         z = jnp.asarray(z, jnp.float32)
         if z.shape[1:] != self.model.shape:
             raise UserError(f"z has shape {list(z.shape)}; expected [B, {', '.join(map(str, self.model.shape))}]")
-        times = jnp.broadcast_to(jnp.asarray(t, jnp.float32), (len(z),))
+        times = np.asarray(t, np.float32)
+        if times.shape not in ((), (len(z),)) or not ((times >= 0) & (times <= 1)).all():
+            raise UserError(f"t={t}; expected a time in [0, 1], or {len(z)} of them")
+        times = jnp.broadcast_to(jnp.asarray(times), (len(z),))
         return _denoise(self.model, self.params, z, times, self._codes(w, len(z)))
 
     def _chosen(self, sampler: str | None, num_steps: int | None) -> dict[str, Any]:
