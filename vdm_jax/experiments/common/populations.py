@@ -43,7 +43,7 @@ def check_classes(data: Dataset) -> None:
         raise UserError(f"the training images of {data.name!r} have one class: there is nothing to classify")
     for name, feature in {} if data.grid is None else sprite_features(data.grid).items():
         if len(feature.prior) < 2:
-            raise UserError(f"{data.name!r} have one class of the feature {name!r}: there is nothing to classify")
+            raise UserError(f"data {data.name!r} have one class of the feature {name!r}: there is nothing to classify")
 
 
 def identity_of(data: Dataset, space: Space | None = None) -> str:
