@@ -162,3 +162,19 @@ def test_files_do_not_tire_a_reader():
     }
     assert not long
     assert (ROOT / "launch.py").read_text().count("\n") <= 80
+
+
+def test_functions_do_not_tire_a_reader():
+    """No function is longer than 60 lines, its docstring included."""
+    functions = [
+        (path, node)
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+    ]
+    long = {
+        f"{path.relative_to(ROOT)}: {node.name}": count
+        for path, node in functions
+        if (count := node.end_lineno - node.lineno + 1) > 60
+    }
+    assert not long

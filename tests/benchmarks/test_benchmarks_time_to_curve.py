@@ -41,7 +41,7 @@ def test_who_is_there_in_the_end_has_a_time():
     assert found["seconds_to_curve"] == [3.0, None] and found["largest_missed_at_the_end"] == [0.02, 0.03]
     assert found["course"][0]["share_there"] == [0.5, 1.0] and found["course"][1]["share_there"] == [0.5, 0.5]
     assert line("trunk-one", there, 0.02) == "trunk-one: 3.0 s of training, all probes there"
-    assert "1 of 2 probes not there, 0.030 missed at most" in line("trunk-one", never, 0.02)
+    assert "1 of 2 probes not there, largest gap 0.030" in line("trunk-one", never, 0.02)
 
 
 @pytest.mark.parametrize(

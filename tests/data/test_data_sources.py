@@ -29,9 +29,10 @@ def test_labels_of_sprites_are_their_shapes():
 
 
 def test_the_entropy_is_known_of_sprites_alone():
-    assert load_data("digits").entropy_nats is None
-    assert load_data("sprites", name="sparse").entropy_nats == pytest.approx(np.log(768))
-    full = load_data("sprites", name="full")  # with equal images: below ln of all indices
+    assert load_data("digits").entropy_nats is None and load_data("digits").grid is None
+    assert load_data("sprites", name="sparse").entropy_nats is None, "held-out images have no such floor"
+    assert load_data("sprites", name="sparse", split="population").entropy_nats == pytest.approx(np.log(768))
+    full = load_data("sprites", name="full", split="population")  # with equal images: below ln of all indices
     _, count = np.unique(full.grid.templates.reshape(720, -1), axis=0, return_counts=True)
     p = np.repeat(count / 720 / 1024, 1024)
     assert full.entropy_nats == pytest.approx(-(p * np.log(p)).sum()) and full.entropy_nats < np.log(737_280)

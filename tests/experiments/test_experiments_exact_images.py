@@ -55,12 +55,19 @@ def test_other_images_of_the_same_name_are_refused(workdir, capfd):
 def test_mistakes_are_told_and_leave_nothing(tmp_path, capfd, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.savez(tmp_path / "plain.npz", **{name: np.zeros((30, 4, 4), np.uint8) for name in ("x_train", "x_test")})
+    np.savez(
+        tmp_path / "cats.npz",
+        **{name: np.zeros((30, 4, 4), np.uint8) for name in ("x_train", "x_test")},
+        **{name: np.ones(30, int) for name in ("y_train", "y_test")},
+    )
     of_file = ["--config.data.source=npz", "--config.data.name=plain", f"--config.data.dir={tmp_path}"]
+    of_cats = [of_file[0], "--config.data.name=cats", of_file[2]]
     for arguments, told in (
         (["--config.exact.batch_size=3"], "expected an even number"),
         (["--config.diffusion.schedule=monotone"], "did you mean"),
         (["--jobs=probe"], "expected one of ['exact', 'report']"),
         (of_file, "has no labels"),
+        (of_cats, "have one class: there is nothing to classify"),
     ):
         assert launched(tmp_path / "run", *arguments) == 2
         error = capfd.readouterr().err

@@ -10,6 +10,9 @@ from vdm_jax.base.images import even_pixel_values
 from vdm_jax.data.dataset import ImageData, Split
 from vdm_jax.data.pixels import pixels_of
 from vdm_jax.data.sources import load_data
+from vdm_jax.data.sprite_data import make_sprite_data
+from vdm_jax.data.sprites import SpriteGrid
+from vdm_jax.diffusion.gaussian import noised
 from vdm_jax.experiments.common.populations import CLASS, make_population
 from vdm_jax.probing.exact import measure_curve, population_estimator
 
@@ -40,18 +43,27 @@ def test_training_images_are_members_and_the_others_are_held_out():
     np.testing.assert_array_equal(population.posterior.nearest(population.take(few)), few)
 
 
-def test_a_rotation_of_the_pixels_has_the_pixels_exact_curves():
-    """An orthogonal matrix as a linear autoencoder: the posterior of the class is the same, the noise another."""
-    rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(64, 64)))[0].astype(np.float32)
-    pixels = pixels_of(DIGITS)
+def rotated_pixels(data):
+    num_dims, pixels = data.num_dims, pixels_of(data)
+    rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(num_dims, num_dims)))[0].astype(np.float32)
 
     def moments(params, levels):
         return pixels.moments({}, levels)[0].reshape(len(levels), -1) @ params, None
 
-    rotated = pixels._replace(
-        name="rotated", fingerprint="q", shape=(64,), params=jnp.asarray(rotation), moments=moments, x_range=None
+    return pixels._replace(
+        name="rotated", fingerprint="q", shape=(num_dims,), params=jnp.asarray(rotation), moments=moments, x_range=None
     )
-    there = make_population(DIGITS, rotated)
+
+
+def test_the_identity_space_has_the_same_exact_curves_bit_for_bit():
+    here, there = make_population(DIGITS), make_population(DIGITS, pixels_of(DIGITS))
+    assert here.identity == there.identity
+    assert curves(here) == curves(there)
+
+
+def test_a_rotation_of_the_pixels_has_the_pixels_exact_curves():
+    """An orthogonal matrix as a linear autoencoder: the posterior of the class is the same, the noise another."""
+    there = make_population(DIGITS, rotated_pixels(DIGITS))
     assert there.shape == (64,) and there.identity.endswith(" q")
     for here, other in zip(curves(make_population(DIGITS)), curves(there), strict=True):
         for name in ("accuracy", "retention", "information_nats"):
@@ -64,6 +76,36 @@ def test_images_without_labels_have_no_population():
     split = Split(np.zeros((4, 2, 2, 1), np.uint8), None)
     with pytest.raises(UserError, match="'plain' has no labels"):
         make_population(ImageData("plain", split, split, split, even_pixel_values(4), ()))
+
+
+def test_images_of_one_class_have_no_population():
+    split = Split(np.zeros((4, 2, 2, 1), np.uint8), np.ones(4, np.int32))
+    data = ImageData("plain", split, split, split, even_pixel_values(4), ("cat", "dog"))
+    with pytest.raises(UserError, match="the training images of 'plain' have one class: there is nothing to classify"):
+        make_population(data)
+    one_scale = SpriteGrid("tiny", 16, 4, (1.0,), (0.0, 0.5), (0, 3, 6), ("square", "heart"))
+    with pytest.raises(UserError, match="have one class of the feature 'scale': there is nothing to classify"):
+        make_population(make_sprite_data(one_scale))
+
+
+def test_rotated_sprites_have_the_posterior_of_sprites(key):
+    """All images of the grid with all their features, also in a space without templates."""
+    data = load_data("sprites", name="sparse")
+    space = rotated_pixels(data)
+    here, there = make_population(data), make_population(data, space)
+    assert there.num_members == 768 and there.shape == (data.num_dims,) and there.identity.endswith(" q")
+    assert not there.shifted_templates and not there.held_out and there.features.keys() == here.features.keys()
+    index = jnp.arange(0, 768, 100)
+    for name, classes in here.labels(index).items():
+        np.testing.assert_array_equal(there.labels(index)[name], classes)
+    x, gamma = here.take(index), jnp.float32(3.0)
+    np.testing.assert_allclose(there.take(index), x.reshape(len(index), -1) @ space.params, atol=1e-5)
+    z = noised(x, jax.random.normal(key, x.shape), gamma)
+    expected = here.posterior.classes(z, gamma)
+    found = there.posterior.classes(z.reshape(len(index), -1) @ space.params, gamma)
+    for name, p in expected.items():
+        np.testing.assert_allclose(found[name], p, atol=2e-4, err_msg=name)
+    assert 0.5 < float(expected["shape"].max(axis=1).mean()) < 0.999, "where something is known and something is not"
 
 
 def test_sprites_are_a_population_of_all_their_images():

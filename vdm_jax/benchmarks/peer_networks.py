@@ -43,7 +43,7 @@ class TorchResBlock(nn.Module):
 
 
 class TorchAttention(nn.Module):
-    """TorchAttention with one head over all pixels (PyTorch's fused attention), added to its input."""
+    """Attention with one head over all pixels (PyTorch's fused attention), added to its input."""
 
     def __init__(self, channels: int, groups: int):
         super().__init__()

@@ -171,12 +171,12 @@ def cases(options: argparse.Namespace) -> list[ProbeCase]:
 def line(case: ProbeCase, found: dict) -> str:
     """One case in a line."""
     ours = found[found["fastest"]]
-    told = f"{case.name}: {ours['members_x_examples_per_second']:.4g} members x examples/s ({found['fastest']})"
+    text = f"{case.name}: {ours['members_x_examples_per_second']:.4g} members x examples/s ({found['fastest']})"
     for what, key in (("one by one", "ratio_to_sequential"), ("PyTorch", "ratio_to_pytorch")):
         if found[key]:
             low, high = found[key]["range"]
-            told += f"; {found[key]['median']:.2f} ({low:.2f} … {high:.2f}) times as fast as {what}"
-    return told
+            text += f"; {found[key]['median']:.2f} ({low:.2f} … {high:.2f}) times as fast as {what}"
+    return text
 
 
 def main(arguments: list[str] | None = None) -> int:

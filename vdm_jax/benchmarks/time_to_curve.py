@@ -1,9 +1,9 @@
 """How long until every probe is at the exact curve? `python -m vdm_jax.benchmarks.time_to_curve --config=FILE.py`
 
-Seconds of training until each probe of all timesteps of a config of probes misses at most 0.02 of the exact accuracy or
+Seconds of training until each probe of all timesteps of a config of probes is within 0.02 of the exact accuracy or
 R²: separate nets a feature or one trunk for all; fresh (`matched`: begun from labelled examples), from one timestep
 that is trained first, or each from its neighbour. On one device, all ways in turn, seed after seed; compiling and
-looking do not count. One record, and a figure of how many are there against time.
+evaluations do not count. One record, and a figure of how many are there against time.
 """
 
 import argparse
@@ -85,8 +85,8 @@ def make_way(options: argparse.Namespace, experiment: ProbeExperiment, name: str
 
 
 def describe(courses: dict[str, list[Course]], within: float) -> dict[str, Any]:
-    """By way, over the seeds so far: seconds until all are there (None for a seed where one never was), and how it
-    went."""
+    """The record of each way over the seeds so far: seconds until all probes are within (None for a seed where one
+    never was), the largest gap at the end, and the course of the training."""
     found: dict[str, Any] = {}
     for name, own in courses.items():
         there = [bool((course.gap[-1] <= within).all()) for course in own]
@@ -121,7 +121,7 @@ def figure_of(ways: dict[str, Any], within: float) -> Figure:
 
 
 def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
-    """(options, what is said of the config)."""
+    """(options, the remaining arguments, which set the config)."""
     what = __doc__.splitlines()[0]
     parser = argparse.ArgumentParser(
         prog="python -m vdm_jax.benchmarks.time_to_curve",
@@ -136,9 +136,9 @@ def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
         "--fresh_updates", type=int, default=100, help="at most, of those not begun from another (%(default)s)"
     )
     parser.add_argument(
-        "--updates_per_round", type=int, default=10, help="between two looks, whole rounds (%(default)s)"
+        "--updates_per_round", type=int, default=10, help="between two evaluations, whole rounds (%(default)s)"
     )
-    parser.add_argument("--num_test", type=int, default=1_024, help="images of a look (%(default)s)")
+    parser.add_argument("--num_test", type=int, default=1_024, help="images of an evaluation (%(default)s)")
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks"), help="folder (%(default)s)")
     return parser.parse_known_args(arguments)
 
@@ -150,12 +150,12 @@ def main(arguments: list[str] | None = None) -> int:
         names = check(options)
         if foreign := [name for name in map(name_of, of_config) if name in flags.OF_A_RUN]:
             raise UserError(f"--{foreign[0]} is a flag of launch.py; the race has no folder or jobs, but --out")
-        asked = flags.parse(["time_to_curve", *of_config], KINDS, DEFAULT_CONFIG)
-        if asked.config.kind != "probes":
-            raise UserError(f"--config={asked.file} is of kind {asked.config.kind!r}; expected one of kind 'probes'")
-        if own := [name for name in OWN if f"probe.{name}" in asked.overrides]:
+        parsed = flags.parse(["time_to_curve", *of_config], KINDS, DEFAULT_CONFIG)
+        if parsed.config.kind != "probes":
+            raise UserError(f"--config={parsed.file} is of kind {parsed.config.kind!r}; expected one of kind 'probes'")
+        if own := [name for name in OWN if f"probe.{name}" in parsed.overrides]:
             raise UserError(f"--config.probe.{own[0]} is set by the race itself: see --ways and --updates_per_round")
-        experiment = build_probes(asked.config)
+        experiment = build_probes(parsed.config)
         ways = [make_way(options, experiment, name) for name in names]
     except UserError as error:
         print(f"time_to_curve: {error}", file=sys.stderr)
@@ -166,7 +166,7 @@ def main(arguments: list[str] | None = None) -> int:
             courses[way.name].append(way.train(seed))
             print(line(way.name, courses[way.name][-1], options.within), flush=True)
         found = describe(courses, options.within)
-        path = write_record("time_to_curve", options, {"config": workdirs.plain(asked.config), "ways": found})
+        path = write_record("time_to_curve", options, {"config": workdirs.plain(parsed.config), "ways": found})
         picture = style.to_png(figure_of(found, options.within))
         write_file(path.with_suffix(".png"), lambda file, picture=picture: file.write(picture))
     print(path)
@@ -179,7 +179,7 @@ def name_of(argument: str) -> str:
 
 
 def check(options: argparse.Namespace) -> list[str]:
-    """The ways asked for. Raises `UserError` for what is none, or a number out of range."""
+    """The ways that `--ways` names. Raises `UserError` for an unknown one, or a number out of range."""
     names = options.ways.split(",")
     for name in names:
         choose("--ways", name, WAYS)
@@ -195,10 +195,10 @@ def check(options: argparse.Namespace) -> list[str]:
 def line(name: str, course: Course, within: float) -> str:
     """One way with one seed in a line."""
     left = int((course.gap[-1] > within).sum())
-    told = f"{name}: {course.seconds[-1]:.1f} s of training, "
+    text = f"{name}: {course.seconds[-1]:.1f} s of training, "
     if not left:
-        return told + "all probes there"
-    return told + f"{left} of {course.gap[-1].size} probes not there, {course.gap[-1].max():.3f} missed at most"
+        return text + "all probes there"
+    return text + f"{left} of {course.gap[-1].size} probes not there, largest gap {course.gap[-1].max():.3f}"
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Float32, Int32, Integer
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.images import to_pixels
 from vdm_jax.base.pytrees import fingerprint
+from vdm_jax.data.sprites import SpriteGrid
 
 SPLITS = ("train", "validation", "test")
 
@@ -45,7 +46,8 @@ class Dataset(Protocol):
     """Images with train, validation and test apart. `ImageData` and `SpriteData` satisfy it.
 
     shape: (H, W, C). fingerprint: 12 hex digits of the content. pixel_values: [K], the value that models see for each
-    level. label_names: () without labels. entropy_nats: the entropy of an image where the distribution is known.
+    level. label_names: () without labels. entropy_nats: the entropy of a test image where the distribution is known.
+    grid: the factors and templates of sprites; None for other images.
     """
 
     train: Split
@@ -78,6 +80,9 @@ class Dataset(Protocol):
 
     @property
     def entropy_nats(self) -> float | None: ...
+
+    @property
+    def grid(self) -> SpriteGrid | None: ...
 
     def levels_of(self, stored: Integer[Array | np.ndarray, "b ..."]) -> Integer[Array | np.ndarray, "b h w c"]:
         """The levels of `Split.stored` images; traced into what calls it."""
@@ -122,6 +127,11 @@ class ImageData:
     @property
     def entropy_nats(self) -> None:
         """The entropy of photographs is not known."""
+        return None
+
+    @property
+    def grid(self) -> None:
+        """These images are no sprites."""
         return None
 
     def levels_of(self, stored: Integer[Array | np.ndarray, "b h w c"]) -> Integer[Array | np.ndarray, "b h w c"]:

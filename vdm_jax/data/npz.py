@@ -82,8 +82,8 @@ def check_images(path: Path, arrays: dict[str, np.ndarray]) -> None:
     for split in SPLITS:
         images = arrays.get(f"x_{split}")
         if images is not None and (images.dtype.kind not in "bui" or images.ndim not in (3, 4) or not images.size):
-            told = f"{path}: x_{split} is {images.dtype}{list(images.shape)}"
-            raise UserError(f"{told}; expected whole numbers [N, H, W] or [N, H, W, C]")
+            found = f"{path}: x_{split} is {images.dtype}{list(images.shape)}"
+            raise UserError(f"{found}; expected whole numbers [N, H, W] or [N, H, W, C]")
 
 
 def resolve_num_levels(path: Path, arrays: dict[str, np.ndarray], num_levels: int | None) -> int:

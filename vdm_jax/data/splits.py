@@ -64,8 +64,8 @@ def make_split(path: Path, split: str, images: np.ndarray, labels: np.ndarray | 
 def check_labels(path: Path, split: str, labels: np.ndarray, num_images: int) -> np.ndarray:
     """Labels as int32. Raises `UserError` unless there is one for each image, below 10,000."""
     if labels.shape != (num_images,) or labels.dtype.kind not in "bui":
-        told = f"{path}: the {split} labels are {labels.dtype}{list(labels.shape)}"
-        raise UserError(f"{told}; expected {num_images} classes >= 0")
+        found = f"{path}: the {split} labels are {labels.dtype}{list(labels.shape)}"
+        raise UserError(f"{found}; expected {num_images} classes >= 0")
     if labels.min() < 0 or labels.max() >= MAX_CLASSES:
         classes = f"{labels.min()} … {labels.max()}; expected 0 … {MAX_CLASSES - 1}"
         raise UserError(f"{path}: the {split} labels are {classes}")

@@ -44,7 +44,7 @@ class SpriteData:
 
     @property
     def name(self) -> str:
-        """Of the grid, after the word "sprites"."""
+        """The name of the grid after the word "sprites"."""
         return f"sprites {self.grid.name}"
 
     @property
@@ -78,11 +78,14 @@ class SpriteData:
         return len(self.grid.shapes)
 
     @cached_property
-    def entropy_nats(self) -> float:
-        """Of an image drawn from the whole grid: ln of the number of distinct images where all are equally frequent.
+    def entropy_nats(self) -> float | None:
+        """The entropy of an image of the grid: ln of the number of distinct images where all are equally frequent.
 
-        Equal templates are one image. A bound on -log p(x) averages at least this over all images of the grid.
+        Equal templates are one image. A bound on -log p(x) averages at least this over all images of the grid, but not
+        over a part of them: None where the test images are not the whole grid.
         """
+        if len(self.splits["test"]) < len(self.grid):
+            return None
         _, count = np.unique(self.grid.templates.reshape(self.grid.num_templates, -1), axis=0, return_counts=True)
         p = count / self.grid.num_templates
         return float(2 * np.log(len(self.grid.offsets)) - (p * np.log(p)).sum())

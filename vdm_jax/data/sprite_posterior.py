@@ -114,7 +114,7 @@ def make_sprite_posterior(grid: SpriteGrid) -> Posterior:
     num_places = len(grid.offsets) ** 2
 
     def log_weights(z: Images, gamma: Float[Array, ""]) -> Float[Array, "q t p"]:
-        """Of one image of each distinct template; the largest is 0.
+        """The log weight of one image of each distinct template; the largest is 0.
 
         The largest is subtracted before the multiplication: a fused multiplication and subtraction rounds once, and its
         remainder of 1e12 - 1e12 overflows exp.
@@ -127,7 +127,7 @@ def make_sprite_posterior(grid: SpriteGrid) -> Posterior:
         return class_sums(jnp.exp, log_weights(z, gamma))
 
     def correlate(index: Integer[Array, " q"], eps: Images) -> Correlations:
-        """Of T distinct templates at P places, [Q, T, P], less those of the clean image: `signal` is never above 0."""
+        """Those of T distinct templates at P places, [Q, T, P], less that of the clean image: `signal` is at most 0."""
         template, place = jnp.asarray(templates.which)[index // num_places], index % num_places
 
         def beyond_truth(images):
@@ -137,8 +137,8 @@ def make_sprite_posterior(grid: SpriteGrid) -> Posterior:
         return Correlations(beyond_truth(grid.render(index)), beyond_truth(eps))
 
     def classes_from(found: Correlations, gamma: Float[Array, ""]) -> dict[str, Float[Array, "q c"]]:
-        """Without a maximum: the sum of p_j/p_truth over all j is N on average, so that it exceeds e^88, where exp
-        overflows, with a probability below N e^-88."""
+        """No maximum is subtracted: the sum of p_j/p_truth over all j is N on average, so that it exceeds e^88, where
+        exp overflows, with a probability below N e^-88."""
         snr = jnp.exp(-gamma)
         roots = (jnp.sqrt(snr), -jnp.sqrt(snr))
         both = [class_sums(lambda row, r=root: jnp.exp(snr * row.signal + r * row.noise), found) for root in roots]
@@ -155,6 +155,18 @@ def make_sprite_posterior(grid: SpriteGrid) -> Posterior:
     def nearest(z: Images) -> Int[Array, " q"]:
         return whole_index(jnp.argmax(flat(correlation(z)), axis=1))
 
+    def whole_index(index: Integer[Array, " q"]) -> Integer[Array, " q"]:
+        """The index among all images of the grid, from one of distinct templates and places."""
+        return jnp.asarray(templates.first, jnp.int32)[index // num_places] * num_places + index % num_places
+
+    alike = make_alike(templates, num_places)
+    return Posterior(*map(Partial, (classes, draw, mean, nearest, alike, correlate, classes_from)))
+
+
+def make_alike(
+    templates: Distinct, num_places: int
+) -> Callable[[Key[Array, ""], Integer[Array, " q"]], Int[Array, " q"]]:
+    """Returns `alike(key, index)`: an image of an equal template at the same place, each as likely."""
     members = [np.flatnonzero(templates.which == t) for t in range(len(templates.first))]
     members = np.stack([np.resize(those, int(templates.count.max())) for those in members])
 
@@ -164,11 +176,7 @@ def make_sprite_posterior(grid: SpriteGrid) -> Posterior:
         one = jax.random.randint(key, index.shape, 0, count)
         return jnp.asarray(members, jnp.int32)[template, one] * num_places + place
 
-    def whole_index(index: Integer[Array, " q"]) -> Integer[Array, " q"]:
-        """From an index of distinct templates and places to one of all images of the grid."""
-        return jnp.asarray(templates.first, jnp.int32)[index // num_places] * num_places + index % num_places
-
-    return Posterior(*map(Partial, (classes, draw, mean, nearest, alike, correlate, classes_from)))
+    return alike
 
 
 def flat(weights: Float[Array, "q t p"]) -> Float[Array, "q tp"]:

@@ -85,7 +85,7 @@ class SpriteGrid:
         )
 
     def factors(self, index: Integer[Array | np.ndarray, "*n"]) -> dict[str, Int[np.ndarray, "*n"]]:
-        """By name the index of each factor's value."""
+        """The index of each factor's value by name."""
         return dict(zip(FACTORS, np.unravel_index(np.asarray(index), self.sizes), strict=True))
 
     def index(self, factors: dict[str, Integer[np.ndarray, "*n"]]) -> Int[np.ndarray, "*n"]:

@@ -114,7 +114,7 @@ def _fits(build: str, wanted: re.Match[str]) -> bool:
     if name != "/".join(filter(None, (wanted["builder"], wanted["config"]))):
         return False
     pairs = zip((wanted["version"] or "*.*.*").split("."), version.split("."), strict=True)
-    return all(asked in ("*", part) for asked, part in pairs)
+    return all(wanted in ("*", part) for wanted, part in pairs)
 
 
 def image_shape(what: str, features: Any) -> tuple[int, int, int]:

@@ -33,7 +33,7 @@ def density_bound(
 
 
 def entropy(logvar: Codes) -> Float[Array, " b"]:
-    """Of q(w | x) = N(mu, exp(logvar)): ½ Σ (1 + log 2π + logvar), nats."""
+    """The entropy of q(w | x) = N(mu, exp(logvar)): ½ Σ (1 + log 2π + logvar), nats."""
     return 0.5 * jnp.sum(1 + math.log(2 * math.pi) + logvar, axis=1)
 
 

@@ -20,7 +20,8 @@ Levels = Integer[Array, "b ..."]
 
 @runtime_checkable
 class Likelihood(Protocol):
-    """What a diffusion model knows of its data. `data` are what a batch holds, [B, ...]; x are the values it noises."""
+    """The interface between data and a diffusion model. `data` are what a batch holds, [B, ...]; x are the values that
+    are noised."""
 
     def to_x(self, data: Any) -> X:
         """The values x that are noised."""

@@ -52,19 +52,19 @@ class Feature:
 
     @property
     def entropy(self) -> float:
-        """Of the class, nats."""
+        """The entropy of the class, nats."""
         p = self.prior[self.prior > 0]
         return float(-(p * np.log(p)).sum())
 
     @property
     def variance(self) -> float:
-        """Of the value, summed over its components: the squared error of predicting the prior mean."""
+        """The variance of the value, summed over its components: the squared error of predicting the prior mean."""
         mean = self.prior @ self.values
         return float(self.prior @ (self.values**2).sum(1) - (mean**2).sum())
 
 
 class Scores(NamedTuple):
-    """Of each query, [Q]; their means are the exact curves. `mmse` is 0 for a feature without values."""
+    """The scores of each query, [Q]; their means are the exact curves. `mmse` is 0 for a feature without values."""
 
     accuracy: Float[Array, " q"]  # max_c p(c|z): of the best probe
     retention: Float[Array, " q"]  # Σ_c p(c|z)²: the probability of the same class after noising to t and sampling back

@@ -34,9 +34,11 @@ class Code(NamedTuple):
 
 @dataclass(frozen=True)
 class RateMode:
-    """The methods of every mode. `fewest_images`: the smallest (micro-)batch that it can be trained with."""
+    """The methods of every mode. `fewest_images`: the smallest (micro-)batch that it can be trained with.
+    `steered_by_held_out`: whether `update` gets the mean KL of validation images and not of training images."""
 
     fewest_images: ClassVar[int] = 1
+    steered_by_held_out: ClassVar[bool] = False
 
     @property
     def objective(self) -> str:

@@ -1,6 +1,7 @@
 """A rate held at a target in nats: a controller finds the multiplier during training."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -21,6 +22,8 @@ class TargetRate(RateMode):
     as before the network has learned to read w, the integral falls slowly, which avoids wind-up. R_smooth ignores a
     non-finite KL and takes in at most twice the target a step, so that a burst is soon forgotten.
     """
+
+    steered_by_held_out: ClassVar[bool] = True
 
     target: float = 10.0
     gain: float = 3.0

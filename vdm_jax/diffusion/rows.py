@@ -120,7 +120,7 @@ def equal_rows(rows: Float[np.ndarray, "n d"]) -> Alike:
 
 
 class Correlations(NamedTuple):
-    """What Q clean images and their noise say of every member x_i of a population, at any noise level:
+    """The products of Q clean images and their noise with every member x_i of a population, for any noise level:
     log p(x_i | z_t) = SNR signal + √SNR noise, up to a constant of each query, for z_t = alpha x + sigma eps."""
 
     signal: Float[Array, "q ..."]  # of rows, [Q, N]: <x_i, x> - ½||x_i||²

@@ -34,7 +34,7 @@ def sample(
     Args:
         denoise: (z_t, t [B]) -> Prediction; the sampler reads its x.
         z: [B, ...], from N(0, I) for times[0] = 1, or a noised image to start from.
-        times: descending (see `make_times`). On a table times[-1] may be 0, no noise: the result is x_hat tstep.
+        times: descending (see `make_times`). On a table times[-1] may be 0, no noise: the result is x_hat itself.
         method: one of `SAMPLERS`.
         keep: returns also z at times[k] for every k of it, [K, B, ...].
         x_range: x_hat is clipped to it at every step (DDPM's "clip denoised"). Where alpha_1 is tiny, as under a cosine

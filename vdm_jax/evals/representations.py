@@ -87,7 +87,7 @@ def random_projections(
 
 
 def _fit_on_one_thread(model: Any, features: Features, labels: Integer[np.ndarray, " n"]) -> None:
-    """On one thread: products this thin (a column a class) gain nothing from a second one."""
+    """The fit on one thread: products this thin (a column a class) gain nothing from a second one."""
     with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # stopping after 100 iterations acts as a slightly stronger penalty
         model.fit(features, labels)

@@ -40,8 +40,8 @@ def chunk_size(ensemble: Ensemble, condition: Condition, num_timesteps: int, bud
     every, once = (state, kept) if ensemble.objective.how.timesteps is in_turn else (state + kept, 0)
     size = int((budget_bytes - once) // every)
     if size < 1:
-        told = f"a budget of {budget_bytes / 2**30:.3g} GiB; the members of one timestep need"
-        raise UserError(f"{told} {(every + once) / 2**30:.3g} GiB on a device")
+        given = f"a budget of {budget_bytes / 2**30:.3g} GiB; the members of one timestep need"
+        raise UserError(f"{given} {(every + once) / 2**30:.3g} GiB on a device")
     devices = ensemble.mesh.size
     return devices * min(size, -(-num_timesteps // devices))
 

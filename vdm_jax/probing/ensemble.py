@@ -63,7 +63,7 @@ class Training:
 
     @property
     def num_rounds(self) -> int:
-        """At most."""
+        """The largest number of rounds."""
         return -(-self.num_updates // self.updates_per_round)
 
 
@@ -90,12 +90,12 @@ class Ensemble:
 
     @cached_property
     def objective(self) -> Objective:
-        """Of the members of one timestep. Raises `UserError` for an unknown `batching`."""
+        """The objective of the members of one timestep. Raises `UserError` for an unknown `batching`."""
         return Objective(self.net, self.members, choose("batching", self.batching, BATCHING))
 
     @cached_property
     def optimizer(self) -> optax.GradientTransformation:
-        """Of one member."""
+        """The optimizer of one member."""
         decay = optax.cosine_decay_schedule(self.training.learning_rate, self.training.num_updates)
         return optax.chain(optax.clip_by_global_norm(self.training.clip), optax.adam(decay))
 

@@ -58,7 +58,7 @@ def make_estimator(
     features: dict[str, Feature],
     num_queries: int,
 ) -> CurveEstimator:
-    """Compiled. classes: p(c | z_t) of each query of `draw` at a noise level."""
+    """A compiled estimator. classes: p(c | z_t) of each query of `draw` at a noise level."""
 
     def means(classes, queries, gamma):
         p = classes(queries, gamma)
@@ -141,7 +141,7 @@ def is_enough(features: dict[str, Feature], means: list[np.ndarray], tolerance: 
 def describe_point(
     features: dict[str, Feature], gamma: float, means: Means, estimator: CurveEstimator, groups: int
 ) -> CurvePoint:
-    """From the means of all batches of one noise level."""
+    """The curves at one noise level from the means of all its batches."""
     without: dict[str, list[float]] = {name: [] for name in features}
     for group in range(groups):
         others = summarise(features, means[np.arange(len(means)) % groups != group])

@@ -104,9 +104,9 @@ class Head:
             values = jnp.asarray(self.feature.values, jnp.float32)
             mean = jnp.asarray(self.mean).reshape((*lead, 1, -1))
             guess = jax.nn.softmax(outputs) @ values if self.categorical else mean + self._deviation * outputs
-            missed = jnp.sum((guess - (p @ values).reshape((*lead, p.shape[0], -1))) ** 2, axis=-1)
-            mse = known.mmse.reshape((*lead, -1)) + missed
-            found |= {"mse": mse, "r2_missed": missed / self.feature.variance}
+            excess = jnp.sum((guess - (p @ values).reshape((*lead, p.shape[0], -1))) ** 2, axis=-1)
+            mse = known.mmse.reshape((*lead, -1)) + excess
+            found |= {"mse": mse, "r2_missed": excess / self.feature.variance}
         return found
 
     def predict(self, outputs: Float[Array, "... b o"]) -> Float[Array, "... b o"]:

@@ -51,8 +51,8 @@ def init_matched(
         }
         output_bias = jnp.zeros((1, num_outputs))
     else:
-        told = {name: what_they_are(where[name], size, targets, categorical) for name, size in sizes.items()}
-        bias, readout = ({name: pair[i] for name, pair in told.items()} for i in (0, 1))
+        parts = {name: what_they_are(where[name], size, targets, categorical) for name, size in sizes.items()}
+        bias, readout = ({name: pair[i] for name, pair in parts.items()} for i in (0, 1))
         prior = targets.mean(axis=0, keepdims=True)
         output_bias = jnp.where(categorical[None], jnp.log(jnp.maximum(prior, TINY)), prior)
     learned = {"bias": bias, "readout": readout, "output_bias": output_bias}

@@ -1,4 +1,9 @@
-"""The training loop: steps, rows of the log, evaluations, checkpoints, and an orderly stop."""
+"""The training loop: steps, rows of the log, evaluations, checkpoints, and an orderly stop.
+
+Rows of the log: {"step", "split": "train", means since the previous row or since the run was resumed, "skipped",
+"images_per_second", "seconds"} and {"step", "split": "validation", the numbers of `evaluate`, "seconds"}. Seconds count
+from the first start, without pauses.
+"""
 
 import time
 from collections.abc import Callable
@@ -45,10 +50,6 @@ def run(
     call and the work that is due after it are finished, and the state is saved. A state whose latest update was
     skipped is never saved.
 
-    Rows of the log: {"step", "split": "train", means since the previous row or since the run was resumed, "skipped",
-    "images_per_second", "seconds"} and {"step", "split": "validation", the numbers of `evaluate`, "seconds"}. Seconds
-    count from the first start, without pauses.
-
     Args:
         train_step: advances by `steps_per_call` steps; its data are bound.
         evaluate: numbers of the validation images, with "score" (lower is better). It is called every `eval_every`
@@ -62,13 +63,7 @@ def run(
     step = int(state.step)
     intervals = {"log_every": log_every, "eval_every": eval_every, "checkpoint_every": checkpoint_every}
     check_intervals(steps_per_call, {"num_steps": num_steps, **intervals}, start=step)
-    log.truncate_after(step)
-    began = time.perf_counter() - max((row["seconds"] for row in log.rows() if "seconds" in row), default=0.0)
-    window = Window(batch_size * steps_per_call)
-
-    def write(split: str, metrics: dict[str, float]) -> None:
-        log.write({"step": step, "split": split, **metrics, "seconds": time.perf_counter() - began})
-
+    write, window = make_write(log, step), Window(batch_size * steps_per_call)
     with catch_sigterm() as stop_requested, Progress(num_steps, step) as progress:
         while step < num_steps and not stop_requested():
             state, metrics = train_step(state)
@@ -81,22 +76,39 @@ def run(
             window.pause()
             if due_log:
                 row = window.take()
-                write("train", row | {"skipped": int(state.skipped)})
+                write(step, "train", row | {"skipped": int(state.skipped)})
                 progress.show(row["loss"], row["images_per_second"])
             check_going(state, checkpointer, max_skipped_in_a_row)
             if due_eval or due_save:
                 scores = evaluate(state)
-                write("validation", scores)
+                write(step, "validation", scores)
             if due_save and _is_good(state):
                 checkpointer.save(state, score=float(scores["score"]))
             window.resume()
 
-        if step < num_steps and _is_good(state):
-            checkpointer.save(state)
-        checkpointer.wait()
-        if not _is_good(state) and not checkpointer.saved():
-            raise failure(state, checkpointer)
+        finish(state, checkpointer, unsaved=step < num_steps)
         return Result(state, "stopped" if stop_requested() else "done")
+
+
+def make_write(log: MetricsLog, start: int) -> Callable[[int, str, dict[str, float]], None]:
+    """Returns `write(step, split, metrics)`, which adds a row to the log. Removes the rows after step `start` first;
+    the seconds continue from the last row that remains."""
+    log.truncate_after(start)
+    began = time.perf_counter() - max((row["seconds"] for row in log.rows() if "seconds" in row), default=0.0)
+
+    def write(step: int, split: str, metrics: dict[str, float]) -> None:
+        log.write({"step": step, "split": split, **metrics, "seconds": time.perf_counter() - began})
+
+    return write
+
+
+def finish(state: TrainState, checkpointer: Checkpointer, unsaved: bool) -> None:
+    """Saves an `unsaved` state and waits. Raises `TrainingFailed` without a checkpoint and with a skipped update."""
+    if unsaved and _is_good(state):
+        checkpointer.save(state)
+    checkpointer.wait()
+    if not _is_good(state) and not checkpointer.saved():
+        raise failure(state, checkpointer)
 
 
 def check_intervals(steps_per_call: int, intervals: dict[str, int], start: int) -> None:

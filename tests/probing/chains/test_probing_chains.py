@@ -244,7 +244,7 @@ def test_another_reader_is_told_apart():
 
 def test_grids_hold_what_is_asked():
     grid = make_grid(np.array([0, 3, 10]), 2, ddpm_linear(10))
-    assert grid.steps == (10, 5, 3, 0) and grid.asked == (0, 3, 10) and grid.keep == (3, 2, 0)
+    assert grid.steps == (10, 5, 3, 0) and grid.queried == (0, 3, 10) and grid.keep == (3, 2, 0)
     np.testing.assert_allclose(grid.times, [1.0, 0.5, 0.3, 0.0])
     assert make_grid(np.array([0, 4]), 4, ddpm_linear(4)).steps == (4, 3, 2, 1, 0)
 

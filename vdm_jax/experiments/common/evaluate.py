@@ -9,10 +9,12 @@ from ml_collections import ConfigDict
 
 from vdm_jax.base.files import write_json, write_npz
 from vdm_jax.base.provenance import provenance
+from vdm_jax.data.dataset import Dataset
 from vdm_jax.experiments.common.checkpoints import Weights
 from vdm_jax.launch import store as workdirs
 
 ENTROPY_KEYS = ("entropy_nats", "bound_minus_entropy_nats")
+OF_THE_GRID = "the entropy is that of all images of the grid; set data.split=population to evaluate on them"
 
 
 def about(
@@ -30,13 +32,15 @@ def about(
     }
 
 
-def compare_with_entropy(values: dict[str, Any], entropy_nats: float | None) -> tuple[dict[str, Any], dict[str, str]]:
+def compare_with_entropy(values: dict[str, Any], data: Dataset) -> tuple[dict[str, Any], dict[str, str]]:
     """The entropy of the data, the distance of the bound to it, nats an image, and the reasons where they are unknown.
 
     No bound lies below the entropy in the mean over the images that it is the entropy of (`data.split=population`).
     """
+    entropy_nats = data.entropy_nats
     if entropy_nats is None:
-        return dict.fromkeys(ENTROPY_KEYS), dict.fromkeys(ENTROPY_KEYS, "the entropy of the data is not known")
+        reason = "the entropy of the data is not known" if data.grid is None else OF_THE_GRID
+        return dict.fromkeys(ENTROPY_KEYS), dict.fromkeys(ENTROPY_KEYS, reason)
     if values["bound_nats"] is None:
         return {"entropy_nats": entropy_nats, "bound_minus_entropy_nats": None}, {}
     return {

@@ -50,12 +50,12 @@ class ExactExperiment:
 
     @property
     def identity(self) -> str:
-        """Of the data, by name and content."""
+        """The name and the content of the data."""
         return identity_of(self.data)
 
     @cached_property
     def population(self) -> Population:
-        """Of the data in pixels; made when it is first used."""
+        """The population of the data in pixels; made when it is first used."""
         return make_population(self.data)
 
 
@@ -140,8 +140,8 @@ def check_timesteps(workdir: pathlib.Path, steps: np.ndarray) -> None:
     for there in of_batches + of_record:
         if there != here:
             first = next((a, b) for a, b in zip([*there, None], [*here, None], strict=False) if a != b)
-            told = "timestep {} there, {} here; choose another --workdir".format(*first)
-            raise UserError(f"workdir {workdir} holds exact curves at other timesteps: {told}")
+            difference = "timestep {} there, {} here; choose another --workdir".format(*first)
+            raise UserError(f"workdir {workdir} holds exact curves at other timesteps: {difference}")
 
 
 def describe(feature: Feature, name: str, noise: Noise, points: Sequence[CurvePoint]) -> dict[str, Any]:

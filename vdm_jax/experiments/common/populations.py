@@ -14,7 +14,6 @@ from vdm_jax.base.space import Space
 from vdm_jax.data.dataset import SPLITS, Dataset
 from vdm_jax.data.pixels import pixels_of
 from vdm_jax.data.sprite_covariance import sprite_covariance
-from vdm_jax.data.sprite_data import SpriteData
 from vdm_jax.data.sprite_posterior import make_sprite_posterior, sprite_features, sprite_labels
 from vdm_jax.diffusion.posterior import Feature, finite_posterior
 from vdm_jax.diffusion.theory import covariance_of
@@ -27,27 +26,36 @@ BATCH = 1_000  # images that are encoded at a time
 def make_population(data: Dataset, space: Space | None = None) -> Population:
     """The population of a data set, in `space` (None: pixels).
 
-    Sprites in pixels: all images of the grid, with features shape, orientation, scale, x and y. Labelled images, and
-    sprites elsewhere: the training images, with the feature `class`; validation and test images are held out. Raises
-    `UserError` for images without labels.
+    Sprites: all images of the grid, with features shape, orientation, scale, x and y. Labelled images: the training
+    images, with the feature `class`; validation and test images are held out. Raises `UserError` as `check_classes`.
     """
-    if isinstance(data, SpriteData) and space is None:
-        return sprite_population(data)
+    check_classes(data)
+    if data.grid is None:
+        return image_population(data, pixels_of(data) if space is None else space)
+    return sprite_population(data) if space is None else encoded_sprite_population(data, space)
+
+
+def check_classes(data: Dataset) -> None:
+    """Raises `UserError` for images without labels, with one class, or for sprites with one value of a factor."""
     if data.train.labels is None:
         raise UserError(f"{data.name!r} has no labels: there is no class whose curve could be measured")
-    return image_population(data, pixels_of(data) if space is None else space)
+    if data.grid is None and len(np.unique(data.train.labels)) < 2:
+        raise UserError(f"the training images of {data.name!r} have one class: there is nothing to classify")
+    for name, feature in {} if data.grid is None else sprite_features(data.grid).items():
+        if len(feature.prior) < 2:
+            raise UserError(f"data {data.name!r} have one class of the feature {name!r}: there is nothing to classify")
 
 
 def identity_of(data: Dataset, space: Space | None = None) -> str:
     """Name and content of the data and of the space; of sprites also the values of their factors, which are learned."""
     parts = [data.name, data.fingerprint]
-    if isinstance(data, SpriteData):
+    if data.grid is not None:
         values = repr((data.grid.shapes, data.grid.scales, data.grid.orientations)).encode()
         parts.append(hashlib.sha256(values).hexdigest()[:6])
     return " ".join(parts + ([space.fingerprint] if space is not None and space.fingerprint else []))
 
 
-def sprite_population(data: SpriteData) -> Population:
+def sprite_population(data: Dataset) -> Population:
     """All images of the grid; the posterior correlates z with the templates. The splits are those of the data set."""
     grid = data.grid
     access = Access(
@@ -61,10 +69,40 @@ def sprite_population(data: SpriteData) -> Population:
         identity=identity_of(data),
         num_members=len(grid),
         features=sprite_features(grid),
-        splits=data.splits,
+        splits={name: getattr(data, name).stored for name in SPLITS},
         access=access,
         covariance=lambda: sprite_covariance(grid),
         shifted_templates=True,
+    )
+
+
+def encoded_sprite_population(data: Dataset, space: Space) -> Population:
+    """All images of the grid in `space`; the posterior multiplies matrices. The splits are those of the data set.
+
+    An image whose x is random in `space` is represented by its mean.
+    """
+    grid, features = data.grid, sprite_features(data.grid)
+    everything = np.arange(len(grid), dtype=np.int32)
+    rows = encoded(space, data.levels_of, everything)
+    labels = {name: np.asarray(classes) for name, classes in sprite_labels(grid, jnp.asarray(everything)).items()}
+
+    def take(params, index):
+        return space.moments(params, data.levels_of(index))[0]
+
+    access = Access(
+        take=Partial(take, space.params),
+        labels=Partial(lambda index: sprite_labels(grid, index)),
+        spread=Partial(grid.spread),
+        posterior=finite_posterior(rows, labels, features),
+    )
+    return Population(
+        shape=space.shape,
+        identity=identity_of(data, space),
+        num_members=len(grid),
+        features=features,
+        splits={name: getattr(data, name).stored for name in SPLITS},
+        access=access,
+        covariance=lambda: covariance_of(rows.reshape(len(grid), -1)),
     )
 
 

@@ -12,7 +12,6 @@ from ml_collections import ConfigDict
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.mesh import across_devices
 from vdm_jax.data.order import batch_indices
-from vdm_jax.diffusion.rate_target import TargetRate
 from vdm_jax.evals.bpd import evaluate_bound
 from vdm_jax.evals.information import active_units
 from vdm_jax.experiments.common.build import Experiment
@@ -41,7 +40,7 @@ def make_training(experiment: Experiment, num_devices: int) -> ModelTraining:
     config, data, model = experiment.config, experiment.data, experiment.model
     key = jax.random.key(config.train.seed)
     stored, sizes = {"levels": data.train.stored}, {"levels": config.train.batch_size}
-    if model.code is not None and isinstance(model.code.rate, TargetRate):
+    if model.code is not None and model.code.rate.steered_by_held_out:
         parts = config.train.accumulate * num_devices
         stored["held_out"] = data.validation.stored
         sizes["held_out"] = parts * max(1, min(config.train.batch_size, len(data.validation)) // parts)

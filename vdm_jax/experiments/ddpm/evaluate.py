@@ -13,7 +13,6 @@ from vdm_jax.base.keys import named_key
 from vdm_jax.base.mesh import across_devices
 from vdm_jax.base.progress import bar
 from vdm_jax.data.dataset import Dataset
-from vdm_jax.data.sprite_data import SpriteData
 from vdm_jax.evals.bpd import evaluate_bound, in_units
 from vdm_jax.evals.coverage import measure_coverage
 from vdm_jax.evals.image_distances import image_distances
@@ -37,7 +36,7 @@ def evaluate_ddpm(experiment: Experiment, workdir: pathlib.Path) -> str:
     say(f"step {weights.step}, {weights.kind} weights, {len(levels):,} test images")
     key = jax.random.key(config.evaluate.seed)
     values, reasons = measure_loss(model, weights.params, levels, named_key(key, "bound"), config.evaluate)
-    entropy, unknown = compare_with_entropy(values, data.entropy_nats)
+    entropy, unknown = compare_with_entropy(values, data)
 
     def draw(num_images: int) -> Levels:
         settings = sampling(config.sample) | {"progress": bar("evaluate: samples")}
@@ -56,7 +55,7 @@ def score_samples(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Scores of generated images `draw(N)`, and the reasons of those that are missing."""
     settings = config.evaluate
-    if isinstance(data, SpriteData):  # every factor of a sprite is known
+    if data.grid is not None:  # every factor of a sprite is known
         none = dict.fromkeys(FRECHET_KEYS), dict.fromkeys(FRECHET_KEYS, "of sprites the modes are counted instead")
         if settings.coverage_images == 0:
             why = {"coverage": "evaluate.coverage_images=0: nothing was generated"}

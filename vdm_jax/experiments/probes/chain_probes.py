@@ -63,16 +63,16 @@ def chain_probes(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     "features": {name: {"probe": curves, "posterior": curves of the exact posterior of noised data on the same z_t,
     "posterior_minus_probe", "windows", "posterior_windows", "entropy_nats", "plateau"}}, "real_or_generated": as of
     `separate_generated`, "far_from_data"}}, "model", "net", "settings", "provenance"}, with a sampler's "features" and
-    "real_or_generated" where they are asked for. Entropy and plateau, the share of the most frequent class, are of what
-    the sampler generates.
+    "real_or_generated" where the config requests them. Entropy and plateau, the share of the most frequent class, are
+    of what the sampler generates.
     """
     config, settings = experiment.config.chain_probes, plain(experiment.config)
     samplers = chosen_samplers(config)
     if not samplers:
-        say("nothing to do; --config.chain_probes.samplers=exact, or another sampler, names whose chains")
+        say("config.chain_probes.samplers is empty; set it to exact or another sampler.")
         return "done"
     steps = timesteps(experiment.config.exact.num_timesteps, experiment.schedule)
-    asked = every_nth(steps, config.every)
+    queried = every_nth(steps, config.every)
     chains = experiment.config.chains
     names = chosen_readers(chains)
     net = trained_reader(names, experiment.data, chains.reader_images, chains.reader_steps)
@@ -82,10 +82,10 @@ def chain_probes(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     for text, chosen in samplers.items():
         model = model_of(chosen, experiment.model)
         folder = workdir / FOLDER / f"{chosen.name}-{chosen.num_steps}-{model}"
-        found[text] = measure_sampler(experiment, chosen, asked, rows, folder, readers)
+        found[text] = measure_sampler(experiment, chosen, queried, rows, folder, readers)
         say(f"{text}: done")
-    noise = noise_of(asked, gammas_at(experiment.schedule, asked))
-    record = {"timesteps": asked.tolist(), "abar": noise.abar.tolist(), "samplers": found}
+    noise = noise_of(queried, gammas_at(experiment.schedule, queried))
+    record = {"timesteps": queried.tolist(), "abar": noise.abar.tolist(), "samplers": found}
     record |= {"num_chains": {name: len(part) for name, part in rows._asdict().items()}}
     record |= {"model": about_model(experiment.model), "net": None if net is None else about_reader(net)}
     about = {"settings": settings, "provenance": provenance() | {"config": experiment.config.name, "seed": config.seed}}
@@ -96,15 +96,15 @@ def chain_probes(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
 def measure_sampler(
     experiment: ProbeExperiment,
     chosen: ChosenSampler,
-    asked: np.ndarray,
+    queried: np.ndarray,
     rows: RowSplit,
     folder: pathlib.Path,
     readers: Readers,
 ) -> dict[str, Any]:
-    """The experiments that are asked for, on the chains of one sampler, which are made once."""
+    """The experiments that the config requests, on the chains of one sampler, which are made once."""
     config, population, schedule = experiment.config, experiment.population, experiment.schedule
-    own, gammas = config.chain_probes, np.asarray(gammas_at(schedule, asked), np.float32)
-    grid = make_grid(asked, chosen.num_steps, schedule)
+    own, gammas = config.chain_probes, np.asarray(gammas_at(schedule, queried), np.float32)
+    grid = make_grid(queried, chosen.num_steps, schedule)
     pool = make_pool(
         population,
         readers,
@@ -119,10 +119,10 @@ def measure_sampler(
     )
     found = {"num_steps": pool.num_steps, "far_from_data": far_from_data(pool.distance, config.chains.far)}
     if own.backward:
-        found["features"] = measure_features(config, population, pool, asked, gammas, rows, folder / "features")
+        found["features"] = measure_features(config, population, pool, queried, gammas, rows, folder / "features")
     if own.real_or_generated:
         where = folder / "real_or_generated"
-        found["real_or_generated"] = separate_generated(config, population, pool, asked, gammas, rows, where)
+        found["real_or_generated"] = separate_generated(config, population, pool, queried, gammas, rows, where)
     return found
 
 
@@ -132,7 +132,7 @@ def train_on_rows(
     features: dict[str, Feature],
     labels: dict[str, np.ndarray],
     conditions: dict[str, np.ndarray],
-    asked: np.ndarray,
+    queried: np.ndarray,
     rows: RowSplit,
     folder: pathlib.Path,
 ) -> tuple[Ensemble, Results]:
@@ -140,14 +140,14 @@ def train_on_rows(
     sources = (make_pool_source(labels, part) for part in rows[:2])
     ensemble = make_ensemble(config, population, make_heads(features, config.targets), *sources)
     measure = make_measure(ensemble, features, labels, rows.test)
-    return ensemble, train_ensemble(config, ensemble, measure, asked, conditions, folder)
+    return ensemble, train_ensemble(config, ensemble, measure, queried, conditions, folder)
 
 
 def measure_features(
     config: ConfigDict,
     population: Population,
     pool: Pool,
-    asked: np.ndarray,
+    queried: np.ndarray,
     gammas: Float[np.ndarray, " m"],
     rows: RowSplit,
     folder: pathlib.Path,
@@ -157,10 +157,12 @@ def measure_features(
         name: with_prior_of(feature, pool.labels[name][rows.train]) for name, feature in population.features.items()
     }
     conditions = {"gamma": gammas, "z": pool.z}
-    ensemble, results = train_on_rows(config.probe, population, features, pool.labels, conditions, asked, rows, folder)
+    ensemble, results = train_on_rows(
+        config.probe, population, features, pool.labels, conditions, queried, rows, folder
+    )
     tested, size = ensemble.row_batches(rows.test).reshape(-1), config.chain_probes.batch_size
     posterior = posterior_scores(population.posterior, features, pool, gammas, tested, size)
-    found, noise = {}, noise_of(asked, gammas)
+    found, noise = {}, noise_of(queried, gammas)
     for name, feature in features.items():
         described = describe_probe(feature, name, noise, results)
         if name not in results.get(BY_ROW, {}):
@@ -181,7 +183,7 @@ def separate_generated(
     config: ConfigDict,
     population: Population,
     pool: Pool,
-    asked: np.ndarray,
+    queried: np.ndarray,
     gammas: Float[np.ndarray, " m"],
     rows: RowSplit,
     folder: pathlib.Path,
@@ -193,14 +195,14 @@ def separate_generated(
     """
     settings, (z, labels, both) = probe_settings(config), both_kinds(pool, rows)
     conditions, probes = {"gamma": gammas, "z": z}, folder / name_of_probes(config)
-    _, results = train_on_rows(settings, population, FEATURES, labels, conditions, asked, both, probes)
+    _, results = train_on_rows(settings, population, FEATURES, labels, conditions, queried, both, probes)
     num_scored = len(both.test) // settings.batch_size * settings.batch_size
     curves = {name: values.tolist() for name, values in results[PROBE][GENERATED].items()}
     by_probe = describe_separation(curves["accuracy"], curves["accuracy_standard_error"], num_scored)
     by_numbers = separate_by_numbers(
         population.posterior,
         pool,
-        asked,
+        queried,
         gammas,
         folder / "seen",
         config.chain_probes.batch_size,

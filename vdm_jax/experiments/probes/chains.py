@@ -62,23 +62,23 @@ def chains(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     """
     config, settings = experiment.config.chains, plain(experiment.config)
     exact = exact_record(workdir)
-    asked = every_nth(exact["timesteps"], config.every)
+    queried = every_nth(exact["timesteps"], config.every)
     log = _open_log(workdir)
     samplers = chosen_samplers(config)
-    starts = (None, *asked.tolist()) if config.round_trips else (None,)
-    grids = {chosen: make_grid(asked, chosen.num_steps, experiment.schedule) for chosen in samplers.values()}
+    starts = (None, *queried.tolist()) if config.round_trips else (None,)
+    grids = {chosen: make_grid(queried, chosen.num_steps, experiment.schedule) for chosen in samplers.values()}
     parts_of = {
         chosen: [Part(chosen.name, chosen.num_steps, model_of(chosen, experiment.model), start) for start in starts]
         for chosen in samplers.values()
     }
     rows = {Part(*(row[name] for name in Part._fields)): row for row in log.rows() if "sampler" in row}
     measure_parts(experiment, parts_of, grids, rows, log)
-    exact = _only(exact, asked)
+    exact = _only(exact, queried)
     found = {
         text: describe(experiment.population, exact, grids[chosen], [rows[part] for part in parts_of[chosen]], config)
         for text, chosen in samplers.items()
     }
-    record = {"timesteps": asked.tolist(), "abar": exact["abar"], "num_queries": _size(config)}
+    record = {"timesteps": queried.tolist(), "abar": exact["abar"], "num_queries": _size(config)}
     record["start_told_apart_at_most"] = accuracy_at_start(experiment.population, experiment.schedule, config.seed)
     last = rows[list(parts_of.values())[-1][0]]
     record |= {"model": about_model(experiment.model), "readers": chosen_readers(config), "net": last.get("net")}
@@ -131,7 +131,7 @@ class _Measure:
         grid: Grid,
     ):
         self._config, self._features = config, population.features
-        gammas = gammas_at(schedule, np.array(grid.asked))
+        gammas = gammas_at(schedule, np.array(grid.queried))
         self._backward = make_backward(population, readers, process, schedule, grid, gammas)
         self._round_trip = make_round_trip(population, readers, process, schedule, grid)
 
@@ -155,7 +155,7 @@ def describe(
     curves = describe_sampler(
         population.features,
         {name: feature["exact"] for name, feature in exact["features"].items()},
-        Noise(np.array(grid.asked), np.array(exact["abar"])),
+        Noise(np.array(grid.queried), np.array(exact["abar"])),
         backward,
         trips,
         _size(config),
@@ -187,9 +187,9 @@ def _open_log(workdir: pathlib.Path) -> MetricsLog:
     return log
 
 
-def _only(exact: dict[str, Any], asked: np.ndarray) -> dict[str, Any]:
-    """The exact curves at the asked timesteps."""
-    where = [exact["timesteps"].index(step) for step in asked]
+def _only(exact: dict[str, Any], queried: np.ndarray) -> dict[str, Any]:
+    """The exact curves at the queried timesteps."""
+    where = [exact["timesteps"].index(step) for step in queried]
     features = {}
     for name, feature in exact["features"].items():
         curves = {key: [values[i] for i in where] for key, values in feature["exact"].items()}

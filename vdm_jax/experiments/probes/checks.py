@@ -6,8 +6,8 @@ from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.data.dataset import Dataset
-from vdm_jax.data.sprite_data import SpriteData
 from vdm_jax.experiments.common.checks import SEED, check_numbers
+from vdm_jax.experiments.common.populations import check_classes
 from vdm_jax.experiments.probes.readers import READERS
 from vdm_jax.experiments.probes.samplers import MODEL, chosen_readers, chosen_samplers
 from vdm_jax.probing.heads import MEMBERS, TARGETS
@@ -33,10 +33,10 @@ NUMBERS = (
 
 
 def check_population(config: ConfigDict, data: Dataset) -> None:
-    """Raises `UserError` for images without labels, and for nets that read the pixels of sprites with other data."""
-    if data.train.labels is None:
-        raise UserError(f"{data.name!r} has no labels: there is no class that probes could predict")
-    if isinstance(data, SpriteData):
+    """Raises `UserError` for images without two classes, and for nets that read the pixels of sprites with other
+    data."""
+    check_classes(data)
+    if data.grid is not None:
         return
     others = [net for net in NETS if net not in FILTERS]
     nets = {"probe.net": config.probe.net}
@@ -100,7 +100,7 @@ def check_probe(probe: ConfigDict, data: Dataset) -> None:
     choose("config.probe.members", probe.members, dict.fromkeys(MEMBERS))
     choose("config.probe.targets", probe.targets, TARGETS)
     side = min(data.shape[:2])
-    if isinstance(data, SpriteData) and not 1 <= probe.window <= side:
+    if data.grid is not None and not 1 <= probe.window <= side:
         raise UserError(f"config.probe.window={probe.window}; expected 1 … {side}, the side of the images")
     check_widths("probe.hidden", probe.hidden)
 

@@ -8,7 +8,6 @@ from jax.tree_util import Partial
 
 from vdm_jax.base.progress import bar
 from vdm_jax.data.dataset import Dataset
-from vdm_jax.data.sprite_data import SpriteData
 from vdm_jax.data.sprites import FACTORS
 from vdm_jax.evals.coverage import READER_SEED, READER_WIDTH, make_reader
 from vdm_jax.evals.feature_reader import FeatureReader, read_pixels, train_reader
@@ -39,7 +38,7 @@ def trained_reader(names: tuple[str, ...], data: Dataset, num_images: int, num_s
     """
     if NET not in names:
         return None
-    if isinstance(data, SpriteData):
+    if data.grid is not None:
         return make_reader(data, num_images, num_steps)[0]
     parts = (getattr(data, name).first(num_images) for name in ("train", "test"))
     return train_reader(
@@ -69,7 +68,7 @@ def net_reader(data: Dataset, population: Population, net: FeatureReader) -> Par
         level = jnp.clip(jnp.round((x - values[0]) / step), 0, len(values) - 1).astype(int)
         return read_pixels(fixed._replace(params=params), values[level])
 
-    return Partial(read_sprites if isinstance(data, SpriteData) else read_images, net.params, population.access)
+    return Partial(read_images if data.grid is None else read_sprites, net.params, population.access)
 
 
 def about_reader(net: FeatureReader) -> dict[str, Any]:

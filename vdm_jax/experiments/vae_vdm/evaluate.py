@@ -36,7 +36,7 @@ def evaluate(experiment: Experiment, workdir: pathlib.Path) -> str:
     params, batch_size = weights.params, config.evaluate.batch_size
     images = with_codes(model, params, levels, named_key(key, "others"), batch_size)
     values, bounds = measure_bound(model, params, images, named_key(key, "bound"), config.evaluate)
-    entropy, unknown = compare_with_entropy(values, data.entropy_nats)
+    entropy, unknown = compare_with_entropy(values, data)
     curves, by_image = measure_curves(model, params, images, named_key(key, "curve"), config.evaluate)
     say("generating images and scoring them")
     scores, reasons = measure_images(experiment, params, images, named_key(key, "images"))

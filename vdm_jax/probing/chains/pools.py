@@ -1,4 +1,4 @@
-"""Chains kept at every asked timestep, to train probes on: all timesteps from one pass, batch by batch on disk."""
+"""z_t of chains at the queried timesteps, to train probes on: all from one pass, batch by batch on disk."""
 
 import pathlib
 import zipfile
@@ -50,7 +50,7 @@ def make_pool(
     readers: the first of them reads the ends. The noised members are drawn anew, always the same.
     """
     reader = next(iter(readers))
-    generate = Program(make_generated(population, schedule, grid), process, readers, static_argnums=(1,))
+    generate = Program(make_generated(population, grid), process, readers, static_argnums=(1,))
     noise = Program(make_noised(population, schedule, grid), population.access, static_argnums=(1,))
     distance = Program(Access.distance, population.access)
     parts = []

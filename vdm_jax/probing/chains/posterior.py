@@ -25,7 +25,7 @@ def posterior_scores(
     rows: Integer[np.ndarray, " r"],
     batch_size: int,
 ) -> dict[str, RowScores]:
-    """By feature the posterior compared with the labels of these chains' ends, scored as a probe is."""
+    """The posterior by feature, compared with the labels of these chains' ends, scored as a probe is."""
 
     def compare(classes, z, gamma, labels):
         return {name: judge(features[name], p, labels[name]) for name, p in classes(z, gamma).items()}
@@ -52,7 +52,7 @@ def posterior_scores(
 def gaps_of_rows(
     posterior: RowScores, probe: Mapping[str, Float[np.ndarray, "m s r"]]
 ) -> dict[str, Float[np.ndarray, "m 1 s r"]]:
-    """Of each row and seed the posterior's score less the probe's: `accuracy_missed`, `information_nats_missed` and, of
+    """The posterior's score of each row and seed less the probe's: `accuracy_missed`, `information_nats_missed` and, of
     values, `r2_missed`, the difference of squared errors as a part of the rows' own variance."""
     behind = {key: posterior[key] - values[:, None] for key, values in probe.items() if key in posterior}
     found = {}
@@ -66,8 +66,8 @@ def gaps_of_rows(
 def posterior_statistics(
     posterior: Posterior, z: Float[Array, "q ..."], gamma: Float[Array, ""]
 ) -> Float[Array, "q k"]:
-    """Of each z_t `statistics`; its root mean square distance from alpha E[x | z_t]; the mean square of E[x | z_t]; and
-    p(c | z_t) of every feature, under the exact posterior of noised data."""
+    """The `statistics` of each z_t; its root mean square distance from alpha E[x | z_t]; the mean square of E[x | z_t];
+    and p(c | z_t) of every feature, under the exact posterior of noised data."""
     x_hat = posterior.mean(z, gamma)
     away = z - alpha_sigma(gamma)[0] * x_hat
     axes = tuple(range(1, z.ndim))

@@ -29,10 +29,10 @@ from vdm_jax.probing.population import Labels, Population, draw_members
 
 @dataclass(frozen=True)
 class Grid:
-    """The timesteps of a chain, T … 0, among them those to be kept."""
+    """The timesteps of a chain, T … 0, among them those that are queried."""
 
     steps: tuple[int, ...]  # descending; steps[0] = T is the schedule's last
-    asked: tuple[int, ...]  # ascending, the timesteps to be kept
+    queried: tuple[int, ...]  # ascending, the timesteps whose z is kept
 
     @property
     def times(self) -> Float[Array, " n"]:
@@ -41,14 +41,14 @@ class Grid:
 
     @property
     def keep(self) -> tuple[int, ...]:
-        """The positions of `asked` among `steps`."""
-        return tuple(self.steps.index(step) for step in self.asked)
+        """The positions of `queried` among `steps`."""
+        return tuple(self.steps.index(step) for step in self.queried)
 
 
-def make_grid(asked: Integer[np.ndarray, " m"], num_steps: int, schedule: Schedule) -> Grid:
-    """About `num_steps` steps from T to 0, even where the schedule adds noise, and each of the asked timesteps."""
-    steps = np.unique(np.concatenate([[0], even_timesteps(schedule, num_steps + 1), asked]))[::-1]
-    return Grid(tuple(steps.tolist()), tuple(np.unique(asked).tolist()))
+def make_grid(queried: Integer[np.ndarray, " m"], num_steps: int, schedule: Schedule) -> Grid:
+    """About `num_steps` steps from T to 0, even where the schedule adds noise, and each of the queried timesteps."""
+    steps = np.unique(np.concatenate([[0], even_timesteps(schedule, num_steps + 1), queried]))[::-1]
+    return Grid(tuple(steps.tolist()), tuple(np.unique(queried).tolist()))
 
 
 Images = Float[Array, "q ..."]
@@ -145,10 +145,10 @@ def make_backward(
 ) -> Callable[[Key[Array, ""], int], Backward]:
     """Returns `backward(key, n)`, compiled: chains from noise, compared with the posterior and with noised members.
 
-    gammas: of the asked timesteps, finite: the noise levels at which the posterior is evaluated.
+    gammas: of the queried timesteps, finite: the noise levels at which the posterior is evaluated.
     """
     features = population.features
-    generate, noise = make_generated(population, schedule, grid), make_noised(population, schedule, grid)
+    generate, noise = make_generated(population, grid), make_noised(population, schedule, grid)
 
     def compare(access, inputs):
         gamma, z, z_real, labels = inputs
@@ -170,11 +170,9 @@ def make_backward(
     return Program(backward, population.access, process, readers, static_argnums=(1,))
 
 
-def make_generated(
-    population: Population, schedule: Schedule, grid: Grid
-) -> Callable[..., tuple[Path, Images, dict[str, Labels]]]:
-    """Returns `generated(process, readers, key, n)`: z_t [M, n, …] at the asked timesteps of chains from N(0, I), their
-    ends, and the labels of the ends by each reader."""
+def make_generated(population: Population, grid: Grid) -> Callable[..., tuple[Path, Images, dict[str, Labels]]]:
+    """Returns `generated(process, readers, key, n)`: z_t [M, n, …] at the queried timesteps of chains from N(0, I),
+    their ends, and the labels of the ends by each reader."""
 
     def generated(process, readers, key, n):
         start = jax.random.normal(named_key(key, "start"), (n, *population.shape))
@@ -185,9 +183,9 @@ def make_generated(
 
 
 def make_noised(population: Population, schedule: Schedule, grid: Grid) -> Callable[..., tuple[Path, Labels]]:
-    """Returns `noised(access, key, n)`: z_t [M, n, …] of noised members at the asked timesteps, with one noise for all,
-    and their labels."""
-    gammas = schedule.gamma(jnp.asarray(grid.asked, jnp.float32) / grid.steps[0])
+    """Returns `noised(access, key, n)`: z_t [M, n, …] of noised members at the queried timesteps, with one noise for
+    all, and their labels."""
+    gammas = schedule.gamma(jnp.asarray(grid.queried, jnp.float32) / grid.steps[0])
 
     def of_members(access, key, n):
         x, labels = draw_members(access, named_key(key, "x"), n, population.num_members)

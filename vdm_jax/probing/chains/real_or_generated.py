@@ -42,7 +42,7 @@ def both_kinds(
 def separate_by_numbers(
     posterior: Posterior,
     pool: Pool,
-    asked: np.ndarray,
+    queried: np.ndarray,
     gammas: Float[np.ndarray, " m"],
     folder: pathlib.Path,
     batch_size: int,
@@ -70,7 +70,7 @@ def separate_by_numbers(
         (m,) = index
         return {"real": batched(pool.real[m], gammas[m])[None], "generated": batched(pool.z[m], gammas[m])[None]}
 
-    numbers = run_in_chunks(run, asked, 1, folder)
+    numbers = run_in_chunks(run, queried, 1, folder)
     pairs = zip(numbers["real"], numbers["generated"], strict=True)
     return found | {"posterior": [separate_by_trees(*pair) for pair in pairs]}
 
