@@ -162,6 +162,8 @@ class DiffusionFunctions:
         return _denoise(self.model, self.params, z, times, self._codes(w, len(z)))
 
     def _chosen(self, sampler: str | None, num_steps: int | None) -> dict[str, Any]:
+        if num_steps is not None:
+            check_number(num_steps, "num_steps")
         chosen = {"sampler": sampler, "num_steps": num_steps}
         return {name: self.settings[name] if value is None else value for name, value in chosen.items()}
 
@@ -174,6 +176,8 @@ class DiffusionFunctions:
         w, w_dim = np.asarray(w, np.float32), self.model.code.w_dim
         if w.shape not in ((w_dim,), (n, w_dim)):
             raise UserError(f"w has shape {list(w.shape)}; expected [{w_dim}] or [{n}, {w_dim}]")
+        if not np.isfinite(w).all():
+            raise UserError("w holds values that are not finite")
         return np.broadcast_to(w, (n, w_dim))
 
     def _levels(self, found: ArrayLike) -> Levels:
@@ -213,10 +217,10 @@ def _from_one_noise(model: DiffusionModel, params, key, w, num_steps: int, grid:
     return model.likelihood.decode(z_0, schedule.gamma(times[-1]))
 
 
-def check_number(n: int) -> None:
-    """Raises `UserError` for a number of images below 1."""
-    if n < 1:
-        raise UserError(f"n={n}; expected at least 1")
+def check_number(n: int, name: str = "n") -> None:
+    """Raises `UserError` for a number of images or steps that is no whole number of at least 1."""
+    if n != int(n) or n < 1:
+        raise UserError(f"{name}={n}; expected a whole number, at least 1")
 
 
 def to_pixels(x: ArrayLike, data: Dataset) -> Float[Array, "b h w c"]:

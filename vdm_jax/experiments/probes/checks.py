@@ -106,6 +106,6 @@ def check_probe(probe: ConfigDict, data: Dataset) -> None:
 
 
 def check_widths(setting: str, widths: tuple[int, ...]) -> None:
-    """Raises `UserError` for no widths, or one below 1."""
-    if min(widths, default=0) < 1:
+    """Raises `UserError` for no widths, or one that is no whole number of at least 1."""
+    if not widths or not all(isinstance(width, int) and width >= 1 for width in widths):
         raise UserError(f"config.{setting}={tuple(widths)}; expected widths of at least 1")
