@@ -81,6 +81,8 @@ def make(checkout: pathlib.Path, folder: pathlib.Path, names: list[str]) -> None
     folder.mkdir(parents=True, exist_ok=True)
     for name in names or CASES:
         config, *flags = CASES[name]
+        if "told_updates" not in (checkout / "configs" / "probes.py").read_text():
+            flags = [flag.replace(".told_", ".real_or_generated_") for flag in flags]
         workdir = (folder / name).absolute()
         if (workdir / ".done").exists():
             continue
