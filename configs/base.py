@@ -101,7 +101,7 @@ def _diffusion() -> ConfigDict:
             num_steps=config_dict.placeholder(
                 int
             ),  # T of a table and of the bound; none: the table's own, or T = infinity
-            target="eps",  # what the network predicts: eps, x, v
+            target="eps",  # what the network predicts: eps, x, v; of pixels of ±1 also log_odds
             weighting="bound",  # bound, simple, p2, min_snr; the bound is always reported
         )
     )
@@ -169,7 +169,7 @@ def _evaluate() -> ConfigDict:
             curve_images=1_000,
             curve_passes=2,
             frechet_images=2_000,  # generated from the prior, and from the aggregate posterior; 0: none
-            inception="",  # npz file of InceptionV3 weights (README, FID); empty: no FID
+            inception="",  # npz file of InceptionV3 weights (configs/README.md, FID); empty: no FID
             fid_reference_images=0,  # training images as the reference of the FID; 0: all
             probe_images=10_000,  # training images that the probes are fitted on
             seed=0,

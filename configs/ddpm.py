@@ -118,7 +118,7 @@ def _evaluate() -> dict:
         reader_images=20_000,  # training sprites, at most, of the network that reads features
         reader_steps=1_500,
         frechet_images=600,  # of other data: generated images; 0: none
-        inception="",  # npz file of InceptionV3 weights (README, FID); empty: no FID
+        inception="",  # npz file of InceptionV3 weights (configs/README.md, FID); empty: no FID
         fid_reference_images=0,  # training images that the FID is taken against; 0: all
         seed=0,
     )
