@@ -13,7 +13,7 @@ from vdm_jax.data.sources import load_data
 from vdm_jax.data.sprite_data import make_sprite_data
 from vdm_jax.data.sprites import SpriteGrid
 from vdm_jax.diffusion.gaussian import noised
-from vdm_jax.experiments.common.populations import CLASS, make_population
+from vdm_jax.experiments.common.populations import CLASS, check_classes, make_population
 from vdm_jax.probing.exact import measure_curve, population_estimator
 
 DIGITS = load_data("digits")
@@ -85,7 +85,7 @@ def test_images_of_one_class_have_no_population():
         make_population(data)
     one_scale = SpriteGrid("tiny", 16, 4, (1.0,), (0.0, 0.5), (0, 3, 6), ("square", "heart"))
     with pytest.raises(UserError, match="have one class of the feature 'scale': there is nothing to classify"):
-        make_population(make_sprite_data(one_scale))
+        check_classes(make_sprite_data(one_scale))
 
 
 def test_rotated_sprites_have_the_posterior_of_sprites(key):

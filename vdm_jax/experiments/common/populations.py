@@ -27,20 +27,25 @@ def make_population(data: Dataset, space: Space | None = None) -> Population:
     """The population of a data set, in `space` (None: pixels).
 
     Sprites: all images of the grid, with features shape, orientation, scale, x and y. Labelled images: the training
-    images, with the feature `class`; validation and test images are held out. Raises `UserError` as `check_classes`.
+    images, with the feature `class`; validation and test images are held out. Raises `UserError` as `check_labels`.
     """
-    check_classes(data)
+    check_labels(data)
     if data.grid is None:
         return image_population(data, pixels_of(data) if space is None else space)
     return sprite_population(data) if space is None else encoded_sprite_population(data, space)
 
 
-def check_classes(data: Dataset) -> None:
-    """Raises `UserError` for images without labels, with one class, or for sprites with one value of a factor."""
+def check_labels(data: Dataset) -> None:
+    """Raises `UserError` for images without labels, or with one class."""
     if data.train.labels is None:
         raise UserError(f"{data.name!r} has no labels: there is no class whose curve could be measured")
     if data.grid is None and len(np.unique(data.train.labels)) < 2:
         raise UserError(f"the training images of {data.name!r} have one class: there is nothing to classify")
+
+
+def check_classes(data: Dataset) -> None:
+    """Raises `UserError` as `check_labels`, and for sprites with one class of a feature, whose curve is not defined."""
+    check_labels(data)
     for name, feature in {} if data.grid is None else sprite_features(data.grid).items():
         if len(feature.prior) < 2:
             raise UserError(f"data {data.name!r} have one class of the feature {name!r}: there is nothing to classify")
