@@ -32,7 +32,6 @@ FILES = sorted((ROOT / "vdm_jax").glob("*/**/*.py"))
 
 KINDS = sorted(path.parent.name for path in (ROOT / "vdm_jax" / "experiments").glob("*/kind.py"))
 EXPERIMENTS = [path for path in FILES if "experiments" in path.relative_to(ROOT).parts]
-BUILT = {"Experiment", "ExactExperiment", "ProbeExperiment"}  # what `Kind.build` of the kinds returns
 FEWEST_FIELDS = 3
 
 
@@ -85,23 +84,44 @@ def test_no_kind_imports_another(path):
             assert parts[2] == own, f"{own} imports {name}"
 
 
+def declared_functions(path: pathlib.Path):
+    """(file, name) of what a file that declares jobs names: of its own, and of what it imports."""
+    tree = ast.parse(path.read_text())
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    yield from ((path, name) for name in names)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            file = ROOT.joinpath(*node.module.split(".")).with_suffix(".py")
+            yield from ((file, alias.name) for alias in node.names if (alias.asname or alias.name) in names)
+
+
+def built_classes():
+    """The class that `Kind.build` of each kind returns."""
+    for path in (ROOT / "vdm_jax" / "experiments").glob("*/kind.py"):
+        tree = ast.parse(path.read_text())
+        (kind,) = [n.value for n in tree.body if isinstance(n, ast.Assign) and n.targets[0].id == "KIND"]
+        files = {
+            file: ast.parse(file.read_text()) for file, name in declared_functions(path) if name == kind.args[0].id
+        }
+        functions = [n for found in files.values() for n in found.body if isinstance(n, ast.FunctionDef)]
+        (build,) = [function for function in functions if function.name == kind.args[0].id]
+        yield build.returns.id
+
+
 def functions_for_few_fields():
     """(FILE.FUNCTION, fields) of each that takes a built experiment and uses fewer than three of its fields. Jobs, and
     what else a kind declares, are excepted."""
     folder = ROOT / "vdm_jax" / "experiments"
-    declared = {
-        node.id
-        for path in [*folder.glob("*/kind.py"), folder / "common" / "jobs.py"]
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Name)
-    }
+    declaring = [*folder.glob("*/kind.py"), folder / "common" / "jobs.py"]
+    declared, built = {each for path in declaring for each in declared_functions(path)}, set(built_classes())
+    assert len(built) > 1
     for path in FILES:
         for node in ast.walk(ast.parse(path.read_text())):
-            if not isinstance(node, ast.FunctionDef) or node.name in declared:
+            if not isinstance(node, ast.FunctionDef) or (path, node.name) in declared:
                 continue
             for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
                 names = {n.id for n in ast.walk(argument.annotation or ast.Pass()) if isinstance(n, ast.Name)}
-                if not names & BUILT:
+                if not names & built:
                     continue
                 fields = {
                     n.attr

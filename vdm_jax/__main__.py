@@ -9,27 +9,37 @@ HELP = f"""{__doc__}
 
 `python -m vdm_jax` and, in a checkout, `python launch.py` do the same.
 
-  --config=FILE.py[:VARIANT]   default configs/digits.py; without it, a workdir brings its own. FILE is looked for in
-                               the current folder, then in the checkout or the installed package
+  --config=FILE.py[:VARIANT]   default configs/digits.py; without it, that of the workdir. FILE is looked for in the
+                               current folder, then in the checkout or the installed package
   --config.KEY=VALUE           any setting of configs/base.py, such as --config.train.num_steps=1000
   --workdir=DIR                default results/runs/NAME
-  --jobs=A,B                   any of train, evaluate, sample, report; of configs/probes.py exact, train,
-                               probe, chains, chain_probes, report; of configs/exact.py exact, report; default the
-                               variant's own (such as of configs/probes.py:quick-forward), or all
+  --jobs=A,B                   any of those below; default the variant's own (such as of
+                               configs/probes.py:quick-forward), or all
   --stop_after=SECONDS         of training: it is saved and stops, and the same command continues it
-  --archive=DIR                take the run from files of limited size in DIR, and pack it there after its training
+  --archive=DIR                restore the run from files of limited size in DIR, and pack it there after its training
   --sweep[=PATTERN]            every run that the config file's get_sweep() lists, or those whose name matches,
                                one after the other in DIR/NAME; what is complete is left as it is
   --dry_run                    with --sweep: print a command for each run and its remaining jobs, and run nothing
 
 Exit code 0: done, or stopped by SIGTERM with a checkpoint. 1: the training or a run of the sweep failed, there was too
-little memory, or a file could not be written. 2: invalid request. Both are reported in one sentence."""
+little memory, or a file could not be written. 2: invalid request. Both are reported in one sentence.
+
+Jobs of each kind of config, in their order:
+"""
+
+
+def help_text() -> str:
+    """How the program is called."""
+    from vdm_jax.experiments.kinds import KINDS
+    from vdm_jax.launch.kind import jobs_of
+
+    return HELP + "\n".join(f"  {name + ':':<10} {', '.join(jobs_of(kind))}" for name, kind in KINDS.items())
 
 
 def main(argv: list[str]) -> int:
     """Does what the command line asks; returns the exit code."""
     if {"--help", "-h", "-help"} & set(argv[1:]):
-        print(HELP)
+        print(help_text())
         return 0
     # Imported late: a missing package or a mistyped flag should not wait for the start of a device.
     from vdm_jax.base.errors import UserError

@@ -20,6 +20,7 @@ from vdm_jax.diffusion.likelihood import LevelLikelihood
 from vdm_jax.diffusion.schedules import ddpm_linear, dirac
 from vdm_jax.evals.coverage import read_exactly
 from vdm_jax.experiments.common.checkpoints import load_weights
+from vdm_jax.experiments.common.trained_model import is_about_model, stated_settings
 from vdm_jax.experiments.ddpm.build import build_ddpm
 from vdm_jax.experiments.probes.build import build_probes
 from vdm_jax.models.diffusion import DiffusionModel, DiffusionObjective
@@ -319,3 +320,17 @@ def config_of_training(**train):
     config = configs.get_config()
     config.train.update(train)
     return config
+
+
+def test_a_record_is_of_the_model_with_its_step_and_settings(workdir, tmp_path):
+    kind, settings = stated_settings(workdir)
+    assert kind == "ddpm" and set(settings) == {"data", "model", "diffusion", "train"}
+    about = {"step": 6} | settings
+    assert is_about_model(about, workdir, "latest")
+    assert not is_about_model(about | {"step": 4}, workdir, "latest")
+    other_seed = about | {"train": settings["train"] | {"seed": 1}}
+    assert not is_about_model(other_seed, workdir, "latest"), "a model trained anew in its folder, to the same step"
+    moved = {"data": settings["data"] | {"dir": "elsewhere"}, "train": settings["train"] | {"num_steps": 60}}
+    assert is_about_model(about | moved, workdir, "latest")
+    (tmp_path / "config.json").write_text((workdir / "config.json").read_text())
+    assert stated_settings(tmp_path) == (kind, settings), "as version 0.1 left it, without claims"

@@ -86,7 +86,7 @@ def test_exact_curves_know_their_data_without_their_batches(workdir, tmp_path):
     experiment = build_probes(probes.get_config())
     experiment.config.exact.update(record["settings"]["exact"])
     store.check(KINDS, experiment.config, tmp_path, {"data": identity}, experiment, ["probe"])
-    with pytest.raises(UserError, match="other data of that name"):
+    with pytest.raises(UserError, match="holds results of data .* but the data now are"):
         store.check(KINDS, experiment.config, tmp_path, {"data": "sprites small 0123"}, experiment, ["probe"])
 
 
@@ -140,7 +140,7 @@ def test_other_measurements_and_trainings_are_left_alone(workdir, tmp_path, capf
         ("--config.exact.batch_size=5", "an even number"),
         ("--config.exact.tolerence=1", "did you mean 'exact.tolerance'?"),
         ("--jobs=sample", "expected one of ['chain_probes', 'chains', 'exact', 'probe', 'report', 'train']"),
-        ("--stop_after=9", "are for the training of a model; --jobs has none"),
+        ("--stop_after=9", "need a training job in --jobs"),
     ],
 )
 def test_mistakes_are_told_and_leave_nothing(tmp_path, capfd, flag, told):

@@ -48,7 +48,7 @@ def test_other_images_of_the_same_name_are_refused(workdir, capfd):
     stored = claim.read_text()
     claim.write_text(json.dumps(json.loads(stored) | {"inputs": {"data": "digits 0123456789ab"}}))
     assert launched(workdir, "--jobs=exact") == 2
-    assert "other data of that name: digits 0123456789ab there" in capfd.readouterr().err
+    assert "holds results of data digits 0123456789ab, but the data now are" in capfd.readouterr().err
     claim.write_text(stored)
 
 

@@ -1,19 +1,26 @@
 """`vdm_jax.load`: the functions of a trained run give what the jobs give, from any folder, and refuse what is wrong."""
 
+import json
 import re
 import shutil
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import launching
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
+from vdm_jax.configs.digits import get_config
 
 import vdm_jax
 from vdm_jax.__main__ import main
 from vdm_jax.base.errors import UserError
 from vdm_jax.diffusion.gaussian import noised
 from vdm_jax.diffusion.schedules import ddpm_linear
+from vdm_jax.experiments.common.build import load as load_data
+from vdm_jax.experiments.kinds import KINDS
+from vdm_jax.launch.kind import Job, Kind, Need
 
 KEY = jax.random.key(0)
 
@@ -108,3 +115,34 @@ def test_probes_answer_as_the_exact_posterior_does(tmp_path):
     shutil.rmtree(tmp_path / "probe")
     with pytest.raises(UserError, match="no probes of timestep 500 are trained in this run; --jobs=train trains them"):
         vdm_jax.load(tmp_path).predict(z, 0.5)
+
+
+def test_other_data_under_the_same_name_are_refused(whole, tmp_path):
+    copy = shutil.copytree(whole[0], tmp_path / "copy", ignore=shutil.ignore_patterns("samples", "report"))
+    path = copy / "claims" / "train.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"inputs": {"data": "0123"}}))
+    with pytest.raises(UserError, match="holds results of data 0123, but the data now are "):
+        vdm_jax.load(copy)
+
+
+def test_a_run_is_loaded_with_the_runs_that_it_needs(tmp_path, monkeypatch):
+    data = load_data(get_config().data)
+
+    def get(first=""):
+        return ConfigDict(dict(kind="needy", name="needy", part=dict(first=first)))
+
+    needy = Kind(
+        lambda config: SimpleNamespace(data=data, first=config.part.first),
+        {"train": Job(lambda *_: "done", reads=("part",))},
+        needs=lambda config: {"sums": Need(get(), setting="part.first")},
+        restore=lambda built, folder: {},
+        functions=lambda built, params: {"first": lambda: built.first},
+    )
+    (tmp_path / "configs").mkdir()
+    lines = ["from ml_collections import ConfigDict", "def get_config(variant=''):"]
+    lines += ["    return ConfigDict(dict(kind='needy', name='needy', part=dict(first='')))"]
+    (tmp_path / "configs" / "needy.py").write_text("\n".join(lines))
+    (tmp_path / "config.json").write_text(get().to_json())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(KINDS, "needy", needy)
+    assert vdm_jax.load(tmp_path).first() == str(tmp_path / "needs" / "sums")

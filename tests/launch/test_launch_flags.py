@@ -10,6 +10,7 @@ from vdm_jax.configs import digits, mnist
 from vdm_jax.base.errors import UserError
 from vdm_jax.experiments.kinds import KINDS
 from vdm_jax.launch import flags
+from vdm_jax.launch.config_files import DEFAULT, default_of, find, load_config, root
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -102,7 +103,7 @@ MISTAKES = [
     (["--workdir="], r"^--workdir= names no folder"),
     (["--archive="], r"^--archive= names no folder"),
     (["--stop_after=inf"], r"^--stop_after=inf; expected seconds, .* at most 1e9$"),
-    (["--config.kind=probes"], r"^--config\.kind=probes is no choice: .*another --config$"),
+    (["--config.kind=probes"], r"^config\.kind cannot be set; choose another --config$"),
     (["--config.name="], r"^--config\.name= is empty"),
     (["--wokdir=x"], r"'wokdir'.*workdir"),
     (["train"], r"unexpected argument 'train'"),
@@ -172,7 +173,7 @@ def test_settings_newer_than_a_workdirs_config_keep_their_default(tmp_path, caps
     assert not capsys.readouterr().out
     found = parse(f"--workdir={workdir}").config
     told = capsys.readouterr().out
-    assert told.startswith(f"{workdir / 'config.json'} is older than evaluate.passes, sample") and "more" in told
+    assert told.startswith(f"{workdir / 'config.json'} has no value for evaluate.passes, sample") and "more" in told
     assert (found.evaluate.passes, found.train.num_steps) == (digits.get_config().evaluate.passes, 11)
     assert found.sample == digits.get_config().sample
     assert parse(f"--workdir={workdir}", "--config.evaluate.passes=2").config.evaluate.passes == 2
@@ -220,8 +221,36 @@ def test_pieces_of_a_run():
     mistakes = {
         ("--stop_after=0",): "above 0",
         ("--sweep", "--archive=kept"): "not for a sweep",
-        ("--jobs=evaluate", "--archive=kept"): "--jobs has none",
+        ("--jobs=evaluate", "--archive=kept"): "need a training job in --jobs",
     }
     for mistake, told in mistakes.items():
         with pytest.raises(UserError, match=told):
             parse(*mistake)
+
+
+def test_folders_become_absolute_and_addresses_stay(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert parse("--config.data.dir=kept").config.data.dir == str(tmp_path / "kept")
+    for same in ("gs://bucket/data", "/data", ""):
+        assert parse(f"--config.data.dir={same}").config.data.dir == same
+    probes = parse("--config=configs/probes.py", "--config.chains.model=runs/a").config
+    assert probes.chains.model == str(tmp_path / "runs" / "a")
+
+
+OWN = "from vdm_jax.configs.{0} import get_config as base\n\n\ndef get_config(variant=''):\n    config = base()\n"
+
+
+def test_a_workdirs_config_finds_its_file_beside_own_configs(tmp_path, monkeypatch):
+    """An own configs/digits.py does not hide probes.py; an own probes.py without a section is not taken."""
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "configs" / "digits.py").write_text(OWN.format("digits") + "    return config\n")
+    (tmp_path / "run" / "config.json").write_text(load_config("configs/probes.py").to_json())
+    monkeypatch.chdir(tmp_path)
+    own = tmp_path / "configs" / "probes.py"
+    theirs, lacking = str(root() / "configs" / "probes.py"), "    with config.unlocked():\n        del config.chains\n"
+    assert default_of("run", find(DEFAULT)) == theirs and parse("--workdir=run").config.kind == "probes"
+    own.write_text(OWN.format("probes") + lacking + "    return config\n")
+    assert default_of("run", find(DEFAULT)) == theirs
+    own.write_text(OWN.format("probes") + "    return config\n")
+    assert default_of("run", find(DEFAULT)) == "configs/probes.py"

@@ -1,6 +1,7 @@
 """A toy kind is one declaration: claims, locks, refusals, what remains, needs and a sweep's table follow from it."""
 
 import json
+import time
 
 import pytest
 from ml_collections import ConfigDict
@@ -79,7 +80,7 @@ def test_other_settings_are_refused_where_something_is_kept(tmp_path):
     run(KINDS, toy_config(), tmp_path, ALL)
     with pytest.raises(UserError, match=r"holds another config: count\.start is 0 there and 1 here; choose another"):
         run(KINDS, toy_config(start=1), tmp_path, ["add"])
-    with pytest.raises(UserError, match="other data of that name: from 0 there, from 1 here"):
+    with pytest.raises(UserError, match="holds results of data from 0, but the data now are from 1; choose another"):
         run_built(KINDS, toy_config(start=100), toy_config(), tmp_path, ["add"])
     assert run(KINDS, toy_config(place="elsewhere"), tmp_path, ALL) == "done"
 
@@ -217,3 +218,36 @@ def test_a_config_file_may_be_what_is_needed(tmp_path):
     kinds = KINDS | {"chained": CHAINED._replace(needs=lambda config: need)}
     assert run(kinds, chained_config(), tmp_path / "run", ["multiply"]) == "done"
     assert json.loads((tmp_path / "run" / "product.json").read_text())["product"] == 12
+
+
+def test_a_need_with_other_settings_is_refused(tmp_path):
+    """The job keeps files and writes no record: as many lines as before, of other numbers."""
+
+    def kinds(**count):
+        need = {"sums": Need(toy_config(**count), jobs=("count",))}
+        jobs = {"show": Job(lambda *_: "done", reads=("product",))}
+        return KINDS | {"chained": Kind(lambda config: config, jobs, needs=lambda config: need)}
+
+    run(kinds(), chained_config(), tmp_path, ["show"])
+    assert run(kinds(), chained_config(), tmp_path, ["show"]) == "done"
+    with pytest.raises(UserError, match=r"needs/sums holds another config: count\.start is 0 there and 1 here"):
+        run(kinds(start=1, stop=4), chained_config(), tmp_path, ["show"])
+
+
+def test_needs_and_the_run_share_the_time(tmp_path):
+    granted = []
+
+    def takes(_, workdir, options):
+        granted.append(options.stop_after)
+        time.sleep(0.02)
+        return "done"
+
+    toy = Kind(lambda config: config, {"count": Job(takes, reads=("count",))})
+    needs = {name: Need(toy_config(), jobs=("count",)) for name in ("a", "b")}
+    last = Kind(lambda config: config, {"show": Job(takes, reads=("product",))}, needs=lambda config: needs)
+    run({"toy": toy, "chained": last}, chained_config(), tmp_path, ["show"], RunOptions(stop_after=9.0))
+    first, second, own = granted
+    assert first <= 9 and second <= first - 0.02 and 8 < own <= second - 0.02
+    granted.clear()
+    run({"toy": toy, "chained": last}, chained_config(), tmp_path, ["show"], RunOptions(stop_after=0.01))
+    assert min(granted) == granted[-1] > 0, "it stops as soon as it can"

@@ -51,11 +51,16 @@ def test_configs_of_a_checkout_and_of_an_installed_package(tmp_path):
 
 def test_help_names_every_flag(capsys):
     from vdm_jax.__main__ import main
+    from vdm_jax.experiments.kinds import KINDS
     from vdm_jax.launch.flags import OF_A_RUN
+    from vdm_jax.launch.kind import jobs_of
 
     assert main(["vdm-jax", "--help"]) == 0
     out = capsys.readouterr().out
     assert all(f"--{flag}" in out for flag in ("config", *OF_A_RUN))
+    for name, kind in KINDS.items():
+        (line,) = [line for line in out.splitlines() if line.split()[:1] == [f"{name}:"]]
+        assert line.split(maxsplit=1)[1].split(", ") == list(jobs_of(kind))
 
 
 def test_the_program_is_named_in_its_errors(capsys):

@@ -11,7 +11,8 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json
 from vdm_jax.experiments.kinds import KINDS
 from vdm_jax.launch import store
-from vdm_jax.launch.settings import differences, plain, read_config, with_new_names
+from vdm_jax.launch.config_files import load_config
+from vdm_jax.launch.settings import differences, plain, read_config, value_of, with_new_names
 from vdm_jax.train.checkpoint import Checkpointer
 from vdm_jax.train.optimizer import make_optimizer
 from vdm_jax.train.state import init_state
@@ -25,7 +26,7 @@ def check(workdir, config, data=DATA):
 
 
 def owner(config, data=DATA):
-    return store.owner(KINDS["vae_vdm"].jobs["train"], config, {"data": data})
+    return store.owner(KINDS[config.kind], "train", config, {"data": data})
 
 
 def claim(workdir, config):
@@ -59,13 +60,64 @@ def test_a_claimed_folder_is_its_owners(tmp_path):
     check(workdir, digits.get_config())
 
 
-def test_a_setting_that_came_after_the_run_is_no_difference(tmp_path):
-    claim(tmp_path, digits.get_config())
-    path = tmp_path / "claims" / "train.json"
+def without(path, *names, of="settings"):
+    """Takes settings out of a stored file, as if it were older than these."""
     stored = read_config(path)
-    del stored["settings"]["rate"]["mmd_weight"]
+    for name in names:
+        section, _, last = f"{of}.{name}".strip(".").rpartition(".")
+        del value_of(stored, section)[last]
     path.write_text(json.dumps(stored))
+
+
+def test_a_setting_that_came_after_the_run_has_its_implied_value(tmp_path):
+    claim(tmp_path, digits.get_config())
+    without(tmp_path / "claims" / "train.json", "model.unet.network", "data.split")
     check(tmp_path, digits.get_config())
+    with pytest.raises(UserError, match=r"model\.unet\.network is 'vdm' there and 'multiscale' here"):
+        check(tmp_path, changed(digits.get_config(), model__unet__network="multiscale"))
+
+
+def test_a_setting_without_an_implied_value_is_a_difference_but_in_version_0_1(tmp_path):
+    claim(tmp_path, digits.get_config())
+    without(tmp_path / "claims" / "train.json", "rate.mmd_weight")
+    with pytest.raises(UserError, match=r"rate\.mmd_weight is None there and"):
+        check(tmp_path, digits.get_config())
+    shutil.rmtree(tmp_path / "claims")
+    without(tmp_path / "config.json", "rate.mmd_weight", of="")
+    check(tmp_path, digits.get_config())
+
+
+@pytest.mark.parametrize(
+    ("lacks", "deltas", "told"),
+    [
+        ("model.unet.network", {}, []),
+        ("model.unet.network", {"model__unet__network": "multiscale"}, ["model.unet.network"]),
+        ("sample.num_images", {}, ["sample.num_images"]),
+    ],
+)
+def test_a_record_that_lacks_a_setting(tmp_path, lacks, deltas, told):
+    write_json(tmp_path / "evaluate.json", {"settings": plain(digits.get_config())})
+    without(tmp_path / "evaluate.json", lacks)
+    kind, settings = KINDS["vae_vdm"], plain(changed(digits.get_config(), **deltas))
+    record = store.read_record(tmp_path, kind.jobs["evaluate"])
+    found = store.record_differences(kind, "evaluate", settings, tmp_path, record)
+    assert [line.partition(" ")[0] for line in found] == told
+
+
+def test_archives_of_version_0_1_keep_their_owner():
+    """Digests of commit 5802199."""
+    of = {"digits.py:target": "d84ea51384eb330a", "ddpm.py:digits-linear": "97bf13afee21ba79"}
+    for name, digest in of.items():
+        assert owner(load_config(f"configs/{name}"), "abc") == digest
+    assert owner(changed(digits.get_config(), model__unet__network="multiscale"), "abc") != of["digits.py:target"]
+
+
+def test_a_relative_folder_of_an_older_record_is_that_from_here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    kind, config = KINDS["probes"], changed(probes.get_config(), chains__model=str(tmp_path / "model"))
+    for there, told in (("model", 0), ("another", 1)):
+        record = {"settings": plain(changed(probes.get_config(), chains__model=there))}
+        assert len(store.record_differences(kind, "chains", plain(config), tmp_path, record)) == told
 
 
 @pytest.mark.parametrize(
@@ -93,7 +145,7 @@ def test_data_may_lie_elsewhere(tmp_path):
     moved = changed(mnist.get_config(), data__dir="elsewhere")
     check(tmp_path, moved)
     assert owner(moved) == owner(mnist.get_config())
-    with pytest.raises(UserError, match="other data of that name"):
+    with pytest.raises(UserError, match="holds results of data .* but the data now are"):
         check(tmp_path, moved, "another")
 
 
@@ -104,7 +156,7 @@ def test_without_a_checkpoint_there_is_no_run_yet(tmp_path):
 
 def test_other_data_of_the_same_name_are_refused(tmp_path):
     claim(tmp_path, digits.get_config())
-    with pytest.raises(UserError, match=f"other data of that name: {DATA} there, another here"):
+    with pytest.raises(UserError, match=f"holds results of data {DATA}, but the data now are another; choose"):
         check(tmp_path, digits.get_config(), "another")
 
 
@@ -165,7 +217,7 @@ def test_a_folder_of_an_older_version_belongs_to_its_config(tmp_path):
     check(tmp_path, digits.get_config())
     with pytest.raises(UserError, match=r"train\.seed is 0 there and 1 here"):
         check(tmp_path, changed(digits.get_config(), train__seed=1))
-    with pytest.raises(UserError, match="other data of that name"):
+    with pytest.raises(UserError, match="holds results of data .* but the data now are"):
         check(tmp_path, digits.get_config(), "another")
 
 
@@ -190,7 +242,7 @@ def test_a_folder_of_probes_knows_its_data_by_content(tmp_path, kept):
     file.touch()
     check(tmp_path, config, "sprites dsprites 0123")
     check(tmp_path, changed(config, data__dir="moved"), "sprites dsprites 0123")
-    with pytest.raises(UserError, match="other data of that name: sprites dsprites 0123 there, sprites dsprites 4567"):
+    with pytest.raises(UserError, match="of data sprites dsprites 0123, but the data now are sprites dsprites 4567"):
         check(tmp_path, config, "sprites dsprites 4567")
 
 
@@ -205,3 +257,11 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(UserError, match="cannot be written"):
         store.claim(KINDS["vae_vdm"], "train", digits.get_config(), tmp_path / "file", {"data": DATA})
+
+
+def test_the_kind_of_a_run_is_that_of_its_claims(tmp_path):
+    claim(tmp_path, digits.get_config())
+    stated = read_config(tmp_path / "claims" / "train.json") | {"kind": "ddpm"}
+    (tmp_path / "claims" / "train.json").write_text(json.dumps(stated))
+    with pytest.raises(UserError, match="kind is 'ddpm' there and 'vae_vdm' here"):
+        check(tmp_path, digits.get_config())

@@ -10,7 +10,8 @@ from ml_collections import ConfigDict
 import vdm_jax
 from vdm_jax.base.errors import UserError, suggestion
 from vdm_jax.launch.kind import Kind
-from vdm_jax.launch.settings import plain, read_config, with_new_names
+from vdm_jax.launch.settings import plain, read_config, value_of, with_absolute
+from vdm_jax.launch.store import as_today
 
 DEFAULT = "configs/digits.py"
 
@@ -46,12 +47,28 @@ def load_config(config: str | ConfigDict) -> ConfigDict:
 
 
 def default_of(workdir: str, default: str) -> str:
-    """The config file with the settings of a workdir's own config, or `default`."""
-    stored = pathlib.Path(workdir, "config.json")
-    if not workdir or not stored.is_file():
+    """The config file with the settings of a workdir's own config, or `default`.
+
+    configs/KIND.py or `default`, each in the current folder or in `root()`: the first that has the kind and all
+    sections of that config.
+    """
+    path = pathlib.Path(workdir, "config.json")
+    if not workdir or not path.is_file():
         return default
-    own = pathlib.Path(default).with_name(f"{read_config(stored).get('kind')}.py")
-    return str(own) if own.is_file() else default
+    stored = read_config(path)
+    names = [f"configs/{stored['kind']}.py"] if isinstance(stored.get("kind"), str) else []
+    files = [folder / name for name in (*names, default, DEFAULT) for folder in (pathlib.Path(), root())]
+    return next((str(file) for file in files if file.is_file() and _has_sections(file, stored)), default)
+
+
+def _has_sections(file: pathlib.Path, stored: Mapping[str, Any]) -> bool:
+    """Whether a config file has the kind of a stored config, and its sections."""
+    try:
+        config = load_config(str(file))
+    except Exception:  # a user's program may raise anything
+        return False
+    sections = [name for name, value in stored.items() if isinstance(value, Mapping)]
+    return stored.get("kind", config.get("kind")) == config.get("kind") and all(name in config for name in sections)
 
 
 def lay_over(config: ConfigDict, workdir: pathlib.Path, kind: Kind) -> None:
@@ -60,7 +77,7 @@ def lay_over(config: ConfigDict, workdir: pathlib.Path, kind: Kind) -> None:
     Raises `UserError` for settings that the config does not have, and for values that do not fit.
     """
     path = workdir / "config.json"
-    stored = with_new_names(read_config(path), kind.renamed, plain(config))
+    stored = as_today(kind, read_config(path), plain(config))
     sections = [name.partition(".")[0] for name in next(iter(kind.jobs.values())).reads]
     if missing := [name for name in sections if name in config and name not in stored]:
         raise UserError(f"{path} is no config of this program: no section {missing[0]!r}; give --config")
@@ -68,7 +85,15 @@ def lay_over(config: ConfigDict, workdir: pathlib.Path, kind: Kind) -> None:
     there = set(flat(ConfigDict(stored)))
     if newer := [name for name in flat(config) if name not in there]:
         told = ", ".join(newer[:5]) + (f" and {len(newer) - 5} more" if len(newer) > 5 else "")
-        print(f"{path} is older than {told}: as by default, unless typed", flush=True)
+        end = "the defaults are used unless the command line sets them"
+        print(f"{path} has no value for {told}; {end}", flush=True)
+
+
+def make_absolute(config: ConfigDict, kind: Kind) -> None:
+    """Makes the paths of folders absolute, so that what is stored holds in any folder."""
+    settings = plain(config)
+    found = {name: value_of(with_absolute(settings, kind.folders), name) for name in kind.folders}
+    config.update_from_flattened_dict({name: path for name, path in found.items() if path})
 
 
 def flat(config: ConfigDict, prefix: str = "") -> Iterator[str]:

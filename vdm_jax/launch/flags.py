@@ -9,7 +9,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from vdm_jax.base.errors import UserError, choose, suggestion
-from vdm_jax.launch.config_files import DEFAULT, default_of, find, flat, lay_over
+from vdm_jax.launch.config_files import DEFAULT, default_of, find, flat, lay_over, make_absolute
 from vdm_jax.launch.kind import Kind, Kinds, RunOptions, jobs_of, kind_of
 
 OF_A_RUN = ("workdir", "jobs", "stop_after", "archive", "sweep", "dry_run")  # flags besides those of the config
@@ -57,8 +57,8 @@ def parse(argv: Sequence[str], kinds: Kinds, default: str = DEFAULT) -> Argument
     """Reads `--config=FILE.py[:VARIANT] --config.KEY=VALUE --workdir=DIR --jobs=A,B --stop_after=SECONDS --archive=DIR
     --sweep[=PATTERN] --dry_run`.
 
-    A FILE is looked for as `config_files.find` says. Without `--config`, a workdir that holds a `config.json` brings
-    its own; the workdir of a sweep does not. Raises `UserError` for any mistake.
+    A FILE is looked for as `config_files.find` says. Without `--config`, the `config.json` of a workdir is used; that
+    of a sweep's workdir is not. Settings that name a folder become absolute paths. Raises `UserError` for any mistake.
     """
     argv = _config_file_first(argv)
     typed = [argument.partition("=")[2] for argument in argv if argument.lstrip("-").startswith("workdir=")]
@@ -69,8 +69,7 @@ def parse(argv: Sequence[str], kinds: Kinds, default: str = DEFAULT) -> Argument
     config, workdir = values.config, values.workdir
     overrides = config_flags.get_override_values(values["config"])
     if "kind" in overrides:
-        kind = overrides["kind"]
-        raise UserError(f"--config.kind={kind} is no choice: a config file has its kind; choose another --config")
+        raise UserError("config.kind cannot be set; choose another --config")
     if not config.name:
         raise UserError("--config.name= is empty; expected a name, or leave it out")
     file = _file(argv, default_config)
@@ -83,10 +82,11 @@ def parse(argv: Sequence[str], kinds: Kinds, default: str = DEFAULT) -> Argument
             lay_over(config, pathlib.Path(workdir), kind_of(kinds, config))
             config.update_from_flattened_dict(overrides)
     kind = kind_of(kinds, config)
+    make_absolute(config, kind)
     jobs = own_jobs(config, kind, values.jobs)
     options = RunOptions(values.stop_after, pathlib.Path(values.archive) if values.archive else None)
     if (options.archive or options.stop_after) and not any(jobs_of(kind)[job].can_stop for job in jobs):
-        raise UserError("--archive and --stop_after are for the training of a model; --jobs has none")
+        raise UserError("--archive and --stop_after need a training job in --jobs")
     return Arguments(config, pathlib.Path(folder), jobs, options, file, overrides, sweep)
 
 
@@ -99,7 +99,7 @@ def _parse_values(argv: Sequence[str], default_config: str) -> flags.FlagValues:
             (flags.DEFINE_string, "workdir", "", "Folder of the run; default results/runs/NAME."),
             (flags.DEFINE_list, "jobs", None, "Jobs of this kind of config; default config.jobs, or all."),
             (flags.DEFINE_float, "stop_after", None, "Seconds of training, then save and stop as at SIGTERM."),
-            (flags.DEFINE_string, "archive", "", "Folder that brings the run and takes it along, in parts."),
+            (flags.DEFINE_string, "archive", "", "Folder from which the run is restored and into which it is packed."),
             (flags.DEFINE_string, "sweep", None, "Run the config file's get_sweep(), or members that match."),
             (flags.DEFINE_bool, "dry_run", False, "With --sweep: list the members' commands."),
         ):

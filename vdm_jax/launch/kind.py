@@ -24,7 +24,8 @@ class RunOptions(NamedTuple):
 
     Attributes:
         stop_after: seconds after which a job that can stop is saved and stopped; None: never.
-        archive: folder that brings a run and takes it along, in files of limited size; None: no archive.
+        archive: folder from which a run is restored and into which it is packed, in files of limited size; None: no
+            archive.
     """
 
     stop_after: float | None = None
@@ -41,7 +42,8 @@ class Job(NamedTuple):
         run: `run(built, workdir, options)` -> "done" or "stopped".
         reads: settings that the result depends on. A job that reads none needs nothing built.
         ignores: settings among them that change no number, such as a folder or a limit on memory.
-        judges: settings among them that change verdicts and nothing that is kept: only the record is made again.
+        judges: settings among them that change a verdict in the record but no stored file; only the record is
+            rewritten.
         extends: settings among them that may change from launch to launch because what is kept stays valid; or a
             function of the plain config that returns them.
         after: jobs whose files it uses. It remains to be done while one of them remains.
@@ -127,6 +129,9 @@ class Kind(NamedTuple):
         compared: the job without whose record a run is missing in that table.
         renamed: older names of settings, as older files state them, with the names of today; or for a setting the older
             names of its values with those of today.
+        implied: what older files mean that lack a setting. A setting that is added later belongs here, with the value
+            under which nothing changes; otherwise older claims and records are refused.
+        folders: settings that name a folder. The command line makes their paths absolute.
     """
 
     build: Callable[[ConfigDict], Built]
@@ -139,6 +144,8 @@ class Kind(NamedTuple):
     compare: Callable[[Path, Mapping[str, Path], Mapping[str, str]], str] | None = None
     compared: str = ""
     renamed: Mapping[str, str | Mapping[str, str]] = {}
+    implied: Mapping[str, Any] = {}
+    folders: tuple[str, ...] = ("data.dir",)
 
 
 Kinds = Mapping[str, Kind]

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -11,7 +12,7 @@ from ml_collections import ConfigDict
 from vdm_jax.launch import store
 from vdm_jax.launch.config_files import load_config
 from vdm_jax.launch.flags import own_jobs
-from vdm_jax.launch.kind import NO_OPTIONS, Job, Kind, Kinds, RunOptions, Status, chosen_jobs, jobs_of, kind_of, lock_of
+from vdm_jax.launch.kind import NO_OPTIONS, Kind, Kinds, RunOptions, Status, chosen_jobs, jobs_of, kind_of, lock_of
 from vdm_jax.launch.memory import what_memory_lacks
 from vdm_jax.launch.status import remaining
 from vdm_jax.train.archive import MANIFEST, pack, unpack
@@ -35,8 +36,10 @@ def run(
     jobs = chosen_jobs(kind, jobs)
     if not any(jobs_of(kind)[name].reads for name in jobs):
         return _run_jobs(kind, None, config, workdir, {}, jobs, options)
+    began = time.monotonic()
     if complete_needs(kinds, config, workdir, options) == "stopped":
         return "stopped"
+    options = _what_remains(options, began)
     with what_memory_lacks("reading the data"):
         built = kind.build(with_needs(kind, config, workdir))
     return run_built(kinds, built, config, workdir, jobs, options)
@@ -55,17 +58,19 @@ def run_built(
     inputs = kind.inputs(built)
     store.check(kinds, config, workdir, inputs, built, jobs)
     if options.archive and (options.archive / MANIFEST).exists():
-        owner = store.owner(_training(kind), config, inputs)
+        owner = store.owner(kind, _training(kind), config, inputs)
         print(f"archive: step {unpack(options.archive, workdir, owner, *store.packed(kind))}", flush=True)
     return _run_jobs(kind, built, config, workdir, inputs, jobs, options)
 
 
 def complete_needs(kinds: Kinds, config: ConfigDict, workdir: pathlib.Path, options: RunOptions) -> Status:
-    """Runs what remains of each run that this one needs, in WORKDIR/needs/NAME."""
+    """Runs what remains of each run that this one needs, in WORKDIR/needs/NAME, within the time of `options`."""
+    began = time.monotonic()
     for folder, own, jobs in needs_of(kinds, config, workdir):
         if left := remaining(kind_of(kinds, own), own, folder, jobs):
             print(f"needs: {folder}: {','.join(left)}", flush=True)
-            if run(kinds, own, folder, left, RunOptions(stop_after=options.stop_after)) == "stopped":
+            limit = _what_remains(options, began).stop_after
+            if run(kinds, own, folder, left, RunOptions(stop_after=limit)) == "stopped":
                 return "stopped"
     return "done"
 
@@ -116,7 +121,7 @@ def _run_jobs(
                 store.claim(kind, name, config, workdir, inputs)
             status = job.run(built, workdir, options)
         if options.archive and (job.can_stop or name == jobs[-1]):
-            owner = store.owner(_training(kind), config, inputs)
+            owner = store.owner(kind, _training(kind), config, inputs)
             paths = pack(workdir, options.archive, owner, *store.packed(kind))
             print("\n".join(f"archive: {path}" for path in paths), flush=True)
         if status == "stopped":
@@ -127,6 +132,13 @@ def _run_jobs(
     return status
 
 
-def _training(kind: Kind) -> Job:
+def _what_remains(options: RunOptions, began: float) -> RunOptions:
+    """The options with what remains of `stop_after` since `began`, at least a millisecond."""
+    if options.stop_after is None:
+        return options
+    return options._replace(stop_after=max(options.stop_after - (time.monotonic() - began), 1e-3))
+
+
+def _training(kind: Kind) -> str:
     """The job whose checkpoints an archive carries."""
-    return next(job for job in kind.jobs.values() if job.can_stop)
+    return next(name for name, job in kind.jobs.items() if job.can_stop)

@@ -35,7 +35,7 @@ STORIES = {
     "done": "is done",
     "failed": "failed",
     "stopped": "was stopped",
-    "elsewhere": "is passed over",
+    "elsewhere": "is skipped",
 }
 
 
@@ -51,7 +51,7 @@ def run_members(
     """Runs the jobs that `left` names of each member by `launcher`; returns the outcome of each member that had any.
 
     Stops with the member that is running once `stop_requested()`: that member gets SIGTERM. A member that another
-    process runs is passed over: `locks(jobs)` are the files it would hold. `ended` is called with the outcomes so far
+    process runs is skipped: `locks(jobs)` are the files it would hold. `ended` is called with the outcomes so far
     whenever a member has ended.
     """
     waiting = [member for member in members if left(member)]

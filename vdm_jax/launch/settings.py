@@ -58,6 +58,16 @@ def replaced(settings: Mapping[str, Any], names: Sequence[str], value: Any) -> d
     return copy
 
 
+def without(settings: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """A copy without the settings `names`."""
+    copy = json.loads(json.dumps(settings))
+    for name in names:
+        if has(copy, name):
+            section, _, last = name.rpartition(".")
+            del (value_of(copy, section) if section else copy)[last]
+    return copy
+
+
 def has(settings: Mapping[str, Any], name: str) -> bool:
     """Whether the setting or section exists, if only as None."""
     section, _, last = name.rpartition(".")
@@ -80,28 +90,60 @@ def with_new_names(
     return copy
 
 
-def differences(
-    stored: Mapping[str, Any], wanted: Mapping[str, Any], names: Sequence[str], passed: Sequence[str] = ()
-) -> list[str]:
-    """A clause for each setting, of those that `names` lists, that differs; `passed` are passed over.
+def with_implied(settings: Mapping[str, Any], implied: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy in which the settings of `implied` that are missing have their value there, where `wanted` has them.
 
-    A setting that is newer than `stored` is no difference; a section that `stored` lacks is one.
+    A section that is missing is not added.
     """
-    passed_over = tuple(f"{name}{end}" for name in passed for end in (" ", "."))
+    copy = json.loads(json.dumps(settings))
+    for name, value in implied.items():
+        if has(wanted, name) and not has(copy, name) and isinstance(value_of(copy, name.rpartition(".")[0]), Mapping):
+            put(copy, name, value)
+    return copy
+
+
+def with_absolute(settings: Mapping[str, Any], folders: Sequence[str]) -> dict[str, Any]:
+    """A copy in which the settings `folders` have absolute paths, from the current folder on."""
+    copy = json.loads(json.dumps(settings))
+    for name in folders:
+        if isinstance(value := value_of(copy, name), str):
+            put(copy, name, absolute(value))
+    return copy
+
+
+def absolute(folder: str) -> str:
+    """The absolute path of a folder. An address such as gs://bucket, and "", are returned as they are."""
+    return folder if not folder or "://" in folder else str(pathlib.Path(folder).absolute())
+
+
+def differences(
+    stored: Mapping[str, Any],
+    wanted: Mapping[str, Any],
+    names: Sequence[str],
+    passed: Sequence[str] = (),
+    *,
+    strict: bool = False,
+) -> list[str]:
+    """A clause for each setting, of those that `names` lists, that differs; `passed` are not compared.
+
+    A section that `stored` lacks is a difference. A setting that it lacks is one only if `strict`, and not where
+    `wanted` has None.
+    """
+    ignored = tuple(f"{name}{end}" for name in passed for end in (" ", "."))
     newer = {name for name in names if "." in name and has(stored, name.partition(".")[0]) and not has(stored, name)}
     found = [
         line
         for name in names
-        if name not in newer
-        for line in differences_of(value_of(stored, name), value_of(wanted, name), name)
+        if strict or name not in newer
+        for line in differences_of(value_of(stored, name), value_of(wanted, name), name, strict=strict)
     ]
-    return [line for line in dict.fromkeys(found) if not line.startswith(passed_over)]
+    return [line for line in dict.fromkeys(found) if not line.startswith(ignored)]
 
 
-def differences_of(stored: Any, wanted: Any, name: str) -> Iterator[str]:
-    """A clause for each setting of a section that a stored config states otherwise."""
+def differences_of(stored: Any, wanted: Any, name: str, *, strict: bool = False) -> Iterator[str]:
+    """A clause for each setting of a section that a stored config states otherwise; if `strict`, or does not state."""
     if isinstance(stored, Mapping) and isinstance(wanted, Mapping):
-        for key in sorted(stored):  # a setting that is newer than the stored config is no difference
-            yield from differences_of(stored[key], wanted.get(key), f"{name}.{key}")
+        for key in sorted({*stored, *(wanted if strict else ())}):
+            yield from differences_of(stored.get(key), wanted.get(key), f"{name}.{key}", strict=strict)
     elif stored != wanted:
         yield f"{name} is {stored!r} there and {wanted!r} here"

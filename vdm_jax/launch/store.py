@@ -19,7 +19,19 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json
 from vdm_jax.base.locks import alone_in
 from vdm_jax.launch.kind import Job, Kind, Kinds, jobs_of
-from vdm_jax.launch.settings import differences, plain, put, read_config, replaced, selected, value_of, with_new_names
+from vdm_jax.launch.settings import (
+    differences,
+    plain,
+    put,
+    read_config,
+    replaced,
+    selected,
+    value_of,
+    with_absolute,
+    with_implied,
+    with_new_names,
+    without,
+)
 
 CONFIG, DATA, CLAIMS = "config.json", "data.json", "claims"
 DESCRIPTIONS = (CONFIG, DATA, CLAIMS)
@@ -84,17 +96,50 @@ def read_record(workdir: pathlib.Path, job: Job) -> dict[str, Any]:
     return record if isinstance(record, dict) and isinstance(record.get("settings"), dict) else {}
 
 
-def record_differences(kind: Kind, name: str, settings: dict[str, Any], record: Mapping[str, Any]) -> list[str]:
-    """A clause for each setting of which the record of a job depends on another value."""
-    job, stored = kind.jobs[name], with_new_names(record["settings"], kind.renamed, settings)
-    return differences(stored, settings, job.reads, job.ignores)
+def as_today(kind: Kind, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Stored settings with the names and the settings of today, as far as `wanted` has them."""
+    return with_implied(with_new_names(stored, kind.renamed, wanted), kind.implied, wanted)
 
 
-def owner(job: Job, config: ConfigDict, inputs: Mapping[str, str]) -> str:
+def record_differences(
+    kind: Kind, name: str, settings: dict[str, Any], workdir: pathlib.Path, record: Mapping[str, Any]
+) -> list[str]:
+    """A clause for each setting of which the record of a job depends on another value.
+
+    A setting that the record lacks is one, except in folders of version 0.1 for jobs that keep files, as there.
+    """
+    job = kind.jobs[name]
+    strict = not job.keeps or (workdir / CLAIMS / f"{name}.json").exists()
+    return _differences(kind, record["settings"], settings, job.reads, job.ignores, strict)
+
+
+def claim_differences(kind: Kind, name: str, settings: dict[str, Any], workdir: pathlib.Path) -> list[str]:
+    """A clause for each setting of which what the job has kept depends on another value. Raises `UserError`.
+
+    A setting that a claim lacks is one; a setting that the config.json of version 0.1 lacks is none.
+    """
+    job = jobs_of(kind)[name]
+    if not job.has_kept(workdir):
+        return []
+    valid = (*job.ignores, *job.judges, *job.extended(settings))
+    strict = (workdir / CLAIMS / f"{name}.json").exists()
+    return _differences(kind, _claimed_settings(job, name, workdir), settings, job.reads, valid, strict)
+
+
+def check_inputs(kind: Kind, workdir: pathlib.Path, inputs: Mapping[str, str]) -> None:
+    """Raises `UserError` where what jobs have kept in the folder was made from other inputs."""
+    for name, job in kind.jobs.items():
+        stated = (workdir / CLAIMS / f"{name}.json").exists() or (workdir / DATA).exists()
+        if stated and job.has_kept(workdir):
+            _refuse_other_inputs(workdir, _claimed_inputs(name, workdir), inputs)
+
+
+def owner(kind: Kind, name: str, config: ConfigDict, inputs: Mapping[str, str]) -> str:
     """A digest of what the files of a job depend on: whose run an archive holds."""
-    settings = plain(config)
-    # As version 0.1 wrote it: "" for what is ignored, None for what may change.
-    identity = {name: value for name in job.reads if (value := value_of(settings, name)) is not None}
+    job, settings = kind.jobs[name], plain(config)
+    # As version 0.1 wrote it: without what it had not, "" for what is ignored, None for what may change.
+    old = without(settings, [each for each, value in kind.implied.items() if value_of(settings, each) == value])
+    identity = {each: value for each in job.reads if (value := value_of(old, each)) is not None}
     identity = replaced(replaced(identity, job.ignores, ""), job.extended(settings), None)
     return hashlib.sha256(json.dumps([identity, inputs.get("data")], sort_keys=True).encode()).hexdigest()[:16]
 
@@ -118,8 +163,12 @@ def _refuse_other_kinds(kinds: Kinds, own: str, workdir: pathlib.Path) -> None:
                 raise UserError(
                     f"workdir {workdir} holds {foreign[0]} of another kind of run; choose another --workdir"
                 )
-    if (workdir / CONFIG).is_file() and any(job.has_kept(workdir) for job in kinds[own].jobs.values()):
-        there = read_config(workdir / CONFIG).get("kind", own)
+    for name, job in kinds[own].jobs.items():
+        if not job.has_kept(workdir):
+            continue
+        there = read_claim(workdir, name).get("kind")
+        if there is None:
+            there = read_config(workdir / CONFIG).get("kind", own) if (workdir / CONFIG).is_file() else own
         if there != own:
             told = f"kind is {there!r} there and {own!r} here"
             raise UserError(f"workdir {workdir} holds another config: {told}; choose another --workdir")
@@ -129,31 +178,52 @@ def _refuse_other_claim(
     kind: Kind, name: str, settings: dict[str, Any], inputs: Mapping[str, str], workdir: pathlib.Path
 ) -> None:
     """Raises `UserError` where what the job has kept depends on other settings or inputs."""
-    job = kind.jobs[name]
-    stored, of_inputs = _claim_of(job, name, workdir)
-    stored = with_new_names(stored, kind.renamed, settings)
-    valid = (*job.ignores, *job.judges, *job.extended(settings))
-    if told := differences(stored, settings, job.reads, valid):
+    if told := claim_differences(kind, name, settings, workdir):
         what, end = "; ".join(told[:3]), "choose another --workdir or set these back"
         raise UserError(f"workdir {workdir} holds another config: {what}; {end}")
-    _refuse_other_inputs(workdir, of_inputs, inputs)
+    _refuse_other_inputs(workdir, _claimed_inputs(name, workdir), inputs)
 
 
 def _refuse_other_inputs(workdir: pathlib.Path, stated: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
     """Raises `UserError` where a fingerprint is stated that differs from that of the input."""
     for what, here in inputs.items():
         if (there := stated.get(what, here)) != here:
-            told = f"{there} there, {here} here; choose another --workdir"
-            raise UserError(f"workdir {workdir} was made with other {what} of that name: {told}")
+            told = f"of {what} {there}, but the {what} now are {here}"
+            raise UserError(f"workdir {workdir} holds results {told}; choose another --workdir")
 
 
-def _claim_of(job: Job, name: str, workdir: pathlib.Path) -> tuple[dict[str, Any], Mapping[str, Any]]:
-    """(settings, inputs) that what the job has kept depends on, as far as they are stated."""
+def _differences(
+    kind: Kind,
+    stored: Mapping[str, Any],
+    wanted: dict[str, Any],
+    names: Sequence[str],
+    passed: Sequence[str],
+    strict: bool,
+) -> list[str]:
+    """`differences` of stored settings, as an older file means them, with folders from the current one on."""
+    both = (with_absolute(settings, kind.folders) for settings in (as_today(kind, stored, wanted), wanted))
+    return differences(*both, names, passed, strict=strict)
+
+
+def read_claim(workdir: pathlib.Path, name: str) -> dict[str, Any]:
+    """{"kind", "settings", "inputs"} of what a job keeps; {} where it has no claim. Raises `UserError`."""
     path = workdir / CLAIMS / f"{name}.json"
-    if path.exists():
-        stated = read_config(path)
-        settings, inputs = (part if isinstance(part := stated.get(key), dict) else {} for key in ("settings", "inputs"))
-        return settings, inputs
+    return read_config(path) if path.exists() else {}
+
+
+def _claimed_inputs(name: str, workdir: pathlib.Path) -> Mapping[str, Any]:
+    """The fingerprints that what the job has kept depends on, as far as they are stated."""
+    if not (workdir / CLAIMS / f"{name}.json").exists():
+        return {"data": read_config(workdir / DATA).get("fingerprint")}
+    inputs = read_claim(workdir, name).get("inputs")
+    return inputs if isinstance(inputs, dict) else {}
+
+
+def _claimed_settings(job: Job, name: str, workdir: pathlib.Path) -> dict[str, Any]:
+    """The settings that what the job has kept depends on, as far as they are stated."""
+    if (workdir / CLAIMS / f"{name}.json").exists():
+        settings = read_claim(workdir, name).get("settings")
+        return settings if isinstance(settings, dict) else {}
     settings = read_config(workdir / CONFIG)
     for key, value in ((job.stated(workdir) if job.stated else None) or {}).items():
         if not (isinstance(value, Mapping) and isinstance(settings.get(key), Mapping)):
@@ -161,8 +231,7 @@ def _claim_of(job: Job, name: str, workdir: pathlib.Path) -> tuple[dict[str, Any
             continue
         for setting, own in value.items():
             put(settings, f"{key}.{setting}", own)
-    inputs = {"data": read_config(workdir / DATA).get("fingerprint")}
-    return settings, inputs
+    return settings
 
 
 def _refuse_without_records(
@@ -176,6 +245,6 @@ def _refuse_without_records(
         if not record:
             told = f"no {kind.jobs[other].writes} in {workdir}, which the job {name} needs"
             raise UserError(f"{told}; --jobs={other},{name} makes it first")
-        if told := record_differences(kind, other, settings, record):
+        if told := record_differences(kind, other, settings, workdir, record):
             end = f"--jobs={other},{name} makes it again"
             raise UserError(f"{path}, which the job {name} needs, is of other settings: {'; '.join(told[:3])}; {end}")

@@ -1,6 +1,7 @@
 """A trained diffusion model whose chains are compared with the exact curves of the same data and noise."""
 
 import pathlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +13,13 @@ from vdm_jax.base.pytrees import fingerprint
 from vdm_jax.data.dataset import Dataset
 from vdm_jax.diffusion.prediction import Denoise
 from vdm_jax.experiments.common.checkpoints import load_weights
-from vdm_jax.experiments.common.models import make_model
-from vdm_jax.launch.settings import differences_of, plain, read_config
+from vdm_jax.experiments.common.models import MODELS, make_model
+from vdm_jax.launch.settings import differences, differences_of, plain, read_config
+from vdm_jax.launch.store import read_claim
+from vdm_jax.train.checkpoint import find_checkpoint
 
-KINDS = ("ddpm", "vae_vdm")  # of models that are trained
-SECTIONS = ("data", "model", "diffusion")  # of its config
-DEPENDS_ON = (*SECTIONS, "train")  # sections that its weights depend on
+SECTIONS = ("data", "model", "diffusion")  # without which no model can be made
+OF_VERSION_0_1 = (*SECTIONS, "rate", "train")  # sections of its config.json that the weights depend on
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,37 +45,63 @@ def load_trained(workdir: str, checkpoint: str, config: ConfigDict, data: Datase
     Raises `UserError` where there is none, or one of other data or another diffusion, or one with a code.
     """
     folder = pathlib.Path(workdir)
-    stored, trained_on = (_read(folder / name, workdir) for name in ("config.json", "data.json"))
-    if stored.get("kind") not in KINDS:
-        raise UserError(f"config.chains.model={workdir} is of kind {stored.get('kind')!r}; expected one of {KINDS}")
+    kind, stored = stated_settings(folder)
+    trained_on = _read(folder / "data.json")
+    if kind not in MODELS:
+        raise UserError(f"config.chains.model={workdir} is of kind {kind!r}; expected one of {tuple(sorted(MODELS))}")
     if lacking := [name for name in SECTIONS if not isinstance(stored.get(name), dict)]:
         raise UserError(f"config.chains.model={workdir}: its config.json has no {lacking[0]}")
     _refuse_others(workdir, stored, plain(config))
     if trained_on.get("fingerprint") != data.fingerprint:
         raise UserError(f"config.chains.model={workdir} was trained on other data of the name {config.data.name!r}")
-    model = make_model(_as_config(stored), data)
+    model = make_model(_as_config(kind, stored), data)
     if model.code is not None:
         raise UserError(f"config.chains.model={workdir} has a code; expected a model without one")
     chosen = ConfigDict(dict(evaluate=dict(weights="ema", checkpoint=checkpoint)))
     weights = load_weights(folder, model, chosen)
     low, high = data.pixel_values[[0, -1]].tolist()
     about = {"step": weights.step, "weights": weights.kind, "fingerprint": fingerprint(weights.params)}
-    about |= {name: stored[name] for name in DEPENDS_ON if name in stored}
+    about |= stored
     denoise = Partial(lambda params, z, t: model.denoise(params)(z, t), weights.params)
     return TrainedModel(denoise, (low, high), about)
 
 
-def _read(path: pathlib.Path, workdir: str) -> dict[str, Any]:
+def stated_settings(folder: pathlib.Path) -> tuple[str | None, dict[str, Any]]:
+    """(kind, settings that the weights depend on) of the model trained in a folder. Raises `UserError`.
+
+    The claim of its training states them; in a folder of version 0.1, config.json.
+    """
+    stated = read_claim(folder, "train")
+    if isinstance(stated.get("settings"), dict):
+        return stated.get("kind"), stated["settings"]
+    config = _read(folder / "config.json")
+    return config.get("kind"), {name: config[name] for name in OF_VERSION_0_1 if name in config}
+
+
+def is_about_model(about: Mapping[str, Any], folder: pathlib.Path, checkpoint: str) -> bool:
+    """Whether a record's `TrainedModel.about` is of the checkpoint and the settings that are in the folder now."""
+    try:
+        step = find_checkpoint(folder / "checkpoints", checkpoint).step
+        stated = stated_settings(folder)[1]
+    except UserError:
+        step, stated = None, {}
+    of_step = ("data.dir", "train.num_steps")  # the step says how long it was trained
+    there = [name for name in stated if name in about]
+    return about.get("step") == step and not differences(about, stated, there, of_step)
+
+
+def _read(path: pathlib.Path) -> dict[str, Any]:
     try:
         return read_config(path)
     except UserError as error:
-        raise UserError(f"config.chains.model={workdir}: no trained model there, {path.name} cannot be read") from error
+        told = f"config.chains.model={path.parent}: no trained model there, {path.name} cannot be read"
+        raise UserError(told) from error
 
 
-def _as_config(stored: dict[str, Any]) -> ConfigDict:
+def _as_config(kind: str, stored: dict[str, Any]) -> ConfigDict:
     """The kind and the sections; JSON has lists where a config has tuples."""
     sections = {name: part for name, part in stored.items() if isinstance(part, dict)}
-    config = ConfigDict({"kind": stored["kind"]})
+    config = ConfigDict({"kind": kind})
     for name, part in sections.items():
         config[name] = {key: tuple(value) if isinstance(value, list) else value for key, value in part.items()}
     return config

@@ -1,5 +1,6 @@
 """The kind "ddpm": a diffusion model in pixels on a table of noise, without a code."""
 
+from vdm_jax.experiments.common.build import IMPLIED
 from vdm_jax.experiments.common.functions import diffusion_functions, restore
 from vdm_jax.experiments.common.jobs import fingerprints, model_jobs
 from vdm_jax.experiments.ddpm.build import build_ddpm
@@ -20,4 +21,5 @@ KIND = Kind(
     sections=DDPM_PAGE,
     compare=write_ddpm_sweep,
     compared="evaluate",
+    implied=IMPLIED | {"model.network": "multiscale", "model.fourier_min": 0, "model.fourier_max": -1},
 )

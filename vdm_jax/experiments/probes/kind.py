@@ -7,10 +7,10 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from vdm_jax.base.errors import UserError
 from vdm_jax.diffusion.timesteps import distinct_steps, timesteps
-from vdm_jax.experiments.common.build import fixed_table
+from vdm_jax.experiments.common.build import IMPLIED, fixed_table
 from vdm_jax.experiments.common.exact import BATCHES, check_timesteps, exact
+from vdm_jax.experiments.common.trained_model import is_about_model
 from vdm_jax.experiments.probes.build import ProbeExperiment, build_probes
 from vdm_jax.experiments.probes.chain_probes import FOLDER, chain_probes
 from vdm_jax.experiments.probes.chains import LINES, chains
@@ -23,7 +23,6 @@ from vdm_jax.launch.store import read_record
 from vdm_jax.probing.chunks import stored_timesteps
 from vdm_jax.report.compare.probe_sweep import write_probe_sweep
 from vdm_jax.report.sections import PROBES_PAGE
-from vdm_jax.train.checkpoint import find_checkpoint
 from vdm_jax.train.metrics import read_metrics
 
 IGNORED = ("data.dir", "probe.memory_gib", "probe.at_once")  # no number depends on them
@@ -78,11 +77,8 @@ def has_no_samplers(config: ConfigDict) -> bool:
 def _is_of_model(job: str, config: ConfigDict, workdir: pathlib.Path) -> bool:
     if not config.chains.model:
         return True
-    try:
-        step = find_checkpoint(pathlib.Path(config.chains.model, "checkpoints"), config.chains.checkpoint).step
-    except UserError:
-        step = None
-    return (read_record(workdir, KIND.jobs[job]).get("model") or {}).get("step") == step
+    about = read_record(workdir, KIND.jobs[job]).get("model") or {}
+    return is_about_model(about, pathlib.Path(config.chains.model), config.chains.checkpoint)
 
 
 def stated_in_lines(workdir: pathlib.Path) -> Mapping[str, Any] | None:
@@ -167,6 +163,10 @@ KIND = Kind(
     sections=PROBES_PAGE,
     compare=write_probe_sweep,
     compared="exact",
+    implied=IMPLIED
+    | {"data.downsample": 1}
+    | dict.fromkeys(("data.validation_size", "data.num_levels", "data.max_gib")),
+    folders=("data.dir", "chains.model"),
     renamed={f"chain_probes.told_{name}": f"chain_probes.real_or_generated_{name}" for name in REAL_OR_GENERATED}
     | dict.fromkeys(("probe.net", "chain_probes.real_or_generated_net"), {"evidence": "matched_statistics"}),
 )

@@ -1,5 +1,6 @@
 """The kind "vae_vdm": a variational diffusion model with a learned code."""
 
+from vdm_jax.experiments.common.build import IMPLIED
 from vdm_jax.experiments.common.functions import diffusion_functions, restore
 from vdm_jax.experiments.common.jobs import fingerprints, model_jobs
 from vdm_jax.experiments.vae_vdm.build import build
@@ -20,4 +21,7 @@ KIND = Kind(
     sections=VAE_VDM_PAGE,
     compare=write_sweep,
     compared="evaluate",
+    implied=IMPLIED
+    | {"model.unet.network": "vdm"}
+    | dict.fromkeys(("model.unet.multipliers", "model.unet.attention", "model.unet.patch")),
 )
