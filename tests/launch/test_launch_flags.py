@@ -254,3 +254,8 @@ def test_a_workdirs_config_finds_its_file_beside_own_configs(tmp_path, monkeypat
     assert default_of("run", find(DEFAULT)) == theirs
     own.write_text(OWN.format("probes") + "    return config\n")
     assert default_of("run", find(DEFAULT)) == "configs/probes.py"
+
+
+@pytest.mark.parametrize("typed", [["--workdir=A"], ["--workdir", "A"], ["--workdir=B", "-workdir", "A"]])
+def test_a_workdir_is_found_however_it_is_typed(typed):
+    assert flags._typed_workdir(["launch.py", *typed, "--jobs=report"]) == "A"

@@ -251,3 +251,29 @@ def test_needs_and_the_run_share_the_time(tmp_path):
     granted.clear()
     run({"toy": toy, "chained": last}, chained_config(), tmp_path, ["show"], RunOptions(stop_after=0.01))
     assert min(granted) == granted[-1] > 0, "it stops as soon as it can"
+
+
+def test_what_another_process_kept_since_the_checks_is_not_claimed(tmp_path):
+    def first(config, workdir):  # while it runs, another process counts with other settings
+        assert run(KINDS, toy_config(start=1), workdir, ["count"]) == "done"
+        write_json(workdir / "first.json", {"settings": plain(config)})
+        return "done"
+
+    jobs = {"first": Job(from_files(first), reads=("show",), writes="first.json"), **TOY.jobs}
+    with pytest.raises(UserError, match=r"count\.start is 1 there and 0 here"):
+        run({"toy": TOY._replace(jobs=jobs)}, toy_config(), tmp_path, ["first", "count"])
+    assert (tmp_path / "lines.txt").read_text() == "1\n2\n"
+
+
+def test_a_job_that_keeps_nothing_still_names_the_config_of_its_folder(tmp_path):
+    jobs = {"show": Job(from_files(lambda config, workdir: "done"), reads=("show",))}
+    run({"toy": Kind(lambda config: config, jobs)}, toy_config(), tmp_path / "new", ["show"])
+    assert json.loads((tmp_path / "new" / "config.json").read_text())["kind"] == "toy"
+    assert not (tmp_path / "new" / "claims").exists()
+
+
+def test_a_page_is_not_written_over_that_of_another_kind(tmp_path):
+    run(KINDS, toy_config(), tmp_path, ALL)
+    other = Kind(lambda config: config, {}, sections=("section",))
+    with pytest.raises(UserError, match=r"holds lines\.txt of another kind of run"):
+        run(KINDS | {"other": other}, ConfigDict(dict(kind="other", name="x")), tmp_path, ["report"])

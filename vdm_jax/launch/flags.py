@@ -61,8 +61,7 @@ def parse(argv: Sequence[str], kinds: Kinds, default: str = DEFAULT) -> Argument
     of a sweep's workdir is not. Settings that name a folder become absolute paths. Raises `UserError` for any mistake.
     """
     argv = _config_file_first(argv)
-    typed = [argument.partition("=")[2] for argument in argv if argument.lstrip("-").startswith("workdir=")]
-    default_config = default_of(typed[-1] if typed else "", find(default))
+    default_config = default_of(_typed_workdir(argv), find(default))
     argv = ["--sweep=*" if argument in ("-sweep", "--sweep") else argument for argument in argv]
     _check_settings_exist(argv, default_config)
     values = _parse_values(argv, default_config)
@@ -88,6 +87,16 @@ def parse(argv: Sequence[str], kinds: Kinds, default: str = DEFAULT) -> Argument
     if (options.archive or options.stop_after) and not any(jobs_of(kind)[job].can_stop for job in jobs):
         raise UserError("--archive and --stop_after need a training job in --jobs")
     return Arguments(config, pathlib.Path(folder), jobs, options, file, overrides, sweep)
+
+
+def _typed_workdir(argv: Sequence[str]) -> str:
+    """DIR of the last `--workdir=DIR` or `--workdir DIR`; "" where none is typed."""
+    found = ""
+    for argument, following in zip(argv, [*argv[1:], ""], strict=True):
+        name, equals, value = argument.partition("=")
+        if name in ("-workdir", "--workdir"):
+            found = value if equals else following
+    return found
 
 
 def _parse_values(argv: Sequence[str], default_config: str) -> flags.FlagValues:

@@ -101,7 +101,8 @@ class Need(NamedTuple):
         config: a config file, FILE.py[:VARIANT], or what its `get_config` returns.
         overrides: flat settings, laid over it.
         jobs: the jobs to complete; none named: the config's own, or all.
-        setting: the setting of the run that needs it which holds its folder while that run is built.
+        setting: the setting of the run that needs it which holds its folder while that run is built. Jobs that read its
+            section list it in `ignores`.
     """
 
     config: str | ConfigDict

@@ -35,6 +35,7 @@ def run(
         store.check_place(options.archive, "archive")
     jobs = chosen_jobs(kind, jobs)
     if not any(jobs_of(kind)[name].reads for name in jobs):
+        store.refuse_other_kinds(kinds, config.kind, workdir)
         return _run_jobs(kind, None, config, workdir, {}, jobs, options)
     began = time.monotonic()
     if complete_needs(kinds, config, workdir, options) == "stopped":
@@ -60,6 +61,7 @@ def run_built(
     if options.archive and (options.archive / MANIFEST).exists():
         owner = store.owner(kind, _training(kind), config, inputs)
         print(f"archive: step {unpack(options.archive, workdir, owner, *store.packed(kind))}", flush=True)
+        store.check(kinds, config, workdir, inputs, built, jobs)  # what the archive brought
     return _run_jobs(kind, built, config, workdir, inputs, jobs, options)
 
 
@@ -117,7 +119,7 @@ def _run_jobs(
         job = jobs_of(kind)[name]
         lock = lock_of(name, job)
         with what_memory_lacks(name, job.memory_hint), store.alone_at(workdir, lock) if lock else nullcontext():
-            if job.keeps and not job.is_idle(config):
+            if job.reads and not job.is_idle(config):
                 store.claim(kind, name, config, workdir, inputs)
             status = job.run(built, workdir, options)
         if options.archive and (job.can_stop or name == jobs[-1]):

@@ -46,7 +46,7 @@ def check(
     inputs, a record that a job requires but that is missing or of other settings, or files that a job cannot use.
     """
     kind, settings = kinds[config.kind], plain(config)
-    _refuse_other_kinds(kinds, config.kind, workdir)
+    refuse_other_kinds(kinds, config.kind, workdir)
     for name, job in kind.jobs.items():
         if job.has_kept(workdir) and not job.is_idle(config):
             _refuse_other_claim(kind, name, settings, inputs, workdir)
@@ -71,13 +71,22 @@ def check_place(folder: pathlib.Path, flag: str) -> None:
 
 
 def claim(kind: Kind, name: str, config: ConfigDict, workdir: pathlib.Path, inputs: Mapping[str, str]) -> None:
-    """Claims what the job will keep: writes `config.json`, `data.json` and `claims/JOB.json`. Raises `UserError`."""
+    """Claims what the job will keep: writes `config.json`, `data.json` and `claims/JOB.json`. Raises `UserError`.
+
+    Called with the job's lock held. What another process has kept since `check` is compared once more. A job that keeps
+    nothing has no claim; it writes `config.json` where there is none.
+    """
     settings, job = plain(config), kind.jobs[name]
+    if not job.keeps and (workdir / CONFIG).exists():
+        return
+    if job.has_kept(workdir):
+        _refuse_other_claim(kind, name, settings, inputs, workdir)
     stated = {"kind": config.kind, "settings": selected(settings, job.reads), "inputs": dict(inputs)}
     try:
         write_json(workdir / CONFIG, settings)
         write_json(workdir / DATA, {"fingerprint": inputs.get("data", "")})
-        write_json(workdir / CLAIMS / f"{name}.json", stated)
+        if job.keeps:
+            write_json(workdir / CLAIMS / f"{name}.json", stated)
     except OSError as error:
         raise UserError(f"workdir {workdir} cannot be written: {error}") from error
 
@@ -153,7 +162,7 @@ def packed(kind: Kind) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return DESCRIPTIONS + kept, tuple([*made, *(record for record in records if record not in inside)])
 
 
-def _refuse_other_kinds(kinds: Kinds, own: str, workdir: pathlib.Path) -> None:
+def refuse_other_kinds(kinds: Kinds, own: str, workdir: pathlib.Path) -> None:
     """Raises `UserError` where jobs of another kind have kept something in the folder."""
     ours = {name for job in kinds[own].jobs.values() for name in job.keeps}
     for kind in kinds.values():

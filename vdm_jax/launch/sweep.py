@@ -31,7 +31,7 @@ def run(arguments: flags.Arguments, kinds: Kinds, launcher: Sequence[str]) -> No
     """
     jax.config.update("jax_platforms", "cpu")  # accelerators belong to the members, which read the environment anew
     kind = kind_of(kinds, arguments.config)
-    if kind.compare is None:
+    if kind.compare is None and not arguments.sweep.dry_run:
         raise UserError(f"--sweep: runs of kind {arguments.config.kind!r} are not compared; launch them one by one")
     members = make_members(arguments, kinds)
     chosen = select(members, arguments.sweep.pattern)
