@@ -1,6 +1,7 @@
 """Configs as plain values: reading them, and comparing the settings that a job depends on."""
 
 import json
+import os
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -113,7 +114,7 @@ def with_absolute(settings: Mapping[str, Any], folders: Sequence[str]) -> dict[s
 
 def absolute(folder: str) -> str:
     """The absolute path of a folder. An address such as gs://bucket, and "", are returned as they are."""
-    return folder if not folder or "://" in folder else str(pathlib.Path(folder).absolute())
+    return folder if not folder or "://" in folder else os.path.abspath(folder)
 
 
 def differences(
