@@ -266,7 +266,11 @@ def test_what_another_process_kept_since_the_checks_is_not_claimed(tmp_path):
 
 
 def test_a_job_that_keeps_nothing_still_names_the_config_of_its_folder(tmp_path):
-    jobs = {"show": Job(from_files(lambda config, workdir: "done"), reads=("show",))}
+    def show(config, workdir):
+        write_json(workdir / "show.json", {"settings": plain(config)})
+        return "done"
+
+    jobs = {"show": Job(from_files(show), reads=("show",), writes="show.json")}
     run({"toy": Kind(lambda config: config, jobs)}, toy_config(), tmp_path / "new", ["show"])
     assert json.loads((tmp_path / "new" / "config.json").read_text())["kind"] == "toy"
     assert not (tmp_path / "new" / "claims").exists()

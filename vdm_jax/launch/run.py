@@ -119,9 +119,11 @@ def _run_jobs(
         job = jobs_of(kind)[name]
         lock = lock_of(name, job)
         with what_memory_lacks(name, job.memory_hint), store.alone_at(workdir, lock) if lock else nullcontext():
-            if job.reads and not job.is_idle(config):
+            if job.keeps and not job.is_idle(config):
                 store.claim(kind, name, config, workdir, inputs)
             status = job.run(built, workdir, options)
+            if job.reads:
+                store.describe(config, workdir, inputs)
         if options.archive and (job.can_stop or name == jobs[-1]):
             owner = store.owner(kind, _training(kind), config, inputs)
             paths = pack(workdir, options.archive, owner, *store.packed(kind))

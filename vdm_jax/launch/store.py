@@ -73,22 +73,25 @@ def check_place(folder: pathlib.Path, flag: str) -> None:
 def claim(kind: Kind, name: str, config: ConfigDict, workdir: pathlib.Path, inputs: Mapping[str, str]) -> None:
     """Claims what the job will keep: writes `config.json`, `data.json` and `claims/JOB.json`. Raises `UserError`.
 
-    Called with the job's lock held. What another process has kept since `check` is compared once more. A job that keeps
-    nothing has no claim; it writes `config.json` where there is none.
+    Called with the job's lock held. What another process has kept since `check` is compared once more.
     """
     settings, job = plain(config), kind.jobs[name]
-    if not job.keeps and (workdir / CONFIG).exists():
-        return
     if job.has_kept(workdir):
         _refuse_other_claim(kind, name, settings, inputs, workdir)
     stated = {"kind": config.kind, "settings": selected(settings, job.reads), "inputs": dict(inputs)}
     try:
         write_json(workdir / CONFIG, settings)
         write_json(workdir / DATA, {"fingerprint": inputs.get("data", "")})
-        if job.keeps:
-            write_json(workdir / CLAIMS / f"{name}.json", stated)
+        write_json(workdir / CLAIMS / f"{name}.json", stated)
     except OSError as error:
         raise UserError(f"workdir {workdir} cannot be written: {error}") from error
+
+
+def describe(config: ConfigDict, workdir: pathlib.Path, inputs: Mapping[str, str]) -> None:
+    """Writes `config.json` and `data.json` into a folder with the files of a job that keeps none, where they lack."""
+    if workdir.is_dir() and not (workdir / CONFIG).exists():
+        write_json(workdir / CONFIG, plain(config))
+        write_json(workdir / DATA, {"fingerprint": inputs.get("data", "")})
 
 
 def alone_at(workdir: pathlib.Path, lock: str) -> AbstractContextManager[TextIO]:
