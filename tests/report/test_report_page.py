@@ -265,3 +265,11 @@ def test_measured(value, error, text):
 def test_leaves():
     tree = {"a": {"b": 1, "c": {"d": [2]}}, "e": None}
     assert leaves(tree) == {("a", "b"): 1, ("a", "c", "d"): [2], ("e",): None}
+
+
+def test_the_origin_is_that_of_the_record_there_is(tmp_path):
+    (tmp_path / "sum.json").write_text(json.dumps({"provenance": {"commit": "abc"}}))
+    (tmp_path / "config.json").write_text(json.dumps({"name": "toy"}))
+    assert Workdir(tmp_path).provenance == {"commit": "abc"}
+    (tmp_path / "exact.json").write_text(json.dumps({"provenance": {"commit": "def"}}))
+    assert Workdir(tmp_path).provenance == {"commit": "def"}

@@ -50,9 +50,11 @@ class Workdir:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """Commit, device and versions, from evaluate.json, probe.json or exact.json; {} if they are not recorded."""
-        origin = self.evaluate.get("provenance") or self.probe.get("provenance") or self.exact.get("provenance")
-        return origin if isinstance(origin, dict) else {}
+        """Commit, device and versions, from evaluate.json, probe.json, exact.json or else the first other record that
+        states them; {} if none does."""
+        others = (_read_json(path) or {} for path in sorted(self.path.glob("*.json")))
+        found = (record.get("provenance") for record in (self.evaluate, self.probe, self.exact, *others))
+        return next((origin for origin in found if origin and isinstance(origin, dict)), {})
 
     @cached_property
     def samples(self) -> dict[str, Any]:
