@@ -94,4 +94,4 @@ def test_log_odds_are_finite_and_right_by_themselves_without_noise():
     value, slope = jax.value_and_grad(loss)(jnp.full((1, 3), 0.3), jnp.full(1, -13.0))
     assert jnp.isfinite(value) and jnp.isfinite(slope).all()
     eps = eps_of_log_odds(jnp.full((1, 3), 5.0), z, jnp.full(1, -9.2))
-    np.testing.assert_allclose(eps[0, :2], [-0.05, -0.05], atol=0.06)  # |z| - 1 over sigma = .01, alpha just below 1
+    np.testing.assert_allclose(eps[0, :2], [-0.05, -0.05], atol=0.06)  # |z| - 1 over sigma = 0.01, alpha just below 1

@@ -101,7 +101,7 @@ def test_a_network_reads_the_class_of_images():
 
 
 @pytest.mark.parametrize(
-    ("variant", "settings", "told"),
+    ("variant", "settings", "message"),
     [
         ("digits", {"probe.net": "matched"}, "config.probe.net='matched' matches templates of sprites, which these"),
         (
@@ -113,10 +113,10 @@ def test_a_network_reads_the_class_of_images():
         ("quick", {"data.downsample": 2}, "downsample=2: the data source 'sprites' has no such choice"),
     ],
 )
-def test_mistakes(variant, settings, told):
+def test_mistakes(variant, settings, message):
     config = probes.get_config(variant)
     config.update_from_flattened_dict(settings)
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         build_probes(config)
 
 
