@@ -48,7 +48,7 @@ def test_observed_order_of_convergence(sampler, order):
 
 @pytest.mark.parametrize("schedule", [make_schedule("ddpm_linear"), make_schedule("ddpm_linear_continuous")])
 def test_the_last_step_is_of_first_order(schedule):
-    """Twenty steps for N(0, 0.25): Var z_0 is 0.92 of the truth. An extrapolation into the long last step gives 1.51."""
+    """Twenty steps for N(0, 0.25): Var z_0 is 0.92 of the truth; 1.51 with an extrapolation into the long last step."""
     ratio = {}
     for sampler in ("ddim", "dpmpp_2m"):
         times = make_times(schedule, 20)
@@ -79,7 +79,13 @@ NOISE_TABLES = {
     "cosine": make_schedule("cosine"),
     "dirac": make_schedule("dirac", t2=0.6),
 }
-GRIDS = [("ddpm_linear", "time"), ("ddpm_linear", "logsnr"), ("cosine", "time"), ("cosine", "logsnr"), ("dirac", "time")]
+GRIDS = [
+    ("ddpm_linear", "time"),
+    ("ddpm_linear", "logsnr"),
+    ("cosine", "time"),
+    ("cosine", "logsnr"),
+    ("dirac", "time"),
+]
 
 
 @pytest.mark.parametrize(("name", "spacing"), GRIDS)

@@ -21,8 +21,8 @@ class TargetRate(RateMode):
     by about half a nat a dimension for each unit of log beta, so that one gain fits in log space. Far below the target,
     as before the network has learned to read w, the integral falls slowly, which avoids wind-up. beta itself is kept to
     `beta_range`; the integral does not move on towards an end at which beta is, so that beta leaves it as soon as the
-    error becomes smaller. R_smooth ignores a non-finite KL and takes in at most twice the target a step, so that a burst
-    is soon forgotten.
+    error becomes smaller. R_smooth ignores a non-finite KL and takes in at most twice the target a step, so that a
+    burst is soon forgotten.
     """
 
     steered_by_held_out: ClassVar[bool] = True
