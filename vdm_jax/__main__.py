@@ -44,7 +44,7 @@ def main(argv: list[str]) -> int:
     # Imported late: a missing package or a mistyped flag should not wait for the start of a device.
     from vdm_jax.base.errors import UserError
     from vdm_jax.experiments.kinds import KINDS
-    from vdm_jax.launch import flags, run, sweep
+    from vdm_jax.launch import choices, flags, run, sweep
     from vdm_jax.launch.memory import OutOfMemory
     from vdm_jax.train.checkpoint import SaveFailed
     from vdm_jax.train.loop import TrainingFailed
@@ -58,6 +58,8 @@ def main(argv: list[str]) -> int:
         if arguments.sweep:
             sweep.run(arguments, KINDS, [sys.executable, *(["-m", "vdm_jax"] if is_module else [argv[0]])])
         else:
+            kind, typed = KINDS[arguments.config.kind], arguments.overrides
+            choices.check_typed(kind.choices, arguments.config, arguments.before, typed)
             run.run(KINDS, arguments.config, arguments.workdir, arguments.jobs, arguments.options)
     except UserError as error:
         print(f"{program}: {error}", file=sys.stderr)

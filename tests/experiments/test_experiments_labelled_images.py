@@ -87,11 +87,15 @@ def test_the_report_says_which_images_the_curves_are_of(workdir):
 def test_a_network_reads_the_class_of_images():
     data = load_data("digits")
     config = probes.get_config("digits")
-    net = trained_reader(("net",), data, 1_297, 60)
+    chains = config.chains
+    chains.update(readers="net,exact", reader_images=1_297, reader_steps=60)
+    net = trained_reader(chains, data)
     population = build_probes(config).population
     assert net.errors["class"] < 0.5 and net.errors["class"] == net.any_error
     readers = make_readers(("net", "exact"), data, population, net)
-    assert list(readers) == ["net", "exact"] and trained_reader(("exact",), data, 10, 10) is None
+    assert list(readers) == ["net", "exact"]
+    chains.readers = "exact"
+    assert trained_reader(chains, data) is None
     index = np.arange(40)
     x = population.take(index) + 0.01  # moved to the nearest pixel value
 

@@ -9,7 +9,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from vdm_jax.base.errors import UserError, choose, suggestion
-from vdm_jax.launch.config_files import DEFAULT, default_of, find, flat, lay_over, make_absolute
+from vdm_jax.launch.config_files import DEFAULT, default_of, find, flat, lay_over, load_config, make_absolute
 from vdm_jax.launch.kind import Kind, Kinds, RunOptions, jobs_of, kind_of
 
 OF_A_RUN = ("workdir", "jobs", "stop_after", "archive", "sweep", "dry_run")  # flags besides those of the config
@@ -42,6 +42,7 @@ class Arguments(NamedTuple):
         file: FILE.py[:VARIANT], with a path that opens from here.
         overrides: the settings that were typed.
         sweep: None for a single run.
+        before: the config that they were laid over, the file's or the workdir's.
     """
 
     config: ConfigDict
@@ -51,6 +52,7 @@ class Arguments(NamedTuple):
     file: str
     overrides: dict[str, Any]
     sweep: Sweep | None
+    before: ConfigDict
 
 
 def parse(argv: Sequence[str], kinds: Kinds, default: str = DEFAULT) -> Arguments:
@@ -72,6 +74,7 @@ def parse(argv: Sequence[str], kinds: Kinds, default: str = DEFAULT) -> Argument
     if not config.name:
         raise UserError("--config.name= is empty; expected a name, or leave it out")
     file = _file(argv, default_config)
+    before = load_config(file)
     if values.sweep is not None:
         folder = workdir or f"results/runs/{pathlib.Path(file.partition(':')[0]).stem}-sweep"
         sweep = Sweep(values.sweep, values.dry_run, values.jobs)
@@ -79,6 +82,7 @@ def parse(argv: Sequence[str], kinds: Kinds, default: str = DEFAULT) -> Argument
         folder, sweep = workdir or f"results/runs/{config.name}", None
         if workdir and not values["config"].present and pathlib.Path(workdir, "config.json").is_file():
             lay_over(config, pathlib.Path(workdir), kind_of(kinds, config))
+            before = config.copy_and_resolve_references()
             config.update_from_flattened_dict(overrides)
     kind = kind_of(kinds, config)
     make_absolute(config, kind)
@@ -86,7 +90,7 @@ def parse(argv: Sequence[str], kinds: Kinds, default: str = DEFAULT) -> Argument
     options = RunOptions(values.stop_after, pathlib.Path(values.archive) if values.archive else None)
     if (options.archive or options.stop_after) and not any(jobs_of(kind)[job].can_stop for job in jobs):
         raise UserError("--archive and --stop_after need a training job in --jobs")
-    return Arguments(config, pathlib.Path(folder), jobs, options, file, overrides, sweep)
+    return Arguments(config, pathlib.Path(folder), jobs, options, file, overrides, sweep, before)
 
 
 def _typed_workdir(argv: Sequence[str]) -> str:

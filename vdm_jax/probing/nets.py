@@ -43,7 +43,7 @@ def make_net(
 ) -> Net:
     """One of `NETS` for x of `shape`. hidden: the widths of `mlp`, the channels of `conv`. num_templates, window: of
     `matched` and `matched_statistics`. Raises `UserError`."""
-    choose("net", name, dict.fromkeys(NETS))
+    choose("net", name, NETS)
     if name in FILTERS:
         if len(shape) != 3 or not 1 <= window <= min(shape[:2]):
             raise UserError(f"window={window}; expected 1 … {min(shape[:2])}, the side of images {shape}")
@@ -130,5 +130,10 @@ FILTERS = {
     "matched": (init_matched, apply_matched),
     "matched_statistics": (init_matched_statistics, apply_matched_statistics),
 }
-OF_CHOSEN_WIDTHS = ("mlp", "conv")
-NETS = ("linear", *OF_CHOSEN_WIDTHS, *FILTERS)
+# For each net the settings it takes: of `make_net`, and the number of the examples that it starts from.
+NETS: dict[str, tuple[str, ...]] = {
+    "linear": (),
+    "mlp": ("hidden",),
+    "conv": ("hidden",),
+    **dict.fromkeys(FILTERS, ("num_templates", "window", "num_examples")),
+}

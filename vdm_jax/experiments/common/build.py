@@ -8,15 +8,14 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from vdm_jax.base.errors import UserError
+from vdm_jax.base.errors import UserError, choose
 from vdm_jax.data.dataset import Dataset
-from vdm_jax.data.sources import load_data
-from vdm_jax.diffusion.schedules import Schedule, make_schedule
+from vdm_jax.data.sources import SOURCES, load_data
+from vdm_jax.diffusion.schedules import Schedule, make_schedule, settings_of
 from vdm_jax.models.diffusion import DiffusionModel
 
 FOLDERS = {"npz": "VDM_DATA_DIR", "tfds": "TFDS_DATA_DIR"}  # the environment variable where data.dir is empty
 IMPLIED = {"data.split": "holdout"}  # `Kind.implied` of every kind: what files of version 0.1 mean
-TABLE_SETTINGS = ("beta", "beta_1", "beta_T", "s", "t1", "t2", "total")
 
 
 @dataclass(frozen=True)
@@ -29,10 +28,16 @@ class Experiment:
 
 
 def load(config: ConfigDict) -> Dataset:
-    """The data set of `config.data`. The latest one is kept: members of a sweep with the same data read them once."""
-    settings = given(config, ("validation_size", "num_levels", "max_gib", "downsample", "split"))
-    folder = config.dir or os.environ.get(FOLDERS.get(config.source, ""), "")
-    return _load(config.source, config.name, config.dir, tuple(settings.items()), _stamp(pathlib.Path(folder or ".")))
+    """The data set of `config.data`, from the settings that its source takes.
+
+    The latest one is kept: members of a sweep with the same data read them once.
+    """
+    taken = choose("data source", config.source, SOURCES)
+    names = [name for name in (*taken.takes, *(("split",) if taken.grid else ())) if name != "data_dir"]
+    settings = given(config, tuple(names))
+    own = config.dir if "data_dir" in taken.takes else ""
+    folder = own or os.environ.get(FOLDERS.get(config.source, ""), "")
+    return _load(config.source, config.name, own, tuple(settings.items()), _stamp(pathlib.Path(folder or ".")))
 
 
 @functools.lru_cache(maxsize=1)
@@ -51,7 +56,7 @@ def _stamp(folder: pathlib.Path) -> tuple[tuple[str, int], ...]:
 
 def fixed_table(diffusion: ConfigDict) -> Schedule:
     """The table of noise that `config.diffusion` states. Raises `UserError` for a schedule that is no table."""
-    schedule = make_schedule(diffusion.schedule, **given(diffusion, ("num_steps", *TABLE_SETTINGS)))
+    schedule = make_schedule(diffusion.schedule, **given(diffusion, settings_of(diffusion.schedule)))
     if schedule.num_steps is None:
         raise UserError(f"diffusion.schedule={diffusion.schedule!r} is no table of 1 … {diffusion.num_steps} steps")
     return schedule
