@@ -1,5 +1,6 @@
 """Which settings the code of the experiments reads, so that what a kind declares can be compared with it."""
 
+import json
 import pathlib
 import sys
 from collections.abc import Iterator
@@ -9,9 +10,36 @@ import ml_collections
 from ml_collections import ConfigDict
 
 import vdm_jax
+from vdm_jax.experiments.kinds import KINDS
+from vdm_jax.launch.choices import unread
 
 LIBRARY = str(pathlib.Path(ml_collections.__file__).parent)
 EXPERIMENTS = str(pathlib.Path(vdm_jax.__file__).parent / "experiments")
+
+
+ALWAYS = {"kind", "name", "jobs"}  # of the launch
+
+
+@contextmanager
+def all_jobs_read_what_is_declared(workdir: pathlib.Path, but: tuple[str, ...] = ()) -> Iterator[None]:
+    """All jobs of a run in `workdir` read every setting of its config but those that its choices leave out.
+
+    but: settings that they are allowed not to read.
+    """
+    with settings_read() as read:
+        yield
+    config = ConfigDict(json.loads((workdir / "config.json").read_text()))
+    left_out = set(unread(KINDS[config.kind].choices, config))
+    assert not read & left_out, "read, though no choice in force declares it"
+    assert set(_leaves(config)) - ALWAYS - left_out - read == set(but), "declared, and not read"
+
+
+def _leaves(config: ConfigDict, prefix: str = "") -> Iterator[str]:
+    for name, value in config.items():
+        if isinstance(value, ConfigDict):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from launching import ROOT
+from reading import all_jobs_read_what_is_declared
 
 import launch
 from configs import ddpm as configs
@@ -65,7 +66,8 @@ def rows(workdir):
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
     path = tmp_path_factory.mktemp("ddpm") / "run"
-    assert launched(path) == 0
+    with all_jobs_read_what_is_declared(path):
+        assert launched(path) == 0
     return path
 
 
@@ -232,7 +234,7 @@ def test_every_variant_is_built(variant):
             "--config.model.attention=(8,32)",
             "model.attention has 32; expected sides of the U-Net's levels, which are [16",
         ),
-        ("--config.sample.num_steps=1000", "at most 999"),
+        ("--config.sample.num_steps=1001", "at most 1000"),
         ("--config.evaluate.sprite_tolerance=0.0", "config.evaluate.sprite_tolerance=0.0; expected a number above 0"),
         ("--config.train.batch_size=8000", "there are 7372 training images"),
     ],

@@ -10,7 +10,8 @@ import jax
 import launching
 import numpy as np
 import pytest
-from launching import NUM_STEPS, arguments
+from launching import NUM_STEPS, OF_A_CODE, arguments
+from reading import all_jobs_read_what_is_declared
 from vdm_jax.configs import digits
 
 import launch
@@ -201,8 +202,9 @@ QUICK = {"train__num_steps": 2, "evaluate__weights": "raw", "evaluate__checkpoin
 
 
 def test_without_a_code_what_does_not_apply_is_null_with_its_reason(tmp_path):
-    quick = QUICK | {"evaluate__frechet_images": 0}
-    values = run_here(*arguments(tmp_path, "configs/digits.py:unconditional", **quick))
+    quick = QUICK | {"evaluate__frechet_images": 0} | dict.fromkeys(OF_A_CODE)
+    with all_jobs_read_what_is_declared(tmp_path):
+        values = run_here(*arguments(tmp_path, "configs/digits.py:unconditional", **quick))
     assert set(values) >= PROMISED and OF_THE_CODE | {"frechet", "frechet_by_n"} <= nulls(values)
     assert "unconditional" in values["reasons"]["mi_lower_nats"]
     assert (values["checkpoint_step"], values["weights"]) == (2, "raw")
