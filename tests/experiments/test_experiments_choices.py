@@ -34,6 +34,7 @@ LEARNED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choices", [TABLE, LEARNED], ids=["table", "learned"])
 def test_choices_end_to_end(choices, tmp_path):
     few = {"train__num_steps": 2, "train__eval_every": 2, "train__checkpoint_every": 2}

@@ -84,6 +84,7 @@ def test_the_report_says_which_images_the_curves_are_of(workdir):
     assert "held-out images" in page and "training images" in page and "--jobs=probe" not in page
 
 
+@pytest.mark.slow
 def test_a_network_reads_the_class_of_images():
     data = load_data("digits")
     config = probes.get_config("digits")
@@ -111,10 +112,9 @@ def test_a_network_reads_the_class_of_images():
         (
             "digits",
             {"chain_probes.samplers": "exact", "chain_probes.real_or_generated_net": "matched_statistics"},
-            r"real_or_generated_net='matched_statistics' .* expected one of \['linear', 'mlp', 'conv'\]",
+            r"real_or_generated_net='matched_statistics' .* expected one of .*'linear'",
         ),
         ("images", {}, "the data source 'npz' needs a name"),
-        ("quick", {"data.downsample": 2}, "downsample=2: the data source 'sprites' has no such choice"),
     ],
 )
 def test_mistakes(variant, settings, message):

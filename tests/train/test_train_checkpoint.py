@@ -137,6 +137,7 @@ def test_another_model_is_named(trained, like, difference):
         restore_state(trained, "latest", like)
 
 
+@pytest.mark.slow
 def test_a_part_that_no_checkpoint_has(tmp_path):
     with Checkpointer(tmp_path) as checkpointer:
         checkpointer.save(make_state(1))
@@ -144,6 +145,7 @@ def test_a_part_that_no_checkpoint_has(tmp_path):
         restore_parts(tmp_path, "latest", {"carry": {"nu": jnp.float32(0)}})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage", ["50/params/manifest.ocdbt", "50/params/d/*", "50/params/_METADATA", "30/metrics/metrics"]
 )
@@ -156,6 +158,7 @@ def test_a_damaged_checkpoint_is_said_to_be_unreadable(folder, damage, monkeypat
     assert "\n" not in str(error.value) and not caplog.records
 
 
+@pytest.mark.slow
 def test_a_checkpoint_removed_while_it_is_read_is_looked_for_again(folder, monkeypatch):
     restore, removed = checkpoint._restore, []
 
@@ -216,6 +219,7 @@ def test_the_first_save_fails_while_something_else_goes_wrong(tmp_path):
         raise KeyError("first")
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_at_once_says_only_that(tmp_path):
     program = (
         "import sys; from vdm_jax.train.checkpoint import Checkpointer; Checkpointer(sys.argv[1]); sys.exit('why')"

@@ -216,7 +216,7 @@ def probe_settings(config: ConfigDict) -> ConfigDict:
     nothing, and at most `ROUNDS` rounds."""
     own, settings = config.chain_probes, ConfigDict(config.probe)
     updates, net = own.real_or_generated_updates, own.real_or_generated_net
-    if "hidden" in NETS[net]:
+    if "hidden" in NETS[net].takes:
         settings.hidden = tuple(own.real_or_generated_hidden)
     settings.update(
         net=net,
@@ -233,7 +233,7 @@ def name_of_probes(config: ConfigDict) -> str:
     """The folder of probes of real against generated: net, its widths if it has any, updates and rate."""
     own = config.chain_probes
     net = own.real_or_generated_net
-    widths = own.real_or_generated_hidden if "hidden" in NETS[net] else ()
+    widths = own.real_or_generated_hidden if "hidden" in NETS[net].takes else ()
     parts = (FOLDER_NAMES.get(net, net), *widths, own.real_or_generated_updates, own.real_or_generated_learning_rate)
     return "-".join(map(str, parts))
 

@@ -11,7 +11,7 @@ from vdm_jax.experiments.common.populations import check_classes
 from vdm_jax.experiments.probes.readers import READERS
 from vdm_jax.experiments.probes.samplers import chosen_readers, chosen_samplers
 from vdm_jax.probing.heads import MEMBERS, TARGETS
-from vdm_jax.probing.nets import FILTERS, NETS
+from vdm_jax.probing.nets import NETS, reads_sprites
 
 NUMBERS = (
     ("at least 2", lambda value: value >= 2, "chains.num_queries"),
@@ -38,12 +38,12 @@ def check_population(config: ConfigDict, data: Dataset) -> None:
     check_classes(data)
     if data.grid is not None:
         return
-    others = [net for net in NETS if net not in FILTERS]
+    others = [net for net in NETS if not reads_sprites(net)]
     nets = {"probe.net": config.probe.net}
     if config.chain_probes.samplers and config.chain_probes.real_or_generated:
         nets["chain_probes.real_or_generated_net"] = config.chain_probes.real_or_generated_net
     for setting, net in nets.items():
-        if net in FILTERS:
+        if net in NETS and reads_sprites(net):
             reads = "matches templates of sprites, which these data are not"
             raise UserError(f"config.{setting}={net!r} {reads}; expected one of {others}")
 

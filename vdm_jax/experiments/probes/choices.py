@@ -37,7 +37,8 @@ def readers(settings: Mapping[str, Any]) -> Iterable[str]:
 
 def net(setting: str, names: Mapping[str, str]) -> Choice:
     """What a net reads. names: of its settings that are not of the section `probe`."""
-    return Choice(setting, {net: tuple(names.get(name, f"probe.{name}") for name in own) for net, own in NETS.items()})
+    reads = {name: tuple(names.get(each, f"probe.{each}") for each in kind.takes) for name, kind in NETS.items()}
+    return Choice(setting, reads)
 
 
 PROBE_CHOICES = (

@@ -103,7 +103,7 @@ def make_ensemble(
 ) -> Ensemble:
     """Probes of the population with the nets and the training of `config`, a section `probe`."""
     members = make_members(heads, config.members, range(config.num_seeds))
-    taken = {name: config[name] for name in choose("net", config.net, NETS)}
+    taken = {name: config[name] for name in choose("net", config.net, NETS).takes}
     num_examples = taken.pop("num_examples", 1)
     net = make_net(config.net, population.shape, members.num_outputs, **taken)
     training = Training(
