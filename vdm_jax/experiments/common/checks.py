@@ -28,7 +28,7 @@ NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
     (
         "at least 1",
         lambda value: value >= 1,
-        "data.validation_size data.downsample model.unet.num_heads model.unet.patch rate.warmup_steps rate.cycle_steps "
+        "data.downsample data.size model.unet.num_heads model.unet.patch rate.warmup_steps rate.cycle_steps "
         "train.num_steps train.batch_size train.accumulate train.steps_per_call "
         "train.log_every train.eval_every train.checkpoint_every train.keep_latest train.eval_passes "
         "train.max_skipped_in_a_row evaluate.passes evaluate.batch_size evaluate.curve_images evaluate.curve_passes "
@@ -45,6 +45,8 @@ NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
     ("1 to 65,536, or model.encoder='none' for no code", lambda value: 1 <= value <= 65_536, "model.w_dim"),
     ("1 to 1,000", lambda value: 1 <= value <= 1_000, "model.unet.num_blocks rate.prior_blocks"),
     ("at least 2", lambda value: value >= 2, "data.num_levels"),
+    ("at least 1, or unset for a tenth", lambda value: value >= 1, "data.validation_size data.test_size"),
+    ("1 or 3", lambda value: value in (1, 3), "data.channels"),
     (
         "at least 0",
         lambda value: value >= 0,

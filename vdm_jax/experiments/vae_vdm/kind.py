@@ -1,6 +1,6 @@
 """The kind "vae_vdm": a variational diffusion model with a learned code."""
 
-from vdm_jax.experiments.common.build import IMPLIED
+from vdm_jax.experiments.common.build import IMPLIED, understood_data
 from vdm_jax.experiments.common.functions import diffusion_functions, restore
 from vdm_jax.experiments.common.jobs import fingerprints, model_jobs
 from vdm_jax.experiments.vae_vdm.build import build
@@ -16,6 +16,7 @@ KIND = Kind(
     build,
     model_jobs(READS, evaluate, draw_vae_vdm, ("evaluate_curves.npz", "evaluate_images.npz", "embeddings.npz")),
     inputs=fingerprints,
+    understood=understood_data,
     restore=restore,
     functions=diffusion_functions,
     sections=VAE_VDM_PAGE,
