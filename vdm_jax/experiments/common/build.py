@@ -12,13 +12,12 @@ from ml_collections import ConfigDict
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.places import report_found
 from vdm_jax.data.dataset import Dataset
-from vdm_jax.data.sources import load_data, locate
+from vdm_jax.data.sources import UNSET, load_data, locate
 from vdm_jax.data.understood import understood
 from vdm_jax.diffusion.schedules import Schedule, make_schedule
 from vdm_jax.models.diffusion import DiffusionModel
 
-OF_DATA = ("validation_size", "num_levels", "max_gib", "downsample", "split", "layout", "size", "crop", "channels")
-OF_DATA += ("test_size",)
+OF_DATA = (*(name for name in UNSET if name != "data_dir"), "split")  # settings that a source may take
 IMPLIED = {  # `Kind.implied` of every kind: what files of version 0.1 mean
     "data.split": "holdout",
     "data.layout": "",
@@ -26,6 +25,8 @@ IMPLIED = {  # `Kind.implied` of every kind: what files of version 0.1 mean
     "data.crop": "center",
     "data.channels": None,
     "data.test_size": None,
+    "train.decay": "all",
+    "train.ema_warmup": True,
 }
 TABLE_SETTINGS = ("beta", "beta_1", "beta_T", "s", "t1", "t2", "total")
 

@@ -6,14 +6,17 @@ from collections.abc import Callable
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError, choose, suggestion
+from vdm_jax.data.dataset import Dataset
 from vdm_jax.diffusion.samplers import SAMPLERS, SPACINGS
 from vdm_jax.evals.inception_weights import read_weights
 from vdm_jax.experiments.common.checkpoints import WEIGHTS
+from vdm_jax.experiments.common.train import DECAYS
 from vdm_jax.train.loop import check_intervals
 from vdm_jax.train.optimizer import SCHEDULES
 
 NAMES = {
     "train.learning_rate_schedule": SCHEDULES,
+    "train.decay": DECAYS,
     "evaluate.weights": WEIGHTS,
     "sample.sampler": SAMPLERS,
     "sample.grid": SPACINGS,
@@ -58,12 +61,12 @@ NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
     (
         "a number above 0",
         lambda value: 0 < value < math.inf,
-        "data.max_gib rate.target_nats rate.high_noise_weight train.learning_rate train.clip",
+        "data.max_gib rate.target_nats rate.high_noise_weight train.learning_rate",
     ),
     (
         "a number not below 0",
         lambda value: 0 <= value < math.inf,
-        "rate.beta rate.free_bits_nats rate.mmd_weight rate.mmd_beta train.weight_decay",
+        "rate.beta rate.free_bits_nats rate.mmd_weight rate.mmd_beta train.weight_decay train.clip",
     ),
     (
         "a number from 0 to below 1",
@@ -111,11 +114,15 @@ def check_numbers(config: ConfigDict, numbers: tuple[tuple[str, Callable[[float]
                 raise UserError(f"config.{setting}={value}; expected {expected}")
 
 
-def check_splits(name: str, **num_images: int) -> None:
-    """Raises `UserError` for a split with fewer images than an evaluation needs."""
-    for split, number in num_images.items():
-        if number < FEWEST:
-            raise UserError(f"data {name!r} have {number} {split} images; expected at least {FEWEST}")
+def check_data(data: Dataset, inception: str) -> None:
+    """Raises `UserError` for a split with fewer images than an evaluation needs, and for images whose channels the
+    Inception network of the file `inception` does not take."""
+    for name in ("train", "test"):
+        if (number := len(getattr(data, name))) < FEWEST:
+            raise UserError(f"data {data.name!r} have {number} {name} images; expected at least {FEWEST}")
+    if inception and data.shape[2] not in (1, 3):
+        takes = f"InceptionV3 takes images of 1 or 3 channels, and those of {data.name!r} have {data.shape[2]}"
+        raise UserError(f"config.evaluate.inception={inception}: {takes}; leave it unset")
 
 
 def check_batch(train: ConfigDict, num_images: int, num_devices: int, at_least: int = 1) -> None:
