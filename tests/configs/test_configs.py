@@ -15,8 +15,6 @@ from vdm_jax.diffusion.rate_code import CodeDropout, HighNoiseRate, MmdRate
 from vdm_jax.diffusion.rate_target import TargetRate
 from vdm_jax.experiments.common.models import make_vae_vdm
 from vdm_jax.experiments.common.train import DECAYS
-from vdm_jax.experiments.kinds import KINDS
-from vdm_jax.launch.choices import refuse_unread, unread
 
 ENCODERS = ("oe++", "oe", "se", "te", "ue", "none")
 WITH_CODE = {"svdm": 3_979_521, "tvdm": 637_441, "mvdm": 131_265}  # a code of 128
@@ -216,42 +214,6 @@ MISTAKES = [
     ({"model.unet.network": "multiscale"}, r"model\.unet\.size='m'; expected one of .*'ddpm'"),
 ]
 
-# (settings, the one that has no effect, the choice in force, where it would have one)
-WITHOUT_EFFECT = [
-    ({"model.equal_capacity": True}, "model.equal_capacity=True", "model.encoder='te'", "model.encoder=none"),
-    (
-        {"diffusion.beta": 1e-3},
-        "diffusion.beta=0.001",
-        "diffusion.schedule='linear'",
-        "constant or constant_continuous",
-    ),
-    (
-        {"diffusion.schedule": "cosine_continuous", "diffusion.gamma_max": 3.0},
-        "gamma_max=3.0",
-        "reads diffusion.s;",
-        "linear,",
-    ),
-    ({"diffusion.schedule": "monotone", "diffusion.s": 0.1}, "diffusion.s=0.1", "schedule='monotone'", "cosine or"),
-    ({"rate.target_nats": 5.0}, "rate.target_nats=5.0", "rate.mode='fixed', which reads rate.beta", "rate.mode=target"),
-    ({"rate.mmd_weight": 5.0}, "rate.mmd_weight=5.0", "rate.mode='fixed'", "rate.mode=mmd"),
-    ({"rate.prior_width": 64}, "rate.prior_width=64", "rate.prior='normal'", "rate.prior=diffusion"),
-    ({"model.encoder": "none", "rate.mode": "high_noise"}, "rate.mode='high_noise'", "encoder='none'", "encoder=oe++"),
-    ({"model.encoder": "none", "rate.prior": "diffusion"}, "rate.prior='diffusion'", "encoder='none'", "encoder=oe++"),
-    ({"model.encoder": "none", "rate.beta": 2.0}, "rate.beta=2.0", "encoder='none'", "where model.encoder=oe++"),
-    ({"model.encoder": "none", "model.w_dim": 8}, "model.w_dim=8", "equal_capacity=False", "equal_capacity=True"),
-    ({"model.encoder": "none", "sample.guided_sources": 2}, "guided_sources=2", "encoder='none'", "encoder=oe++"),
-    ({"model.unet.patch": 2}, "model.unet.patch=2", "model.unet.network='vdm'", "model.unet.network=multiscale"),
-    ({"model.unet.fourier_min": 7}, "fourier_min=7", "model.unet.fourier_max=-1", "fourier_max=fourier_min or above"),
-    ({"data.max_gib": 2.0}, "data.max_gib=2.0", "data.source='npz'", "data.source=tfds"),
-    ({"data.split": "population"}, "data.split='population'", "data.source='npz'", "data.source=sprites or dsprites"),
-    (
-        {"evaluate.fid_reference_images": 9},
-        "fid_reference_images=9",
-        "evaluate.inception=''",
-        "evaluate.inception=FILE",
-    ),
-]
-
 
 @pytest.mark.parametrize(("deltas", "sentence"), MISTAKES, ids=lambda value: str(value)[:60])
 def test_mistaken_settings(deltas, sentence):
@@ -260,17 +222,6 @@ def test_mistaken_settings(deltas, sentence):
     with pytest.raises(UserError, match=sentence) as caught:
         make_vae_vdm(config, MNIST)
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(("deltas", "setting", "choice", "way_out"), WITHOUT_EFFECT, ids=lambda value: str(value)[:60])
-def test_settings_without_effect(deltas, setting, choice, way_out):
-    config, choices = mnist.get_config(), KINDS["vae_vdm"].choices
-    config.update_from_flattened_dict(deltas)
-    with pytest.raises(UserError) as told:
-        refuse_unread(choices, config, mnist.get_config(), deltas)
-    no_effect, _, ways = str(told.value).partition("; it is read with ")
-    assert setting in no_effect and choice in no_effect and way_out in ways
-    assert list(deltas)[-1] in unread(choices, config)
 
 
 def test_settings_reach_what_they_are_for():

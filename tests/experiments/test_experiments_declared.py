@@ -4,6 +4,7 @@ import pytest
 from reading import settings_read
 from vdm_jax.configs import base, cifar10, collapse, ddpm, digits, exact, mnist, probes, sprites
 
+from vdm_jax.base.errors import UserError
 from vdm_jax.data.sources import SOURCES, load_data
 from vdm_jax.diffusion.schedules import SCHEDULES, make_schedule
 from vdm_jax.experiments.common import build
@@ -79,6 +80,7 @@ def test_a_model_reads_what_its_choices_declare(file, settings, data):
 @pytest.mark.parametrize("source", SOURCES)
 def test_data_are_read_by_what_their_source_declares(source, data, monkeypatch):
     monkeypatch.setattr(build, "_load", lambda *_: data)
+    monkeypatch.setattr(build, "locate", lambda *_: None)
     config = config_of(base, **{"data.source": source})
     with settings_read() as read:
         build.load(config.data)
@@ -134,3 +136,51 @@ def test_members_of_a_sweep_read_what_they_set(file):
         before, config = (file.get_config(member.get("variant", "")) for _ in range(2))
         config.update_from_flattened_dict(overrides)
         refuse_unread(KINDS[config.kind].choices, config, before, overrides)
+
+
+# (settings, the one that has no effect, the choice in force, where it would have one)
+WITHOUT_EFFECT = [
+    ({"model.equal_capacity": True}, "model.equal_capacity=True", "model.encoder='te'", "model.encoder=none"),
+    (
+        {"diffusion.beta": 1e-3},
+        "diffusion.beta=0.001",
+        "diffusion.schedule='linear'",
+        "constant or constant_continuous",
+    ),
+    (
+        {"diffusion.schedule": "cosine_continuous", "diffusion.gamma_max": 3.0},
+        "gamma_max=3.0",
+        "reads diffusion.s;",
+        "linear,",
+    ),
+    ({"diffusion.schedule": "monotone", "diffusion.s": 0.1}, "diffusion.s=0.1", "schedule='monotone'", "cosine or"),
+    ({"rate.target_nats": 5.0}, "rate.target_nats=5.0", "rate.mode='fixed', which reads rate.beta", "rate.mode=target"),
+    ({"rate.mmd_weight": 5.0}, "rate.mmd_weight=5.0", "rate.mode='fixed'", "rate.mode=mmd"),
+    ({"rate.prior_width": 64}, "rate.prior_width=64", "rate.prior='normal'", "rate.prior=diffusion"),
+    ({"model.encoder": "none", "rate.mode": "high_noise"}, "rate.mode='high_noise'", "encoder='none'", "encoder=oe++"),
+    ({"model.encoder": "none", "rate.prior": "diffusion"}, "rate.prior='diffusion'", "encoder='none'", "encoder=oe++"),
+    ({"model.encoder": "none", "rate.beta": 2.0}, "rate.beta=2.0", "encoder='none'", "where model.encoder=oe++"),
+    ({"model.encoder": "none", "model.w_dim": 8}, "model.w_dim=8", "equal_capacity=False", "equal_capacity=True"),
+    ({"model.encoder": "none", "sample.guided_sources": 2}, "guided_sources=2", "encoder='none'", "encoder=oe++"),
+    ({"model.unet.patch": 2}, "model.unet.patch=2", "model.unet.network='vdm'", "model.unet.network=multiscale"),
+    ({"model.unet.fourier_min": 7}, "fourier_min=7", "model.unet.fourier_max=-1", "fourier_max=fourier_min or above"),
+    ({"data.max_gib": 2.0}, "data.max_gib=2.0", "data.source='npz'", "data.source=tfds"),
+    ({"data.split": "population"}, "data.split='population'", "data.source='npz'", "data.source=sprites or dsprites"),
+    (
+        {"evaluate.fid_reference_images": 9},
+        "fid_reference_images=9",
+        "evaluate.inception=''",
+        "evaluate.inception=FILE",
+    ),
+]
+
+
+@pytest.mark.parametrize(("deltas", "setting", "choice", "way_out"), WITHOUT_EFFECT, ids=lambda value: str(value)[:60])
+def test_settings_without_effect(deltas, setting, choice, way_out):
+    config, choices = mnist.get_config(), KINDS["vae_vdm"].choices
+    config.update_from_flattened_dict(deltas)
+    with pytest.raises(UserError) as told:
+        refuse_unread(choices, config, mnist.get_config(), deltas)
+    no_effect, _, ways = str(told.value).partition("; it is read with ")
+    assert setting in no_effect and choice in no_effect and way_out in ways
+    assert list(deltas)[-1] in unread(choices, config)

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict, config_flags
 from vdm_jax.base.errors import UserError, choose, suggestion
 from vdm_jax.launch.config_files import DEFAULT, default_of, find, flat, lay_over, load_config, make_absolute
 from vdm_jax.launch.kind import Kind, Kinds, RunOptions, jobs_of, kind_of
+from vdm_jax.launch.names import name_after_data, named
 
 OF_A_RUN = ("workdir", "jobs", "stop_after", "archive", "sweep", "dry_run")  # flags besides those of the config
 MOST_SECONDS = 1e9  # timers take no more
@@ -75,8 +76,9 @@ def parse(argv: Sequence[str], kinds: Kinds, default: str = DEFAULT) -> Argument
         raise UserError("--config.name= is empty; expected a name, or leave it out")
     file = _file(argv, default_config)
     before = load_config(file)
+    name_after_data(config, before, overrides)
     if values.sweep is not None:
-        folder = workdir or f"results/runs/{pathlib.Path(file.partition(':')[0]).stem}-sweep"
+        folder = workdir or f"results/runs/{named(pathlib.Path(file.partition(':')[0]).stem, before, config)}-sweep"
         sweep = Sweep(values.sweep, values.dry_run, values.jobs)
     else:
         folder, sweep = workdir or f"results/runs/{config.name}", None

@@ -123,6 +123,7 @@ class Kind(NamedTuple):
         build: `build(config)` -> what the jobs take. Checks every setting and loads the data; raises `UserError`.
         jobs: by name, in their order. A kind with `sections` has the job "report" besides, its last.
         inputs: `inputs(built)` -> fingerprints of what the results depend on besides settings: {"data": …}.
+        understood: `understood(built)` -> a line that says which data were read, printed before the jobs.
         needs: `needs(config)` -> runs of other kinds that are completed first.
         restore: `restore(built, workdir)` -> the trained parameters in a folder. Raises `UserError`.
         functions: `functions(built, params)` -> the functions that `vdm_jax.load` offers.
@@ -140,6 +141,7 @@ class Kind(NamedTuple):
     build: Callable[[ConfigDict], Built]
     jobs: Mapping[str, Job]
     inputs: Callable[[Built], dict[str, str]] = _nothing
+    understood: Callable[[Built], str] | None = None
     needs: Callable[[ConfigDict], dict[str, Need]] = _nothing
     restore: Callable[[Built, Path], Any] | None = None
     functions: Callable[[Built, Any], dict[str, Callable[..., Any]]] | None = None

@@ -1,6 +1,6 @@
 """The kind "ddpm": a diffusion model in pixels on a table of noise, without a code."""
 
-from vdm_jax.experiments.common.build import IMPLIED
+from vdm_jax.experiments.common.build import IMPLIED, understood_data
 from vdm_jax.experiments.common.choices import DATA, FRECHET, NOISE, above, by_data
 from vdm_jax.experiments.common.functions import diffusion_functions, restore
 from vdm_jax.experiments.common.jobs import fingerprints, model_jobs
@@ -26,6 +26,7 @@ KIND = Kind(
     build_ddpm,
     model_jobs(READS, evaluate_ddpm, draw_ddpm),
     inputs=fingerprints,
+    understood=understood_data,
     restore=restore,
     functions=diffusion_functions,
     sections=DDPM_PAGE,

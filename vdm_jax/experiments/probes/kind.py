@@ -8,7 +8,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from vdm_jax.diffusion.timesteps import distinct_steps, timesteps
-from vdm_jax.experiments.common.build import IMPLIED, fixed_table
+from vdm_jax.experiments.common.build import IMPLIED, fixed_table, understood_data
 from vdm_jax.experiments.common.exact import BATCHES, check_timesteps, exact
 from vdm_jax.experiments.common.trained_model import is_about_model
 from vdm_jax.experiments.probes.build import ProbeExperiment, build_probes
@@ -160,6 +160,7 @@ KIND = Kind(
         ),
     },
     inputs=lambda experiment: {"data": experiment.identity},
+    understood=understood_data,
     restore=restore,
     functions=probe_functions,
     sections=PROBES_PAGE,
