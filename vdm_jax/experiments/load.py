@@ -9,6 +9,7 @@ from typing import Any
 from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
+from vdm_jax.base.devices import check_devices
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.data.dataset import Dataset
 from vdm_jax.experiments.kinds import KINDS
@@ -65,6 +66,7 @@ def load(workdir: str | pathlib.Path, *, checkpoint: str | int | None = None, we
     Raises:
         UserError: where the folder holds no run, its data are missing or have changed, or there is no such checkpoint.
     """
+    check_devices()
     folder = pathlib.Path(workdir)
     if not (folder / "config.json").is_file():
         raise UserError(f"{folder} holds no run: there is no config.json")

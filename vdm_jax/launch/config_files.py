@@ -8,6 +8,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 import vdm_jax
+from vdm_jax.base.ending import first_line
 from vdm_jax.base.errors import UserError, suggestion
 from vdm_jax.launch.kind import Kind
 from vdm_jax.launch.settings import plain, read_config, value_of, with_absolute
@@ -36,14 +37,42 @@ def find(value: str) -> str:
 
 
 def load_config(config: str | ConfigDict) -> ConfigDict:
-    """The config that FILE[:VARIANT] returns, or a copy of `config`. Raises `UserError`."""
+    """The config that FILE[:VARIANT] returns, or a copy of `config`. Raises `UserError`, whatever a file raises."""
     if not isinstance(config, str):
         return config.copy_and_resolve_references()
     file, _, variant = find(config).partition(":")
-    get_config = runpy.run_path(file).get("get_config")
-    if get_config is None:
+    cannot = f"the config file cannot be run: {file}"
+    try:
+        get_config = runpy.run_path(file).get("get_config")
+    except (Exception, SystemExit) as error:
+        raise UserError(f"{cannot}: {_in_words(error)}") from error
+    if not callable(get_config):
         raise UserError(f"{file} has no get_config(variant)")
-    return get_config(variant)
+    try:
+        found = get_config(variant) if variant else get_config()
+    except ValueError as error:  # of the files here, a sentence on the variant
+        raise UserError(" ".join(str(error).split()) or f"{cannot}: ValueError in get_config") from error
+    except (Exception, SystemExit) as error:
+        raise UserError(f"{cannot}: get_config raises {_in_words(error)}") from error
+    if not isinstance(found, ConfigDict):
+        told = f"{file}: get_config(variant) returns {type(found).__name__}"
+        raise UserError(f"{told}; expected an ml_collections.ConfigDict, such as that of configs/base.py")
+    for name in ("kind", "name"):
+        if not isinstance(found.get(name), str):
+            raise UserError(f"{file}: the config has no {name!r}; expected a text, such as in configs/base.py")
+    return found
+
+
+def check_sections(config: ConfigDict, kind: Kind, file: str) -> None:
+    """Raises `UserError` where a config lacks a section that the jobs of its kind read."""
+    for section in dict.fromkeys(name.partition(".")[0] for job in kind.jobs.values() for name in job.reads):
+        if not isinstance(config.get(section), ConfigDict):
+            told = f"{file}: a config of kind {config.kind!r} has no section {section!r}"
+            raise UserError(f"{told}; start from get_config of a file in {root() / 'configs'}")
+
+
+def _in_words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {first_line(error)}"
 
 
 def default_of(workdir: str, default: str) -> str:

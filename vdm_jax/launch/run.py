@@ -9,6 +9,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from vdm_jax.base.devices import check_devices
 from vdm_jax.launch import store
 from vdm_jax.launch.config_files import load_config
 from vdm_jax.launch.flags import own_jobs
@@ -37,6 +38,7 @@ def run(
     if not any(jobs_of(kind)[name].reads for name in jobs):
         store.refuse_other_kinds(kinds, config.kind, workdir)
         return _run_jobs(kind, None, config, workdir, {}, jobs, options)
+    check_devices()
     began = time.monotonic()
     if complete_needs(kinds, config, workdir, options) == "stopped":
         return "stopped"
