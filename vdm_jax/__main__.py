@@ -21,7 +21,9 @@ HELP = f"""{__doc__}
   --archive=DIR                restore the run from files of limited size in DIR, and pack it there after its training
   --sweep[=PATTERN]            every run that the config file's get_sweep() lists, or those whose name matches,
                                one after the other in DIR/NAME; what is complete is left as it is
-  --dry_run                    with --sweep: print a command for each run and its remaining jobs, and run nothing
+  --dry_run                    print what was understood: the data, the parameters, memory and work of the training, the
+                               jobs that remain. With --sweep: a command for each run and its remaining jobs. Nothing is
+                               run or written
 
 Exit code 0: done, or stopped by SIGTERM with a checkpoint. 1: the training or a run of the sweep failed, there was too
 little memory, or a file could not be written. 2: invalid request. Both are reported in one sentence; with
@@ -54,7 +56,7 @@ def launch(argv: list[str], launcher: list[str], ending: OneSentence) -> None:
     """Runs or lists what the command line asks for. launcher: the command that starts this program."""
     # Imported late: a missing package or a mistyped flag should not wait for the start of a device.
     from vdm_jax.experiments.kinds import KINDS
-    from vdm_jax.launch import flags, run, sweep
+    from vdm_jax.launch import dry_run, flags, run, sweep
 
     for name in ("absl", "asyncio"):  # orbax logs through these; what ends a run is reported in one sentence
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -62,6 +64,9 @@ def launch(argv: list[str], launcher: list[str], ending: OneSentence) -> None:
     ending.folder = arguments.workdir
     if arguments.sweep:
         sweep.run(arguments, KINDS, launcher)
+    elif arguments.dry_run:
+        for line in dry_run.describe_run(KINDS, arguments.config, arguments.workdir, arguments.jobs):
+            print(line, flush=True)
     else:
         run.run(KINDS, arguments.config, arguments.workdir, arguments.jobs, arguments.options)
 

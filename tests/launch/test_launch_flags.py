@@ -259,3 +259,102 @@ def test_a_workdirs_config_finds_its_file_beside_own_configs(tmp_path, monkeypat
 @pytest.mark.parametrize("typed", [["--workdir=A"], ["--workdir", "A"], ["--workdir=B", "-workdir", "A"]])
 def test_a_workdir_is_found_however_it_is_typed(typed):
     assert flags._typed_workdir(["launch.py", *typed, "--jobs=report"]) == "A"
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("train.lr", "train.learning_rate"),
+        ("lr", "train.learning_rate"),
+        ("model.lr", "train.learning_rate"),
+        ("train.bs", "train.batch_size"),
+        ("batch", "train.batch_size"),
+        ("train.epochs", "train.num_steps"),
+        ("train.steps", "train.num_steps"),
+        ("train.wd", "train.weight_decay"),
+        ("train.ema", "train.ema_decay"),
+        ("train.beta1", "train.b1"),
+        ("train.beta2", "train.b2"),
+        ("train.grad_clip", "train.clip"),
+        ("train.learningrate", "train.learning_rate"),
+        ("train.LEARNING_RATE", "train.learning_rate"),
+        ("train.warmup", "train.warmup_steps"),
+        ("rate.target", "rate.target_nats"),
+        ("sample.n_samples", "sample.num_images"),
+        ("model.latent_dim", "model.w_dim"),
+        ("diffusion.noise_schedule", "diffusion.schedule"),
+        ("dataset", "data.name"),
+    ],
+)
+def test_the_words_of_other_libraries_are_understood(typed, meant):
+    with pytest.raises(UserError, match=f"^unknown setting '{typed}'; did you mean '{meant}'\\?$"):
+        parse(f"--config.{typed}=1")
+
+
+def test_a_former_name_leads_to_that_of_today():
+    """Every renamed setting of every kind, as it was typed when it had that name."""
+    for config in ("configs/probes.py", "configs/digits.py", "configs/ddpm.py", "configs/exact.py"):
+        for old, new in KINDS[load_config(config).kind].renamed.items():
+            if isinstance(new, str):
+                with pytest.raises(UserError, match=f"did you mean '{new}'"):
+                    parse(f"--config={config}", f"--config.{old}=1")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("--output_dir=x", "workdir"),
+        ("--out=x", "workdir"),
+        ("--job=train", "jobs"),
+        ("--dry-run", "dry_run"),
+        ("--train.num_steps=3", "config.train.num_steps"),
+        ("--lr=3", "config.train.learning_rate"),
+        ("--timeout=3", "stop_after"),
+    ],
+)
+def test_a_flag_that_is_none(typed, meant):
+    with pytest.raises(UserError, match=f"^unknown flag .*; did you mean '{meant}'\\?$"):
+        parse(typed)
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("--config.sample.clip=maybe", "--config.sample.clip=maybe; expected True or False"),
+        ("--config.train.num_steps=1.5", "--config.train.num_steps=1.5; expected a whole number"),
+        ("--config.train.learning_rate=high", "--config.train.learning_rate=high; expected a number"),
+        ("--config.model.w_dim=x", "--config.model.w_dim=x; expected a whole number"),
+        ("--stop_after=soon", "--stop_after=soon; expected a number"),
+        ("--dry_run=perhaps", "--dry_run=perhaps; expected True or False"),
+    ],
+)
+def test_a_value_of_another_type(typed, expected):
+    with pytest.raises(UserError) as caught:
+        parse(typed)
+    assert str(caught.value) == expected
+
+
+CONFIGS = {  # a config file, and what is said
+    "raise RuntimeError('mine')": "the config file cannot be run: {}: RuntimeError: mine",
+    "import nothing_of_this_name": "the config file cannot be run: {}: ModuleNotFoundError: No module named",
+    "import sys; sys.exit(3)": "the config file cannot be run: {}: SystemExit: 3",
+    "def get_config(variant=''):\n    return {}['train']": "get_config raises KeyError: 'train'",
+    "def get_config(variant=''):\n    return {'name': 'mine'}": "get_config(variant) returns dict; expected an ml_col",
+    "get_config = 3": "{} has no get_config(variant)",
+    OWN.format("digits") + "    del config.name\n    return config": "the config has no 'name'; expected a text",
+    OWN.format("digits") + "    del config.kind\n    return config": "the config has no 'kind'; expected a text",
+    OWN.format("digits") + "    config.kind = 'mine'\n    return config": "config.kind='mine'; expected one of",
+    OWN.format("digits") + "    del config.train\n    return config": "kind 'vae_vdm' has no section 'train'; start",
+    OWN.format("digits") + "    config.train.num_steps = 'x'\n    return config": "get_config raises TypeError: ",
+    "\x00": "the config file cannot be run: {}: ",
+}
+
+
+@pytest.mark.parametrize("text", CONFIGS, ids=lambda text: text[-40:])
+def test_a_config_file_that_fails(tmp_path, text):
+    """Whatever a program of the user raises or returns."""
+    file = tmp_path / "mine.py"
+    file.write_text(text.replace("config = base()", "config = base().unlock()"))
+    with pytest.raises(UserError) as caught:
+        parse(f"--config={file}")
+    assert CONFIGS[text].format(file) in str(caught.value) and len(str(caught.value).splitlines()) == 1

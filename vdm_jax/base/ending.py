@@ -9,6 +9,7 @@ import pathlib
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Any
@@ -90,6 +91,14 @@ class OneSentence:
                 path.write_text(text, encoding="utf-8", errors="backslashreplace")
                 return f"its traceback is in {path}"
         return f"{SHOW_TRACEBACK}=1 in the environment shows its traceback"
+
+
+def exit_code(program: str, work: Callable[[], int | None]) -> int:
+    """What `work` returns (None: 0), or the code of what it raised, on a terminal of any encoding."""
+    escape_output()
+    with OneSentence(program) as ending:
+        ending.code = work() or DONE
+    return ending.code
 
 
 def first_line(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 import pathlib
 import runpy
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -15,6 +16,7 @@ from vdm_jax.launch.settings import plain, read_config, value_of, with_absolute
 from vdm_jax.launch.store import as_today
 
 DEFAULT = "configs/digits.py"
+EXPECTED = {bool: "True or False", int: "a whole number", float: "a number", tuple: "values with commas, such as 8,16"}
 
 
 def root() -> pathlib.Path:
@@ -61,6 +63,29 @@ def load_config(config: str | ConfigDict) -> ConfigDict:
         if not isinstance(found.get(name), str):
             raise UserError(f"{file}: the config has no {name!r}; expected a text, such as in configs/base.py")
     return found
+
+
+@contextmanager
+def naming_settings(config: ConfigDict) -> Iterator[None]:
+    """Where `Kind.build` fails because of it: raises `UserError` that names a setting without a value or of another
+    type than in configs/KIND.py. The command line refuses those; a config made in Python may hold anything."""
+    try:
+        yield
+    except (TypeError, AttributeError, KeyError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        files = [root() / "configs" / f"{name}.py" for name in (config.kind, "base")]
+        configs = (load_config(str(file)) for file in files if file.is_file())
+        usual = next((own for own in configs if own.kind == config.kind), ConfigDict())
+        for name in flat(usual):
+            section, _, last = name.rpartition(".")
+            kind, like = (usual[section] if section else usual).get_type(last), usual[name]
+            if (value := value_of(config.to_dict(), name)) is None and like is None or isinstance(value, (dict, list)):
+                continue
+            if not isinstance(value, (kind, int) if kind is float else kind):
+                expected = EXPECTED.get(kind) if like is None or kind is tuple else f"a value like {like!r}"
+                raise UserError(f"config.{name}={value!r}; expected {expected or kind.__name__}") from error
+        raise
 
 
 def check_sections(config: ConfigDict, kind: Kind, file: str) -> None:

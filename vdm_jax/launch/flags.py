@@ -10,6 +10,7 @@ from ml_collections import ConfigDict, config_flags
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.launch.config_files import (
     DEFAULT,
+    EXPECTED,
     check_sections,
     default_of,
     find,
@@ -24,7 +25,6 @@ from vdm_jax.launch.suggestions import nearest_flag, nearest_setting
 OF_A_RUN = ("workdir", "jobs", "stop_after", "archive", "sweep", "dry_run")  # flags besides those of the config
 MOST_SECONDS = 1e9  # timers take no more
 FAULTS = (flags.Error, AttributeError, ImportError, KeyError, SyntaxError, TypeError, ValueError)
-EXPECTED = {bool: "True or False", int: "a whole number", float: "a number", tuple: "values with commas, such as 8,16"}
 
 
 class Sweep(NamedTuple):
@@ -52,6 +52,7 @@ class Arguments(NamedTuple):
         file: FILE.py[:VARIANT], with a path that opens from here.
         overrides: the settings that were typed.
         sweep: None for a single run.
+        dry_run: whether a single run is described instead of started.
     """
 
     config: ConfigDict
@@ -61,6 +62,7 @@ class Arguments(NamedTuple):
     file: str
     overrides: dict[str, Any]
     sweep: Sweep | None
+    dry_run: bool = False
 
 
 def parse(argv: Sequence[str], kinds: Kinds, default: str = DEFAULT) -> Arguments:
@@ -98,7 +100,7 @@ def parse(argv: Sequence[str], kinds: Kinds, default: str = DEFAULT) -> Argument
     options = RunOptions(values.stop_after, pathlib.Path(values.archive) if values.archive else None)
     if (options.archive or options.stop_after) and not any(jobs_of(kind)[job].can_stop for job in jobs):
         raise UserError("--archive and --stop_after need a training job in --jobs")
-    return Arguments(config, pathlib.Path(folder), jobs, options, file, overrides, sweep)
+    return Arguments(config, pathlib.Path(folder), jobs, options, file, overrides, sweep, values.dry_run)
 
 
 def _typed_workdir(argv: Sequence[str]) -> str:
@@ -122,7 +124,7 @@ def _parse_values(argv: Sequence[str], default_config: str, own: ConfigDict, kin
             (flags.DEFINE_float, "stop_after", None, "Seconds of training, then save and stop as at SIGTERM."),
             (flags.DEFINE_string, "archive", "", "Folder from which the run is restored and into which it is packed."),
             (flags.DEFINE_string, "sweep", None, "Run the config file's get_sweep(), or members that match."),
-            (flags.DEFINE_bool, "dry_run", False, "With --sweep: list the members' commands."),
+            (flags.DEFINE_bool, "dry_run", False, "Describe the run, or list the members' commands."),
         ):
             define(name, default, meaning, flag_values=values)
         rest = values(argv)
@@ -142,8 +144,6 @@ def _parse_values(argv: Sequence[str], default_config: str, own: ConfigDict, kin
             raise UserError(f"--{name}= names no folder; leave it out, or name one")
     if values.sweep is not None and (values.archive or values.stop_after):
         raise UserError("--archive and --stop_after are for one run, not for a sweep")
-    if values.dry_run and values.sweep is None:
-        raise UserError("--dry_run lists what a sweep would run; add --sweep")
     return values
 
 

@@ -159,7 +159,8 @@ def owner(kind: Kind, name: str, config: ConfigDict, inputs: Mapping[str, str]) 
     # As version 0.1 wrote it: without what it had not, "" for what is ignored, None for what may change.
     old = without(settings, [each for each, value in kind.implied.items() if value_of(settings, each) == value])
     identity = {each: value for each in job.reads if (value := value_of(old, each)) is not None}
-    identity = replaced(replaced(identity, job.ignores, ""), job.extended(settings), None)
+    blank = [each for each in job.ignores if each in kind.folders]  # what else is ignored since then stays in it
+    identity = replaced(replaced(identity, blank, ""), job.extended(settings), None)
     return hashlib.sha256(json.dumps([identity, inputs.get("data")], sort_keys=True).encode()).hexdigest()[:16]
 
 

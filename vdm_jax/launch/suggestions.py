@@ -56,11 +56,10 @@ def nearest_setting(key: str, names: Sequence[str], renamed: Mapping[str, Any]) 
     own = [name for name in names if name.startswith(f"{section}.")] if section in names else []
     for pool in (own, names):
         lasts = {last_of(name) for name in pool}
-        for word in (last, MEANT.get(last, MEANT.get(last.lower(), ""))):
-            near = word if word in lasts else nearest(word, sorted(lasts), cutoff=0.7) if word else ""
-            if near:
-                alike = [name for name in pool if last_of(name) == near]
-                return difflib.get_close_matches(key, alike, n=1, cutoff=0.0)[0]
+        same = [word for word in (last, MEANT.get(last, MEANT.get(last.lower()))) if word in lasts]
+        if near := same[0] if same else nearest(last, sorted(lasts), cutoff=0.7):
+            alike = [name for name in pool if last_of(name) == near]
+            return difflib.get_close_matches(key, alike, n=1, cutoff=0.0)[0]
     return nearest(key, names)
 
 

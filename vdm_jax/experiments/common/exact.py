@@ -2,7 +2,7 @@
 
 import math
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -23,6 +23,7 @@ from vdm_jax.diffusion.schedules import Schedule
 from vdm_jax.diffusion.theory import Covariance, speciation_abar, time_of_abar
 from vdm_jax.diffusion.timesteps import gammas_at, timesteps
 from vdm_jax.experiments.common.checks import SEED, check_numbers
+from vdm_jax.experiments.common.describe import describe_data
 from vdm_jax.experiments.common.populations import identity_of, make_population
 from vdm_jax.launch.settings import plain
 from vdm_jax.probing.exact import CurvePoint, measure_curve, population_estimator
@@ -100,6 +101,13 @@ def measure_population(
         keep=lambda row: log.write(row if row["step"] else row | {"timesteps": steps.tolist()}),
         progress=bar("exact"),
     )
+
+
+def describe_exact(experiment: ExactExperiment) -> Iterator[str]:
+    """The lines of `--dry_run`: the data, and where the curves are measured."""
+    steps = timesteps(experiment.config.exact.num_timesteps, experiment.schedule)
+    yield describe_data(experiment.data)
+    yield f"exact curves: {len(steps)} timesteps of 0 … {experiment.schedule.num_steps}, over the training images"
 
 
 def check_exact(config: ConfigDict) -> None:
