@@ -4,12 +4,17 @@ import jax
 import launching
 import pytest
 from launching import arguments
+from ml_collections import ConfigDict
 
 import launch
+from vdm_jax.base.errors import UserError
 from vdm_jax.base.pytrees import num_parameters
 from vdm_jax.experiments.common.describe import count_flops, in_units
 from vdm_jax.experiments.kinds import KINDS
 from vdm_jax.launch import flags
+from vdm_jax.launch.dry_run import describe_run
+from vdm_jax.launch.kind import Job, Kind, Need
+from vdm_jax.launch.run import run
 
 
 def lines_of(capsys, *typed) -> list[str]:
@@ -68,3 +73,30 @@ def test_the_operations_of_a_product():
     shapes = [jax.ShapeDtypeStruct((8, 16), "float32"), jax.ShapeDtypeStruct((16, 4), "float32")]
     assert count_flops(lambda a, b: a @ b, *shapes) == 2 * 8 * 16 * 4
     assert [in_units(number) for number in (4.5e9, 1_234, 12)] == ["4.5 G", "1.23 k", "12 "]
+
+
+def test_a_run_that_needs_another_names_it_and_is_checked_before(tmp_path):
+    """Settings that can be judged without the files of the run that is needed are judged before that run starts."""
+    started = []
+
+    def check(config):
+        if config.show.digits < 0:
+            raise UserError(f"config.show.digits={config.show.digits}; expected at least 0")
+
+    first = ConfigDict(dict(kind="first", name="sums", count=dict(stop=3)))
+    job = Job(lambda built, workdir, options: started.append(workdir) or "done", reads=("count",), writes="sum.json")
+    needy = Kind(
+        lambda config: config,
+        {"show": Job(lambda *_: "done", reads=("show",))},
+        needs=lambda config: {"sums": Need(first)},
+        check=check,
+    )
+    kinds = {"first": Kind(lambda config: config, {"add": job}), "needy": needy}
+    config = ConfigDict(dict(kind="needy", name="mine", show=dict(digits=2)))
+    lines = list(describe_run(kinds, config, tmp_path / "run", ["show"]))
+    assert f"needs: sums in {tmp_path / 'run' / 'needs' / 'sums'}: add to do" in lines and "job show: to do" in lines
+    config.show.digits = -1
+    for start in (run, lambda *given: list(describe_run(*given))):
+        with pytest.raises(UserError, match="config.show.digits=-1"):
+            start(kinds, config, tmp_path / "run", ["show"])
+    assert not started and not (tmp_path / "run").exists()
