@@ -64,6 +64,7 @@ def test_packages_stay_in_their_place(path):
     if folder not in ("launch", "experiments", "benchmarks"):
         assert not {name.split(".")[0] for name in imported(top)} & LATE
     everything = {name.split(".")[0] for name in imported(tree)}
+    assert "matplotlib.pyplot" not in set(imported(tree)), "pyplot starts the backend that the user has chosen"
     if folder != "networks":
         assert "flax" not in everything, "nothing outside networks/ imports flax"
     if FLOORS[folder] < 4:

@@ -5,7 +5,7 @@ declarations. A new kind is one folder with a `Kind`, and one line in `experimen
 """
 
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from ml_collections import ConfigDict
@@ -120,6 +120,9 @@ class Kind(NamedTuple):
 
     Attributes:
         build: `build(config)` -> what the jobs take. Checks every setting and loads the data; raises `UserError`.
+        check: `check(config)` before the runs that this one needs, whose files `build` may read. Raises `UserError` for
+            settings that can be judged without them.
+        describe: `describe(built)` -> further lines of `--dry_run`: sizes, work.
         jobs: by name, in their order. A kind with `sections` has the job "report" besides, its last.
         inputs: `inputs(built)` -> fingerprints of what the results depend on besides settings: {"data": …}.
         understood: `understood(built)` -> a line that says which data were read, printed before the jobs.
@@ -139,7 +142,9 @@ class Kind(NamedTuple):
     build: Callable[[ConfigDict], Built]
     jobs: Mapping[str, Job]
     inputs: Callable[[Built], dict[str, str]] = _nothing
-    understood: Callable[[Built], str] | None = None
+    understood: Callable[[Built], str] = lambda _: ""
+    check: Callable[[ConfigDict], Any] = _nothing
+    describe: Callable[[Built], Iterable[str]] = _nothing
     needs: Callable[[ConfigDict], dict[str, Need]] = _nothing
     restore: Callable[[Built, Path], Any] | None = None
     functions: Callable[[Built, Any], dict[str, Callable[..., Any]]] | None = None

@@ -9,9 +9,10 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from vdm_jax.base.devices import check_devices
 from vdm_jax.base.places import known
 from vdm_jax.launch import store
-from vdm_jax.launch.config_files import load_config
+from vdm_jax.launch.config_files import load_config, naming_settings
 from vdm_jax.launch.flags import own_jobs
 from vdm_jax.launch.kind import NO_OPTIONS, Kind, Kinds, RunOptions, Status, chosen_jobs, jobs_of, kind_of, lock_of
 from vdm_jax.launch.memory import what_memory_lacks
@@ -38,14 +39,16 @@ def run(
     if not any(jobs_of(kind)[name].reads for name in jobs):
         store.refuse_other_kinds(kinds, config.kind, workdir)
         return _run_jobs(kind, None, config, workdir, {}, jobs, options)
+    check_devices()
+    kind.check(config)
     began = time.monotonic()
     if complete_needs(kinds, config, workdir, options) == "stopped":
         return "stopped"
     options = _what_remains(options, began)
-    with what_memory_lacks("reading the data"):
+    with what_memory_lacks("reading the data"), naming_settings(config):
         built, place = build(kind, config, workdir)
-    if kind.understood:
-        print(kind.understood(built), flush=True)
+    if line := kind.understood(built):
+        print(line, flush=True)
     return run_built(kinds, built, config, workdir, jobs, options, place)
 
 

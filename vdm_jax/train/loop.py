@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from vdm_jax.base.errors import UserError
+from vdm_jax.base.errors import RunFailed, UserError
 from vdm_jax.base.signals import catch_sigterm
 from vdm_jax.train.checkpoint import Checkpointer
 from vdm_jax.train.metrics import MetricsLog
@@ -18,7 +18,7 @@ from vdm_jax.train.state import Metrics, TrainState
 from vdm_jax.train.window import Window
 
 
-class TrainingFailed(RuntimeError):
+class TrainingFailed(RunFailed):
     """The training cannot continue. The message names the step, the cause and the last good checkpoint."""
 
 

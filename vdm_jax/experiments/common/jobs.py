@@ -18,7 +18,9 @@ from vdm_jax.report.summary import summary
 from vdm_jax.train.checkpoint import find_checkpoint, saved_checkpoints
 
 CHECKPOINTS, LOG = "checkpoints", "metrics.jsonl"
-IGNORED = ("data.dir",)  # data are known by their content
+# Data are known by their content. The best checkpoint is one of those saved, each of which has its own score: how often
+# there is a row of the log between them, and how many others are kept, changes no number.
+IGNORED = ("data.dir", "train.log_every", "train.eval_every", "train.keep_latest", "train.max_skipped_in_a_row")
 TRAIN_HINT = (
     "lower config.train.batch_size, or raise config.train.accumulate for the same batch in parts, and lower "
     "config.evaluate.batch_size, the validation's"

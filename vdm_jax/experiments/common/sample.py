@@ -3,9 +3,9 @@
 import pathlib
 from collections.abc import Callable
 
-import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float, Integer, PyTree, UInt8
+from matplotlib.image import imsave  # pyplot would start the backend that the user has chosen
 
 from vdm_jax.base.files import write_file, write_json, write_npz
 from vdm_jax.base.images import image_grid, to_unit
@@ -73,4 +73,4 @@ def save(folder: pathlib.Path, name: str, rows: Bytes, num_columns: int, **array
     flat = rows.reshape(-1, *rows.shape[-3:]).astype(np.float32) / 255
     grid = image_grid(flat, num_columns).repeat(PIXELS_A_VALUE, axis=0).repeat(PIXELS_A_VALUE, axis=1)
     grid = grid[..., 0] if grid.shape[-1] == 1 else grid
-    write_file(folder / f"{name}.png", lambda file: plt.imsave(file, grid, cmap="gray", vmin=0, vmax=1, format="png"))
+    write_file(folder / f"{name}.png", lambda file: imsave(file, grid, cmap="gray", vmin=0, vmax=1, format="png"))

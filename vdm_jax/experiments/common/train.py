@@ -16,7 +16,7 @@ from vdm_jax.base.signals import catch_sigterm
 from vdm_jax.experiments.common.build import Experiment
 from vdm_jax.experiments.common.checkpoints import initial_params
 from vdm_jax.experiments.common.training import ModelTraining, make_training
-from vdm_jax.train.checkpoint import Checkpointer
+from vdm_jax.train.checkpoint import Checkpointer, resume
 from vdm_jax.train.loop import Result, run
 from vdm_jax.train.metrics import MetricsLog
 from vdm_jax.train.optimizer import make_optimizer
@@ -56,10 +56,13 @@ def run_from_checkpoint(
     state = replicate(init_state(params, optimizer, training.carry), mesh)
     data = replicate(training.data, mesh)
     say(f"{num_parameters(state.params):,} parameters, {training.num_images:,} images, {mesh.size} device(s)")
+    restored, damages = resume(workdir / "checkpoints", state)
+    for damage in damages:
+        say(damage)
     checkpoints = Checkpointer(workdir / "checkpoints", keep_latest=config.keep_latest, keep_best=config.keep_best)
     with checkpoints as checkpointer:
-        if checkpointer.saved():
-            state = checkpointer.restore(state)
+        if restored is not None:
+            state = restored
             say(f"goes on from step {int(state.step)}")
         return run(
             state,

@@ -58,7 +58,7 @@ def load_trained(workdir: str, checkpoint: str, config: ConfigDict, data: Datase
     if model.code is not None:
         raise UserError(f"config.chains.model={workdir} has a code; expected a model without one")
     chosen = ConfigDict(dict(evaluate=dict(weights="ema", checkpoint=checkpoint)))
-    weights = load_weights(folder, model, chosen)
+    weights = load_weights(folder, model, chosen, "config.chains.checkpoint")
     low, high = data.pixel_values[[0, -1]].tolist()
     about = {"step": weights.step, "weights": weights.kind, "fingerprint": fingerprint(weights.params)}
     about |= stored

@@ -1,6 +1,7 @@
 """The kind "vae_vdm": a variational diffusion model with a learned code."""
 
 from vdm_jax.experiments.common.build import IMPLIED, understood_data
+from vdm_jax.experiments.common.describe import describe_model
 from vdm_jax.experiments.common.functions import diffusion_functions, restore
 from vdm_jax.experiments.common.jobs import fingerprints, model_jobs
 from vdm_jax.experiments.vae_vdm.build import build
@@ -17,6 +18,7 @@ KIND = Kind(
     model_jobs(READS, evaluate, draw_vae_vdm, ("evaluate_curves.npz", "evaluate_images.npz", "embeddings.npz")),
     inputs=fingerprints,
     understood=understood_data,
+    describe=describe_model,
     restore=restore,
     functions=diffusion_functions,
     sections=VAE_VDM_PAGE,
