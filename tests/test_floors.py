@@ -151,6 +151,7 @@ def test_folders_do_not_tire_a_reader():
     assert not full
 
 
+@pytest.mark.slow
 def test_everything_below_launch_imports_on_a_bare_accelerator_host():
     modules = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts)

@@ -10,7 +10,8 @@ import jax
 import launching
 import numpy as np
 import pytest
-from launching import NUM_STEPS, arguments
+from launching import NUM_STEPS, OF_A_CODE, arguments
+from reading import all_jobs_read_what_is_declared
 from vdm_jax.configs import digits
 
 import launch
@@ -200,9 +201,11 @@ def test_killed_and_stopped_it_ends_bitwise_as_if_it_never_was(whole, tmp_path, 
 QUICK = {"train__num_steps": 2, "evaluate__weights": "raw", "evaluate__checkpoint": "latest"}
 
 
+@pytest.mark.slow
 def test_without_a_code_what_does_not_apply_is_null_with_its_reason(tmp_path):
-    quick = QUICK | {"evaluate__frechet_images": 0}
-    values = run_here(*arguments(tmp_path, "configs/digits.py:unconditional", **quick))
+    quick = QUICK | {"evaluate__frechet_images": 0} | dict.fromkeys(OF_A_CODE)
+    with all_jobs_read_what_is_declared(tmp_path):
+        values = run_here(*arguments(tmp_path, "configs/digits.py:unconditional", **quick))
     assert set(values) >= PROMISED and OF_THE_CODE | {"frechet", "frechet_by_n"} <= nulls(values)
     assert "unconditional" in values["reasons"]["mi_lower_nats"]
     assert (values["checkpoint_step"], values["weights"]) == (2, "raw")
@@ -213,6 +216,7 @@ def test_without_a_code_what_does_not_apply_is_null_with_its_reason(tmp_path):
     assert (tmp_path / "report" / "index.html").exists() and not (tmp_path / "embeddings.npz").exists()
 
 
+@pytest.mark.slow
 def test_a_users_own_images(tmp_path):
     """Colour, neither square nor even, five levels, no labels."""
     draw = np.random.default_rng(0)
@@ -230,6 +234,7 @@ def test_a_users_own_images(tmp_path):
     assert (workdir / "report" / "index.html").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("VDM_DATA_DIR" not in os.environ, reason="VDM_DATA_DIR, the folder with mnist.npz, is not set")
 def test_mnist(tmp_path):
     """Real images, halved, a few of them."""

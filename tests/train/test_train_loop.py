@@ -41,6 +41,7 @@ def assert_same_end(workdir, other_workdir):
     assert rows_without_clock(workdir) == rows_without_clock(other_workdir)
 
 
+@pytest.mark.slow
 def test_the_toy_learns(uninterrupted):
     _, result = uninterrupted
     assert result.status == "done" and toy.evaluate(result.state)["score"] < 1.0
@@ -85,6 +86,7 @@ def test_a_row_is_the_mean_over_its_steps(tmp_path, uninterrupted):
     assert row["step"] == 4 and row["loss"] == pytest.approx(np.mean(losses), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_bitwise_equal(tmp_path, uninterrupted):
     for num_steps in (16, 40, 40, 64):
         assert toy.train(tmp_path, num_steps=num_steps).status == "done"
@@ -96,6 +98,7 @@ def test_a_resumed_run_ends_bitwise_equal(tmp_path, uninterrupted):
     assert_same_end(tmp_path, uninterrupted[0])
 
 
+@pytest.mark.slow
 def test_sigterm_saves_between_checkpoints_and_loses_nothing(tmp_path, uninterrupted):
     before = signal.getsignal(signal.SIGTERM)
     result = toy.train(tmp_path, at_call=lambda call: call == 21 and os.kill(os.getpid(), signal.SIGTERM))
@@ -132,6 +135,7 @@ def nan_between(first, last):
     return loss_fn
 
 
+@pytest.mark.slow
 def test_updates_that_stay_bad_end_the_run_and_the_good_checkpoint_stays(tmp_path):
     with pytest.raises(TrainingFailed) as error:
         toy.train(tmp_path, loss_fn=nan_between(30, 1000))
@@ -150,6 +154,7 @@ def test_a_short_run_without_a_good_update_has_failed(tmp_path):
         toy.train(tmp_path, num_steps=16, loss_fn=nan_between(0, 1000))
 
 
+@pytest.mark.slow
 def test_a_few_bad_updates_are_survived_but_not_saved(tmp_path):
     result = toy.train(tmp_path, num_steps=32, loss_fn=nan_between(22, 25))
     assert (result.status, int(result.state.skipped)) == ("done", 3)
@@ -206,6 +211,7 @@ def test_progress_is_a_few_lines_without_a_terminal(capsys):
     assert lines[0].startswith("step 50 of 1000: loss 1.234, 678 images/s, ") and lines[-1].endswith("0 s remaining")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_tqdm", [True, False])
 def test_progress_is_a_bar_in_a_terminal_that_has_tqdm(capsys, monkeypatch, has_tqdm):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)

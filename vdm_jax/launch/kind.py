@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import choose
+from vdm_jax.launch.choices import Choice
 
 Built = Any  # what `Kind.build` returns and its jobs take
 Path = pathlib.Path
@@ -137,6 +138,7 @@ class Kind(NamedTuple):
         implied: what older files mean that lack a setting. A setting that is added later belongs here, with the value
             under which nothing changes; otherwise older claims and records are refused.
         folders: settings that name a folder. The command line makes their paths absolute.
+        choices: what each choice reads. A setting that is set and that no choice in force reads is refused.
     """
 
     build: Callable[[ConfigDict], Built]
@@ -154,6 +156,7 @@ class Kind(NamedTuple):
     renamed: Mapping[str, str | Mapping[str, str]] = {}
     implied: Mapping[str, Any] = {}
     folders: tuple[str, ...] = ("data.dir",)
+    choices: tuple[Choice, ...] = ()
 
 
 Kinds = Mapping[str, Kind]

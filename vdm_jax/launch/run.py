@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from vdm_jax.base.devices import check_devices
 from vdm_jax.base.places import known
 from vdm_jax.launch import store
+from vdm_jax.launch.choices import refuse_unread
 from vdm_jax.launch.config_files import load_config, naming_settings
 from vdm_jax.launch.flags import own_jobs
 from vdm_jax.launch.kind import NO_OPTIONS, Kind, Kinds, RunOptions, Status, chosen_jobs, jobs_of, kind_of, lock_of
@@ -90,8 +91,9 @@ def needs_of(
 ) -> Iterator[tuple[pathlib.Path, ConfigDict, list[str]]]:
     """(folder, config, jobs) of each run that a run of this config needs. Raises `UserError`."""
     for name, need in kind_of(kinds, config).needs(config).items():
-        own = load_config(need.config)
+        own, before = load_config(need.config), load_config(need.config)
         own.update_from_flattened_dict(dict(need.overrides))
+        refuse_unread(kind_of(kinds, own).choices, own, before, need.overrides)
         jobs = chosen_jobs(kind_of(kinds, own), need.jobs) or own_jobs(own, kind_of(kinds, own))
         yield workdir / NEEDS / name, own, jobs
 

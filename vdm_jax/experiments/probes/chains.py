@@ -101,7 +101,7 @@ def measure_parts(
     if not remaining:
         return
     names = chosen_readers(config)
-    net, code = trained_reader(names, experiment.data, config.reader_images, config.reader_steps), commit()
+    net, code = trained_reader(config, experiment.data), commit()
     readers = make_readers(names, experiment.data, population, net)
     about = {"commit": code} | ({} if net is None else {"net": about_reader(net)})
     measures: dict[ChosenSampler, _Measure] = {}
