@@ -150,7 +150,8 @@ def owner(kind: Kind, name: str, config: ConfigDict, inputs: Mapping[str, str]) 
     """A digest of what the files of a job depend on: whose run an archive holds."""
     job, settings = kind.jobs[name], plain(config)
     # As version 0.1 wrote it: without what it had not, "" for what is ignored, None for what may change.
-    old = without(settings, [each for each, value in kind.implied.items() if value_of(settings, each) == value])
+    newer = (each for each, value in kind.implied.items() if each in job.ignores or value_of(settings, each) == value)
+    old = without(settings, list(newer))
     identity = {each: value for each in job.reads if (value := value_of(old, each)) is not None}
     identity = replaced(replaced(identity, job.ignores, ""), job.extended(settings), None)
     return hashlib.sha256(json.dumps([identity, inputs.get("data")], sort_keys=True).encode()).hexdigest()[:16]
