@@ -140,8 +140,10 @@ def _train() -> ConfigDict:
             b1=0.9,
             b2=0.99,
             weight_decay=0.01,
-            clip=1.0,
+            decay="all",  # what weight decay applies to: all, all_but_biases; never to a learned gamma
+            clip=1.0,  # global norm of the gradients, at most; 0: not clipped
             ema_decay=0.9999,
+            ema_warmup=True,  # averages of the first updates forget the random start; False: one decay from the start
             accumulate=1,  # micro-batches per update
             steps_per_call=1,  # updates per compiled call: 1 on CPU, tens on an accelerator
             log_every=100,

@@ -14,6 +14,7 @@ from vdm_jax.diffusion.rate import CyclicalRate, FixedRate, FreeBits, NoRate, Wa
 from vdm_jax.diffusion.rate_code import CodeDropout, HighNoiseRate, MmdRate
 from vdm_jax.diffusion.rate_target import TargetRate
 from vdm_jax.experiments.common.models import make_vae_vdm
+from vdm_jax.experiments.common.train import DECAYS
 
 ENCODERS = ("oe++", "oe", "se", "te", "ue", "none")
 WITH_CODE = {"svdm": 3_979_521, "tvdm": 637_441, "mvdm": 131_265}  # a code of 128
@@ -152,17 +153,29 @@ def test_cifar10_variants_are_those_of_mnist_with_more_positions_colours_and_fou
     assert counts(cifar10.get_config(variant), CIFAR10) == expected
 
 
-def test_cifar10_of_vdms_size_and_settings():
+def test_cifar10_without_a_code_is_vdms_own_run():
+    """google-research/vdm: configs/cifar10.py, and what experiment.py and train_state.py do whatever the config."""
     assert len(cifar10.VARIANTS) == 24
     config = cifar10.get_config("vdm-none")
-    config.update_from_flattened_dict({"diffusion.schedule": "monotone", "model.unet.zero_init": True})
+    config.model.unet.num_blocks = 1  # of 32: the same parts
     model = make_vae_vdm(config, CIFAR10)
-    assert model.shape == (32, 32, 3) and model.noise.gamma_range == (-13.3, 5.0) and model.objective.minimise_variance
+    assert model.shape == (32, 32, 3) and model.noise.gamma_range == (-13.3, 5.0) and model.code is None
+    params = jax.eval_shape(model.init, jax.random.key(0))
+    assert set(params["gamma"]) == {"gamma_0", "log_width"} and not model.objective.minimise_variance
+    decays = {
+        jax.tree_util.keystr(path): value
+        for path, value in jax.tree_util.tree_leaves_with_path(DECAYS[config.train.decay](params))
+    }
+    assert decays["['unet']['attention']['qkv']['kernel']"] and decays["['unet']['norm_out']['scale']"]
+    assert not any(value for name, value in decays.items() if "bias" in name or "gamma" in name)
     assert (config.data.source, config.data.name, config.name) == ("tfds", "cifar10", "cifar10-vdm-none")
     unet, train = config.model.unet, config.train
     assert (unet.size, unet.fourier_min, unet.fourier_max, unet.num_heads) == ("original", 7, 8, 1)
     assert (train.batch_size, train.learning_rate, train.b1, train.b2) == (128, 2e-4, 0.9, 0.99)
     assert (train.weight_decay, train.ema_decay, config.model.dropout) == (0.01, 0.9999, 0.1)
+    assert (train.num_steps, train.clip, train.ema_warmup, unet.zero_init) == (10_000_000, 0, False, True)
+    other = cifar10.get_config("vdm-te").train
+    assert (other.clip, other.decay, other.ema_warmup) == (1.0, "all", True)
     assert cifar10.get_config().name == "cifar10-mvdm-te"
 
 

@@ -120,6 +120,36 @@ def test_splits_are_disjoint_complete_and_the_same_each_time():
     assert counts.min() > 250
 
 
+TURNED = SpriteGrid("turned", 16, 4, (0.3, 1.0), (0.0, 0.05, np.pi, 2 * np.pi), (0, 2, 4), ("square", "heart"))
+
+
+@pytest.mark.parametrize("grid", [FULL, TURNED])
+def test_no_test_image_has_a_twin_in_train(grid):
+    """Equal images have equal numbers and are in one split; no split is smaller for it."""
+    places = len(grid.offsets) ** 2
+    index = np.arange(0, len(grid), places)  # every template at the first place, and a pixel to the right
+    index = np.concatenate([index, index + len(grid.offsets)])
+    images = np.asarray(grid.render(jnp.asarray(index))).reshape(len(index), -1)
+    equal = np.unique(images, axis=0, return_inverse=True)[1].reshape(-1)
+    numbers = np.unique(grid.image_numbers(index), return_inverse=True)[1].reshape(-1)
+    np.testing.assert_array_equal(equal[:, None] == equal[None], numbers[:, None] == numbers[None])
+    splits = grid.splits()
+    np.testing.assert_array_equal(np.sort(np.concatenate(list(splits.values()))), np.arange(len(grid)))
+    of_split = {name: set(grid.image_numbers(part).tolist()) for name, part in splits.items()}
+    assert sum(map(len, of_split.values())) == len(set.union(*of_split.values())) < 0.95 * len(grid)
+    shares = [len(part) / len(grid) for part in splits.values()]
+    np.testing.assert_allclose(shares, [0.8, 0.1, 0.1], atol=3 / len(grid) + 1e-3)
+
+
+@pytest.mark.parametrize("name", sorted(set(GRIDS) - {"full"}))
+def test_where_no_two_images_are_equal_the_splits_are_parts_of_one_order(name):
+    grid = load_sprites(name)
+    order = np.random.RandomState(0).permutation(len(grid))
+    ends = int(0.8 * len(grid)), int(0.9 * len(grid))
+    for part, expected in zip(grid.splits().values(), np.split(order, ends), strict=True):
+        np.testing.assert_array_equal(part, expected)
+
+
 def test_positions_differ_as_the_theory_says():
     """Two independent x of 32 in [0, 1]: mean square .1774; the mean as a guess: .0887."""
     x = feature_values(FULL, "x")

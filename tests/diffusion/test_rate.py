@@ -94,7 +94,7 @@ def test_mistakes_are_named():
 
 
 def test_the_multiplier_is_a_dual_ascent():
-    """It falls while the rate is too low, rises while it is too high, rests at the target, and keeps to its range."""
+    """It falls while the rate is too low, rises while it is too high, and rests at the target."""
     mode = TargetRate(target=10.0)
 
     def after(mean_kl, steps):
@@ -105,8 +105,20 @@ def test_the_multiplier_is_a_dual_ascent():
     np.testing.assert_allclose(mode.multiplier(after(10.0, 50), 50), start, rtol=1e-5)
     burst = mode.update(mode.update(mode.init(), jnp.float32(np.nan), 0), jnp.float32(1e9), 1)
     np.testing.assert_allclose(burst["smooth_kl"], 11.0, rtol=1e-6)
-    low, high = (mode.multiplier(after(kl, 20_000), 0) for kl in (0.0, 1e6))
-    assert 0 < low <= mode.beta_range[0] and mode.beta_range[1] <= high < np.inf
+
+
+@pytest.mark.parametrize(("unreachable", "end"), [(0.0, 1e-4), (1e6, 1e4)])
+def test_the_multiplier_keeps_to_its_range_and_does_not_wind_up(unreachable, end):
+    """A rate that no beta changes drives beta to the end of its range, no further; beta leaves it with the error."""
+    mode = TargetRate(target=10.0, beta_range=(1e-4, 1e4))
+
+    def updated(carry, mean_kl, steps):
+        return jax.lax.fori_loop(0, steps, lambda i, c: mode.update(c, jnp.float32(mean_kl), i), carry)
+
+    at_end = updated(mode.init(), unreachable, 20_000)
+    np.testing.assert_allclose(mode.multiplier(at_end, 0), end, rtol=1e-6)
+    inside = float(jnp.log(mode.multiplier(updated(at_end, 10.0, 30), 0)))
+    assert abs(inside - np.log(end)) > 2, "within 30 updates of a rate at the target"
 
 
 # ---- a linear Gaussian code: its rate-distortion curve is known ------------------------------------------------------

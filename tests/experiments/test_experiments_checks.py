@@ -87,7 +87,7 @@ def test_a_sentence_names_setting_and_choices(setting, value, sentence):
 def test_a_table_with_fewer_entries_than_sampling_steps_is_refused_before_training():
     config = digits_config()
     config.update_from_flattened_dict({"diffusion.schedule": "cosine", "diffusion.num_steps": 50})
-    with pytest.raises(UserError, match="only 50 entries"):
+    with pytest.raises(UserError, match="at 50 of its 50 entries"):
         build(config)
 
 

@@ -26,6 +26,14 @@ def test_attention_against_a_loop_over_queries(key, num_heads):
     np.testing.assert_allclose(net.apply({"params": params}, h).reshape(6, 8), expected, atol=1e-4)
 
 
+def test_zero_initialised_attention_starts_as_the_identity_and_learns(key):
+    h = jax.random.normal(key, (2, 2, 3, 8))
+    net = Attention(groups=4, zero_init=True)
+    params = net.init(jax.random.key(1), h)["params"]
+    np.testing.assert_array_equal(net.apply({"params": params}, h), h)
+    assert np.abs(jax.grad(lambda p: (net.apply({"params": p}, h) ** 2).sum())(params)["out"]["kernel"]).max() > 0
+
+
 def test_attention_survives_huge_logits(key):
     h = jax.random.normal(key, (1, 2, 2, 4))
     net = Attention(groups=2)

@@ -96,7 +96,9 @@ def test_zero_init_starts_at_z_and_dropout_wants_a_key(key):
     small = {"channels": 4, "multipliers": (1, 1), "num_blocks": 1}
     z, t = jax.random.normal(jax.random.key(1), (1, 4, 4, 1)), jnp.array([0.3])
     net = make_multiscale_unet((4, 4, 1), **small, zero_init=True, dropout=0.5)
-    np.testing.assert_array_equal(jax.jit(net.apply)(jax.jit(net.init)(key), z, t), z)
+    params = jax.jit(net.init)(key)
+    np.testing.assert_array_equal(jax.jit(net.apply)(params, z, t), z)
+    assert not params["mid_attention"]["out"]["kernel"].any()
     net = make_multiscale_unet((4, 4, 1), **small, dropout=0.5)
     params, apply = jax.jit(net.init)(key), jax.jit(net.apply)
     np.testing.assert_array_equal(apply(params, z, t), apply(params, z, t))

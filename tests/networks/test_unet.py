@@ -74,7 +74,10 @@ def test_zero_initialisation_starves_the_encoder_for_exactly_three_updates():
 def test_zero_initialised_network_predicts_z():
     net = make_unet(SHAPE, **TINY, w_dim=3, zero_init=True)
     z, t = inputs()
-    assert np.array_equal(net.apply(start(net), z, t, jnp.ones((4, 3))), z)
+    params = start(net)
+    assert np.array_equal(net.apply(params, z, t, jnp.ones((4, 3))), z)
+    assert not params["attention"]["out"]["kernel"].any(), "as in VDM, the attention also starts as the identity"
+    assert start(make_unet(SHAPE, **TINY, w_dim=3))["attention"]["out"]["kernel"].all()
 
 
 @pytest.mark.parametrize("options", [{}, {"conditioning": "adagn"}, {"fourier": (3, 4)}, {"num_heads": 2}])

@@ -55,6 +55,9 @@ def test_metrics_are_those_before_the_update():
 def test_the_average_is_slow_only_when_it_is_old():
     rates = [float(ema_rate(jnp.int32(n), 0.9999)) for n in (0, 90, 10**6)]
     np.testing.assert_allclose(rates, [0.9, 0.09, 1e-4], rtol=1e-6)
+    np.testing.assert_allclose([ema_rate(jnp.int32(n), 0.9999, warmup=False) for n in (0, 10**6)], 1e-4, rtol=1e-6)
+    state, _ = take_steps(num_calls=1, ema_warmup=False)
+    np.testing.assert_allclose(state.ema_params["w"], 0.9 * PARAMS["w"] + 0.1 * state.params["w"], rtol=1e-5)
 
 
 def test_several_steps_a_call_are_the_same_steps():

@@ -111,14 +111,41 @@ class SpriteGrid:
             found.append(jnp.minimum(jnp.floor((part + within) * size / num), size - 1).astype(jnp.int32))
         return jnp.ravel_multi_index(tuple(found), tuple(parts.values()), mode="clip")
 
+    def image_numbers(self, index: Integer[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+        """A number for each image; two are equal where the images are, such as those of turns by 0 and 2π."""
+        kind, x, y = np.unravel_index(index, (self.num_templates, *self.sizes[3:]))
+        sprites, top, left = (part[kind] for part in self._sprites)
+        rows, columns = (np.asarray(self.offsets)[place] for place in (y, x))
+        return (sprites * self.side + top + rows) * self.side + left + columns
+
+    @cached_property
+    def _sprites(self) -> tuple[Int[np.ndarray, " t"], ...]:
+        """Of each template the number of its sprite, cut out of the window, and the sprite's first row and column."""
+        found: dict[tuple[int, bytes], int] = {}
+        numbers, tops, lefts = [], [], []
+        for window in self.templates:
+            rows, columns = (np.flatnonzero(window.any(axis)) for axis in (1, 0))
+            sprite = window[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+            numbers.append(found.setdefault((len(sprite), sprite.tobytes()), len(found)))
+            tops.append(rows[0])
+            lefts.append(columns[0])
+        return np.array(numbers), np.array(tops), np.array(lefts)
+
     def splits(self, seed: int = 0) -> dict[str, Int[np.ndarray, " n"]]:
         """Indices of train, validation and test, 80/10/10, shuffled the same way in every run.
 
-        Indices with equal images, such as turns by 0 and 2π, may be in several splits.
+        Equal images, such as turns by 0 and 2π, are in one split: no image of one is in another.
         """
         order = np.random.RandomState(seed).permutation(len(self)).astype(np.int32)
-        train, validation = int(0.8 * len(order)), int(0.9 * len(order))
-        return {"train": order[:train], "validation": order[train:validation], "test": order[validation:]}
+        _, first, number, count = np.unique(
+            self.image_numbers(order), return_index=True, return_inverse=True, return_counts=True
+        )
+        by_place = np.argsort(first)  # distinct images, in the order of their first indices
+        before = np.empty_like(count)  # the number of images ahead of those equal to each
+        before[by_place] = np.cumsum(count[by_place]) - count[by_place]
+        ends = [int(share * len(order)) for share in (0.8, 0.9)]
+        part = np.searchsorted(ends, before[number], side="right")
+        return {name: order[part == i] for i, name in enumerate(("train", "validation", "test"))}
 
 
 def template(shape: str, radius: float, orientation: float, half_side: int) -> Bool[np.ndarray, "w w"]:

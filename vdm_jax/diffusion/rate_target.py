@@ -19,8 +19,10 @@ class TargetRate(RateMode):
     The integral is dual ascent on log beta: it rests only where R = target. The encoder responds to a change of beta
     after tens of steps, and dual ascent alone then oscillates; the proportional part damps it. The rate of a code falls
     by about half a nat a dimension for each unit of log beta, so that one gain fits in log space. Far below the target,
-    as before the network has learned to read w, the integral falls slowly, which avoids wind-up. R_smooth ignores a
-    non-finite KL and takes in at most twice the target a step, so that a burst is soon forgotten.
+    as before the network has learned to read w, the integral falls slowly, which avoids wind-up. beta itself is kept to
+    `beta_range`; the integral does not move on towards an end at which beta is, so that beta leaves it as soon as the
+    error becomes smaller. R_smooth ignores a non-finite KL and takes in at most twice the target a step, so that a
+    burst is soon forgotten.
     """
 
     steered_by_held_out: ClassVar[bool] = True
@@ -44,14 +46,17 @@ class TargetRate(RateMode):
         return {"integral": jnp.log(jnp.float32(self.beta_init)), "smooth_kl": jnp.float32(self.target)}
 
     def multiplier(self, carry: Carry, step: Step) -> Float[Array, ""]:
-        return jnp.exp(carry["integral"] + self.gain * self._error(carry["smooth_kl"]))
+        beta = jnp.exp(carry["integral"] + self.gain * self._error(carry["smooth_kl"]))
+        return jnp.clip(beta, *self.beta_range)
 
     def update(self, carry: Carry, mean_kl: Float[Array, ""], step: Step) -> Carry:
         mean_kl = jnp.where(jnp.isfinite(mean_kl), jnp.minimum(mean_kl, 2 * self.target), carry["smooth_kl"])
         smooth_kl = self.smoothing * carry["smooth_kl"] + (1 - self.smoothing) * mean_kl
-        integral = carry["integral"] + self.integral_rate * jnp.maximum(self._error(smooth_kl), -0.2)
-        low, high = self.beta_range
-        return {"integral": jnp.clip(integral, jnp.log(low), jnp.log(high)), "smooth_kl": smooth_kl}
+        before, error = carry["integral"], self._error(smooth_kl)
+        integral = before + self.integral_rate * jnp.maximum(error, -0.2)
+        low, high = (jnp.log(end) - self.gain * error for end in self.beta_range)  # where beta is at its ends
+        integral = jnp.clip(integral, jnp.minimum(before, low), jnp.maximum(before, high))
+        return {"integral": integral, "smooth_kl": smooth_kl}
 
     def select(self, distortion: float, rate: float) -> float:
         """D + R among the checkpoints whose rate is within 5% of the target; 100 nats for each nat outside."""

@@ -34,7 +34,7 @@ def sample(
     Args:
         denoise: (z_t, t [B]) -> Prediction; the sampler reads its x.
         z: [B, ...], from N(0, I) for times[0] = 1, or a noised image to start from.
-        times: descending (see `make_times`). On a table times[-1] may be 0, no noise: the result is x_hat itself.
+        times: descending (see `make_times`). On a table times[-1] is 0, no noise: the result is x_hat itself.
         method: one of `SAMPLERS`.
         keep: returns also z at times[k] for every k of it, [K, B, ...].
         x_range: x_hat is clipped to it at every step (DDPM's "clip denoised"). Where alpha_1 is tiny, as under a cosine
@@ -119,11 +119,12 @@ def dpmpp_2m(_: Key[Array, ""], step: StepInputs) -> Float[Array, "b ..."]:
     """DDIM's step towards x_hat extrapolated from the point before: second order (DPM-Solver++(2M), Lu et al. 2022).
 
     The extrapolation is x_hat + r (x_hat - x_hat_before), r = (gamma_t - gamma_s)/(2 (gamma_before - gamma_t)). It is
-    omitted at the first step, and at the last one into z_s = x, where gamma_s = -inf.
+    omitted at the first step, at the last one into z_s = x, where gamma_s = -inf, and for r > 1: a step more than twice
+    as long as the one before, such as the last one of a schedule that falls steeply towards t = 0, would go too far.
     """
     ahead, behind = step.gamma_t - step.gamma_s, step.gamma_before - step.gamma_t
-    possible = jnp.isfinite(ahead) & (behind > 0)
-    ratio = jnp.where(possible, ahead, 0.0) / jnp.where(possible, 2 * behind, 1.0)
+    near = jnp.isfinite(ahead) & (behind > 0) & (ahead <= 2 * behind)
+    ratio = jnp.where(near, ahead, 0.0) / jnp.where(near, 2 * behind, 1.0)
     return _towards(step.x_hat + ratio * (step.x_hat - step.x_hat_before), step)
 
 
@@ -141,47 +142,45 @@ SAMPLERS = {"ancestral": ancestral, "ancestral_beta": ancestral_beta, "ddim": dd
 
 
 def make_times(schedule: Schedule, num_steps: int, spacing: str = "time") -> Float[Array, " n"]:
-    """N + 1 descending times from 1 to t_first, evenly spaced in "time" or in "logsnr".
+    """N + 1 descending times from 1 to 0, evenly spaced in "time" or in "logsnr".
 
-    On a table they are distinct entries, the nearest ones. On a table with stretches that add no noise (Dirac) they are
-    entries that add noise, from 1 to the last entry without noise. Raises `UserError` where a table has too few.
+    On a table they are distinct entries, and at the last one there is no noise: the last step is the one into x_hat.
+    "time" leaves out the stretches of a table that add no noise (Dirac), and ends at the last entry without noise.
+    "logsnr" is even from 1 to 1/T, the first entry with noise, and then takes the step to 0. Raises `UserError` where a
+    table adds noise at fewer than N entries.
     """
     chain = schedule.num_steps
-    if schedule.no_bound and spacing == "time":
-        return _where_noise_is_added(schedule, num_steps)
-    if chain is not None and num_steps >= chain:
-        raise UserError(
-            f"num_steps={num_steps} sampling steps; the schedule has only {chain} entries, so at most {chain - 1}"
-        )
-    times = choose("spacing", spacing, SPACINGS)(schedule, num_steps)
+    even = choose("spacing", spacing, SPACINGS)
     if chain is None:
-        return times
-    k = jnp.arange(num_steps + 1)
-    entries = jnp.round(times * chain).astype(jnp.int32)
-    entries = jnp.maximum(jax.lax.cummin(entries + k) - k, num_steps + 1 - k)  # each below the one before
-    return entries / chain
-
-
-def _where_noise_is_added(schedule: Schedule, num_steps: int) -> Float[Array, " n"]:
-    steps = even_timesteps(schedule, num_steps + 1)
-    if len(steps) <= num_steps:
-        most = len(noisy_entries(schedule))
+        return even(schedule, num_steps)
+    most = len(noisy_entries(schedule))
+    if num_steps > most:
         raise UserError(
-            f"num_steps={num_steps} sampling steps; the schedule adds noise at {most} of its entries, so at most {most}"
+            f"num_steps={num_steps} sampling steps; the schedule adds noise at {most} of its {chain} entries, so at "
+            f"most {most}"
         )
-    return jnp.asarray(steps[::-1].copy()) / schedule.num_steps
+    return even(schedule, num_steps)
 
 
 def _even_in_time(schedule: Schedule, num_steps: int) -> Float[Array, " n"]:
-    return jnp.linspace(1.0, schedule.t_first, num_steps + 1)
+    if schedule.num_steps is None:
+        return jnp.linspace(1.0, 0.0, num_steps + 1)
+    return jnp.asarray(even_timesteps(schedule, num_steps + 1)[::-1].copy()) / schedule.num_steps
 
 
 def _even_in_logsnr(schedule: Schedule, num_steps: int) -> Float[Array, " n"]:
     if schedule.no_bound:
         raise UserError("spacing='logsnr' needs a finite log SNR at every time; use spacing='time' with this schedule")
-    gamma_1, gamma_0 = schedule.gamma(jnp.float32(1)), schedule.gamma(jnp.float32(schedule.t_first))
-    inner = times_of_gamma(schedule, jnp.linspace(gamma_1, gamma_0, num_steps + 1)[1:-1])
-    return jnp.concatenate([jnp.ones(1), inner, jnp.full(1, schedule.t_first)])
+    chain = schedule.num_steps
+    num_even = num_steps if chain is None else num_steps - 1  # of a table: all steps but the last
+    gamma_1, gamma_first = schedule.gamma(jnp.float32(1)), schedule.gamma(jnp.float32(schedule.t_first))
+    inner = times_of_gamma(schedule, jnp.linspace(gamma_1, gamma_first, num_even + 1)[1:-1])
+    times = jnp.concatenate([jnp.ones(1), inner, jnp.full(1, schedule.t_first)])
+    if chain is None:
+        return times
+    k = jnp.arange(num_steps + 1)
+    entries = jnp.round(jnp.append(times[:num_steps], 0.0) * chain).astype(jnp.int32)
+    return jnp.maximum(jax.lax.cummin(entries + k) - k, num_steps - k) / chain  # each below the one before
 
 
 SPACINGS = {"time": _even_in_time, "logsnr": _even_in_logsnr}

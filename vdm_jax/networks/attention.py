@@ -8,17 +8,21 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from vdm_jax.networks.blocks import GroupNorm
+from vdm_jax.networks.blocks import GroupNorm, scaled_fan_in
 
 CACHED_WEIGHTS = 2_500_000  # attention weights in use at a time on a CPU: 10 MB of float32
 
 
 class Attention(nn.Module):
-    """Attention with `num_heads` heads over all pixels, added to its input. All maps have a bias."""
+    """Attention with `num_heads` heads over all pixels, added to its input. All maps have a bias.
+
+    `zero_init` initialises the output map with zeros, as VDM does: the block then starts as the identity.
+    """
 
     groups: int
     num_heads: int = 1
     dtype: DTypeLike = jnp.float32
+    zero_init: bool = False
 
     @nn.compact
     def __call__(self, h: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
@@ -28,7 +32,8 @@ class Attention(nn.Module):
         q, k, v = jnp.transpose(qkv, (2, 0, 3, 1, 4)).reshape(3, batch * self.num_heads, height * width, -1)
         mixed = attend(q / math.sqrt(q.shape[-1]), k, v)
         mixed = jnp.moveaxis(mixed.reshape(batch, self.num_heads, height * width, -1), 1, 2).reshape(h.shape)
-        return h + nn.Dense(channels, dtype=self.dtype, name="out")(mixed)
+        init = scaled_fan_in(0.0 if self.zero_init else 1.0)
+        return h + nn.Dense(channels, kernel_init=init, dtype=self.dtype, name="out")(mixed)
 
 
 def attend(q: Float[Array, "n p d"], k: Float[Array, "n p d"], v: Float[Array, "n p d"]) -> Float[Array, "n p d"]:

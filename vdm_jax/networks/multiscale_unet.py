@@ -52,7 +52,8 @@ class MultiscaleUNet(nn.Module):
             return nn.Conv(width, (3, 3), (stride, stride), dtype=self.dtype, name=name)(h)
 
         def attend(h, name):
-            return Attention(default_groups(h.shape[-1]), self.num_heads, self.dtype, name=f"{name}_attention")(h)
+            groups = default_groups(h.shape[-1])
+            return Attention(groups, self.num_heads, self.dtype, self.zero_init, name=f"{name}_attention")(h)
 
         def block(h, width, name, attention=self.attention):
             groups = default_groups(math.gcd(h.shape[-1], width))  # of both norms, before and after the width changes

@@ -60,7 +60,7 @@ class UNet(nn.Module):
             h = res_block(h, f"down{i}")
             skips.append(h)
         h = res_block(h, "mid1")
-        h = Attention(groups, self.num_heads, self.dtype, name="attention")(h)
+        h = Attention(groups, self.num_heads, self.dtype, self.zero_init, name="attention")(h)
         h = res_block(h, "mid2")
         for i in range(self.num_blocks + 1):
             h = res_block(jnp.concatenate([h, skips.pop()], axis=-1), f"up{i}")
@@ -94,8 +94,8 @@ def make_unet(
 
     Args:
         conditioning: a key of `CONDITIONINGS`; "concat" is the blog's.
-        zero_init: second convolutions, conditioning maps and the output start at zero, as in VDM and the blog. The
-            gradient of w is then exactly zero for three updates; without it, it is not zero at the first.
+        zero_init: second convolutions, conditioning maps, the attention's output map and the output start at zero, as
+            in VDM. The gradient of w is then exactly zero for three updates; without it, it is not zero at the first.
         fourier: (n_min, n_max) of `fourier_features`, or None for none.
 
     Raises `UserError` for widths that heads do not divide, and for a w of another width.

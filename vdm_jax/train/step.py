@@ -17,8 +17,13 @@ from vdm_jax.base.mesh import DATA, replicated, split_over_data
 from vdm_jax.train.state import LossFn, Metrics, TrainState, UpdateCarry
 
 
-def ema_rate(num_updates: Int[Array, ""], ema_decay: float) -> Float[Array, ""]:
-    """`1 - min(ema_decay, (1 + n) / (10 + n))` after n updates. Early averages forget the random start quickly."""
+def ema_rate(num_updates: Int[Array, ""], ema_decay: float, warmup: bool = True) -> Float[Array, ""]:
+    """`1 - min(ema_decay, (1 + n) / (10 + n))` after n updates. Early averages forget the random start quickly.
+
+    Without `warmup` it is `1 - ema_decay` from the first update on, as in VDM's code.
+    """
+    if not warmup:
+        return jnp.float32(1 - ema_decay)
     return jnp.maximum(1 - ema_decay, 9 / (10 + num_updates))  # 1 - decay in float32 would lose half of its digits
 
 
@@ -84,6 +89,7 @@ def train_step(
     optimizer: optax.GradientTransformation,
     update_carry: UpdateCarry | None,
     ema_decay: float,
+    ema_warmup: bool,
     accumulate: int,
     mesh: Mesh,
 ) -> tuple[TrainState, Metrics]:
@@ -106,7 +112,7 @@ def train_step(
     finite = jnp.isfinite(means["loss"] + grad_norm + optax.tree.norm(updates))
 
     params = optax.apply_updates(state.params, updates)
-    rate = ema_rate(state.step - state.skipped, ema_decay)
+    rate = ema_rate(state.step - state.skipped, ema_decay, ema_warmup)
     ema_params = jax.tree.map(lambda mean, new: mean + rate * (new - mean), state.ema_params, params)
     carry = state.carry if update_carry is None else update_carry(state.carry, means, state.step)
     params, ema_params, opt_state, carry = jax.tree.map(
@@ -162,6 +168,7 @@ def make_train_step(
     batch_fn: Callable[[PyTree, Any], PyTree],
     update_carry: UpdateCarry | None = None,
     ema_decay: float = 0.9999,
+    ema_warmup: bool = True,
     accumulate: int = 1,
     steps_per_call: int = 1,
 ) -> CompiledStep:
@@ -175,6 +182,7 @@ def make_train_step(
         optimizer=optimizer,
         update_carry=update_carry,
         ema_decay=ema_decay,
+        ema_warmup=ema_warmup,
         accumulate=accumulate,
         mesh=mesh,
     )

@@ -16,7 +16,7 @@ from vdm_jax.models.diffusion import DiffusionModel
 
 FOLDERS = {"npz": "VDM_DATA_DIR", "tfds": "TFDS_DATA_DIR"}  # the environment variable where data.dir is empty
 # `Kind.implied` of every kind: what files of version 0.1 mean
-IMPLIED = {"data.split": "holdout", "train.writers": "jsonl"}
+IMPLIED = {"data.split": "holdout", "train.decay": "all", "train.ema_warmup": True, "train.writers": "jsonl"}
 TABLE_SETTINGS = ("beta", "beta_1", "beta_T", "s", "t1", "t2", "total")
 
 

@@ -9,12 +9,14 @@ from vdm_jax.base.errors import UserError, choose, suggestion
 from vdm_jax.diffusion.samplers import SAMPLERS, SPACINGS
 from vdm_jax.evals.inception_weights import read_weights
 from vdm_jax.experiments.common.checkpoints import WEIGHTS
+from vdm_jax.experiments.common.train import DECAYS
 from vdm_jax.train.loop import check_intervals
 from vdm_jax.train.optimizer import SCHEDULES
 from vdm_jax.train.writers import names_of
 
 NAMES = {
     "train.learning_rate_schedule": SCHEDULES,
+    "train.decay": DECAYS,
     "evaluate.weights": WEIGHTS,
     "sample.sampler": SAMPLERS,
     "sample.grid": SPACINGS,
@@ -57,12 +59,12 @@ NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
     (
         "a number above 0",
         lambda value: 0 < value < math.inf,
-        "data.max_gib rate.target_nats rate.high_noise_weight train.learning_rate train.clip",
+        "data.max_gib rate.target_nats rate.high_noise_weight train.learning_rate",
     ),
     (
         "a number not below 0",
         lambda value: 0 <= value < math.inf,
-        "rate.beta rate.free_bits_nats rate.mmd_weight rate.mmd_beta train.weight_decay",
+        "rate.beta rate.free_bits_nats rate.mmd_weight rate.mmd_beta train.weight_decay train.clip",
     ),
     (
         "a number from 0 to below 1",

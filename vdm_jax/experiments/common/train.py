@@ -8,6 +8,7 @@ from jax.sharding import Mesh
 from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
+from vdm_jax.base.errors import choose
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.mesh import make_mesh, replicate
 from vdm_jax.base.pytrees import num_parameters
@@ -50,8 +51,8 @@ def run_from_checkpoint(
         b1=config.b1,
         b2=config.b2,
         weight_decay=config.weight_decay,
-        clip=config.clip,
-        decays=all_but_gamma,
+        clip=config.clip or None,
+        decays=choose("config.train.decay", config.decay, DECAYS),
     )
     step = make_step(training, config, optimizer, mesh)
     state = replicate(init_state(params, optimizer, training.carry), mesh)
@@ -83,6 +84,16 @@ def all_but_gamma(params: PyTree) -> PyTree:
     return {name: jax.tree.map(lambda _, decays=name != "gamma": decays, part) for name, part in params.items()}
 
 
+def all_but_biases(params: PyTree) -> PyTree:
+    """`all_but_gamma` without biases: kernels, and the scales of norms."""
+    return jax.tree_util.tree_map_with_path(
+        lambda path, decays: decays and path[-1].key != "bias", all_but_gamma(params)
+    )
+
+
+DECAYS = {"all": all_but_gamma, "all_but_biases": all_but_biases}
+
+
 def make_step(training: ModelTraining, config: ConfigDict, optimizer: optax.GradientTransformation, mesh: Mesh):
     """`step(state, data)`, compiled, with the settings `config.train`."""
     return make_train_step(
@@ -93,6 +104,7 @@ def make_step(training: ModelTraining, config: ConfigDict, optimizer: optax.Grad
         batch_fn=training.batch_fn,
         update_carry=training.update_carry,
         ema_decay=config.ema_decay,
+        ema_warmup=config.ema_warmup,
         accumulate=config.accumulate,
         steps_per_call=config.steps_per_call,
     )
