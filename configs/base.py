@@ -163,6 +163,7 @@ def _train() -> ConfigDict:
             eval_images=1_000,  # validation images per evaluation; 0: all
             eval_passes=1,
             max_skipped_in_a_row=20,  # non-finite updates in a row that end the run
+            writers="jsonl",  # with tensorboard, wandb or both, rows also go there; metrics.jsonl is always written
             seed=0,
         )
     )

@@ -26,6 +26,8 @@ LATE = {
     "array_record",
     "grain",
     "torch",
+    "tensorboardX",
+    "wandb",
 }
 NOT_ON_A_BARE_HOST = LATE - {"scipy", "absl"}  # jax brings the one, optax the other
 FILES = sorted((ROOT / "vdm_jax").glob("*/**/*.py"))

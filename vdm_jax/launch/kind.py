@@ -56,6 +56,7 @@ class Job(NamedTuple):
         is_done: `is_done(config, workdir)`, what the record alone does not say.
         idle: `idle(config)`, whether this config asks nothing of the job. It is then complete and claims nothing.
         check: `check(built, workdir)` before any job starts. Raises `UserError` where what is kept cannot be used.
+        ready: `ready(config)` before the data are read. Raises `UserError` where the job cannot run on this machine.
         stated: `stated(workdir)`, the settings that an older version stated in what it kept; None: config.json.
         summary: `summary(record)`, the text that a launch with this job ends with.
         can_stop: whether it honours `RunOptions.stop_after`. Its checkpoints are what an archive carries.
@@ -76,6 +77,7 @@ class Job(NamedTuple):
     requires: tuple[str, ...] = ()
     leaves: tuple[str, ...] = ()
     check: Callable[[Built, Path], None] | None = None
+    ready: Callable[[ConfigDict], None] | None = None
     stated: Callable[[Path], Mapping[str, Any] | None] | None = None
     summary: Callable[[dict[str, Any]], str] | None = None
     can_stop: bool = False
@@ -88,6 +90,11 @@ class Job(NamedTuple):
     def is_idle(self, config: ConfigDict) -> bool:
         """Whether this config asks nothing of the job."""
         return self.idle is not None and self.idle(config)
+
+    def check_ready(self, config: ConfigDict) -> None:
+        """Raises `UserError` where the job cannot run on this machine."""
+        if self.ready is not None:
+            self.ready(config)
 
     def has_kept(self, workdir: Path) -> bool:
         """Whether the folder holds anything that the job keeps. An empty folder holds nothing."""

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Integer, Key, PyTree
 
 from vdm_jax.base.mesh import across_devices
+from vdm_jax.base.progress import bar
 from vdm_jax.evals.batches import map_batches
 from vdm_jax.models.code import CodeModel, draw_code
 from vdm_jax.models.diffusion import DiffusionModel
@@ -19,7 +20,11 @@ Levels = Integer[np.ndarray, "n h w c"]
 
 def encode_all(model: DiffusionModel, params: PyTree, levels: Levels, batch_size: int) -> tuple[Codes, Codes]:
     """mu, logvar of every image."""
-    return map_batches(lambda batch: _encode(model, params, batch), levels, batch_size, place=across_devices)
+
+    def encode(batch):
+        return _encode(model, params, batch)
+
+    return map_batches(encode, levels, batch_size, progress=bar("codes"), place=across_devices)
 
 
 def encoder_of(model: DiffusionModel, params: PyTree, batch_size: int) -> Callable[[Levels], tuple[Codes, Codes]]:

@@ -12,6 +12,7 @@ from vdm_jax.base.signals import sigterm_after
 from vdm_jax.experiments.common.build import Experiment
 from vdm_jax.experiments.common.sample import Draw, sample
 from vdm_jax.experiments.common.train import train
+from vdm_jax.experiments.common.writers import check_writers
 from vdm_jax.launch.kind import Job, RunOptions, Status, from_files
 from vdm_jax.launch.store import read_record
 from vdm_jax.report.summary import summary
@@ -20,7 +21,14 @@ from vdm_jax.train.checkpoint import find_checkpoint, saved_checkpoints
 CHECKPOINTS, LOG = "checkpoints", "metrics.jsonl"
 # Data are known by their content. The best checkpoint is one of those saved, each of which has its own score: how often
 # there is a row of the log between them, and how many others are kept, changes no number.
-IGNORED = ("data.dir", "train.log_every", "train.eval_every", "train.keep_latest", "train.max_skipped_in_a_row")
+IGNORED = (
+    "data.dir",
+    "train.writers",
+    "train.log_every",
+    "train.eval_every",
+    "train.keep_latest",
+    "train.max_skipped_in_a_row",
+)
 TRAIN_HINT = (
     "lower config.train.batch_size, or raise config.train.accumulate for the same batch in parts, and lower "
     "config.evaluate.batch_size, the validation's"
@@ -48,6 +56,7 @@ def model_jobs(
             extends=lengthens,
             is_done=is_trained,
             check=check_length,
+            ready=check_writers,
             can_stop=True,
             memory_hint=TRAIN_HINT,
         ),

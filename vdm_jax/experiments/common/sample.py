@@ -12,6 +12,7 @@ from vdm_jax.base.images import image_grid, to_unit
 from vdm_jax.base.provenance import provenance
 from vdm_jax.experiments.common.build import Experiment
 from vdm_jax.experiments.common.checkpoints import load_weights
+from vdm_jax.experiments.common.writers import show_samples
 from vdm_jax.launch import store as workdirs
 
 CHAIN_POINTS = 10
@@ -38,6 +39,7 @@ def sample(experiment: Experiment, workdir: pathlib.Path, *, draw: Draw) -> str:
     origin = provenance() | {"data": experiment.data.fingerprint}
     record = {"checkpoint_step": weights.step, "weights": weights.kind, "settings": settings, "provenance": origin}
     write_json(about, record)
+    show_samples(experiment.config, about.parent, weights.step)
     return "done"
 
 
