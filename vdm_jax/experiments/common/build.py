@@ -15,7 +15,8 @@ from vdm_jax.diffusion.schedules import Schedule, make_schedule
 from vdm_jax.models.diffusion import DiffusionModel
 
 FOLDERS = {"npz": "VDM_DATA_DIR", "tfds": "TFDS_DATA_DIR"}  # the environment variable where data.dir is empty
-IMPLIED = {"data.split": "holdout"}  # `Kind.implied` of every kind: what files of version 0.1 mean
+# `Kind.implied` of every kind: what files of version 0.1 mean
+IMPLIED = {"data.split": "holdout", "sample.png_folder": False}
 TABLE_SETTINGS = ("beta", "beta_1", "beta_T", "s", "t1", "t2", "total")
 
 
