@@ -28,6 +28,7 @@ IMPLIED = {  # `Kind.implied` of every kind: what files of version 0.1 mean
     "train.decay": "all",
     "train.ema_warmup": True,
     "train.writers": "jsonl",
+    "sample.png_folder": False,
 }
 
 

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.signals import sigterm_after
 from vdm_jax.experiments.common.build import Experiment
+from vdm_jax.experiments.common.prior_images import NAME, PARTS
 from vdm_jax.experiments.common.sample import Draw, sample
 from vdm_jax.experiments.common.train import train
 from vdm_jax.experiments.common.writers import check_writers
@@ -29,6 +30,9 @@ IGNORED = (
     "train.keep_latest",
     "train.max_skipped_in_a_row",
 )
+OF_THE_SET = ("sample.num_images", "sample.batch_size", "sample.png_folder")  # image i of a set is the same under all
+OF_OTHER_SETS = ("sample.guided_sources", "sample.guided_per_source", "sample.num_paths")
+OF_SAMPLES = (*OF_THE_SET, *OF_OTHER_SETS, "sample.seed")  # no number of the evaluation depends on them
 TRAIN_HINT = (
     "lower config.train.batch_size, or raise config.train.accumulate for the same batch in parts, and lower "
     "config.evaluate.batch_size, the validation's"
@@ -63,7 +67,7 @@ def model_jobs(
         "evaluate": Job(
             from_files(evaluate),
             reads=(*reads, "evaluate", "sample"),
-            ignores=IGNORED,
+            ignores=(*IGNORED, *OF_SAMPLES),
             after=("train",),
             writes="evaluate.json",
             leaves=evaluate_leaves,
@@ -73,15 +77,17 @@ def model_jobs(
         "sample": Job(
             from_files(partial(sample, draw=draw)),
             reads=(*reads, "sample"),
-            ignores=IGNORED,
+            ignores=(*IGNORED, *OF_THE_SET),
             after=("train",),
+            keeps=(f"samples/{PARTS}",),
+            extends=OF_OTHER_SETS,
             writes="samples/about.json",
             leaves=("samples",),
             memory_hint=SAMPLE_HINT,
         ),
     }
-    of_weights = {name: partial(is_of_named_weights, jobs[name]) for name in ("evaluate", "sample")}
-    return jobs | {name: jobs[name]._replace(is_done=is_done) for name, is_done in of_weights.items()}
+    done = {"evaluate": is_of_named_weights, "sample": is_sampled}
+    return jobs | {name: jobs[name]._replace(is_done=partial(is_done, jobs[name])) for name, is_done in done.items()}
 
 
 def fingerprints(experiment: Experiment) -> dict[str, str]:
@@ -121,3 +127,11 @@ def is_of_named_weights(job: Job, config: ConfigDict, workdir: pathlib.Path) -> 
         return False
     record = read_record(workdir, job)
     return (record.get("checkpoint_step"), record.get("weights")) == (step, config.evaluate.weights)
+
+
+def is_sampled(job: Job, config: ConfigDict, workdir: pathlib.Path) -> bool:
+    """Whether the samples are of these weights, at least as many as asked for, and PNG files if these are asked for."""
+    made = read_record(workdir, job).get("settings", {}).get("sample", {}).get("num_images", 0)
+    enough = isinstance(made, int) and made >= config.sample.num_images
+    has_files = (workdir / "samples" / NAME).is_dir() or not config.sample.get("png_folder", False)
+    return enough and has_files and is_of_named_weights(job, config, workdir)
