@@ -3,8 +3,8 @@
 import pathlib
 
 import jax
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.image import imread
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError
@@ -46,5 +46,5 @@ def _setting(config: ConfigDict) -> str:
 
 def _read(path: pathlib.Path) -> np.ndarray:
     """A PNG as uint8 [H, W, C], without its transparency."""
-    pixels = np.atleast_3d(plt.imread(path))[..., :3]
+    pixels = np.atleast_3d(imread(path))[..., :3]
     return np.rint(255 * pixels).astype(np.uint8)
