@@ -49,6 +49,8 @@ class Launched:
 
     def __init__(self, *arguments: str):
         environment = os.environ | {
+            "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # of a notebook; it is not installed here
+            "PYTHONIOENCODING": "ascii",
             "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir,
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         }

@@ -50,4 +50,4 @@ def test_choices_end_to_end(choices, tmp_path):
     with np.load(tmp_path / "evaluate_curves.npz") as curves:
         assert all(np.isfinite(curves[name]).all() for name in curves.files)
     with np.load(tmp_path / "samples" / "prior.npz") as samples:
-        assert samples["images"].shape == (20, 8, 8, 1) and samples["images"].std() > 0
+        assert samples["arr_0"].shape == (20, 8, 8, 1) and samples["arr_0"].std() > 0

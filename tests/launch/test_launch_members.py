@@ -186,11 +186,6 @@ def test_mistakes_on_the_command_line(arguments, sentence):
         members(*arguments)
 
 
-def test_dry_run_needs_a_sweep():
-    with pytest.raises(UserError, match="add --sweep"):
-        parse("--dry_run")
-
-
 @pytest.mark.slow
 def test_settings_data_and_folders_are_looked_at_first(tmp_path):
     def refused(sentence, *arguments):

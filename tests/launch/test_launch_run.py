@@ -116,12 +116,12 @@ def test_samples_are_pictures_of_the_data_sets_shape(whole):
     folder = whole[0] / "samples"
     shapes = {name: dict(np.load(folder / f"{name}.npz")) for name in ("real", "prior", "aggregate", "guided", "chain")}
     for name in ("real", "prior", "aggregate"):
-        assert shapes[name]["images"].shape == (20, 8, 8, 1) and shapes[name]["images"].dtype == np.uint8
+        assert shapes[name]["arr_0"].shape == (20, 8, 8, 1) and shapes[name]["arr_0"].dtype == np.uint8
     assert shapes["guided"]["generated"].shape == (2, 2, 8, 8, 1)
     assert shapes["chain"]["chain"].shape == (2, 5, 8, 8, 1)
     assert shapes["chain"]["times"].tolist() == [1.0, 0.75, 0.5, 0.25, 0.0]
     levels = build(digits.get_config()).data.test.levels[:20]
-    np.testing.assert_array_equal(shapes["real"]["images"], np.rint(levels / 16 * 255))
+    np.testing.assert_array_equal(shapes["real"]["arr_0"], np.rint(levels / 16 * 255))
 
 
 # ---- another process ------------------------------------------------------------------------------------------------
@@ -229,8 +229,8 @@ def test_a_users_own_images(tmp_path):
     assert set(values) >= PROMISED and nulls(values) & PROMISED == unlabelled
     assert all("labels" in values["reasons"][name] for name in unlabelled)
     assert values["num_images"] == 20 and values["num_dims"] == 210 and values["psnr"] > 0
-    assert np.load(workdir / "samples" / "prior.npz")["images"].shape == (20, 7, 10, 3)
-    assert set(np.unique(np.load(workdir / "samples" / "prior.npz")["images"])) <= {0, 64, 128, 191, 255}
+    assert np.load(workdir / "samples" / "prior.npz")["arr_0"].shape == (20, 7, 10, 3)
+    assert set(np.unique(np.load(workdir / "samples" / "prior.npz")["arr_0"])) <= {0, 64, 128, 191, 255}
     assert (workdir / "report" / "index.html").exists()
 
 

@@ -27,6 +27,8 @@ IMPLIED = {  # `Kind.implied` of every kind: what files of version 0.1 mean
     "data.test_size": None,
     "train.decay": "all",
     "train.ema_warmup": True,
+    "train.writers": "jsonl",
+    "sample.png_folder": False,
 }
 
 

@@ -2,6 +2,7 @@
 
 from vdm_jax.experiments.common.build import IMPLIED, understood_data
 from vdm_jax.experiments.common.choices import DATA, FRECHET, NOISE, above, by_data
+from vdm_jax.experiments.common.describe import describe_model
 from vdm_jax.experiments.common.functions import diffusion_functions, restore
 from vdm_jax.experiments.common.jobs import fingerprints, model_jobs
 from vdm_jax.experiments.common.networks import network_choices
@@ -27,6 +28,7 @@ KIND = Kind(
     model_jobs(READS, evaluate_ddpm, draw_ddpm),
     inputs=fingerprints,
     understood=understood_data,
+    describe=describe_model,
     restore=restore,
     functions=diffusion_functions,
     sections=DDPM_PAGE,

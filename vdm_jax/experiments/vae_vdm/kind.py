@@ -2,6 +2,7 @@
 
 from vdm_jax.experiments.common.build import IMPLIED, understood_data
 from vdm_jax.experiments.common.choices import DATA, FRECHET, NOISE
+from vdm_jax.experiments.common.describe import describe_model
 from vdm_jax.experiments.common.functions import diffusion_functions, restore
 from vdm_jax.experiments.common.jobs import fingerprints, model_jobs
 from vdm_jax.experiments.common.networks import ENCODER_CHOICES, network_choices
@@ -20,6 +21,7 @@ KIND = Kind(
     model_jobs(READS, evaluate, draw_vae_vdm, ("evaluate_curves.npz", "evaluate_images.npz", "embeddings.npz")),
     inputs=fingerprints,
     understood=understood_data,
+    describe=describe_model,
     restore=restore,
     functions=diffusion_functions,
     sections=VAE_VDM_PAGE,
