@@ -7,8 +7,8 @@ config.json and data.json count instead. `.data_dir` is the folder in which the 
 
 import hashlib
 import json
-import os
 import pathlib
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TextIO
@@ -63,12 +63,19 @@ def check(
 
 
 def check_place(folder: pathlib.Path, flag: str) -> None:
-    """Raises `UserError` where `--flag` names a folder that cannot be written, before anything is computed for it."""
-    there = next((path for path in (folder, *folder.absolute().parents) if path.exists()), folder)
-    if not there.is_dir():
-        raise UserError(f"{there} is no folder; choose another --{flag}")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise UserError(f"{there} cannot be written; choose another --{flag}")
+    """Raises `UserError` where `--flag` names a folder that cannot be written, before anything is computed for it.
+
+    A file without a name is opened there: permissions alone do not say what a file system takes.
+    """
+    end = f"choose another --{flag}"
+    try:
+        there = next((path for path in (folder, *folder.absolute().parents) if path.exists()), folder)
+        if not there.is_dir():
+            raise UserError(f"{there} is no folder; {end}")
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise UserError(f"--{flag}={folder} cannot be written ({error.strerror or error}); {end}") from error
 
 
 def claim(kind: Kind, name: str, config: ConfigDict, workdir: pathlib.Path, inputs: Mapping[str, str]) -> None:
@@ -165,9 +172,11 @@ def owner(kind: Kind, name: str, config: ConfigDict, inputs: Mapping[str, str]) 
     """A digest of what the files of a job depend on: whose run an archive holds."""
     job, settings = kind.jobs[name], plain(config)
     # As version 0.1 wrote it: without what it had not, "" for what is ignored, None for what may change.
-    old = without(settings, [each for each, value in kind.implied.items() if value_of(settings, each) == value])
+    newer = (each for each, value in kind.implied.items() if each in job.ignores or value_of(settings, each) == value)
+    old = without(settings, list(newer))
     identity = {each: value for each in job.reads if (value := value_of(old, each)) is not None}
-    identity = replaced(replaced(identity, job.ignores, ""), job.extended(settings), None)
+    blank = [each for each in job.ignores if each in kind.folders]  # what else is ignored since then stays in it
+    identity = replaced(replaced(identity, blank, ""), job.extended(settings), None)
     return hashlib.sha256(json.dumps([identity, inputs.get("data")], sort_keys=True).encode()).hexdigest()[:16]
 
 

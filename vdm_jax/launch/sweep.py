@@ -6,7 +6,7 @@ from functools import partial
 
 import jax
 
-from vdm_jax.base.errors import UserError
+from vdm_jax.base.errors import RunFailed, UserError
 from vdm_jax.base.signals import catch_sigterm
 from vdm_jax.launch import flags, store
 from vdm_jax.launch.kind import Kind, Kinds, jobs_of, kind_of, lock_of
@@ -19,7 +19,7 @@ from vdm_jax.launch.status import is_compared, remaining
 MISSING = {"failed": "failed", "stopped": "stopped", "elsewhere": "in progress elsewhere"}
 
 
-class SweepFailed(RuntimeError):
+class SweepFailed(RunFailed):
     """Some members failed. The sentence names them and their logs."""
 
 
@@ -73,6 +73,8 @@ def check_member(kinds: Kinds, member: Member) -> None:
     Raises `UserError`.
     """
     kind = kind_of(kinds, member.config)
+    for name in member.jobs:
+        jobs_of(kind)[name].check_ready(member.config)
     if not are_needs_complete(kinds, member.config, member.workdir):
         return
     built, _ = build(kind, member.config, member.workdir)
