@@ -84,7 +84,7 @@ MISTAKES = [
     (["--config=configs/mnist.py", "--config.train.nmu_steps=3"], r"'train.nmu_steps'; did you mean 'train.num_steps'"),
     (["--config.trian.num_steps=3"], r"^unknown setting 'trian.num_steps'; did you mean 'train.num_steps'\?$"),
     (["--config.num_steps=3"], r"^unknown setting 'num_steps'; did you mean 'train.num_steps'\?$"),
-    (["--config.size=t"], r"^unknown setting 'size'; did you mean 'model.unet.size'\?$"),
+    (["--config.size=t"], r"^unknown setting 'size'; did you mean 'data.size'\?$"),
     (["--config.xyzzy=t"], r"^unknown setting 'xyzzy'$"),
     (["--confg.train.num_steps=3"], r"^unknown flag 'confg.train.num_steps'; did you mean 'config.train.num_steps'\?$"),
     (["--config", "--jobs=train"], r"^--config needs a file, such as "),

@@ -57,7 +57,7 @@ def test_data_that_are_not_there(capfd, tmp_path, monkeypatch):
     monkeypatch.delenv("VDM_DATA_DIR", raising=False)
     for folder, told in (("", "no data folder"), (tmp_path, "no mnist.npz")):
         sentence = refused(capfd, *arguments(tmp_path / "run", "configs/mnist.py", data__dir=folder))
-        assert told in sentence and "VDM_DATA_DIR" in sentence and "np.savez" in sentence
+        assert told in sentence and "data.dir" in sentence and "np.savez" in sentence
     assert not (tmp_path / "run").exists()
 
 

@@ -1,5 +1,6 @@
 """The command line: absl flags and one ml_collections config. Every mistake is reported in one sentence."""
 
+import os
 import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from vdm_jax.launch.config_files import (
     make_absolute,
 )
 from vdm_jax.launch.kind import Kind, Kinds, RunOptions, jobs_of, kind_of
+from vdm_jax.launch.names import name_after_data, named
 from vdm_jax.launch.suggestions import nearest_flag, nearest_setting
 
 OF_A_RUN = ("workdir", "jobs", "stop_after", "archive", "sweep", "dry_run")  # flags besides those of the config
@@ -87,12 +89,13 @@ def parse(argv: Sequence[str], kinds: Kinds, default: str = DEFAULT) -> Argument
         raise UserError("config.kind cannot be set; choose another --config")
     if not config.name:
         raise UserError("--config.name= is empty; expected a name, or leave it out")
+    name_after_data(config, own, overrides)
     if values.sweep is not None:
-        folder = workdir or f"results/runs/{pathlib.Path(file.partition(':')[0]).stem}-sweep"
+        folder = workdir or f"results/runs/{named(pathlib.Path(file.partition(':')[0]).stem, own, config)}-sweep"
         sweep = Sweep(values.sweep, values.dry_run, values.jobs)
     else:
         folder, sweep = workdir or f"results/runs/{config.name}", None
-        if workdir and not values["config"].present and pathlib.Path(workdir, "config.json").is_file():
+        if workdir and not values["config"].present and os.path.isfile(os.path.join(workdir, "config.json")):
             lay_over(config, pathlib.Path(workdir), kind)
             config.update_from_flattened_dict(overrides)
     make_absolute(config, kind)

@@ -122,9 +122,10 @@ class Kind(NamedTuple):
         build: `build(config)` -> what the jobs take. Checks every setting and loads the data; raises `UserError`.
         check: `check(config)` before the runs that this one needs, whose files `build` may read. Raises `UserError` for
             settings that can be judged without them.
-        describe: `describe(built)` -> lines of `--dry_run`: the data as they were understood, sizes, work.
+        describe: `describe(built)` -> lines of `--dry_run` after `understood`: sizes, memory, work.
         jobs: by name, in their order. A kind with `sections` has the job "report" besides, its last.
         inputs: `inputs(built)` -> fingerprints of what the results depend on besides settings: {"data": …}.
+        understood: `understood(built)` -> a line that says which data were read, printed before the jobs.
         needs: `needs(config)` -> runs of other kinds that are completed first.
         restore: `restore(built, workdir)` -> the trained parameters in a folder. Raises `UserError`.
         functions: `functions(built, params)` -> the functions that `vdm_jax.load` offers.
@@ -143,6 +144,7 @@ class Kind(NamedTuple):
     inputs: Callable[[Built], dict[str, str]] = _nothing
     check: Callable[[ConfigDict], Any] = _nothing
     describe: Callable[[Built], Iterable[str]] = _nothing
+    understood: Callable[[Built], str] | None = None
     needs: Callable[[ConfigDict], dict[str, Need]] = _nothing
     restore: Callable[[Built, Path], Any] | None = None
     functions: Callable[[Built, Any], dict[str, Callable[..., Any]]] | None = None

@@ -10,6 +10,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from vdm_jax.base.devices import check_devices
+from vdm_jax.base.places import known
 from vdm_jax.launch import store
 from vdm_jax.launch.config_files import load_config, naming_settings
 from vdm_jax.launch.flags import own_jobs
@@ -44,9 +45,11 @@ def run(
     if complete_needs(kinds, config, workdir, options) == "stopped":
         return "stopped"
     options = _what_remains(options, began)
-    with what_memory_lacks("reading the data"), naming_settings(config):
-        built = kind.build(with_needs(kind, config, workdir))
-    return run_built(kinds, built, config, workdir, jobs, options)
+    with what_memory_lacks("reading the data"):
+        built, place = build(kind, config, workdir)
+    if kind.understood:
+        print(kind.understood(built), flush=True)
+    return run_built(kinds, built, config, workdir, jobs, options, place)
 
 
 def run_built(
@@ -56,8 +59,10 @@ def run_built(
     workdir: pathlib.Path,
     jobs: Sequence[str],
     options: RunOptions = NO_OPTIONS,
+    place: str = "",
 ) -> Status:
-    """Runs `jobs` of what is built already, after the checks of the folder."""
+    """Runs `jobs` of what is built already, after the checks of the folder, which then remembers `place`, where the
+    data were found."""
     kind = kind_of(kinds, config)
     inputs = kind.inputs(built)
     store.check(kinds, config, workdir, inputs, built, jobs)
@@ -65,7 +70,7 @@ def run_built(
         owner = store.owner(kind, _training(kind), config, inputs)
         print(f"archive: step {unpack(options.archive, workdir, owner, *store.packed(kind))}", flush=True)
         store.check(kinds, config, workdir, inputs, built, jobs)  # what the archive brought
-    return _run_jobs(kind, built, config, workdir, inputs, jobs, options)
+    return _run_jobs(kind, built, config, workdir, inputs, jobs, options, place)
 
 
 def complete_needs(kinds: Kinds, config: ConfigDict, workdir: pathlib.Path, options: RunOptions) -> Status:
@@ -107,6 +112,16 @@ def with_needs(kind: Kind, config: ConfigDict, workdir: pathlib.Path) -> ConfigD
     return config
 
 
+def build(kind: Kind, config: ConfigDict, workdir: pathlib.Path) -> tuple[Any, str]:
+    """`Kind.build`, which finds data also where the workdir remembers them; and the folder that they were found in.
+
+    The folder is "" where the config names it, or where there is none. Raises `UserError`.
+    """
+    with known(store.remembered_place(workdir)) as place, naming_settings(config):
+        built = kind.build(with_needs(kind, config, workdir))
+    return built, place.found
+
+
 def _run_jobs(
     kind: Kind,
     built: Any,
@@ -115,6 +130,7 @@ def _run_jobs(
     inputs: dict[str, str],
     jobs: Sequence[str],
     options: RunOptions,
+    place: str = "",
 ) -> Status:
     """One job after the other, each alone in the folder where it keeps files."""
     status: Status = "done"
@@ -124,9 +140,11 @@ def _run_jobs(
         with what_memory_lacks(name, job.memory_hint), store.alone_at(workdir, lock) if lock else nullcontext():
             if job.keeps and not job.is_idle(config):
                 store.claim(kind, name, config, workdir, inputs)
+                store.remember_place(workdir, place)
             status = job.run(built, workdir, options)
             if job.reads:
                 store.describe(config, workdir, inputs)
+                store.remember_place(workdir, place)
         if options.archive and (job.can_stop or name == jobs[-1]):
             owner = store.owner(kind, _training(kind), config, inputs)
             paths = pack(workdir, options.archive, owner, *store.packed(kind))

@@ -2,7 +2,7 @@
 
 `config.json` is the workdir's own config, `data.json` the fingerprint of its data. `claims/JOB.json` states the
 settings and the fingerprints that the files of a job depend on. A workdir of an older version has no claims: its
-config.json and data.json count instead.
+config.json and data.json count instead. `.data_dir` is the folder in which the data were found. Archives lack it.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from typing import Any, TextIO
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError
-from vdm_jax.base.files import write_json
+from vdm_jax.base.files import write_json, write_text
 from vdm_jax.base.locks import alone_in
 from vdm_jax.launch.kind import Job, Kind, Kinds, jobs_of
 from vdm_jax.launch.settings import (
@@ -34,6 +34,7 @@ from vdm_jax.launch.settings import (
 )
 
 CONFIG, DATA, CLAIMS = "config.json", "data.json", "claims"
+PLACE = ".data_dir"
 DESCRIPTIONS = (CONFIG, DATA, CLAIMS)
 
 
@@ -99,6 +100,20 @@ def describe(config: ConfigDict, workdir: pathlib.Path, inputs: Mapping[str, str
     if workdir.is_dir() and not (workdir / CONFIG).exists():
         write_json(workdir / CONFIG, plain(config))
         write_json(workdir / DATA, {"fingerprint": inputs.get("data", "")})
+
+
+def remember_place(workdir: pathlib.Path, place: str) -> None:
+    """Remembers the folder in which the data were found, where there is one."""
+    if place and workdir.is_dir() and remembered_place(workdir) != place:
+        write_text(workdir / PLACE, f"{place}\n")
+
+
+def remembered_place(workdir: pathlib.Path) -> str:
+    """The folder in which the data of the run in `workdir` were found; "" where none is remembered."""
+    try:
+        return (workdir / PLACE).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return ""
 
 
 def alone_at(workdir: pathlib.Path, lock: str) -> AbstractContextManager[TextIO]:

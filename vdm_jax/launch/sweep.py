@@ -12,7 +12,7 @@ from vdm_jax.launch import flags, store
 from vdm_jax.launch.kind import Kind, Kinds, jobs_of, kind_of, lock_of
 from vdm_jax.launch.members import Member, check, make_members, select
 from vdm_jax.launch.memory import what_memory_lacks
-from vdm_jax.launch.run import are_needs_complete, with_needs
+from vdm_jax.launch.run import are_needs_complete, build
 from vdm_jax.launch.runner import LOG, Outcome, run_members, say
 from vdm_jax.launch.status import is_compared, remaining
 
@@ -75,7 +75,7 @@ def check_member(kinds: Kinds, member: Member) -> None:
     kind = kind_of(kinds, member.config)
     if not are_needs_complete(kinds, member.config, member.workdir):
         return
-    built = kind.build(with_needs(kind, member.config, member.workdir))
+    built, _ = build(kind, member.config, member.workdir)
     store.check(kinds, member.config, member.workdir, kind.inputs(built), built, member.jobs)
 
 

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from jaxtyping import PyTree
 
 from vdm_jax.base.pytrees import num_parameters
-from vdm_jax.data.dataset import Dataset
 from vdm_jax.experiments.common.build import Experiment
 from vdm_jax.experiments.common.training import make_training
 
@@ -17,9 +16,8 @@ UNITS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def describe_model(experiment: Experiment) -> Iterator[str]:
-    """The data, the parameters by part, the memory and the work of the training."""
+    """The parameters by part, the memory and the work of the training."""
     config, model, num_devices = experiment.config.train, experiment.model, jax.device_count()
-    yield describe_data(experiment.data)
     params = jax.eval_shape(model.init, jax.random.key(0))
     parts = ", ".join(f"{name} {num_parameters(part):,}" for name, part in params.items())
     yield f"parameters: {num_parameters(params):,} ({parts})"
@@ -45,15 +43,6 @@ def describe_model(experiment: Experiment) -> Iterator[str]:
         f"work of the training: {in_units(flops)}FLOP a step of {config.batch_size:,} images, "
         f"{in_units(flops * config.num_steps)}FLOP in {config.num_steps:,} steps"
     )
-
-
-def describe_data(data: Dataset) -> str:
-    """The name, the numbers of images, their shape, their levels and classes."""
-    splits = {"train": data.train, "validation": data.validation, "test": data.test}
-    numbers = ", ".join(f"{len(split):,} {name}" for name, split in splits.items())
-    shape = " x ".join(map(str, data.shape))
-    classes = f"{data.num_classes} classes" if data.num_classes else "no labels"
-    return f"data: {data.name}: {numbers} images of {shape}, {data.num_levels} levels, {classes}"
 
 
 def count_flops(function, *shapes: PyTree) -> float:

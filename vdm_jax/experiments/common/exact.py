@@ -23,7 +23,6 @@ from vdm_jax.diffusion.schedules import Schedule
 from vdm_jax.diffusion.theory import Covariance, speciation_abar, time_of_abar
 from vdm_jax.diffusion.timesteps import gammas_at, timesteps
 from vdm_jax.experiments.common.checks import SEED, check_numbers
-from vdm_jax.experiments.common.describe import describe_data
 from vdm_jax.experiments.common.populations import identity_of, make_population
 from vdm_jax.launch.settings import plain
 from vdm_jax.probing.exact import CurvePoint, measure_curve, population_estimator
@@ -104,9 +103,8 @@ def measure_population(
 
 
 def describe_exact(experiment: ExactExperiment) -> Iterator[str]:
-    """The lines of `--dry_run`: the data, and where the curves are measured."""
+    """The line of `--dry_run`: where the curves are measured."""
     steps = timesteps(experiment.config.exact.num_timesteps, experiment.schedule)
-    yield describe_data(experiment.data)
     yield f"exact curves: {len(steps)} timesteps of 0 … {experiment.schedule.num_steps}, over the training images"
 
 

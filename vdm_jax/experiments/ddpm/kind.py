@@ -1,6 +1,6 @@
 """The kind "ddpm": a diffusion model in pixels on a table of noise, without a code."""
 
-from vdm_jax.experiments.common.build import IMPLIED
+from vdm_jax.experiments.common.build import IMPLIED, understood_data
 from vdm_jax.experiments.common.describe import describe_model
 from vdm_jax.experiments.common.functions import diffusion_functions, restore
 from vdm_jax.experiments.common.jobs import fingerprints, model_jobs
@@ -18,6 +18,7 @@ KIND = Kind(
     model_jobs(READS, evaluate_ddpm, draw_ddpm),
     inputs=fingerprints,
     describe=describe_model,
+    understood=understood_data,
     restore=restore,
     functions=diffusion_functions,
     sections=DDPM_PAGE,

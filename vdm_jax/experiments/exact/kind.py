@@ -3,7 +3,7 @@
 import pathlib
 
 from vdm_jax.diffusion.timesteps import timesteps
-from vdm_jax.experiments.common.build import IMPLIED
+from vdm_jax.experiments.common.build import IMPLIED, understood_data
 from vdm_jax.experiments.common.exact import ExactExperiment, check_timesteps, describe_exact, exact
 from vdm_jax.experiments.exact.build import build_exact
 from vdm_jax.launch.kind import Job, Kind, from_files
@@ -31,6 +31,7 @@ KIND = Kind(
     },
     inputs=lambda experiment: {"data": experiment.identity},
     describe=describe_exact,
+    understood=understood_data,
     sections=EXACT_PAGE,
     compare=write_probe_sweep,
     compared="exact",

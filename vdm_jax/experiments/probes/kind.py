@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from vdm_jax.base.pytrees import num_parameters
 from vdm_jax.diffusion.timesteps import distinct_steps, timesteps
-from vdm_jax.experiments.common.build import IMPLIED, fixed_table
+from vdm_jax.experiments.common.build import IMPLIED, fixed_table, understood_data
 from vdm_jax.experiments.common.describe import in_units
 from vdm_jax.experiments.common.exact import BATCHES, check_timesteps, describe_exact, exact
 from vdm_jax.experiments.common.trained_model import is_about_model
@@ -45,7 +45,7 @@ EXTENDED_CHAIN_PROBES = (
 
 
 def describe_probes(experiment: ProbeExperiment) -> Iterator[str]:
-    """The lines of `--dry_run`: the data, the timesteps, and the probes with their memory."""
+    """The lines of `--dry_run`: the timesteps, and the probes with their memory."""
     yield from describe_exact(experiment)
     config = experiment.config.probe
     ensemble, _ = build_ensemble(config, experiment.population)
@@ -181,6 +181,7 @@ KIND = Kind(
     },
     inputs=lambda experiment: {"data": experiment.identity},
     describe=describe_probes,
+    understood=understood_data,
     restore=restore,
     functions=probe_functions,
     sections=PROBES_PAGE,

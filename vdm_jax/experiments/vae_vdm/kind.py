@@ -1,6 +1,6 @@
 """The kind "vae_vdm": a variational diffusion model with a learned code."""
 
-from vdm_jax.experiments.common.build import IMPLIED
+from vdm_jax.experiments.common.build import IMPLIED, understood_data
 from vdm_jax.experiments.common.describe import describe_model
 from vdm_jax.experiments.common.functions import diffusion_functions, restore
 from vdm_jax.experiments.common.jobs import fingerprints, model_jobs
@@ -18,6 +18,7 @@ KIND = Kind(
     model_jobs(READS, evaluate, draw_vae_vdm, ("evaluate_curves.npz", "evaluate_images.npz", "embeddings.npz")),
     inputs=fingerprints,
     describe=describe_model,
+    understood=understood_data,
     restore=restore,
     functions=diffusion_functions,
     sections=VAE_VDM_PAGE,
