@@ -163,6 +163,7 @@ def _train() -> ConfigDict:
             eval_images=1_000,  # validation images per evaluation; 0: all
             eval_passes=1,
             max_skipped_in_a_row=20,  # non-finite updates in a row that end the run
+            writers="jsonl",  # with tensorboard, wandb or both, rows also go there; metrics.jsonl is always written
             seed=0,
         )
     )
@@ -194,7 +195,8 @@ def _sample() -> ConfigDict:
             sampler="ancestral",  # ancestral, ancestral_beta, ddim, dpmpp_2m
             num_steps=250,
             grid="time",  # steps uniform in "time" or in "logsnr"
-            num_images=64,
+            num_images=64,  # of samples/prior.npz, any number; of the sets that are only looked at a page of these
+            png_folder=False,  # True: each of them also as samples/prior/000000.png, …
             clip=True,  # x_hat to the range of pixel values
             guided_sources=8,
             guided_per_source=8,

@@ -26,6 +26,8 @@ LATE = {
     "array_record",
     "grain",
     "torch",
+    "tensorboardX",
+    "wandb",
 }
 NOT_ON_A_BARE_HOST = LATE - {"scipy", "absl"}  # jax brings the one, optax the other
 FILES = sorted((ROOT / "vdm_jax").glob("*/**/*.py"))
@@ -151,6 +153,7 @@ def test_folders_do_not_tire_a_reader():
     assert not full
 
 
+@pytest.mark.slow
 def test_everything_below_launch_imports_on_a_bare_accelerator_host():
     modules = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts)

@@ -56,7 +56,7 @@ def launch(argv: list[str], launcher: list[str], ending: OneSentence) -> None:
     """Runs or lists what the command line asks for. launcher: the command that starts this program."""
     # Imported late: a missing package or a mistyped flag should not wait for the start of a device.
     from vdm_jax.experiments.kinds import KINDS
-    from vdm_jax.launch import dry_run, flags, run, sweep
+    from vdm_jax.launch import choices, dry_run, flags, run, sweep
 
     for name in ("absl", "asyncio"):  # orbax logs through these; what ends a run is reported in one sentence
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -64,7 +64,10 @@ def launch(argv: list[str], launcher: list[str], ending: OneSentence) -> None:
     ending.folder = arguments.workdir
     if arguments.sweep:
         sweep.run(arguments, KINDS, launcher)
-    elif arguments.dry_run:
+        return
+    kind = KINDS[arguments.config.kind]
+    choices.check_typed(kind.choices, arguments.config, arguments.before, arguments.overrides)
+    if arguments.dry_run:
         for line in dry_run.describe_run(KINDS, arguments.config, arguments.workdir, arguments.jobs):
             print(line, flush=True)
     else:

@@ -31,6 +31,7 @@ def curves(population, gammas=(-6.0, -1.0, 1.0, 4.0)):
     return [point.features[CLASS] for point in points]
 
 
+@pytest.mark.slow
 def test_training_images_are_members_and_the_others_are_held_out():
     population = make_population(DIGITS)
     assert population.held_out and population.num_members == 1297 and population.shape == (8, 8, 1)
@@ -88,6 +89,7 @@ def test_images_of_one_class_have_no_population():
         check_classes(make_sprite_data(one_scale))
 
 
+@pytest.mark.slow
 def test_rotated_sprites_have_the_posterior_of_sprites(key):
     """All images of the grid with all their features, also in a space without templates."""
     data = load_data("sprites", name="sparse")

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 
+import pytest
 from launching import ROOT, arguments
 
 FIND = """
@@ -27,6 +28,7 @@ def python(*words, cwd: pathlib.Path) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_the_module_lists_commands_that_launch_by_it(tmp_path):
     lines = python("-m", "vdm_jax", "--sweep=none*", "--dry_run", cwd=tmp_path)
     assert len(lines) == 3

@@ -11,6 +11,7 @@ from vdm_jax.configs import digits, mnist
 from vdm_jax.base.errors import UserError
 from vdm_jax.experiments.kinds import KINDS
 from vdm_jax.launch import flags
+from vdm_jax.launch.kind import jobs_of
 from vdm_jax.launch.members import check, load_sweep, make_members, names_of, select
 from vdm_jax.launch.settings import read_config
 from vdm_jax.launch.sweep import check_member
@@ -74,7 +75,7 @@ def test_members_have_jobs_of_their_own_unless_some_are_typed(tmp_path):
     variants = '[{"variant": "quick"}, {"variant": "quick-exact"}, {"variant": "quick-backward-ddim"}]'
     file.write_text(f"from vdm_jax.configs.probes import get_config\n\n\ndef get_sweep():\n    return {variants}\n")
     own = ["exact", "chains", "chain_probes", "report"]
-    everything = ["exact", "train", "probe", *own[1:]]
+    everything = list(jobs_of(KINDS["probes"]))
     assert [member.jobs for member in members(f"--config={file}")] == [everything, ["exact", "report"], own]
     with pytest.raises(UserError, match="'quick' and 'quick-exact' have the same settings"):
         members(f"--config={file}", "--jobs=exact,chains,report")
@@ -105,6 +106,7 @@ def test_names_are_safe_and_stay_when_the_sweep_grows():
     assert names_of(sweep) == names_of([*sweep, {"variant": "a", "train.seed": 1}, {"variant": "b"}])[:1]
 
 
+@pytest.mark.slow
 def test_patterns_select():
     chosen = select(members(), "*,seed=1")
     assert [member.config.train.seed for member in chosen] == [1] * len(digits.VARIANTS)
@@ -157,6 +159,7 @@ def test_mistakes_on_the_command_line(arguments, sentence):
         members(*arguments)
 
 
+@pytest.mark.slow
 def test_settings_data_and_folders_are_looked_at_first(tmp_path):
     def refused(sentence, *arguments):
         with pytest.raises(UserError, match=sentence) as caught:
@@ -186,6 +189,7 @@ def test_a_run_of_another_config_or_length_is_refused(whole, tmp_path):
         check(one, tmp_path, partial(check_member, KINDS))
 
 
+@pytest.mark.slow
 def test_the_list_of_commands(tmp_path):
     """What `--dry_run` prints can be run line by line; nothing is left behind."""
     words = ["--sweep=none*", "--dry_run", f"--workdir={tmp_path / 'sweep'}", "--jobs=report,train"]

@@ -61,6 +61,7 @@ def test_data_that_are_not_there(capfd, tmp_path, monkeypatch):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("job", ["evaluate", "sample"])
 def test_nothing_trained_yet(capfd, tmp_path, job):
     assert "train first" in refused(capfd, *arguments(tmp_path / "run", jobs=job))

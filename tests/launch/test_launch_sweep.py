@@ -69,6 +69,7 @@ def test_stopped_it_goes_on_and_ends_with_one_table(words, start, monkeypatch, c
     assert {path: path.stat().st_mtime_ns for name in names for path in (folder / name).rglob("*")} == before
 
 
+@pytest.mark.slow
 def test_a_member_that_fails_is_named_at_the_end(words, monkeypatch, capfd):
     """Nothing was trained that could be evaluated."""
     words, folder = words

@@ -47,6 +47,7 @@ def in_one(tmp_path_factory):
     return run_in_chunks(Run(), TIMESTEPS, 3, tmp_path_factory.mktemp("in_one"))
 
 
+@pytest.mark.slow
 def test_chunks_are_the_whole_and_of_one_size(in_one, tmp_path):
     run = Run()
     assert_same(run_in_chunks(run, TIMESTEPS, 2, tmp_path), in_one)
@@ -54,6 +55,7 @@ def test_chunks_are_the_whole_and_of_one_size(in_one, tmp_path):
     assert len(np.unique(in_one["loss"])) == 12
 
 
+@pytest.mark.slow
 def test_a_kill_loses_the_chunk_in_training_alone(in_one, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run_in_chunks(Run(allowed=1), TIMESTEPS, 1, tmp_path)

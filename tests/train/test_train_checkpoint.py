@@ -145,6 +145,7 @@ def test_another_model_is_named(trained, like, difference):
         restore_state(trained, "latest", like)
 
 
+@pytest.mark.slow
 def test_a_part_that_no_checkpoint_has(tmp_path):
     with Checkpointer(tmp_path) as checkpointer:
         checkpointer.save(make_state(1))
@@ -168,6 +169,7 @@ DAMAGES = {  # what is done to a file or folder of a checkpoint
 LIKE = {"nu": 0.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_checkpoint_is_named_and_a_whole_one_offered(folder, damage, monkeypatch, caplog):
     """Reading names step 50 and offers 40; a training continues from 40 and keeps the damaged one beside."""
@@ -229,6 +231,7 @@ def test_another_model_is_not_damaged(folder):
     assert not isinstance(error.value, Damaged)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_removed_while_it_is_read_is_looked_for_again(folder, monkeypatch):
     restore, removed = checkpoint._restore, []
 
@@ -289,6 +292,7 @@ def test_the_first_save_fails_while_something_else_goes_wrong(tmp_path):
         raise KeyError("first")
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_at_once_says_only_that(tmp_path):
     program = (
         "import sys; from vdm_jax.train.checkpoint import Checkpointer; Checkpointer(sys.argv[1]); sys.exit('why')"

@@ -18,6 +18,7 @@ from jaxtyping import Int64, UInt8
 
 from vdm_jax.base.errors import UserError, suggestion
 from vdm_jax.base.places import found_before, moved
+from vdm_jax.base.progress import bar
 from vdm_jax.data.dataset import ImageData
 from vdm_jax.data.splits import make_image_data
 
@@ -178,25 +179,21 @@ def read_split(
     tfds: ModuleType, builder: Any, path: Path, split: str, shape: tuple[int, int, int]
 ) -> tuple[UInt8[np.ndarray, "n h w c"], Int64[np.ndarray, " n"] | None]:
     """All images [N, H, W, C] of a split, uint8, and labels [N] or None, in the order of the record files."""
-    from tqdm import tqdm
-
     features, labelled = builder.info.features, label_feature(builder.info.features) is not None
     read = tfds.features.FeaturesDict({key: features[key] for key in ("image", "label")[: 1 + labelled]})
     n = builder.info.splits[split].num_examples
     levels, labels = np.empty((n, *shape), np.uint8), np.empty(n, np.int64)
-    with tqdm(total=n, desc=f"read {split}", unit="image", disable=None, delay=1, leave=False) as bar:
-        try:
-            source = builder.as_data_source(split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
-            for start in range(0, n, BATCH_SIZE):
-                rows = range(start, min(start + BATCH_SIZE, n))
-                for row, record in zip(rows, source.__getitems__(list(rows)), strict=True):
-                    example = read.deserialize_example_np(record)
-                    if example["image"].shape != shape:
-                        raise ValueError(f"image {row} is {list(example['image'].shape)}, not {list(shape)}")
-                    levels[row], labels[row] = example["image"], example.get("label", 0)
-                bar.update(len(rows))
-        except Exception as error:  # array_record, protobuf and Pillow all have errors of their own
-            raise UserError(f"{path}: the split {split!r} cannot be read: {in_one_line(error)}") from error
+    try:
+        source = builder.as_data_source(split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
+        for start in bar(f"data: {split} images in batches of {BATCH_SIZE}")(range(0, n, BATCH_SIZE)):
+            rows = range(start, min(start + BATCH_SIZE, n))
+            for row, record in zip(rows, source.__getitems__(list(rows)), strict=True):
+                example = read.deserialize_example_np(record)
+                if example["image"].shape != shape:
+                    raise ValueError(f"image {row} is {list(example['image'].shape)}, not {list(shape)}")
+                levels[row], labels[row] = example["image"], example.get("label", 0)
+    except Exception as error:  # array_record, protobuf and Pillow all have errors of their own
+        raise UserError(f"{path}: the split {split!r} cannot be read: {in_one_line(error)}") from error
     return levels, labels if labelled else None
 
 

@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 
 from vdm_jax.base.devices import check_devices
 from vdm_jax.launch import store
+from vdm_jax.launch.config_files import naming_settings
 from vdm_jax.launch.kind import Kinds, chosen_jobs, jobs_of, kind_of
 from vdm_jax.launch.memory import what_memory_lacks
 from vdm_jax.launch.run import are_needs_complete, build, needs_of
@@ -31,11 +32,10 @@ def describe_run(kinds: Kinds, config: ConfigDict, workdir: pathlib.Path, jobs: 
         yield "data: read when the runs that this one needs are complete"
     else:
         check_devices()
-        with what_memory_lacks("reading the data"):
+        with what_memory_lacks("reading the data"), naming_settings(config):
             built, _ = build(kind, config, workdir)
         store.check(kinds, config, workdir, kind.inputs(built), built, jobs)
-        if kind.understood:
-            yield kind.understood(built)
+        yield from filter(None, [kind.understood(built)])
         yield from kind.describe(built)
     left = remaining(kind, config, workdir, jobs)
     for name in jobs:

@@ -54,6 +54,7 @@ class Arguments(NamedTuple):
         file: FILE.py[:VARIANT], with a path that opens from here.
         overrides: the settings that were typed.
         sweep: None for a single run.
+        before: the config that they were laid over, the file's or the workdir's.
         dry_run: whether a single run is described instead of started.
     """
 
@@ -64,6 +65,7 @@ class Arguments(NamedTuple):
     file: str
     overrides: dict[str, Any]
     sweep: Sweep | None
+    before: ConfigDict
     dry_run: bool = False
 
 
@@ -90,6 +92,7 @@ def parse(argv: Sequence[str], kinds: Kinds, default: str = DEFAULT) -> Argument
     if not config.name:
         raise UserError("--config.name= is empty; expected a name, or leave it out")
     name_after_data(config, own, overrides)
+    before = own
     if values.sweep is not None:
         folder = workdir or f"results/runs/{named(pathlib.Path(file.partition(':')[0]).stem, own, config)}-sweep"
         sweep = Sweep(values.sweep, values.dry_run, values.jobs)
@@ -97,13 +100,14 @@ def parse(argv: Sequence[str], kinds: Kinds, default: str = DEFAULT) -> Argument
         folder, sweep = workdir or f"results/runs/{config.name}", None
         if workdir and not values["config"].present and os.path.isfile(os.path.join(workdir, "config.json")):
             lay_over(config, pathlib.Path(workdir), kind)
+            before = config.copy_and_resolve_references()
             config.update_from_flattened_dict(overrides)
     make_absolute(config, kind)
     jobs = own_jobs(config, kind, values.jobs)
     options = RunOptions(values.stop_after, pathlib.Path(values.archive) if values.archive else None)
     if (options.archive or options.stop_after) and not any(jobs_of(kind)[job].can_stop for job in jobs):
         raise UserError("--archive and --stop_after need a training job in --jobs")
-    return Arguments(config, pathlib.Path(folder), jobs, options, file, overrides, sweep, values.dry_run)
+    return Arguments(config, pathlib.Path(folder), jobs, options, file, overrides, sweep, before, values.dry_run)
 
 
 def _typed_workdir(argv: Sequence[str]) -> str:

@@ -9,17 +9,40 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from vdm_jax.base import progress
+from vdm_jax.base.compiling import announced
 from vdm_jax.base.devices import check_devices
 from vdm_jax.base.places import known
+from vdm_jax.base.signals import Stopped, stop_at_sigterm
 from vdm_jax.launch import store
+from vdm_jax.launch.choices import refuse_unread
 from vdm_jax.launch.config_files import load_config, naming_settings
 from vdm_jax.launch.flags import own_jobs
-from vdm_jax.launch.kind import NO_OPTIONS, Kind, Kinds, RunOptions, Status, chosen_jobs, jobs_of, kind_of, lock_of
+from vdm_jax.launch.kind import NO_OPTIONS, Job, Kind, Kinds, RunOptions, Status, chosen_jobs, jobs_of, kind_of, lock_of
 from vdm_jax.launch.memory import what_memory_lacks
 from vdm_jax.launch.status import remaining
 from vdm_jax.train.archive import MANIFEST, pack, unpack
 
 NEEDS = "needs"  # folder of the runs that a run needs
+PROGRAMS = {  # what is printed while these functions are compiled
+    "train_steps": "the training step",
+    "terms": "the bound",
+    "encode": "the encoder",
+    "generate": "the sampler",
+    "init": "the initial parameters",
+    "step": "the training step of a classifier",
+    "forward": "the classifier",
+    "logits": "the classifier",
+    "features": "the Inception network",
+    "draw_queries": "exact queries",
+    "means": "the exact posterior",
+    "start": "the first validation of the probes",
+    "round": "a round of the probes' training",
+    "scores": "the probes' scores",
+    "backward": "chains from noise",
+    "round_trip": "round trips",
+    "generated": "chains from noise",
+}
 
 
 def run(
@@ -29,8 +52,18 @@ def run(
 
     Settings, data and folder are checked before anything is written: a mistake leaves no trace (`UserError`). The runs
     that the kind needs come first. With an archive, the run in it is put into the workdir first; it is packed after
-    each job that can stop, and after the last job.
+    each job that can stop, and after the last job. SIGTERM ends a job that does not save its state itself; what
+    it has kept stays.
     """
+    with stop_at_sigterm(), announced(PROGRAMS):
+        try:
+            return _run(kinds, config, workdir, jobs, options)
+        except Stopped:
+            print(f"{workdir}: stopped by SIGTERM; the same command goes on from there", flush=True)
+            return "stopped"
+
+
+def _run(kinds: Kinds, config: ConfigDict, workdir: pathlib.Path, jobs: Sequence[str], options: RunOptions) -> Status:
     kind = kind_of(kinds, config)
     store.check_place(workdir, "workdir")
     if options.archive:
@@ -41,14 +74,16 @@ def run(
         return _run_jobs(kind, None, config, workdir, {}, jobs, options)
     check_devices()
     kind.check(config)
+    for name in jobs:
+        jobs_of(kind)[name].check_ready(config)
     began = time.monotonic()
     if complete_needs(kinds, config, workdir, options) == "stopped":
         return "stopped"
     options = _what_remains(options, began)
-    with what_memory_lacks("reading the data"):
+    with what_memory_lacks("reading the data"), naming_settings(config):
         built, place = build(kind, config, workdir)
-    if kind.understood:
-        print(kind.understood(built), flush=True)
+    if line := kind.understood(built):
+        print(line, flush=True)
     return run_built(kinds, built, config, workdir, jobs, options, place)
 
 
@@ -90,8 +125,9 @@ def needs_of(
 ) -> Iterator[tuple[pathlib.Path, ConfigDict, list[str]]]:
     """(folder, config, jobs) of each run that a run of this config needs. Raises `UserError`."""
     for name, need in kind_of(kinds, config).needs(config).items():
-        own = load_config(need.config)
+        own, before = load_config(need.config), load_config(need.config)
         own.update_from_flattened_dict(dict(need.overrides))
+        refuse_unread(kind_of(kinds, own).choices, own, before, need.overrides)
         jobs = chosen_jobs(kind_of(kinds, own), need.jobs) or own_jobs(own, kind_of(kinds, own))
         yield workdir / NEEDS / name, own, jobs
 
@@ -117,7 +153,7 @@ def build(kind: Kind, config: ConfigDict, workdir: pathlib.Path) -> tuple[Any, s
 
     The folder is "" where the config names it, or where there is none. Raises `UserError`.
     """
-    with known(store.remembered_place(workdir)) as place, naming_settings(config):
+    with known(store.remembered_place(workdir)) as place:
         built = kind.build(with_needs(kind, config, workdir))
     return built, place.found
 
@@ -141,7 +177,12 @@ def _run_jobs(
             if job.keeps and not job.is_idle(config):
                 store.claim(kind, name, config, workdir, inputs)
                 store.remember_place(workdir, place)
-            status = job.run(built, workdir, options)
+            progress.forget_place()
+            try:
+                status = job.run(built, workdir, options)
+            except Stopped:
+                print(_of_stop(name, job, workdir), flush=True)
+                status = "stopped"
             if job.reads:
                 store.describe(config, workdir, inputs)
                 store.remember_place(workdir, place)
@@ -155,6 +196,16 @@ def _run_jobs(
         if (job := jobs_of(kind)[name]).summary:
             print(job.summary(json.loads((workdir / job.writes).read_text(encoding="utf-8"))))
     return status
+
+
+def _of_stop(name: str, job: Job, workdir: pathlib.Path) -> str:
+    """Where SIGTERM has stopped a job, and what is saved of it."""
+    at = f" at {place}" if (place := progress.place()) else ""
+    if job.has_kept(workdir):
+        saved = f"what was complete is saved in {', '.join(job.keeps)}, and the same command goes on from there"
+    else:
+        saved = "nothing of it is saved, and the same command starts it again"
+    return f"{name}: stopped by SIGTERM{at}; {saved}"
 
 
 def _what_remains(options: RunOptions, began: float) -> RunOptions:

@@ -172,7 +172,8 @@ def owner(kind: Kind, name: str, config: ConfigDict, inputs: Mapping[str, str]) 
     """A digest of what the files of a job depend on: whose run an archive holds."""
     job, settings = kind.jobs[name], plain(config)
     # As version 0.1 wrote it: without what it had not, "" for what is ignored, None for what may change.
-    old = without(settings, [each for each, value in kind.implied.items() if value_of(settings, each) == value])
+    newer = (each for each, value in kind.implied.items() if each in job.ignores or value_of(settings, each) == value)
+    old = without(settings, list(newer))
     identity = {each: value for each in job.reads if (value := value_of(old, each)) is not None}
     blank = [each for each in job.ignores if each in kind.folders]  # what else is ignored since then stays in it
     identity = replaced(replaced(identity, blank, ""), job.extended(settings), None)

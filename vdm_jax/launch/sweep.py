@@ -73,6 +73,8 @@ def check_member(kinds: Kinds, member: Member) -> None:
     Raises `UserError`.
     """
     kind = kind_of(kinds, member.config)
+    for name in member.jobs:
+        jobs_of(kind)[name].check_ready(member.config)
     if not are_needs_complete(kinds, member.config, member.workdir):
         return
     built, _ = build(kind, member.config, member.workdir)

@@ -77,7 +77,7 @@ def run(
             if due_log:
                 row = window.take()
                 write(step, "train", row | {"skipped": int(state.skipped)})
-                progress.show(row["loss"], row["images_per_second"])
+                progress.show_numbers(row["loss"], row["images_per_second"])
             check_going(state, checkpointer, max_skipped_in_a_row)
             if due_eval or due_save:
                 scores = evaluate(state)

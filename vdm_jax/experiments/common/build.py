@@ -9,15 +9,15 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from vdm_jax.base.errors import UserError
+from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.places import report_found
 from vdm_jax.data.dataset import Dataset
-from vdm_jax.data.sources import UNSET, load_data, locate
+from vdm_jax.data.sources import SOURCES, load_data, locate
 from vdm_jax.data.understood import understood
-from vdm_jax.diffusion.schedules import Schedule, make_schedule
+from vdm_jax.diffusion.schedules import Schedule, make_schedule, settings_of
+from vdm_jax.experiments.common.choices import data_settings
 from vdm_jax.models.diffusion import DiffusionModel
 
-OF_DATA = (*(name for name in UNSET if name != "data_dir"), "split")  # settings that a source may take
 IMPLIED = {  # `Kind.implied` of every kind: what files of version 0.1 mean
     "data.split": "holdout",
     "data.layout": "",
@@ -27,8 +27,9 @@ IMPLIED = {  # `Kind.implied` of every kind: what files of version 0.1 mean
     "data.test_size": None,
     "train.decay": "all",
     "train.ema_warmup": True,
+    "train.writers": "jsonl",
+    "sample.png_folder": False,
 }
-TABLE_SETTINGS = ("beta", "beta_1", "beta_T", "s", "t1", "t2", "total")
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,16 @@ class Experiment:
 
 
 def load(config: ConfigDict) -> Dataset:
-    """The data set of `config.data`. The latest one is kept: members of a sweep with the same data read them once."""
-    settings = given(config, OF_DATA)
-    place = locate(config.source, config.name, config.dir)
-    folder = config.dir or (place.data_dir if place else "")
-    if not config.dir:
+    """The data set of `config.data`, from the settings that its source takes.
+
+    The latest one is kept: members of a sweep with the same data read them once.
+    """
+    choose("data source", config.source, SOURCES)
+    settings = given(config, data_settings(config.source))
+    own = settings.pop("dir", "")
+    place = locate(config.source, config.name, own)
+    folder = own or (place.data_dir if place else "")
+    if not own:
         report_found(folder)
     stamp = tuple(sorted(_stamp(place.path))) if place else ()
     return _load(config.source, config.name, folder, tuple(settings.items()), stamp)
@@ -74,7 +80,7 @@ def understood_data(built: Any) -> str:
 
 def fixed_table(diffusion: ConfigDict) -> Schedule:
     """The table of noise that `config.diffusion` states. Raises `UserError` for a schedule that is no table."""
-    schedule = make_schedule(diffusion.schedule, **given(diffusion, ("num_steps", *TABLE_SETTINGS)))
+    schedule = make_schedule(diffusion.schedule, **given(diffusion, settings_of(diffusion.schedule)))
     if schedule.num_steps is None:
         raise UserError(f"diffusion.schedule={diffusion.schedule!r} is no table of 1 … {diffusion.num_steps} steps")
     return schedule

@@ -13,6 +13,7 @@ from vdm_jax.experiments.common.checkpoints import WEIGHTS
 from vdm_jax.experiments.common.train import DECAYS
 from vdm_jax.train.loop import check_intervals
 from vdm_jax.train.optimizer import SCHEDULES
+from vdm_jax.train.writers import names_of
 
 NAMES = {
     "train.learning_rate_schedule": SCHEDULES,
@@ -88,6 +89,7 @@ def check_settings(config: ConfigDict) -> None:
     for setting, choices in NAMES.items():
         choose(f"config.{setting}", _value(config, setting), choices)
     check_numbers(config, NUMBERS)
+    names_of(config.train.get("writers", ""))
     checkpoint = config.evaluate.checkpoint
     if checkpoint not in ("best", "latest") and not str(checkpoint).isdecimal():
         near = suggestion(str(checkpoint), ["best", "latest"])

@@ -103,7 +103,7 @@ def measure_population(
 
 
 def describe_exact(experiment: ExactExperiment) -> Iterator[str]:
-    """The line of `--dry_run`: where the curves are measured."""
+    """The lines of `--dry_run`: where the curves are measured."""
     steps = timesteps(experiment.config.exact.num_timesteps, experiment.schedule)
     yield f"exact curves: {len(steps)} timesteps of 0 … {experiment.schedule.num_steps}, over the training images"
 

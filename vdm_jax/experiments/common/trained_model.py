@@ -85,7 +85,7 @@ def is_about_model(about: Mapping[str, Any], folder: pathlib.Path, checkpoint: s
         stated = stated_settings(folder)[1]
     except UserError:
         step, stated = None, {}
-    of_step = ("data.dir", "train.num_steps")  # the step says how long it was trained
+    of_step = ("data.dir", "train.num_steps", "train.writers")  # the step says how long it was trained
     there = [name for name in stated if name in about]
     return about.get("step") == step and not differences(about, stated, there, of_step)
 

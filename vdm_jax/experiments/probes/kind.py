@@ -18,8 +18,10 @@ from vdm_jax.experiments.common.trained_model import is_about_model
 from vdm_jax.experiments.probes.build import ProbeExperiment, build_probes
 from vdm_jax.experiments.probes.chain_probes import FOLDER, chain_probes
 from vdm_jax.experiments.probes.chains import LINES, chains
+from vdm_jax.experiments.probes.choices import PROBE_CHOICES
 from vdm_jax.experiments.probes.functions import probe_functions, restore
 from vdm_jax.experiments.probes.probe import probe
+from vdm_jax.experiments.probes.samplers import chosen_samplers
 from vdm_jax.experiments.probes.training import CHUNKS, build_ensemble, train_probes
 from vdm_jax.launch.kind import Job, Kind, from_files
 from vdm_jax.launch.status import has_record
@@ -97,7 +99,7 @@ def has_no_samplers(config: ConfigDict) -> bool:
 
 
 def _is_of_model(job: str, config: ConfigDict, workdir: pathlib.Path) -> bool:
-    if not config.chains.model:
+    if not any(chosen.trained for chosen in chosen_samplers(config[job]).values()):
         return True
     about = read_record(workdir, KIND.jobs[job]).get("model") or {}
     return is_about_model(about, pathlib.Path(config.chains.model), config.chains.checkpoint)
@@ -180,8 +182,8 @@ KIND = Kind(
         ),
     },
     inputs=lambda experiment: {"data": experiment.identity},
-    describe=describe_probes,
     understood=understood_data,
+    describe=describe_probes,
     restore=restore,
     functions=probe_functions,
     sections=PROBES_PAGE,
@@ -190,6 +192,7 @@ KIND = Kind(
     implied=IMPLIED
     | {"data.downsample": 1}
     | dict.fromkeys(("data.validation_size", "data.num_levels", "data.max_gib")),
+    choices=PROBE_CHOICES,
     folders=("data.dir", "chains.model"),
     renamed={f"chain_probes.told_{name}": f"chain_probes.real_or_generated_{name}" for name in REAL_OR_GENERATED}
     | dict.fromkeys(("probe.net", "chain_probes.real_or_generated_net"), {"evidence": "matched_statistics"}),
