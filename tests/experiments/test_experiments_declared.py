@@ -150,7 +150,7 @@ WITHOUT_EFFECT = [
     (
         {"diffusion.schedule": "cosine_continuous", "diffusion.gamma_max": 3.0},
         "gamma_max=3.0",
-        "reads diffusion.s;",
+        "reads diffusion.s",
         "linear,",
     ),
     ({"diffusion.schedule": "monotone", "diffusion.s": 0.1}, "diffusion.s=0.1", "schedule='monotone'", "cosine or"),
@@ -164,8 +164,8 @@ WITHOUT_EFFECT = [
     ({"model.encoder": "none", "sample.guided_sources": 2}, "guided_sources=2", "encoder='none'", "encoder=oe++"),
     ({"model.unet.patch": 2}, "model.unet.patch=2", "model.unet.network='vdm'", "model.unet.network=multiscale"),
     ({"model.unet.fourier_min": 7}, "fourier_min=7", "model.unet.fourier_max=-1", "fourier_max=fourier_min or above"),
-    ({"data.max_gib": 2.0}, "data.max_gib=2.0", "data.source='npz'", "data.source=tfds"),
-    ({"data.split": "population"}, "data.split='population'", "data.source='npz'", "data.source=sprites or dsprites"),
+    ({"data.max_gib": 2.0}, "data.max_gib=2.0", "data.source='npz'", "tfds"),
+    ({"data.split": "population"}, "data.split='population'", "data.source='npz'", "sprites"),
     (
         {"evaluate.fid_reference_images": 9},
         "fid_reference_images=9",
