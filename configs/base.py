@@ -23,15 +23,24 @@ def get_config(variant: str = "") -> ConfigDict:
 def _data() -> ConfigDict:
     return ConfigDict(
         dict(
-            source="npz",  # "digits" (always there), "npz" (NAME.npz in a folder), "tfds" (a prepared TFDS build)
+            # "digits" (always there), "npz" (NAME.npz in a folder), "folder" (PNG, JPEG and WebP files), "tfds" (a
+            # prepared TFDS build).
+            source="npz",
             name="mnist",  # of tfds also with a config and a version: "cifar10:3.0.2", "emnist/balanced"
-            # Folder of the file or of the builds; empty: the environment variable VDM_DATA_DIR for npz, TFDS_DATA_DIR
-            # for tfds, and where that is unset ~/tensorflow_datasets.
+            # Folder of the file, of the images or of the builds; empty: the environment variable VDM_DATA_DIR for npz,
+            # its folder NAME for folder, TFDS_DATA_DIR for tfds, and where that is unset ~/tensorflow_datasets.
             dir="",
+            layout="",  # of npz: "NHWC", "NCHW"; empty: NHWC, and shapes that look like NCHW are refused
+            # Of folder: the side that images are resized to; none: their own.
+            size=config_dict.placeholder(int),
+            crop="center",  # of folder: "center", the largest square in the middle; "none", the whole image, squeezed
+            channels=config_dict.placeholder(int),  # of folder: 1, 3; none: 1 where all files are grey, else 3
+            # Of folder without a test folder, taken from all images, stratified; none: a tenth, at most 10,000.
+            test_size=config_dict.placeholder(int),
             # Taken from train, stratified, where there is no validation split; none: a tenth, at most 5,000.
             validation_size=config_dict.placeholder(int),
             num_levels=config_dict.placeholder(int),  # none: what the file states, or 256 for uint8
-            max_gib=config_dict.placeholder(float),  # of tfds: read up to so many GiB of images; none: 8
+            max_gib=config_dict.placeholder(float),  # of tfds and folder: read up to so many GiB of images; none: 8
             downsample=1,  # 2 averages 2x2 pixels and rounds to a level
             split="holdout",  # of sprites also "population": train, validation and test are all images of the grid
         )
@@ -154,6 +163,7 @@ def _train() -> ConfigDict:
             eval_images=1_000,  # validation images per evaluation; 0: all
             eval_passes=1,
             max_skipped_in_a_row=20,  # non-finite updates in a row that end the run
+            writers="jsonl",  # with tensorboard, wandb or both, rows also go there; metrics.jsonl is always written
             seed=0,
         )
     )
@@ -185,7 +195,8 @@ def _sample() -> ConfigDict:
             sampler="ancestral",  # ancestral, ancestral_beta, ddim, dpmpp_2m
             num_steps=250,
             grid="time",  # steps uniform in "time" or in "logsnr"
-            num_images=64,
+            num_images=64,  # of samples/prior.npz, any number; of the sets that are only looked at a page of these
+            png_folder=False,  # True: each of them also as samples/prior/000000.png, …
             clip=True,  # x_hat to the range of pixel values
             guided_sources=8,
             guided_per_source=8,

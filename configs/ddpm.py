@@ -129,7 +129,8 @@ def _sample() -> dict:
         sampler="ancestral",  # ancestral, ancestral_beta, ddim, dpmpp_2m
         num_steps=100,  # of inference, fewer than diffusion.num_steps
         grid="time",  # steps uniform in "time" or in "logsnr"
-        num_images=64,
+        num_images=64,  # of samples/prior.npz, any number
+        png_folder=False,  # True: each of them also as samples/prior/000000.png, …
         num_paths=8,  # images whose path is drawn
         clip=True,  # x_hat to the range of pixel values
         batch_size=250,

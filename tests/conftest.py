@@ -23,6 +23,21 @@ jax.config.update("jax_debug_key_reuse", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+def pytest_report_header():
+    """How long it takes, said before the first test."""
+    return "all tests: about 10 minutes on two cores; pytest -m 'not slow': under 3"
+
+
+# Fixtures that start the program, or run the jobs of an experiment: their tests are slow.
+RUNS = {"start", "whole"}
+
+
+def is_slow(item) -> bool:
+    """Whether a test is left out by `-m "not slow"`: marked, or with a run of its own."""
+    of_jobs = "workdir" in item.fixturenames and item.path.parent.name == "experiments"
+    return of_jobs or bool(RUNS & set(item.fixturenames))
+
+
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items):
     """Where several processes share the tests, those of a file stay together, and those that look at the same run.
@@ -31,6 +46,8 @@ def pytest_collection_modifyitems(items):
     """
     items.sort(key=lambda item: "whole" not in item.fixturenames)
     for item in items:
+        if is_slow(item):
+            item.add_marker(pytest.mark.slow)
         item.add_marker(pytest.mark.xdist_group("whole" if "whole" in item.fixturenames else item.path.name))
 
 

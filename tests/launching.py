@@ -12,6 +12,7 @@ from vdm_jax.train.metrics import read_metrics
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 NUM_STEPS = 60
+OF_A_CODE = ("evaluate__probe_images", "sample__guided_sources", "sample__guided_per_source")
 SMALL = {
     "model.unet.num_blocks": 1,
     "model.unet.channels": 8,
@@ -36,8 +37,9 @@ SMALL = {
 
 
 def arguments(workdir: pathlib.Path, config: str = "configs/digits.py", jobs: str = "", **deltas) -> list[str]:
-    """What is typed after `launch.py`; deltas with `__` for a dot, on top of `SMALL`."""
+    """What is typed after `launch.py`; deltas with `__` for a dot, on top of `SMALL`. None: not typed."""
     settings = SMALL | {name.replace("__", "."): value for name, value in deltas.items()}
+    settings = {name: value for name, value in settings.items() if value is not None}
     flags = [f"--config={ROOT / config}", f"--workdir={workdir}", *(f"--config.{k}={v}" for k, v in settings.items())]
     return flags + ([f"--jobs={jobs}"] if jobs else [])
 
@@ -47,6 +49,8 @@ class Launched:
 
     def __init__(self, *arguments: str):
         environment = os.environ | {
+            "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # of a notebook; it is not installed here
+            "PYTHONIOENCODING": "ascii",
             "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir,
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         }

@@ -26,6 +26,8 @@ LATE = {
     "array_record",
     "grain",
     "torch",
+    "tensorboardX",
+    "wandb",
 }
 NOT_ON_A_BARE_HOST = LATE - {"scipy", "absl"}  # jax brings the one, optax the other
 FILES = sorted((ROOT / "vdm_jax").glob("*/**/*.py"))
@@ -64,6 +66,7 @@ def test_packages_stay_in_their_place(path):
     if folder not in ("launch", "experiments", "benchmarks"):
         assert not {name.split(".")[0] for name in imported(top)} & LATE
     everything = {name.split(".")[0] for name in imported(tree)}
+    assert "matplotlib.pyplot" not in set(imported(tree)), "pyplot starts the backend that the user has chosen"
     if folder != "networks":
         assert "flax" not in everything, "nothing outside networks/ imports flax"
     if FLOORS[folder] < 4:
@@ -150,6 +153,7 @@ def test_folders_do_not_tire_a_reader():
     assert not full
 
 
+@pytest.mark.slow
 def test_everything_below_launch_imports_on_a_bare_accelerator_host():
     modules = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts)

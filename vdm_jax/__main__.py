@@ -5,6 +5,8 @@ import os
 import pathlib
 import sys
 
+from vdm_jax.base.ending import FAILED, OneSentence, escape_output
+
 HELP = f"""{__doc__}
 
 `python -m vdm_jax` and, in a checkout, `python launch.py` do the same.
@@ -19,10 +21,13 @@ HELP = f"""{__doc__}
   --archive=DIR                restore the run from files of limited size in DIR, and pack it there after its training
   --sweep[=PATTERN]            every run that the config file's get_sweep() lists, or those whose name matches,
                                one after the other in DIR/NAME; what is complete is left as it is
-  --dry_run                    with --sweep: print a command for each run and its remaining jobs, and run nothing
+  --dry_run                    print what was understood: the data, the parameters, memory and work of the training, the
+                               jobs that remain. With --sweep: a command for each run and its remaining jobs. Nothing is
+                               run or written
 
 Exit code 0: done, or stopped by SIGTERM with a checkpoint. 1: the training or a run of the sweep failed, there was too
-little memory, or a file could not be written. 2: invalid request. Both are reported in one sentence.
+little memory, or a file could not be written. 2: invalid request. Both are reported in one sentence; with
+VDM_JAX_TRACEBACK=1 in the environment also with the traceback. 130: Ctrl-C. 141: nobody reads the output.
 
 Jobs of each kind of config, in their order:
 """
@@ -38,45 +43,43 @@ def help_text() -> str:
 
 def main(argv: list[str]) -> int:
     """Does what the command line asks; returns the exit code."""
-    if {"--help", "-h", "-help"} & set(argv[1:]):
-        print(help_text())
-        return 0
-    # Imported late: a missing package or a mistyped flag should not wait for the start of a device.
-    from vdm_jax.base.errors import UserError
-    from vdm_jax.experiments.kinds import KINDS
-    from vdm_jax.launch import flags, run, sweep
-    from vdm_jax.launch.memory import OutOfMemory
-    from vdm_jax.train.checkpoint import SaveFailed
-    from vdm_jax.train.loop import TrainingFailed
-
-    for name in ("absl", "asyncio"):  # orbax logs through these; what ends a run is reported below, in one sentence
-        logging.getLogger(name).setLevel(logging.CRITICAL)
     is_module = pathlib.Path(argv[0]).name == "__main__.py"
-    program = "vdm-jax" if is_module else pathlib.Path(argv[0]).name
-    try:
-        arguments = flags.parse(argv, KINDS)
-        if arguments.sweep:
-            sweep.run(arguments, KINDS, [sys.executable, *(["-m", "vdm_jax"] if is_module else [argv[0]])])
+    with OneSentence("vdm-jax" if is_module else pathlib.Path(argv[0]).name) as ending:
+        if {"--help", "-h", "-help"} & set(argv[1:]):
+            print(help_text())
         else:
-            run.run(KINDS, arguments.config, arguments.workdir, arguments.jobs, arguments.options)
-    except UserError as error:
-        print(f"{program}: {error}", file=sys.stderr)
-        return 2
-    except (TrainingFailed, SaveFailed, OutOfMemory, sweep.SweepFailed, OSError) as error:
-        print(f"{program}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"{program}: interrupted; the same command continues from the last checkpoint", file=sys.stderr)
-        return 130
-    return 0
+            launch(argv, [sys.executable, *(["-m", "vdm_jax"] if is_module else [argv[0]])], ending)
+    return ending.code
+
+
+def launch(argv: list[str], launcher: list[str], ending: OneSentence) -> None:
+    """Runs or lists what the command line asks for. launcher: the command that starts this program."""
+    # Imported late: a missing package or a mistyped flag should not wait for the start of a device.
+    from vdm_jax.experiments.kinds import KINDS
+    from vdm_jax.launch import choices, dry_run, flags, run, sweep
+
+    for name in ("absl", "asyncio"):  # orbax logs through these; what ends a run is reported in one sentence
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    arguments = flags.parse(argv, KINDS)
+    ending.folder = arguments.workdir
+    if arguments.sweep:
+        sweep.run(arguments, KINDS, launcher)
+        return
+    kind = KINDS[arguments.config.kind]
+    choices.check_typed(kind.choices, arguments.config, arguments.before, arguments.overrides)
+    if arguments.dry_run:
+        for line in dry_run.describe_run(KINDS, arguments.config, arguments.workdir, arguments.jobs):
+            print(line, flush=True)
+    else:
+        run.run(KINDS, arguments.config, arguments.workdir, arguments.jobs, arguments.options)
 
 
 def script() -> None:
     """Runs `main` on the command line and ends the process."""
+    os.environ["MPLBACKEND"] = "Agg"  # a notebook's own is none of this program's, and members inherit it
+    escape_output()
     code = main(sys.argv)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    if code == 1:
+    if code == FAILED:
         os._exit(code)  # the threads of a save that failed would wait ten minutes for each other
     sys.exit(code)
 

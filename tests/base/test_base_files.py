@@ -16,6 +16,12 @@ def test_a_new_file_and_its_folders(tmp_path):
     assert [file.name for file in path.parent.iterdir()] == ["note.txt"]
 
 
+def test_a_name_that_the_locale_cannot_decode(tmp_path):
+    """Under LC_ALL=C an é is two escaped bytes of Python's text: in the file they are the é again."""
+    write_text(tmp_path / "note.txt", "run " + "é".encode().decode("ascii", "surrogateescape"))
+    assert (tmp_path / "note.txt").read_text(encoding="utf-8") == "run é"
+
+
 def test_the_old_file_is_there_until_the_new_one_is_whole(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")

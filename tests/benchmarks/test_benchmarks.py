@@ -65,6 +65,7 @@ def test_the_machine_is_measured(monkeypatch):
     assert 1e7 < machine.peak["float32"] < 1e15 and 1e7 < machine.bandwidth < 1e14
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("benchmark", [train_step, sample_step], ids=["train", "sample"])
 def test_a_small_run_leaves_its_record(benchmark, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("vdm_jax.benchmarks.command.measure_machine", lambda dtypes: Machine({"float32": 1e12}, 1e11))

@@ -14,6 +14,7 @@ from vdm_jax.probing.chunks import bytes_of_timestep
 from vdm_jax.probing.ensemble import timestep_keys
 
 
+@pytest.mark.slow
 def test_the_record_and_its_ratios(tmp_path, capsys):
     flags = [
         "--nets=linear",
@@ -100,6 +101,7 @@ def test_the_same_net_in_pytorch(net, categorical, key):
     np.testing.assert_allclose(ours, theirs, rtol=2e-4, atol=2e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("net", "batching"),
     [

@@ -14,6 +14,7 @@ CONFIG = f"--config={ROOT}/configs/probes.py"
 FEW = {"exact.num_timesteps": 3, "probe.net": "linear", "probe.num_updates": 4, "probe.warm_updates": 2}
 
 
+@pytest.mark.slow
 def test_a_record_and_a_figure(tmp_path, capfd):
     few = [f"--config.{name}={value}" for name, value in FEW.items()]
     options = ["--ways=trunk-fresh,separate-neighbour", "--seeds=1", "--fresh_updates=6", "--updates_per_round=2"]

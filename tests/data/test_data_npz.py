@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from vdm_jax.base.errors import UserError
+from vdm_jax.data.arrays import looks_channels_first, meant
 from vdm_jax.data.sources import load_data
 
 needs_data = pytest.mark.skipif("VDM_DATA_DIR" not in os.environ, reason="VDM_DATA_DIR is not set: no real MNIST here")
@@ -92,7 +93,15 @@ def test_unlabelled_and_named_labels(tmp_path):
         ({"x_train": np.zeros((60, 6, 5))}, r"x_train is float64\[60, 6, 5\]; expected whole numbers"),
         ({"x_test": np.zeros((20, 6, 4), np.uint8)}, "images of different shapes"),
         ({"x_test": np.zeros((20, 6), np.uint8)}, r"x_test is uint8\[20, 6\]; expected whole numbers"),
-        ({"y_train": np.zeros(59, int)}, "expected 60 classes"),
+        ({"y_train": np.zeros(59, int)}, r"int64\[59\] for 60 images; expected one label for each image, \[60\]"),
+        ({"y_train": np.full((60, 3), 0.2)}, r"\[60, 3\]; expected one class .* or one-hot; labels.argmax\(1\)"),
+        ({"y_train": np.full(60, 0.5)}, "not all of them whole numbers; expected classes 0, 1, …"),
+        ({"y_train": np.full(60, "cat")}, r"<U3\[60\]; expected numbers.*np.unique\(labels, return_inverse=True\)"),
+        ({"x_val": np.zeros((9, 6, 5), np.uint8)}, r"holds 'x_val' \(did you mean 'x_validation'\?\); rename"),
+        ({"lable_names": np.array(["a"])}, r"'lable_names' \(did you mean 'label_names'\?\)"),
+        ({"x_validation": None, "y_validation": np.zeros(9, int)}, "holds 'y_validation' and no 'x_validation'"),
+        ({"x_train": np.zeros((60, 30), np.uint8)}, r"uint8\[60, 30\]; .*x.reshape\(-1, HEIGHT, WIDTH\) restores"),
+        ({"x_train": np.zeros((60, 36), np.uint8)}, r"x.reshape\(-1, 6, 6\) restores the images of flat rows"),
         ({"num_levels": np.array(4)}, "train images hold levels 0 … 255; expected 0 … 3"),
         ({"label_names": np.array(["one"])}, "1 label_names for labels up to 2"),
         ({"y_train": np.full(60, 2**33)}, "train labels are 8589934592 … 8589934592; expected 0 … 9999"),
@@ -112,6 +121,69 @@ def test_faulty_files_are_named_in_one_sentence(tmp_path, change, sentence):
     assert "mine.npz" in str(error.value) and "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [(lambda y: y[:, None], None), (lambda y: y.astype(float), None), (lambda y: np.eye(3)[y], "one-hot labels")],
+)
+def test_labels_of_every_form_are_the_same_classes(tmp_path, wrong, right):
+    content = arrays()
+    plain, content = load(tmp_path, content), content | {key: wrong(content[key]) for key in ("y_train", "y_test")}
+    data = load(tmp_path, content)
+    assert data.fingerprint == plain.fingerprint and data.label_names == ("0", "1", "2")
+    assert (right is None) == (not data.notes) and (right or "") in "".join(data.notes)
+
+
+@pytest.mark.parametrize(
+    ("of", "way"),
+    [
+        (lambda x: x / 255, "np.rint(255 * x).astype(np.uint8)"),
+        (lambda x: x / 127.5 - 1, "np.rint(127.5 * (x + 1)).astype(np.uint8)"),
+        (lambda x: x.astype(np.float32), "np.rint(x).astype(np.uint8)"),
+    ],
+)
+def test_what_is_said_to_do_with_floats_makes_their_levels(tmp_path, of, way):
+    levels = arrays()["x_train"]
+    with pytest.raises(UserError, match="mine.npz: x_train is float") as error:
+        load(tmp_path, arrays() | {"x_train": of(levels)})
+    assert way in str(error.value)
+    np.testing.assert_array_equal(eval(way, {"np": np, "x": of(levels)}), levels)  # noqa: S307
+
+
+@pytest.mark.parametrize("way", ["0 … 7.1", "nan"])
+def test_normalised_floats_have_no_way_back(tmp_path, way):
+    images = np.random.default_rng(0).normal(size=(60, 6, 5)) + (np.nan if way == "nan" else 0)
+    with pytest.raises(UserError, match="replace what is not finite" if way == "nan" else "undo their normalisation"):
+        load(tmp_path, arrays() | {"x_train": images})
+
+
+def test_channels_first_are_asked_for(tmp_path):
+    content = arrays((3, 9, 8))
+    with pytest.raises(UserError, match=r"x_train is uint8\[60, 3, 9, 8\], which looks like \[N, C, H, W\]"):
+        load(tmp_path, content)
+    first, last = load(tmp_path, content, layout="NCHW"), load(tmp_path, content, layout="NHWC")
+    assert first.shape == (9, 8, 3) and last.shape == (3, 9, 8)
+    moved = {key: np.moveaxis(value, 1, 3) if key[0] == "x" else value for key, value in content.items()}
+    assert first.fingerprint == load(tmp_path, moved).fingerprint
+    with pytest.raises(UserError, match="layout='NCWH'; .*did you mean 'NCHW'"):
+        load(tmp_path, content, layout="NCWH")
+    with pytest.raises(UserError, match="has no axis of channels; leave data.layout unset"):
+        load(tmp_path, arrays(), layout="NCHW")
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (3, 32, 3), (1, 7, 4), (32, 32, 5), (9, 9, 12), (2, 2, 2)])
+def test_channels_last_are_taken_as_they_are(shape):
+    assert not looks_channels_first((10, *shape))
+    assert looks_channels_first((10, 3, 32, 32)) and looks_channels_first((10, 5, 8, 9))
+
+
+def test_names_of_other_formats_are_known():
+    files = {"train_images": "x_train", "val_labels": "y_validation", "testX": "x_test", "X_train": "x_train"}
+    files |= {"labels": "y_train", "x_trian": "x_train", "num_level": "num_levels"}
+    assert {name: meant(name, []) for name in files} == files
+    for name in ("weights", "ids", "x_train_mean", "labels_of_fish"):
+        assert meant(name, ["y_train"]) is None
+
+
 def test_levels_of_wide_integers_must_be_stated(tmp_path):
     with pytest.raises(UserError, match="holds int64 images and no 'num_levels'"):
         load(tmp_path, arrays(dtype=np.int64))
@@ -119,15 +191,22 @@ def test_levels_of_wide_integers_must_be_stated(tmp_path):
 
 def test_missing_folder_and_file_say_how_to_get_mnist(tmp_path, monkeypatch):
     monkeypatch.delenv("VDM_DATA_DIR", raising=False)
-    with pytest.raises(UserError, match="set VDM_DATA_DIR to the folder that holds mnist.npz; MNIST in this form"):
+    with pytest.raises(
+        UserError, match="set VDM_DATA_DIR, or .* to the folder that holds mnist.npz; MNIST in this form"
+    ):
         load_data("npz", name="mnist")
     monkeypatch.setenv("VDM_DATA_DIR", str(tmp_path / "nowhere"))
-    with pytest.raises(UserError, match=r"nowhere' \(VDM_DATA_DIR\) does not exist; MNIST in this form"):
+    with pytest.raises(UserError, match=r"nowhere' \(VDM_DATA_DIR\) does not exist; .*; MNIST in this form"):
         load_data("npz", name="mnist")
     np.savez(tmp_path / "mnist.npz", **arrays())
     monkeypatch.setenv("VDM_DATA_DIR", str(tmp_path))
+    with pytest.raises(UserError, match=r"VDM_DATA_DIR\): it holds mnist.npz; --config.data.name=mnist reads it$"):
+        load_data("npz", name="fashion")
+    np.savez(tmp_path / "another.npz", **arrays())
     with pytest.raises(UserError, match=r"no mnits.npz .*VDM_DATA_DIR\).*did you mean 'mnist'"):
         load_data("npz", name="mnits")
+    with pytest.raises(UserError, match=rf"is a file; expected --config.data.dir={tmp_path} --config.data.name=mnist$"):
+        load_data("npz", name="fashion", data_dir=str(tmp_path / "mnist.npz"))
     assert load_data("npz", name="mnist").name == "mnist"
 
 
@@ -156,6 +235,7 @@ def test_single_array_under_the_name_of_an_npz(tmp_path):
 def test_real_mnist():
     data = load_data("npz", name="mnist")
     assert (len(data.train), len(data.validation), len(data.test)) == (55000, 5000, 10000)
+    assert data.fingerprint == "956edd868a66" and not data.notes
     assert data.shape == (28, 28, 1) and data.num_levels == 256 and data.num_classes == 10
     np.testing.assert_array_equal(
         np.bincount(data.test.labels), [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]

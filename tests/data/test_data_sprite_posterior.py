@@ -38,6 +38,7 @@ def one_hot(classes):
     return jnp.eye(classes.max() + 1)[classes]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gamma", [-5.0, 1.0, 3.0])
 def test_classes_mean_and_draws_are_those_of_the_matrix_of_all_images(key, gamma):
     _, z = queries(key, gamma)
@@ -56,6 +57,7 @@ def test_classes_mean_and_draws_are_those_of_the_matrix_of_all_images(key, gamma
     np.testing.assert_allclose(draws.mean(0), mean, atol=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gamma", [-20.0, -1.0, 2.0, 20.0])
 def test_classes_from_kept_correlations_are_those_of_noisy_images(key, gamma):
     """With eps and with -eps; and a grid with equal templates counts them as often as they are there."""

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from gaussian_data import denoise_by
 
 from vdm_jax.diffusion.code_prior import DiffusionPrior, NormalPrior, density_bound, entropy
@@ -64,6 +65,7 @@ def test_a_wrong_model_has_a_larger_bound(key):
     np.testing.assert_allclose(right, entropy(jnp.full((1, 1), 2 * np.log(0.5)))[0], atol=0.05)
 
 
+@pytest.mark.slow
 def test_a_network_of_zeros_is_the_standard_normal(key):
     mu, logvar = repeated(1.5, np.log(0.04))
     w = mu + jnp.exp(0.5 * logvar) * jax.random.normal(jax.random.key(3), mu.shape)

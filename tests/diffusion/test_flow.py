@@ -41,6 +41,7 @@ def test_traces_agree_with_the_jacobian(key):
     assert np.all(abs(estimates.mean(0) - jnp.stack(expected)) < 4 * error)
 
 
+@pytest.mark.slow
 def test_flow_bound_lies_above_the_entropy_and_near_it(key):
     """Fine grey levels of a Gaussian cut to ±2: the discrete entropy is about the differential one - log(spacing)."""
     schedule = make_schedule("linear")

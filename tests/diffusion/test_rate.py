@@ -65,8 +65,18 @@ def test_none_is_free_and_not_a_bound():
     assert np.all(mode.penalty(CODE, mode.init(), 0) == 0) and mode.select(100.0, 40.0) == 100
 
 
+@pytest.mark.parametrize("name", RATE_MODES)
+def test_a_mode_says_what_is_minimised_and_has_a_penalty_an_example(name):
+    """Any of `RATE_MODES`, with its defaults."""
+    mode = make_rate_mode(name)
+    assert mode.objective.startswith("D") and "\n" not in mode.objective
+    penalty = mode.penalty(CODE, mode.init(), 0)
+    assert penalty.shape == CODE.mu.shape[:1] and np.isfinite(penalty).all()
+    assert mode.select(99.0, 10.0) < mode.select(100.0, 10.0), "the smaller distortion of two with one rate"
+
+
 def test_modes_say_what_is_minimised():
-    assert {name: make().objective for name, make in RATE_MODES.items()} == {
+    objectives = {
         "fixed": "D + R",
         "warmup": "D + R, R at full weight after 1000 steps",
         "cyclical": "D + R, R at full weight in the second half of every 1000 steps",
@@ -77,6 +87,8 @@ def test_modes_say_what_is_minimised():
         "high_noise": "D + R, diffusion loss times 3 where log SNR < 0",
         "none": "D alone, not a bound",
     }
+    for name, objective in objectives.items():
+        assert make_rate_mode(name).objective == objective
     assert make_rate_mode("fixed", beta=1e4).objective == "D + 10000 R"
 
 

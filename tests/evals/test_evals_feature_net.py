@@ -32,6 +32,7 @@ def net(digits):
     return train(digits, 300)
 
 
+@pytest.mark.slow
 def test_accuracy_is_that_of_the_test_split(net, digits):
     assert net.test_accuracy > 0.94
     assert net.test_accuracy == np.mean(predict_labels(net, digits.test.levels) == digits.test.labels)

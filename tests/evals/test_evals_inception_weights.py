@@ -57,6 +57,7 @@ def check_features(converted, state, ops, images, side):
     assert error < 1e-4 * theirs.mean() and error < 1e-3 * apart
 
 
+@pytest.mark.slow
 def test_features_are_those_of_a_numpy_network(converted, state):
     """At 139x139, which ends with 3x3 pixels before the mean, from colour images one of whose sides shrinks."""
     check_features(converted, state, NumpyOps(), images(3, 160, 100), side=139)

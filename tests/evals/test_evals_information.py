@@ -73,6 +73,7 @@ def test_stable_far_from_the_origin_and_for_tiny_variances():
     np.testing.assert_allclose(far["mi_upper_nats"], near["mi_upper_nats"], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_float32_codes_of_full_size_in_seconds():
     mu, logvar, w = (array.astype(np.float32) for array in channel(10_000, 128, 4.0))
     bounds = mutual_information_bounds(mu, logvar, w)

@@ -119,6 +119,7 @@ def test_random_projection_keeps_lengths_and_is_one_matrix():
     np.testing.assert_array_equal(a, random_projections([features], 100, seed=3)[0])
 
 
+@pytest.mark.slow
 @needs_data
 def test_real_mnist_raw_pixels():
     train, validation, test = flat(load_data("npz", name="mnist"))

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from small_sprites import GRID, experiment
 
 from vdm_jax.data.sprite_posterior import sprite_labels
@@ -56,6 +57,7 @@ def test_differences_are_of_the_same_row_and_seed():
     }
 
 
+@pytest.mark.slow
 def test_what_the_posterior_sees_in_little_noise_and_in_nothing_but_noise():
     """A sprite that is `off` by so much a pixel: so far from E[x | z], which is sure of it; pure noise: all alike."""
     index, off, gamma = jnp.arange(0, 36, 5), 0.3, jnp.float32(-8.0)

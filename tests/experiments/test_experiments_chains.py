@@ -128,7 +128,7 @@ def test_other_measurements_are_left_alone(workdir, tmp_path):
         ("readers=exact,nett", "did you mean 'net'?"),
         ("samplers=model-ddim", "'model-ddim' needs config.chains.model"),
         ("samplers=model-ddmi", "did you mean 'model-ddim'?"),
-        ("model=somewhere", "no sampler is of the model"),
+        ("model=somewhere", "has no effect with chains.samplers='exact'"),
         ("every=0", "at least 1"),
         ("num_queries=1", "at least 2"),
         ("far=0", "above 0"),
@@ -187,6 +187,7 @@ def test_the_reader_reads_what_was_drawn_and_the_nearest_of_what_is_none(key):
     np.testing.assert_array_equal(read(wrong)["x"], labels["x"])
 
 
+@pytest.mark.slow
 def test_labels_that_an_end_does_not_tell_apart_are_drawn(key):
     """Turns by 0 and 2π look the same: what is kept without noise is the exact R(0), and both are generated."""
     grid = SpriteGrid("twice", 16, 4, (1.0,), (0.0, 0.5, 2 * np.pi), (0, 3, 6), ("heart",))

@@ -10,6 +10,8 @@ import launch
 from vdm_jax.data.sources import load_data
 from vdm_jax.diffusion.schedules import ddpm_linear, dirac
 from vdm_jax.experiments.common.exact import speciation
+from vdm_jax.experiments.kinds import KINDS
+from vdm_jax.launch.kind import jobs_of
 
 FEW = ["--config.exact.num_timesteps=5", "--config.exact.max_queries=400", "--config.exact.batch_size=20"]
 
@@ -65,7 +67,7 @@ def test_mistakes_are_told_and_leave_nothing(tmp_path, capfd, monkeypatch):
     for arguments, told in (
         (["--config.exact.batch_size=3"], "expected an even number"),
         (["--config.diffusion.schedule=monotone"], "did you mean"),
-        (["--jobs=probe"], "expected one of ['exact', 'report']"),
+        (["--jobs=probe"], f"expected one of {sorted(jobs_of(KINDS['exact']))}"),
         (of_file, "has no labels"),
         (of_cats, "have one class: there is nothing to classify"),
     ):

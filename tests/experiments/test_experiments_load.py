@@ -97,6 +97,7 @@ def test_a_function_that_the_kind_lacks_is_named(run):
     assert "encode" in dir(run) and "run.sample(key, n, *, sampler=" in repr(run)
 
 
+@pytest.mark.slow
 def test_probes_answer_as_the_exact_posterior_does(tmp_path):
     few = {"exact.num_timesteps": 3, "probe.num_updates": 2, "probe.updates_per_round": 1, "probe.warm_updates": 2}
     few |= {"probe.num_examples": 612, "probe.num_templates": 12, "probe.num_validation": 64, "probe.num_test": 64}

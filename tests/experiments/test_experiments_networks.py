@@ -62,6 +62,7 @@ def test_the_multiscale_unet_takes_codes_and_fourier_features():
     assert shapes["unet"]["conv_in"]["kernel"].shape[2] == 1 + 2 * 2, "z, and sine and cosine for n = 3, 4"
 
 
+@pytest.mark.slow
 def test_a_ddpm_on_vdms_unet_trains_and_restores(tmp_path):
     experiment = build_ddpm(short(ddpm.get_config("digits-linear"), VDMS))
     params = trained(experiment, tmp_path)
@@ -76,6 +77,7 @@ def test_every_variant_on_sprites_is_built(variant):
     assert (experiment.model.code is None) == (variant == "unconditional")
 
 
+@pytest.mark.slow
 def test_a_vae_vdm_on_the_multiscale_unet_trains_on_sprites_and_restores(tmp_path):
     params = trained(build(short(sprites.get_config("target"), ON_SPRITES)), tmp_path)
     assert set(params) == {"unet", "encoder"}
@@ -83,6 +85,7 @@ def test_a_vae_vdm_on_the_multiscale_unet_trains_on_sprites_and_restores(tmp_pat
     assert rows[0]["held_out_rate"] >= 0, "validation sprites are rendered in the step"
 
 
+@pytest.mark.slow
 def test_the_bound_on_sprites_is_compared_with_their_entropy(tmp_path):
     few = {"evaluate.num_images": 10, "evaluate.passes": 1, "evaluate.curve_points": 2, "evaluate.curve_passes": 1}
     config = short(sprites.get_config("unconditional"), ON_SPRITES | few | {"evaluate.frechet_images": 0})

@@ -1,5 +1,7 @@
 """Populations of images and sprites, and of images in another space: rotated pixels have the exact curves of pixels."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -31,6 +33,7 @@ def curves(population, gammas=(-6.0, -1.0, 1.0, 4.0)):
     return [point.features[CLASS] for point in points]
 
 
+@pytest.mark.slow
 def test_training_images_are_members_and_the_others_are_held_out():
     population = make_population(DIGITS)
     assert population.held_out and population.num_members == 1297 and population.shape == (8, 8, 1)
@@ -83,11 +86,15 @@ def test_images_of_one_class_have_no_population():
     data = ImageData("plain", split, split, split, even_pixel_values(4), ("cat", "dog"))
     with pytest.raises(UserError, match="the training images of 'plain' have one class: there is nothing to classify"):
         make_population(data)
+    two = Split(split.stored, np.arange(4, dtype=np.int32) % 2)
+    with pytest.raises(UserError, match="the training images of 'plain' are all equal: there is nothing to classify"):
+        make_population(replace(data, train=two))
     one_scale = SpriteGrid("tiny", 16, 4, (1.0,), (0.0, 0.5), (0, 3, 6), ("square", "heart"))
     with pytest.raises(UserError, match="have one class of the feature 'scale': there is nothing to classify"):
         check_classes(make_sprite_data(one_scale))
 
 
+@pytest.mark.slow
 def test_rotated_sprites_have_the_posterior_of_sprites(key):
     """All images of the grid with all their features, also in a space without templates."""
     data = load_data("sprites", name="sparse")

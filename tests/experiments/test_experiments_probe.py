@@ -97,6 +97,7 @@ def test_one_process_trains_them(tmp_path, capfd, job):
     assert not (tmp_path / "probe").exists()
 
 
+@pytest.mark.slow
 def test_what_scores_probes_was_never_shown_to_them(key):
     """Training, early stopping and the test each draw from their own tenths of the images, and so do the examples."""
     experiment = build_probes(probes.get_config())
@@ -126,6 +127,7 @@ def test_probes_are_judged_by_the_posterior_and_by_labels_alike(workdir):
     assert shape["accuracy_standard_error"][2] < 0.01
 
 
+@pytest.mark.slow
 def test_timesteps_of_one_gamma_share_their_probes(tmp_path, capfd):
     flags = ["--config.diffusion.schedule=dirac", "--config.exact.num_timesteps=5", "--jobs=probe"]
     assert launched(tmp_path, *flags) == 0
@@ -140,6 +142,7 @@ def test_timesteps_of_one_gamma_share_their_probes(tmp_path, capfd):
     assert "holds another config: exact.num_timesteps is 5 there and 6 here" in told and told.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_without_a_warm_start_every_timestep_begins_from_labelled_examples(tmp_path):
     matched = ["probe.net=matched", "probe.warm_start=False", "probe.num_templates=8", "probe.num_examples=64"]
     assert launched(tmp_path, "--jobs=probe", *(f"--config.{setting}" for setting in matched)) == 0
@@ -161,13 +164,13 @@ def test_other_probes_are_left_alone(workdir, capfd):
         ("--config.probe.net=matchd", "did you mean 'matched'?"),
         ("--config.probe.members=trunks", "did you mean 'trunk'?"),
         ("--config.probe.targets=value", "did you mean 'values'?"),
-        ("--config.probe.window=33", "expected 1 … 32"),
+        ("--config.probe.net=matched --config.probe.window=33", "expected 1 … 32"),
         ("--config.probe.num_test=0", "at least 1"),
         ("--config.probe.memory_gib=0", "above 0"),
     ],
 )
 def test_mistakes_are_told_and_leave_nothing(tmp_path, capfd, flag, told):
-    assert launched(tmp_path / "run", flag) == 2
+    assert launched(tmp_path / "run", *flag.split()) == 2
     assert told in capfd.readouterr().err and not (tmp_path / "run").exists()
 
 

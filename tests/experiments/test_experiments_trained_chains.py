@@ -37,6 +37,7 @@ def record(tmp_path_factory):
     return path, json.loads((path / "chains.json").read_text())
 
 
+@pytest.mark.slow
 def test_the_exact_eps_hat_has_the_exact_models_curves(record):
     _, record = record
     assert record["model"]["step"] == 7 and record["readers"] == ["exact"] and record["net"] is None
@@ -64,6 +65,7 @@ def test_weights_that_were_trained_further_are_measured_again(record, tmp_path, 
     assert next(same) == next(same)
 
 
+@pytest.mark.slow
 def test_a_model_that_knows_one_shape_alone_is_far_from_all(tmp_path):
     only = dataclasses.replace(GRID, shapes=("square",))
     assert exact(experiment(**FEWER), tmp_path) == "done"
@@ -80,6 +82,7 @@ def test_a_model_that_knows_one_shape_alone_is_far_from_all(tmp_path):
     assert "step 7, ema weights" in page and "real or generated: accuracy and 0.5" in page
 
 
+@pytest.mark.slow
 def test_a_network_reads_beside_the_exact_reader(key, tmp_path, monkeypatch):
     """One that always sees the first value of every factor."""
     sizes = dict(zip(("shape", "scale", "orientation", "x", "y"), GRID.sizes, strict=True))

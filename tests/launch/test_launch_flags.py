@@ -11,6 +11,7 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.experiments.kinds import KINDS
 from vdm_jax.launch import flags
 from vdm_jax.launch.config_files import DEFAULT, default_of, find, load_config, root
+from vdm_jax.launch.kind import jobs_of
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -36,7 +37,7 @@ def test_nothing_asked_is_the_default_run():
     found = parse()
     assert found.config == digits.get_config() and found.config.is_locked
     assert found.workdir == pathlib.Path("results/runs/digits-target")
-    assert found.jobs == ["train", "evaluate", "sample", "report"]
+    assert found.jobs == list(jobs_of(KINDS["vae_vdm"]))
 
 
 def test_a_variant_brings_its_jobs(tmp_path):
@@ -84,7 +85,7 @@ MISTAKES = [
     (["--config=configs/mnist.py", "--config.train.nmu_steps=3"], r"'train.nmu_steps'; did you mean 'train.num_steps'"),
     (["--config.trian.num_steps=3"], r"^unknown setting 'trian.num_steps'; did you mean 'train.num_steps'\?$"),
     (["--config.num_steps=3"], r"^unknown setting 'num_steps'; did you mean 'train.num_steps'\?$"),
-    (["--config.size=t"], r"^unknown setting 'size'; did you mean 'model.unet.size'\?$"),
+    (["--config.size=t"], r"^unknown setting 'size'; did you mean 'data.size'\?$"),
     (["--config.xyzzy=t"], r"^unknown setting 'xyzzy'$"),
     (["--confg.train.num_steps=3"], r"^unknown flag 'confg.train.num_steps'; did you mean 'config.train.num_steps'\?$"),
     (["--config", "--jobs=train"], r"^--config needs a file, such as "),
@@ -138,7 +139,7 @@ def test_settings_may_stand_before_the_file_they_change():
 def test_one_parse_leaves_nothing_to_the_next():
     parse("--config.train.num_steps=3", "--jobs=report")
     assert parse().config.train.num_steps == digits.get_config().train.num_steps
-    assert parse().jobs == ["train", "evaluate", "sample", "report"]
+    assert parse().jobs == list(jobs_of(KINDS["vae_vdm"]))
 
 
 def test_a_workdir_brings_its_own_config(tmp_path):

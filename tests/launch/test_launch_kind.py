@@ -1,6 +1,7 @@
 """A toy kind is one declaration: claims, locks, refusals, what remains, needs and a sweep's table follow from it."""
 
 import json
+import signal
 import time
 
 import pytest
@@ -8,6 +9,8 @@ from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json
+from vdm_jax.base.progress import bar
+from vdm_jax.launch.choices import Choice
 from vdm_jax.launch.kind import Job, Kind, Need, RunOptions, from_files, jobs_of
 from vdm_jax.launch.memory import OutOfMemory
 from vdm_jax.launch.run import run, run_built
@@ -74,6 +77,43 @@ def test_its_jobs_run_in_their_order_and_are_not_done_again(tmp_path, capsys):
     stated = json.loads((tmp_path / "claims" / "count.json").read_text())
     assert stated == {"kind": "toy", "settings": {"count": plain(toy_config())["count"]}, "inputs": {"data": "from 0"}}
     assert not (tmp_path / "claims" / "add.json").exists(), "what is only made again claims nothing"
+
+
+def counts_until(number, config, workdir):
+    """`count` that gets SIGTERM at a number."""
+    with (workdir / "lines.txt").open("a") as file:
+        for i in bar("numbers")(range(config.count.stop)):
+            if i == number:
+                signal.raise_signal(signal.SIGTERM)
+            print(i, file=file, flush=True)
+
+
+KEPT = "what was complete is saved in lines.txt, and the same command goes on from there"
+
+
+@pytest.mark.parametrize(
+    ("job", "run_until", "saved"),
+    [
+        ("count", counts_until, f"at numbers: 2 of 3; {KEPT}"),
+        ("add", counts_until, "at numbers: 2 of 3; nothing of it is saved, and the same command starts it again"),
+        ("count", lambda *_: signal.raise_signal(signal.SIGTERM), KEPT),
+    ],
+)
+def test_sigterm_stops_any_job_with_a_sentence_on_what_is_saved(tmp_path, capsys, job, run_until, saved):
+    before = signal.getsignal(signal.SIGTERM)
+    run(KINDS, toy_config(stop=1), tmp_path, ["count"])
+    stopping = TOY.jobs[job]._replace(run=from_files(lambda config, workdir: run_until(2, config, workdir)))
+    kinds = {"toy": TOY._replace(jobs=TOY.jobs | {job: stopping})}
+    assert run(kinds, toy_config(), tmp_path, [job, "add"]) == "stopped"
+    told = capsys.readouterr().out
+    assert told.startswith(f"{job}: stopped by SIGTERM") and told.endswith(f"{saved}\n") and told.count("\n") == 1
+    assert not (tmp_path / "sum.json").exists() and signal.getsignal(signal.SIGTERM) == before
+
+
+def test_sigterm_before_the_first_job(tmp_path, capsys):
+    kinds = {"toy": TOY._replace(build=lambda _: signal.raise_signal(signal.SIGTERM))}
+    assert run(kinds, toy_config(), tmp_path, ALL) == "stopped"
+    assert "stopped by SIGTERM" in capsys.readouterr().out and not list(tmp_path.iterdir())
 
 
 def test_other_settings_are_refused_where_something_is_kept(tmp_path):
@@ -218,6 +258,14 @@ def test_a_config_file_may_be_what_is_needed(tmp_path):
     kinds = KINDS | {"chained": CHAINED._replace(needs=lambda config: need)}
     assert run(kinds, chained_config(), tmp_path / "run", ["multiply"]) == "done"
     assert json.loads((tmp_path / "run" / "product.json").read_text())["product"] == 12
+
+
+def test_a_need_that_sets_what_has_no_effect_is_refused(tmp_path):
+    choice = Choice("count.told", {"1": (), "2": ("count.stop",)})
+    kinds = {"toy": TOY._replace(choices=(choice,)), "chained": CHAINED}
+    with pytest.raises(UserError, match=r"^needs/sums: config\.count\.stop=5 has no effect with count\.told=1, "):
+        run(kinds, chained_config(), tmp_path, ["multiply"])
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_need_with_other_settings_is_refused(tmp_path):

@@ -6,7 +6,8 @@ import shutil
 import subprocess
 import sys
 
-from launching import ROOT
+import pytest
+from launching import ROOT, arguments
 
 FIND = """
 import sys
@@ -27,6 +28,7 @@ def python(*words, cwd: pathlib.Path) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_the_module_lists_commands_that_launch_by_it(tmp_path):
     lines = python("-m", "vdm_jax", "--sweep=none*", "--dry_run", cwd=tmp_path)
     assert len(lines) == 3
@@ -73,3 +75,11 @@ def test_the_program_is_named_in_its_errors(capsys):
     ):
         assert main([program, "--wrong"]) == 2
         assert capsys.readouterr().err.startswith(f"{name}: unknown flag 'wrong'")
+
+
+def test_a_device_that_is_not_there_is_named_before_data_are_read(start, tmp_path, monkeypatch):
+    monkeypatch.setenv("JAX_PLATFORMS", "gpu")
+    code, out, err = start(*arguments(tmp_path / "run", "configs/mnist.py", data__dir=tmp_path)).finish()
+    assert code == 2 and not out and len(err.splitlines()) == 1, (out, err)
+    assert err.startswith("launch.py: JAX_PLATFORMS=gpu: there is no such device") and "there is 2 cpu" in err
+    assert "python -m pip install 'vdm-jax[cuda]'" in err and not (tmp_path / "run").exists()

@@ -1,6 +1,7 @@
 """What a config file's get_sweep() lists: a name, a folder and a command each, and a sentence for each mistake."""
 
 import pathlib
+import re
 import subprocess
 import sys
 from functools import partial
@@ -11,6 +12,7 @@ from vdm_jax.configs import digits, mnist
 from vdm_jax.base.errors import UserError
 from vdm_jax.experiments.kinds import KINDS
 from vdm_jax.launch import flags
+from vdm_jax.launch.kind import jobs_of
 from vdm_jax.launch.members import check, load_sweep, make_members, names_of, select
 from vdm_jax.launch.settings import read_config
 from vdm_jax.launch.sweep import check_member
@@ -59,6 +61,32 @@ def test_members_are_what_their_commands_say(tmp_path):
         assert (typed.config, typed.workdir, typed.jobs) == (config, member.workdir, ["train", "report"])
 
 
+def test_what_is_typed_is_left_out_of_members_that_do_not_read_it(capsys):
+    found = {member.name: member for member in members("--config.rate.target_nats=5", "--dry_run")}
+    assert found["target,seed=0"].config.rate.target_nats == 5 != found["none,seed=0"].config.rate.target_nats
+    assert any("target_nats" in word for word in found["target,seed=0"].flags)
+    assert not any("target_nats" in word for word in found["none,seed=0"].flags)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("# sweep: rate.target_nats is left out where it is not read, 33 of 39 members: beta1,seed=0")
+
+
+@pytest.mark.parametrize(
+    ("sweep", "typed", "told"),
+    [
+        (
+            '[{"variant": "none", "rate.beta": 2.0}]',
+            "",
+            "sweep member 'none,beta=2': config.rate.beta=2.0 has no",
+        ),
+        ('[{"variant": "none"}, {"variant": "target"}]', "--config.rate.beta=2", "no member of this sweep reads it"),
+    ],
+)
+def test_a_setting_without_effect_is_refused(tmp_path, sweep, typed, told):
+    file = config_file(tmp_path, sweep)
+    with pytest.raises(UserError, match=re.escape(told)):
+        members(f"--config={file}", *filter(None, [typed]))
+
+
 def test_default_folders():
     assert members()[0].workdir == pathlib.Path("results/runs/digits-sweep/target,seed=0")
     assert members("--config=configs/mnist.py")[0].workdir == pathlib.Path("results/runs/mnist-sweep/svdm-oe++")
@@ -74,7 +102,7 @@ def test_members_have_jobs_of_their_own_unless_some_are_typed(tmp_path):
     variants = '[{"variant": "quick"}, {"variant": "quick-exact"}, {"variant": "quick-backward-ddim"}]'
     file.write_text(f"from vdm_jax.configs.probes import get_config\n\n\ndef get_sweep():\n    return {variants}\n")
     own = ["exact", "chains", "chain_probes", "report"]
-    everything = ["exact", "train", "probe", *own[1:]]
+    everything = list(jobs_of(KINDS["probes"]))
     assert [member.jobs for member in members(f"--config={file}")] == [everything, ["exact", "report"], own]
     with pytest.raises(UserError, match="'quick' and 'quick-exact' have the same settings"):
         members(f"--config={file}", "--jobs=exact,chains,report")
@@ -105,6 +133,7 @@ def test_names_are_safe_and_stay_when_the_sweep_grows():
     assert names_of(sweep) == names_of([*sweep, {"variant": "a", "train.seed": 1}, {"variant": "b"}])[:1]
 
 
+@pytest.mark.slow
 def test_patterns_select():
     chosen = select(members(), "*,seed=1")
     assert [member.config.train.seed for member in chosen] == [1] * len(digits.VARIANTS)
@@ -157,11 +186,7 @@ def test_mistakes_on_the_command_line(arguments, sentence):
         members(*arguments)
 
 
-def test_dry_run_needs_a_sweep():
-    with pytest.raises(UserError, match="add --sweep"):
-        parse("--dry_run")
-
-
+@pytest.mark.slow
 def test_settings_data_and_folders_are_looked_at_first(tmp_path):
     def refused(sentence, *arguments):
         with pytest.raises(UserError, match=sentence) as caught:
@@ -191,6 +216,7 @@ def test_a_run_of_another_config_or_length_is_refused(whole, tmp_path):
         check(one, tmp_path, partial(check_member, KINDS))
 
 
+@pytest.mark.slow
 def test_the_list_of_commands(tmp_path):
     """What `--dry_run` prints can be run line by line; nothing is left behind."""
     words = ["--sweep=none*", "--dry_run", f"--workdir={tmp_path / 'sweep'}", "--jobs=report,train"]

@@ -12,11 +12,18 @@ import launching
 import numpy as np
 import pytest
 from launching import NUM_STEPS, arguments
-from vdm_jax.configs import base, ddpm, exact, probes
+from ml_collections import ConfigDict
+from vdm_jax.configs import base, ddpm, digits, exact, probes
 
 import launch
+import vdm_jax
+from vdm_jax.base.errors import UserError
 from vdm_jax.experiments.kinds import KINDS
+from vdm_jax.launch.dry_run import describe_run
 from vdm_jax.launch.kind import jobs_of
+from vdm_jax.launch.run import run
+from vdm_jax.train.checkpoint import saved_checkpoints
+from vdm_jax.train.metrics import read_metrics
 
 
 def refused(capfd, *arguments) -> str:
@@ -50,10 +57,11 @@ def test_data_that_are_not_there(capfd, tmp_path, monkeypatch):
     monkeypatch.delenv("VDM_DATA_DIR", raising=False)
     for folder, told in (("", "no data folder"), (tmp_path, "no mnist.npz")):
         sentence = refused(capfd, *arguments(tmp_path / "run", "configs/mnist.py", data__dir=folder))
-        assert told in sentence and "VDM_DATA_DIR" in sentence and "np.savez" in sentence
+        assert told in sentence and "data.dir" in sentence and "np.savez" in sentence
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("job", ["evaluate", "sample"])
 def test_nothing_trained_yet(capfd, tmp_path, job):
     assert "train first" in refused(capfd, *arguments(tmp_path / "run", jobs=job))
@@ -123,6 +131,72 @@ def test_a_foreign_checkpoint(capfd, whole, tmp_path):
     shutil.rmtree(tmp_path / "claims")
     for job in ("evaluate", "train"):
         assert "is of another model" in refused(capfd, f"--workdir={tmp_path}", f"--jobs={job}")
+
+
+def test_a_damaged_checkpoint_is_passed_over_or_another_one_offered(capfd, whole, tmp_path):
+    """A training goes on from the one before; what only reads names the setting that chooses it."""
+    shutil.copytree(whole[0], tmp_path, dirs_exist_ok=True)
+    before = NUM_STEPS - 10
+    manifest = tmp_path / "checkpoints" / str(NUM_STEPS) / "ema_params" / "manifest.ocdbt"
+    os.truncate(manifest, manifest.stat().st_size // 2)
+    told = f"checkpoint {NUM_STEPS} in {tmp_path / 'checkpoints'} is damaged ("
+    for job in ("evaluate", "sample"):
+        sentence = refused(capfd, *arguments(tmp_path, jobs=job, evaluate__checkpoint="latest"))
+        assert told in sentence
+        assert f"step {before} is whole: choose it with --config.evaluate.checkpoint={before}" in sentence
+    with pytest.raises(UserError, match=f"step {before} is whole.*in Python checkpoint="):
+        vdm_jax.load(tmp_path, checkpoint="latest")
+    assert launch.main(["launch.py", *arguments(tmp_path, jobs="train")]) == 0
+    out = capfd.readouterr().out
+    assert f"train: checkpoint {NUM_STEPS} is damaged (" in out and f"train: goes on from step {before}" in out
+    steps = [row["step"] for row in read_metrics(tmp_path / "metrics.jsonl") if row["split"] == "train"]
+    assert steps == list(range(1, NUM_STEPS + 1))
+    assert (tmp_path / "checkpoints-damaged" / str(NUM_STEPS)).is_dir()
+    assert saved_checkpoints(tmp_path / "checkpoints")[-1].step == NUM_STEPS
+
+
+@pytest.mark.parametrize("name", ["config.json", "claims/train.json"])
+def test_a_damaged_file_of_settings_is_named(capfd, whole, tmp_path, name):
+    shutil.copytree(whole[0], tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("samples", "report"))
+    os.truncate(tmp_path / name, 20)
+    sentence = refused(capfd, f"--workdir={tmp_path}", "--jobs=evaluate")
+    assert f"{tmp_path / name} cannot be read" in sentence and "bring back a copy" in sentence
+
+
+def test_a_damaged_record_is_made_again(capfd, whole, tmp_path):
+    shutil.copytree(whole[0], tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("samples", "report"))
+    os.truncate(tmp_path / "evaluate.json", 20)
+    assert launch.main(["launch.py", *arguments(tmp_path, jobs="train,evaluate"), "--dry_run"]) == 0
+    assert capfd.readouterr().out.splitlines()[-3:-1] == ["job train: done", "job evaluate: to do"]
+
+
+@pytest.mark.parametrize(
+    ("config", "setting", "value", "told"),
+    [
+        (digits, "train.num_steps", None, "config.train.num_steps=None; expected a value like 100000"),
+        (digits, "sample.sampler", None, "config.sample.sampler=None; expected a value like 'ancestral'"),
+        (ddpm, "model.multipliers", 8, "config.model.multipliers=8; expected values with commas, such as 8,16"),
+        (ddpm, "model.attention", 8, "config.model.attention=8; expected values with commas, such as 8,16"),
+        (ddpm, "train.batch_size", "8", "config.train.batch_size='8'; expected a value like "),
+        (probes, "probe.hidden", None, "config.probe.hidden=None; expected values with commas, such as 8,16"),
+        (probes, "chains.samplers", ("exact",), "config.chains.samplers=('exact',); expected a value like "),
+    ],
+)
+def test_a_setting_of_another_type_from_python(tmp_path, config, setting, value, told):
+    """A config made in Python holds anything; the command line refuses these before."""
+    settings = ConfigDict(config.get_config().to_dict(), type_safe=False)
+    settings.update_from_flattened_dict({setting: value})
+    for start in (run, lambda *given: list(describe_run(*given))):
+        with pytest.raises(UserError) as caught:
+            start(KINDS, settings, tmp_path / "run", ["train"])
+        assert told in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("folder", ["/proc/x", "/dev/null/x", "/sys/x", f"/tmp/{'x' * 300}"])
+def test_a_folder_that_no_file_system_takes(capfd, folder):
+    sentence = refused(capfd, f"--workdir={folder}", "--jobs=train")
+    assert "--workdir" in sentence and folder[:6] in sentence
 
 
 def test_an_unreadable_checkpoint_in_a_process_of_its_own(start, whole, tmp_path):

@@ -10,7 +10,8 @@ import jax
 import launching
 import numpy as np
 import pytest
-from launching import NUM_STEPS, arguments
+from launching import NUM_STEPS, OF_A_CODE, arguments
+from reading import jobs_read_what_is_declared
 from vdm_jax.configs import digits
 
 import launch
@@ -115,12 +116,12 @@ def test_samples_are_pictures_of_the_data_sets_shape(whole):
     folder = whole[0] / "samples"
     shapes = {name: dict(np.load(folder / f"{name}.npz")) for name in ("real", "prior", "aggregate", "guided", "chain")}
     for name in ("real", "prior", "aggregate"):
-        assert shapes[name]["images"].shape == (20, 8, 8, 1) and shapes[name]["images"].dtype == np.uint8
+        assert shapes[name]["arr_0"].shape == (20, 8, 8, 1) and shapes[name]["arr_0"].dtype == np.uint8
     assert shapes["guided"]["generated"].shape == (2, 2, 8, 8, 1)
     assert shapes["chain"]["chain"].shape == (2, 5, 8, 8, 1)
     assert shapes["chain"]["times"].tolist() == [1.0, 0.75, 0.5, 0.25, 0.0]
     levels = build(digits.get_config()).data.test.levels[:20]
-    np.testing.assert_array_equal(shapes["real"]["images"], np.rint(levels / 16 * 255))
+    np.testing.assert_array_equal(shapes["real"]["arr_0"], np.rint(levels / 16 * 255))
 
 
 # ---- another process ------------------------------------------------------------------------------------------------
@@ -200,9 +201,11 @@ def test_killed_and_stopped_it_ends_bitwise_as_if_it_never_was(whole, tmp_path, 
 QUICK = {"train__num_steps": 2, "evaluate__weights": "raw", "evaluate__checkpoint": "latest"}
 
 
+@pytest.mark.slow
 def test_without_a_code_what_does_not_apply_is_null_with_its_reason(tmp_path):
-    quick = QUICK | {"evaluate__frechet_images": 0}
-    values = run_here(*arguments(tmp_path, "configs/digits.py:unconditional", **quick))
+    quick = QUICK | {"evaluate__frechet_images": 0} | dict.fromkeys(OF_A_CODE)
+    with jobs_read_what_is_declared(tmp_path):
+        values = run_here(*arguments(tmp_path, "configs/digits.py:unconditional", **quick))
     assert set(values) >= PROMISED and OF_THE_CODE | {"frechet", "frechet_by_n"} <= nulls(values)
     assert "unconditional" in values["reasons"]["mi_lower_nats"]
     assert (values["checkpoint_step"], values["weights"]) == (2, "raw")
@@ -213,6 +216,7 @@ def test_without_a_code_what_does_not_apply_is_null_with_its_reason(tmp_path):
     assert (tmp_path / "report" / "index.html").exists() and not (tmp_path / "embeddings.npz").exists()
 
 
+@pytest.mark.slow
 def test_a_users_own_images(tmp_path):
     """Colour, neither square nor even, five levels, no labels."""
     draw = np.random.default_rng(0)
@@ -225,11 +229,12 @@ def test_a_users_own_images(tmp_path):
     assert set(values) >= PROMISED and nulls(values) & PROMISED == unlabelled
     assert all("labels" in values["reasons"][name] for name in unlabelled)
     assert values["num_images"] == 20 and values["num_dims"] == 210 and values["psnr"] > 0
-    assert np.load(workdir / "samples" / "prior.npz")["images"].shape == (20, 7, 10, 3)
-    assert set(np.unique(np.load(workdir / "samples" / "prior.npz")["images"])) <= {0, 64, 128, 191, 255}
+    assert np.load(workdir / "samples" / "prior.npz")["arr_0"].shape == (20, 7, 10, 3)
+    assert set(np.unique(np.load(workdir / "samples" / "prior.npz")["arr_0"])) <= {0, 64, 128, 191, 255}
     assert (workdir / "report" / "index.html").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("VDM_DATA_DIR" not in os.environ, reason="VDM_DATA_DIR, the folder with mnist.npz, is not set")
 def test_mnist(tmp_path):
     """Real images, halved, a few of them."""

@@ -259,6 +259,7 @@ def test_a_folder_that_cannot_be_written(tmp_path):
         store.claim(KINDS["vae_vdm"], "train", digits.get_config(), tmp_path / "file", {"data": DATA})
 
 
+@pytest.mark.slow
 def test_the_kind_of_a_run_is_that_of_its_claims(tmp_path):
     claim(tmp_path, digits.get_config())
     stated = read_config(tmp_path / "claims" / "train.json") | {"kind": "ddpm"}

@@ -18,7 +18,7 @@ def get_sweep():
     return [{"variant": "unconditional", "evaluate.passes": passes} for passes in (1, 2)] + [{"variant": "beta1"}]
 """
 QUICK = {"train__num_steps": 10, "train__checkpoint_every": 10, "evaluate__checkpoint": "latest"}
-QUICK |= {"evaluate__frechet_images": 0}
+QUICK |= {"evaluate__frechet_images": 0} | dict.fromkeys(launching.OF_A_CODE)
 
 
 @pytest.fixture
@@ -69,6 +69,7 @@ def test_stopped_it_goes_on_and_ends_with_one_table(words, start, monkeypatch, c
     assert {path: path.stat().st_mtime_ns for name in names for path in (folder / name).rglob("*")} == before
 
 
+@pytest.mark.slow
 def test_a_member_that_fails_is_named_at_the_end(words, monkeypatch, capfd):
     """Nothing was trained that could be evaluated."""
     words, folder = words

@@ -15,6 +15,7 @@ from vdm_jax.models.code import draw_code
 from vdm_jax.models.foreign_codes import curve_terms, foreign_terms
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_steps", [None, 7])
 def test_bound_terms_are_the_loss_of_each_image_from_its_own_key(num_steps):
     model = make({"diffusion.num_steps": num_steps})
@@ -34,6 +35,7 @@ def test_bound_terms_are_the_loss_of_each_image_from_its_own_key(num_steps):
     np.testing.assert_allclose(sum(found[name] for name in (*TERMS, "rate")), found["bound"], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_mean_does_not_depend_on_the_batch_size():
     model = LINEAR
     params = model.init(jax.random.key(0))
@@ -46,6 +48,7 @@ def test_the_mean_does_not_depend_on_the_batch_size():
         np.testing.assert_allclose(small[name], value, rtol=1e-5, err_msg=name)
 
 
+@pytest.mark.slow
 def test_another_code_costs_nothing_where_the_decoder_reads_none():
     model = make(network=linear_decoder(reads_w=False))
     params = model.init(jax.random.key(0))
@@ -78,6 +81,7 @@ def test_another_code_costs_something_where_the_decoder_reads_it():
     )
 
 
+@pytest.mark.slow
 def test_the_area_of_the_curve_over_log_snr_is_the_diffusion_term():
     model = LINEAR
     params = model.init(jax.random.key(0))

@@ -67,6 +67,7 @@ def test_it_is_the_density_bound(key):
     np.testing.assert_allclose(loss, expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("likelihood", [GaussianLikelihood(), None])
 def test_continuous_data_are_generated(key, likelihood):
     objective = DiffusionObjective("bound" if likelihood else "mean_square", "bound")
@@ -84,6 +85,7 @@ def test_without_a_likelihood_there_is_a_loss_and_no_bound(key):
     assert set(model.terms(PARAMS, keys, t, {"levels": jnp.zeros((4, 2))})) == {"loss"}
 
 
+@pytest.mark.slow
 def test_what_has_no_meaning_is_refused():
     code = CodeModel(exact_network(), 1, FixedRate(1.0), NormalPrior(), None)
     with pytest.raises(UserError, match="loss='mean_square' has no rate"):

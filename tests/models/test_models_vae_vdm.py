@@ -49,6 +49,7 @@ def test_with_beta_1_the_loss_is_the_bound_and_its_parts_add_up():
     assert kl.min() > 0.01
 
 
+@pytest.mark.slow
 def test_other_rates_weigh_the_rate_and_leave_the_bound_alone():
     _, reference = loss_and_metrics(LINEAR)
     for rate, beta in ((FixedRate(3.0), 3.0), (NoRate(), 0.0)):
@@ -99,6 +100,7 @@ def test_the_rate_mode_may_hide_codes_and_weigh_noise_levels():
     np.testing.assert_allclose(heavy, plain["bound"] + 2 * plain["diffusion"], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_learned_prior_starts_as_the_standard_normal_and_learns():
     """Its rate estimates the KL to N(0, I) at first, and has a gradient in psi and in the encoder."""
     network = make_mlp_denoiser(W_DIM, width=16, num_blocks=1)
@@ -142,16 +144,19 @@ def diffusion_gradient(deltas, **of_the_code) -> dict[str, float]:
     return {name: float(jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(part)))) for name, part in norms.items()}
 
 
+@pytest.mark.slow
 def test_the_diffusion_term_alone_reaches_the_encoder_at_the_first_update():
     norms = diffusion_gradient({"model.unet.conditioning": "concat"})
     assert norms["encoder"] > 1e-3 * norms["unet"] > 0
 
 
+@pytest.mark.slow
 def test_so_it_does_through_adaptive_norms():
     norms = diffusion_gradient({"model.unet.conditioning": "adagn"}, encoder=linear_encoder())
     assert norms["encoder"] > 1e-3 * norms["unet"] > 0
 
 
+@pytest.mark.slow
 def test_with_the_blogs_zero_initialisation_it_does_not():
     blogs = {"model.unet.conditioning": "concat", "model.unet.zero_init": True}
     norms = diffusion_gradient(blogs, encoder=linear_encoder())
@@ -187,6 +192,7 @@ def test_the_baseline_of_equal_capacity_has_room_for_a_code_and_takes_none():
 # ---- schedules, targets, weightings ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["monotone", "scalar"])
 def test_a_learned_gamma_is_trained(kind):
     model = make({"diffusion.schedule": kind})
@@ -248,6 +254,7 @@ def test_a_weighting_changes_what_is_trained_and_not_what_is_reported(weighting)
     assert np.all(np.abs(loss - reference) > 1e-3 * np.abs(reference))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["x", "v"])
 def test_a_network_that_says_the_same_in_other_words_has_the_same_bound(target):
     """x = (z - sigma eps)/alpha, v = alpha eps - sigma x, said of the linear decoder's eps_hat."""

@@ -8,6 +8,7 @@ from vdm_jax.networks.attention import Attention, attend
 from vdm_jax.networks.blocks import GroupNorm
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_heads", [1, 2])
 def test_attention_against_a_loop_over_queries(key, num_heads):
     h = 5 * jax.random.normal(key, (1, 2, 3, 8))
@@ -34,6 +35,7 @@ def test_zero_initialised_attention_starts_as_the_identity_and_learns(key):
     assert np.abs(jax.grad(lambda p: (net.apply({"params": p}, h) ** 2).sum())(params)["out"]["kernel"]).max() > 0
 
 
+@pytest.mark.slow
 def test_attention_survives_huge_logits(key):
     h = jax.random.normal(key, (1, 2, 2, 4))
     net = Attention(groups=2)
@@ -66,6 +68,7 @@ def test_images_in_turn_give_what_all_at_once_give(key, few_at_a_time, number):
         np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_turns_go_backwards_through_a_forward_derivative(key, few_at_a_time):
     q, k, v, tangent = jax.random.normal(key, (4, 6, 5, 2))
 

@@ -75,6 +75,7 @@ def test_group_norm_keeps_its_sums_in_float32_under_bfloat16(key):
     np.testing.assert_allclose(np.asarray(out, np.float64), (exact - exact.mean()) / exact.std(), rtol=0.01, atol=0.01)
 
 
+@pytest.mark.slow
 def test_a_gradient_written_once_is_the_gradient(key):
     """In reverse and forward mode, the one over the other, and under vmap; bit for bit in either dtype."""
     h = jax.random.normal(key, (2, 3, 3, 8))
@@ -96,6 +97,7 @@ def test_a_gradient_written_once_is_the_gradient(key):
         assert ours.dtype == dtype and np.array_equal(ours, plain)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="other back ends fuse by their own rules")
 def test_a_residual_stack_costs_every_block_the_same(key):
     """XLA's count of the bytes of a gradient: the fifth to eighth block add twice what the third and fourth do."""

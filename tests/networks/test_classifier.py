@@ -16,6 +16,7 @@ def test_shapes(shape):
     assert features.shape == (3, 16)
 
 
+@pytest.mark.slow
 def test_logits_are_linear_in_the_features_and_dropout_leaves_the_features_alone():
     net = make_classifier((8, 8, 1), 3, width=8)
     params, x = net.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (4, 8, 8, 1))
@@ -27,6 +28,7 @@ def test_logits_are_linear_in_the_features_and_dropout_leaves_the_features_alone
     assert not np.array_equal(dropped, logits)
 
 
+@pytest.mark.slow
 def test_learns_horizontal_from_vertical_stripes():
     rows = jnp.broadcast_to(jnp.sign(jax.random.normal(jax.random.key(0), (64, 8, 1, 1))), (64, 8, 8, 1))
     x = jnp.concatenate([rows, rows.swapaxes(1, 2)])
@@ -46,6 +48,7 @@ def test_learns_horizontal_from_vertical_stripes():
     assert (jax.jit(net.apply)(params, x)[0].argmax(-1) == y).mean() > 0.95
 
 
+@pytest.mark.slow
 def test_stacked_members_equal_each_alone():
     net, keys = make_classifier((2, 2, 1), 3, width=8), jax.random.split(jax.random.key(0), 2)
     x = jax.random.normal(jax.random.key(1), (4, 2, 2, 1))

@@ -22,6 +22,7 @@ def test_moments_follow_the_image(shape):
     np.testing.assert_allclose(alone[1], logvar[:1], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_digits_encoder_starts_near_the_prior():
     net = make_encoder((8, 8, 1), **ENCODER_SIZES["digits"])
     x = jnp.sign(jax.random.normal(jax.random.key(1), (16, 8, 8, 1)))
@@ -31,6 +32,7 @@ def test_digits_encoder_starts_near_the_prior():
     assert 0.1 < kl.mean() < 20
 
 
+@pytest.mark.slow
 def test_dropout_and_bfloat16():
     net = make_encoder((4, 4, 1), **TINY, dropout=0.5, dtype=jnp.bfloat16)
     params, x = net.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (2, 4, 4, 1))
@@ -42,6 +44,7 @@ def test_dropout_and_bfloat16():
     np.testing.assert_allclose(mu, exact, atol=0.05)
 
 
+@pytest.mark.slow
 def test_groups_that_do_not_divide():
     with pytest.raises(UserError, match="groups=3"):
         make_encoder((4, 4, 1), **{**TINY, "groups": 3})

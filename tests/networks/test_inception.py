@@ -18,6 +18,7 @@ from vdm_jax.networks.inception import (
 )
 
 
+@pytest.mark.slow
 def test_known_counts():
     """21,785,568 parameters before the classifier, as everywhere; two statistics for each of 17,216 channels."""
     params = jax.eval_shape(make_inception().init, jax.random.key(0))
@@ -39,6 +40,7 @@ def test_sizes_after_each_block():
     assert sizes == [(side, side, width) for side, width in widths]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1, 28, 28, 1), (2, 32, 48, 3), (2, 600, 600, 3)])
 def test_every_image_gives_2048_features(shape):
     model = make_inception()
@@ -85,6 +87,7 @@ def test_grey_is_colour_of_three_equal_channels():
         np.testing.assert_allclose(inception_input(jnp.full((1, 8, 8, 1), level), 75), 2 * level - 1, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_mistakes():
     with pytest.raises(UserError, match="images of 2 channels"):
         inception_input(jnp.zeros((1, 8, 8, 2)), 75)

@@ -70,6 +70,7 @@ def test_scalar_is_linear_with_learned_ends():
     assert model.apply(turned, jnp.float32(1.0)) >= model.apply(turned, jnp.float32(0.0))
 
 
+@pytest.mark.slow
 def test_shapes_and_mistakes():
     for kind in ("monotone", "scalar"):
         model = make_learned_gamma(kind, -5.0, 5.0)

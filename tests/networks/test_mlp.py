@@ -3,10 +3,12 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from vdm_jax.networks.mlp import make_mlp_denoiser
 
 
+@pytest.mark.slow
 def test_it_starts_at_zero_and_every_parameter_but_the_last_layer_waits_for_that(key):
     model = make_mlp_denoiser(5, width=8, num_blocks=2)
     params = model.init(key)

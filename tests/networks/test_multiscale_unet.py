@@ -30,6 +30,7 @@ def res(inputs, outputs, condition):
     return norm(inputs) + conv(inputs, outputs) + condition * outputs + norm(outputs) + conv(outputs, outputs) + skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("w_dim", [0, 3])
 def test_parameters_counted_by_hand(w_dim):
     net = make_multiscale_unet(SHAPE, **TINY, w_dim=w_dim)
@@ -60,12 +61,14 @@ def test_patches_are_cut_and_put_together():
     np.testing.assert_array_equal(from_patches(parts, 2), z)
 
 
+@pytest.mark.slow
 def test_ddpm_has_the_size_that_is_published():
     net = make_multiscale_unet((32, 32, 3), **MULTISCALE_SIZES["ddpm"])
     count = num_parameters(jax.eval_shape(net.init, jax.random.key(0)))
     assert count == pytest.approx(35.7e6, rel=0.005)  # Ho et al. 2020, appendix B
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("conditioning", "dtype"), [("concat", jnp.float32), ("adagn", jnp.bfloat16)])
 def test_shapes_and_every_gradient(conditioning, dtype, key):
     net = make_multiscale_unet(SHAPE, **SMALL, w_dim=3, conditioning=conditioning, dtype=dtype)
@@ -84,6 +87,7 @@ def test_shapes_and_every_gradient(conditioning, dtype, key):
             assert jnp.abs(gradient).max() > 0, path
 
 
+@pytest.mark.slow
 def test_the_coarsest_level_sees_the_whole_image(key):
     net = make_multiscale_unet((16, 16, 1), channels=4, multipliers=(1, 1, 1), num_blocks=1, zero_init=False)
     params, t = jax.jit(net.init)(key), jnp.array([0.5])
@@ -92,6 +96,7 @@ def test_the_coarsest_level_sees_the_whole_image(key):
     assert float(jnp.abs(reach[0, -1, -1, 0])) > 0
 
 
+@pytest.mark.slow
 def test_zero_init_starts_at_z_and_dropout_wants_a_key(key):
     small = {"channels": 4, "multipliers": (1, 1), "num_blocks": 1}
     z, t = jax.random.normal(jax.random.key(1), (1, 4, 4, 1)), jnp.array([0.3])
@@ -105,6 +110,7 @@ def test_zero_init_starts_at_z_and_dropout_wants_a_key(key):
     assert not np.array_equal(apply(params, z, t), apply(params, z, t, key=jax.random.key(7)))
 
 
+@pytest.mark.slow
 def test_time_and_code_are_heard(key):
     net = make_multiscale_unet(SHAPE, **SMALL, w_dim=2)
     params = jax.jit(net.init)(key)
@@ -115,6 +121,7 @@ def test_time_and_code_are_heard(key):
     np.testing.assert_array_equal(apply(params, z, early), apply(params, z, early, jnp.zeros((1, 2))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [

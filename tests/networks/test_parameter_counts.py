@@ -15,6 +15,7 @@ def count(model):
     return num_parameters(jax.eval_shape(model.init, jax.random.key(0)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "with_code", "without"), [("s", 3_979_521, 4_037_121), ("t", 637_441, 559_617), ("m", 131_265, 84_033)]
 )
@@ -29,6 +30,7 @@ def test_encoder(size, expected):
     assert count(make_encoder(MNIST, **ENCODER_SIZES[size])) == expected
 
 
+@pytest.mark.slow
 def test_original_vdm():
     # The blog prints 31,656,961 for time features of 4 · 128 beside w: 67 conditioning maps of 128 x 128 more than
     # the network without a code.

@@ -58,6 +58,7 @@ def encoder_gradients(num_updates, **unet_options):
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("conditioning", ["concat", "adagn"])
 def test_diffusion_term_alone_reaches_the_encoder_at_the_first_update(conditioning):
     ((largest, ratio),) = encoder_gradients(1, conditioning=conditioning)
@@ -65,12 +66,14 @@ def test_diffusion_term_alone_reaches_the_encoder_at_the_first_update(conditioni
     assert ratio > 1e-2  # of a size with the U-Net's own gradient, not merely above rounding
 
 
+@pytest.mark.slow
 def test_zero_initialisation_starves_the_encoder_for_exactly_three_updates():
     largest = [entry for entry, _ in encoder_gradients(4, zero_init=True)]
     assert largest[:3] == [0.0, 0.0, 0.0]
     assert largest[3] > 0
 
 
+@pytest.mark.slow
 def test_zero_initialised_network_predicts_z():
     net = make_unet(SHAPE, **TINY, w_dim=3, zero_init=True)
     z, t = inputs()
@@ -80,6 +83,7 @@ def test_zero_initialised_network_predicts_z():
     assert start(make_unet(SHAPE, **TINY, w_dim=3))["attention"]["out"]["kernel"].all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"conditioning": "adagn"}, {"fourier": (3, 4)}, {"num_heads": 2}])
 def test_prediction_has_the_shape_of_z_and_uses_t_and_w(options):
     net = make_unet((5, 3, 2), **TINY, w_dim=3, **options)
@@ -92,6 +96,7 @@ def test_prediction_has_the_shape_of_z_and_uses_t_and_w(options):
     assert params["conv_in"]["kernel"].shape[2] == (2 + 2 * 4 if "fourier" in options else 2)
 
 
+@pytest.mark.slow
 def test_images_do_not_mix_within_a_batch():
     net = make_unet(SHAPE, **TINY, w_dim=3)
     params, (z, t), w = start(net), inputs(), jax.random.normal(jax.random.key(1), (4, 3))
@@ -125,6 +130,7 @@ def test_wrong_options_are_named():
         make_unet(SHAPE, channels=7, num_blocks=1)
 
 
+@pytest.mark.slow
 def test_dropout_needs_a_key_and_depends_on_it():
     net = make_unet(SHAPE, **TINY, dropout=0.5)
     params, (z, t) = start(net), inputs()
@@ -135,6 +141,7 @@ def test_dropout_needs_a_key_and_depends_on_it():
     assert not np.array_equal(apply(params, z, t), dropped[0])
 
 
+@pytest.mark.slow
 def test_bfloat16_computes_beside_float32_parameters():
     full, half = (make_unet(SHAPE, **TINY, w_dim=3, dtype=dtype) for dtype in (jnp.float32, jnp.bfloat16))
     params, (z, t), w = start(half), inputs(), jnp.ones((4, 3))
@@ -145,6 +152,7 @@ def test_bfloat16_computes_beside_float32_parameters():
     assert 0 < difference < 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="other back ends fuse by their own rules")
 def test_every_pair_of_blocks_costs_the_same():
     """Of a gradient, in XLA's count of bytes: four more down and up cost twice what two more do."""

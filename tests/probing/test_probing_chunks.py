@@ -47,6 +47,7 @@ def in_one(tmp_path_factory):
     return run_in_chunks(Run(), TIMESTEPS, 3, tmp_path_factory.mktemp("in_one"))
 
 
+@pytest.mark.slow
 def test_chunks_are_the_whole_and_of_one_size(in_one, tmp_path):
     run = Run()
     assert_same(run_in_chunks(run, TIMESTEPS, 2, tmp_path), in_one)
@@ -54,6 +55,7 @@ def test_chunks_are_the_whole_and_of_one_size(in_one, tmp_path):
     assert len(np.unique(in_one["loss"])) == 12
 
 
+@pytest.mark.slow
 def test_a_kill_loses_the_chunk_in_training_alone(in_one, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run_in_chunks(Run(allowed=1), TIMESTEPS, 1, tmp_path)
@@ -68,6 +70,32 @@ def test_a_damaged_chunk_is_told(tmp_path):
     (tmp_path / "timesteps-00001-00002.npz").write_bytes(b"PK no")
     with pytest.raises(UserError, match="delete it"):
         load_chunks(tmp_path)
+
+
+LIKE = {"params": {"weights": np.zeros((4, 3))}}
+STEPS = {"timesteps": np.array([1, 2])}
+WEIGHTS = {"params/weights": np.zeros((2, 4, 3))}
+
+
+@pytest.mark.parametrize(
+    ("arrays", "told"),
+    [
+        ({}, "cannot be read"),
+        (STEPS, r"params/weights is missing there and \[4, 3\] here; delete it"),
+        (STEPS | {"params/weights": np.zeros((2, 4, 5))}, r"params/weights is \[4, 5\] there and \[4, 3\] here"),
+        (STEPS | {"params/weights": np.zeros((1, 4, 3))}, "cannot be read"),
+        (STEPS | WEIGHTS | {"rounds": np.zeros(2)}, "rounds is only there; delete it"),
+    ],
+    ids=["nothing", "no parameters", "another net", "too few timesteps", "other results"],
+)
+def test_a_chunk_of_other_probes_is_told(tmp_path, arrays, told):
+    np.savez(tmp_path / "timesteps-00000-00000.npz", timesteps=np.array([0]), **{n: a[:1] for n, a in WEIGHTS.items()})
+    assert sorted(load_chunks(tmp_path, LIKE)) == [0]
+    path = tmp_path / "timesteps-00001-00002.npz"
+    np.savez(path, **arrays)
+    with pytest.raises(UserError, match=told) as error:
+        load_chunks(tmp_path, LIKE)
+    assert str(path) in str(error.value)
 
 
 def test_the_budget_counts_members_and_what_the_backward_pass_keeps():

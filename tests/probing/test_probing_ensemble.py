@@ -32,6 +32,7 @@ def assert_same(a, b):
         np.testing.assert_allclose(x, y, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_its_members_trained_one_by_one(all_at_once):
     start = make_ensemble().init(timestep_keys(key_of(), TIMESTEPS))
     moved = jax.tree.map(lambda a, b: float(abs(np.asarray(a) - b).max()), start, all_at_once.params)
@@ -49,6 +50,7 @@ def test_an_ensemble_is_its_members_trained_one_by_one(all_at_once):
             np.testing.assert_allclose(found.best_loss[0, 0], wanted.best_loss, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "how",
     [
@@ -74,15 +76,18 @@ def test_parameters_are_the_same_whether_their_shapes_were_asked_for_before():
     assert_same(found, fresh.init(keys))
 
 
+@pytest.mark.slow
 def test_trunks_of_several_seeds_train_in_turn_as_they_do_at_once():
     at_once, turn = (fitted(make_ensemble(members="trunk", batching=how)) for how in ("map", "map_members"))
     assert_same(turn, at_once)
 
 
+@pytest.mark.slow
 def test_a_timestep_does_not_depend_on_the_others(all_at_once):
     assert_same(fitted(make_ensemble(), slice(1, 3)), jax.tree.map(lambda leaf: leaf[1:3], all_at_once))
 
 
+@pytest.mark.slow
 def test_members_of_a_seed_share_their_batch_and_seeds_do_not():
     """From the same parameters every update of a seed alone is a function of its batch."""
     ensemble = make_ensemble(features=("side",), num_updates=4)
@@ -119,6 +124,7 @@ def test_each_seed_begins_from_examples_of_its_own():
     np.testing.assert_array_equal(wrapped["saw"][0], [[0, 1, 2, 3], [4, 5, 0, 1], [2, 3, 4, 5]])
 
 
+@pytest.mark.slow
 def test_members_of_a_timestep_differ_by_seed(all_at_once):
     hidden = all_at_once.params[0]["weights"]
     assert abs(hidden[:, 0] - hidden[:, 1]).max() > 0.1
@@ -126,6 +132,7 @@ def test_members_of_a_timestep_differ_by_seed(all_at_once):
     assert trunk.best_loss.shape == (3, 1) and np.all(trunk.best_loss < 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batching", BATCHING)
 def test_a_stopped_member_is_frozen_and_the_others_go_on(batching):
     ensemble = make_ensemble(patience=2, num_updates=24, batching=batching)
@@ -140,6 +147,7 @@ def test_a_stopped_member_is_frozen_and_the_others_go_on(batching):
     assert after.rounds.sum() == 11
 
 
+@pytest.mark.slow
 def test_in_turn_a_stopped_member_is_not_computed():
     """Nets are called once for every update of a member that goes on, and twice for each of all to validate."""
     calls = []
@@ -161,6 +169,7 @@ def test_in_turn_a_stopped_member_is_not_computed():
     assert len(calls) == 11 * 4 + 12 * 2
 
 
+@pytest.mark.slow
 def test_training_ends_with_the_best_parameters_and_when_all_have_stopped():
     hasty = make_ensemble(learning_rate=30.0, patience=2, num_updates=400, features=("value",))
     state = fitted(hasty)
@@ -171,6 +180,7 @@ def test_training_ends_with_the_best_parameters_and_when_all_have_stopped():
     assert np.all(later >= state.best_loss - 1e-6) and later.max() > state.best_loss.max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("net", ["linear", "mlp"])
 def test_probes_find_the_table_of_two_gaussians(net):
     """The best regression is no line: of R = 1 - MMSE/2 only the MLP can know."""
@@ -199,6 +209,7 @@ def test_a_cpu_takes_members_in_turn_and_an_accelerator_all_at_once(monkeypatch)
     assert usual_batching("mlp") == "vmap"
 
 
+@pytest.mark.slow
 def test_an_unknown_batching_is_told():
     ensemble = dataclasses.replace(make_ensemble(), batching="vmapp")
     with pytest.raises(UserError, match="did you mean 'vmap'"):

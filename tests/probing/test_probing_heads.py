@@ -57,6 +57,7 @@ def test_who_tells_values_apart_is_scored_by_their_mean():
     np.testing.assert_allclose(head.scores(logits, CLASSES["angle"])["mse"], mse, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_members_read_their_own_outputs():
     heads = make_heads(FEATURES, "values")
     separate, trunk = (make_members(heads, how, (0, 7)) for how in ("separate", "trunk"))
@@ -81,6 +82,7 @@ def test_members_read_their_own_outputs():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("targets", ["values", "classes"])
 def test_judging_by_the_posterior_is_scoring_by_labels_on_average(targets):
     heads = make_heads(FEATURES, targets)

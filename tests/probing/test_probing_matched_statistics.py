@@ -30,6 +30,7 @@ def with_true_templates(key, num_outputs=2, scale=1.0, shift=0.0):
     return net, net.init(key, scale * SPRITES[:20] + shift) | {"templates": templates, "level": level}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (0.25, 0.75)])
 @pytest.mark.parametrize("gamma", [-5.5, -2.0, 0.0, 2.5])
 def test_with_the_true_templates_the_numbers_are_log_p_and_the_entropy_of_the_posterior(key, gamma, scale, shift):
@@ -69,6 +70,7 @@ def test_it_is_what_matched_filters_say_and_a_linear_map_of_the_numbers(key):
     np.testing.assert_allclose(net.apply(params, z, gamma, categorical), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_fresh_probe_says_nothing_and_gradients_are_finite_at_any_noise(key):
     """Where no label of the examples is what it is asked for."""
     net, params = with_true_templates(key)
@@ -80,6 +82,7 @@ def test_a_fresh_probe_says_nothing_and_gradients_are_finite_at_any_noise(key):
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found)) and abs(found["of_numbers"]).max() > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gamma", [-5.0, -3.0])
 def test_trained_it_tells_noise_of_another_variance_at_the_bayes_rate(key, gamma):
     """Of the noise n of z - alpha x both know all but which x: 1.1 n against n, and x is certain at this level."""

@@ -42,6 +42,7 @@ def true_readouts(heads, members):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("targets", ["values", "classes"])
 @pytest.mark.parametrize("gamma", [-2.0, 1.0, 2.5])
 def test_matched_filters_with_the_true_templates_are_the_exact_posterior(key, gamma, targets):
@@ -80,6 +81,7 @@ def test_correlation_is_that_of_every_window(key, num, each):
         np.testing.assert_allclose(found[:, x % each, x // each, y], expected, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("targets", ["values", "classes"])
 def test_matched_filters_begun_from_labelled_examples_are_near_the_exact_posterior(key, targets):
     """Before any training; also where templates are more than there are different ones."""
@@ -98,6 +100,7 @@ def test_matched_filters_begun_from_labelled_examples_are_near_the_exact_posteri
                 assert float(scores.get(f"{kind}_missed", jnp.zeros(1)).mean()) < 0.02, (name, kind, gamma)
 
 
+@pytest.mark.slow
 def test_parts_say_what_their_examples_are_and_nothing_by_chance(key):
     where = jax.random.randint(key, (3000,), 0, 3)
     chance = jax.random.normal(jax.random.fold_in(key, 1), (3000,))
@@ -135,6 +138,7 @@ def test_linear_and_mlp_are_their_formulas(key):
     np.testing.assert_allclose(mlp.apply(params, z, gamma, none)[:, 0], expected, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [3, 8])
 @pytest.mark.parametrize("sides", [(7, 8), (1, 1)])
 def test_conv_is_a_convolution(key, sides, channels):
@@ -150,6 +154,7 @@ def test_conv_is_a_convolution(key, sides, channels):
     np.testing.assert_allclose(net.apply(params, z, jnp.float32(0), jnp.zeros(2, bool)), expected, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_nets_that_cannot_be_are_told():
     with pytest.raises(UserError, match="did you mean 'matched'"):
         make_net("match", (16, 16, 1), 3)

@@ -42,6 +42,7 @@ def missed(ensemble):
     return make_gap(ensemble, side_source(), 40, posterior)
 
 
+@pytest.mark.slow
 def test_who_knows_nothing_misses_what_there_is_to_know(ensemble, missed):
     blind = missed(ensemble.init(KEYS), KEYS, LEVELS)
     assert blind.shape == (3, 4) and np.all(blind > 0.1)
@@ -57,6 +58,7 @@ def test_the_largest_of_a_members_features_counts():
     np.testing.assert_array_equal(largest_by_member(apart, by_feature), [[0.1, 0.4, 0.3, 0.2]])
 
 
+@pytest.mark.slow
 def test_nobody_there_is_the_plain_training_and_all_there_is_none(ensemble, missed):
     never = make_fit_to_curve(ensemble, missed, -1.0)(KEYS, LEVELS)
     plain = fit(
@@ -136,6 +138,7 @@ def test_waves_go_outwards_and_every_timestep_trains_once():
             trained |= {i for i, _ in wave}
 
 
+@pytest.mark.slow
 def test_from_one_and_from_neighbours_begin_where_they_say(ensemble, missed):
     begun = make_fit_to_curve(ensemble, missed, -1.0)(KEYS[1:2], {"gamma": GAMMAS[1:2]})
     starts = []

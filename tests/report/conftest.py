@@ -116,7 +116,7 @@ def write_samples(workdir, images):
     times = np.linspace(1, 0, 9)
     chain = np.stack([t * noise + (1 - t) * source for t in times], axis=1).astype(np.uint8)
     for name, shift in (("real", 0), ("prior", 3), ("aggregate", 7)):
-        np.savez(folder / f"{name}.npz", images=np.roll(images, shift, axis=0)[:64])
+        np.savez(folder / f"{name}.npz", arr_0=np.roll(images, shift, axis=0)[:64])
     generated = np.stack([np.roll(source, k - 4, axis=2) for k in range(8)], axis=1)
     np.savez(folder / "guided.npz", source=source, generated=generated)
     np.savez(folder / "chain.npz", source=source, chain=chain, times=times)

@@ -80,6 +80,7 @@ def test_nothing_that_could_be_drawn(tmp_path, losses):
     assert [text.get_text() for text in axes.texts] == ["no finite value"]
 
 
+@pytest.mark.slow
 def test_no_run(tmp_path):
     text = write_ddpm_sweep(tmp_path, {}, {"a": "stopped"})
     assert text.startswith("No member is evaluated yet.\n") and (tmp_path / "sweep.png").exists()

@@ -190,6 +190,7 @@ def test_windows_are_told_with_their_errors():
     assert window_cells(windows, {"95%": 2.26, "50%": None}) == ["312 ± 2.3", "434", "never"]
 
 
+@pytest.mark.slow
 def test_no_two_lines_look_alike():
     assert len({style.line_look(i) for i in range(40)}) == 40
     looks = [style.marked_look(i) for i in range(80)]

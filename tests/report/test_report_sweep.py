@@ -95,6 +95,7 @@ def test_the_legend_says_what_the_bars_are(runs):
     assert title(["unconditional"]) == "± one standard error\nover test images"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 45])
 def test_lines_of_equal_bound_and_marks_of_their_own(n):
     rate, distortion, none = np.linspace(0, 20, n), np.linspace(90, 60, n), np.full(n, np.nan)

@@ -50,6 +50,7 @@ def test_log_snr_stands_above_its_timesteps():
     assert labels[200] == "", "nothing is made up"
 
 
+@pytest.mark.slow
 def test_the_section_has_whatever_was_measured(tmp_path):
     gallery = Gallery(tmp_path / "report")
     assert "--jobs=exact" in timeline_section(Workdir(tmp_path), gallery)

@@ -38,6 +38,7 @@ def content(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_a_carried_run_goes_on_where_it_was(runs, tmp_path):
     files = pack(runs / "first", tmp_path / "archive", "me", part_bytes=20_000)
     assert len(files) > 3 and {path.name for path in (tmp_path / "archive").iterdir()} == {path.name for path in files}

@@ -16,7 +16,15 @@ import pytest
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.mesh import make_mesh, replicate, replicated
 from vdm_jax.train import checkpoint, reading
-from vdm_jax.train.checkpoint import Checkpointer, SaveFailed, restore_parts, restore_state, saved_checkpoints
+from vdm_jax.train.checkpoint import (
+    Checkpointer,
+    Damaged,
+    SaveFailed,
+    restore_parts,
+    restore_state,
+    resume,
+    saved_checkpoints,
+)
 from vdm_jax.train.state import TrainState, init_state
 
 OPTIMIZER = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
@@ -137,6 +145,7 @@ def test_another_model_is_named(trained, like, difference):
         restore_state(trained, "latest", like)
 
 
+@pytest.mark.slow
 def test_a_part_that_no_checkpoint_has(tmp_path):
     with Checkpointer(tmp_path) as checkpointer:
         checkpointer.save(make_state(1))
@@ -144,25 +153,92 @@ def test_a_part_that_no_checkpoint_has(tmp_path):
         restore_parts(tmp_path, "latest", {"carry": {"nu": jnp.float32(0)}})
 
 
-@pytest.mark.parametrize(
-    "damage", ["50/params/manifest.ocdbt", "50/params/d/*", "50/params/_METADATA", "30/metrics/metrics"]
-)
-def test_a_damaged_checkpoint_is_said_to_be_unreadable(folder, damage, monkeypatch, caplog):
-    monkeypatch.setattr(reading, "READ_ATTEMPTS", 2)
-    for path in folder.glob(damage):
-        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(UserError, match=f"a checkpoint in {folder} cannot be read") as error:
-        restore_state(folder, "latest", make_state(0, carry={"nu": 0.0}))
-    assert "\n" not in str(error.value) and not caplog.records
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+DAMAGES = {  # what is done to a file or folder of a checkpoint
+    "params/manifest.ocdbt": truncate,
+    "opt_state/d/*": truncate,
+    "params/_METADATA": truncate,
+    "counters/array_metadatas/*": truncate,
+    "ema_params/manifest.ocdbt": Path.unlink,
+    "carry": shutil.rmtree,
+    "*": lambda path: shutil.rmtree(path) if path.is_dir() else path.unlink(),
+}
+LIKE = {"nu": 0.0}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_checkpoint_is_named_and_a_whole_one_offered(folder, damage, monkeypatch, caplog):
+    """Reading names step 50 and offers 40; a training continues from 40 and keeps the damaged one beside."""
+    monkeypatch.setattr(reading, "READ_ATTEMPTS", 1)
+    for path in (folder / "50").glob(damage):
+        DAMAGES[damage](path)
+    told = rf"checkpoint 50 in {folder} is damaged \(.*\); step 40 is whole$"
+    with pytest.raises(Damaged, match=told) as error:
+        restore_state(folder, "latest", make_state(0, carry=LIKE))
+    assert error.value.whole == 40 and "\n" not in str(error.value) and not caplog.records
+    assert restore_state(folder, "best", make_state(0, carry=LIKE)).step == 30
+    state, (sentence,) = resume(folder, make_state(0, carry=LIKE))
+    assert_equal(state, make_state(40, carry={"nu": jnp.float32(40)}))
+    place = folder.with_name("checkpoints-damaged") / "50"
+    assert "checkpoint 50 is damaged" in sentence and f"moved to {place}; step 40 is whole" in sentence
+    assert place.is_dir() and not (folder / "50").exists()
+    with Checkpointer(folder) as checkpointer:
+        checkpointer.save(make_state(50, carry={"nu": jnp.float32(50)}), 0.5)
+    assert saved_checkpoints(folder) == [(40, 2.0), (50, 0.5)]
+
+
+def test_a_score_that_cannot_be_read(folder):
+    """The weights of its step are whole: only which one is the best is unknown."""
+    truncate(folder / "30" / "metrics" / "metrics")
+    with pytest.raises(UserError, match=r"score of checkpoint 30 .* cannot be read.*'latest' or one of \[30, 40, 50\]"):
+        restore_state(folder, "best", make_state(0, carry=LIKE))
+    assert restore_state(folder, 30, make_state(0, carry=LIKE)).step == 30
+    state, (sentence,) = resume(folder, make_state(0, carry=LIKE))
+    assert state.step == 50 and "the score of checkpoint 30 cannot be read" in sentence
+    with Checkpointer(folder):
+        assert saved_checkpoints(folder) == [(30, None), (40, 2.0), (50, None)]
+    assert restore_state(folder, "best", make_state(0, carry=LIKE)).step == 40
+
+
+def test_nothing_is_moved_where_no_checkpoint_is_whole(folder, monkeypatch):
+    monkeypatch.setattr(reading, "READ_ATTEMPTS", 1)
+    for path in folder.glob("*/params/_METADATA"):
+        path.unlink()
+    with pytest.raises(UserError, match="no checkpoint in .* can be read .step 50: .*; bring back a copy"):
+        resume(folder, make_state(0, carry=LIKE))
+    with pytest.raises(Damaged, match="no other can be read: bring back a copy, or train again"):
+        restore_state(folder, "latest", make_state(0, carry=LIKE))
+    assert [path.name for path in folder.parent.iterdir()] == ["checkpoints"]
+
+
+def test_what_is_no_checkpoint_is_no_obstacle(folder):
+    """A folder and a file of somebody else; an empty folder with the name of a step is damaged."""
+    (folder / "notes").mkdir()
+    (folder / "70").write_text("mine")
+    (folder / "60").mkdir()
+    assert [saved.step for saved in saved_checkpoints(folder)] == [30, 40, 50, 60]
+    state, (sentence,) = resume(folder, make_state(0, carry=LIKE))
+    assert state.step == 50 and "checkpoint 60 is damaged" in sentence
+
+
+def test_another_model_is_not_damaged(folder):
+    with pytest.raises(UserError, match="is of another model") as error:
+        resume(folder, make_state(0, 4, carry=LIKE))
+    assert not isinstance(error.value, Damaged)
+
+
+@pytest.mark.slow
 def test_a_checkpoint_removed_while_it_is_read_is_looked_for_again(folder, monkeypatch):
     restore, removed = checkpoint._restore, []
 
-    def restore_after_removal(reader, folder, which, like):
+    def restore_after_removal(folder, which, like):
         if not removed:
             removed.append(shutil.rmtree(folder / "50"))
-        return restore(reader, folder, which, like)
+        return restore(folder, which, like)
 
     monkeypatch.setattr(checkpoint, "_restore", restore_after_removal)
     assert restore_state(folder, "latest", make_state(0, carry={"nu": 0.0})).step == 40
@@ -216,6 +292,7 @@ def test_the_first_save_fails_while_something_else_goes_wrong(tmp_path):
         raise KeyError("first")
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_at_once_says_only_that(tmp_path):
     program = (
         "import sys; from vdm_jax.train.checkpoint import Checkpointer; Checkpointer(sys.argv[1]); sys.exit('why')"

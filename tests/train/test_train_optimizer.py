@@ -33,6 +33,7 @@ def test_learning_rates():
     np.testing.assert_allclose([cosine(n) for n in (0, 50, 100, 120)], [0.5, 0.25, 0, 0], atol=1e-7)
 
 
+@pytest.mark.slow
 def test_mistakes_are_named():
     with pytest.raises(UserError, match="learning-rate schedule='cosin'; .*did you mean 'cosine'"):
         make_optimizer(0.1, schedule="cosin", num_steps=10)

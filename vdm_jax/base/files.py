@@ -23,8 +23,8 @@ def write_file(path: pathlib.Path, write: Callable[[BinaryIO], Any]) -> None:
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes UTF-8 text atomically."""
-    write_file(path, lambda file: file.write(text.encode("utf-8")))
+    """Writes UTF-8 text atomically. Bytes of a name that the locale could not decode are written as they were."""
+    write_file(path, lambda file: file.write(text.encode("utf-8", "surrogateescape")))
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:

@@ -1,8 +1,13 @@
-"""Images as levels 0 … K-1, and as the pixel values that models see."""
+"""Images as levels 0 … K-1, as the pixel values that models see, and as pictures for people."""
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Integer
+from jaxtyping import Array, Float, Integer, Real, UInt8
+
+PAGE = 8  # a page of images has at most so many rows, and so many panes in a row
+PAGE_PIXELS = 2**23  # of a picture: large images make a page of fewer
+CELL = 112  # side in pixels, about, to which small images are enlarged
+DRAWN_WHOLE = (1, 3)  # numbers of channels that are one picture: grey and colour
 
 
 def even_pixel_values(num_levels: int) -> Float[np.ndarray, " k"]:
@@ -22,12 +27,78 @@ def to_unit(levels: np.ndarray, num_levels: int) -> Float[np.ndarray, "*shape"]:
     return (np.asarray(levels) / (num_levels - 1)).astype(np.float32)
 
 
-def image_grid(images: Float[np.ndarray, "n h w c"], num_columns: int, pad: int = 1) -> Float[np.ndarray, "H W c"]:
-    """Images in [0, 1], row by row on a mid-grey background, `pad` pixels apart."""
+def levels_to_bytes(levels: Integer[np.ndarray, "*shape"], num_levels: int) -> UInt8[np.ndarray, "*shape"]:
+    """Levels 0 … K-1 to 0 … 255."""
+    return _to_bytes(to_unit(levels, num_levels))
+
+
+def pixels_to_bytes(
+    pixels: Float[np.ndarray, "*shape"], pixel_values: Float[np.ndarray, " k"]
+) -> UInt8[np.ndarray, "*shape"]:
+    """Pixels, or a noisy z, to 0 … 255; values outside the range are clipped."""
+    low, high = pixel_values[[0, -1]]
+    return _to_bytes((pixels - low) / (high - low))
+
+
+def _to_bytes(images: np.ndarray) -> np.ndarray:
+    return np.rint(255 * np.clip(images, 0, 1)).astype(np.uint8)
+
+
+def panes(images: Real[np.ndarray, "*n h w c"]) -> Real[np.ndarray, "*n h v p"]:
+    """Images as they are drawn: grey and colour images as they are, P = C = 1 or 3. Of any other number of channels
+    each one is a grey pane, from left to right, one pixel of mid-grey apart: P = 1, V = C (W + 1) - 1."""
+    *n, h, w, c = images.shape
+    if c in DRAWN_WHOLE:
+        return images
+    drawn = np.full((*n, h, c, w + 1), mid_grey(images.dtype), images.dtype)
+    drawn[..., :w] = np.moveaxis(images, -1, -2)
+    return drawn.reshape(*n, h, c * (w + 1))[..., :-1, None]
+
+
+def image_grid(images: Real[np.ndarray, "n h w c"], num_columns: int, pad: int = 1) -> Real[np.ndarray, "H W p"]:
+    """Images in [0, 1] or bytes, row by row on a mid-grey background, `pad` pixels apart; panes of one image are closer
+    to each other."""
+    pad += 0 if images.shape[-1] in DRAWN_WHOLE else 2
+    images = panes(images)
     n, h, w, c = images.shape
     num_rows = -(-n // num_columns)
-    grid = np.full((num_rows * (h + pad) + pad, num_columns * (w + pad) + pad, c), 0.5, np.float32)
+    shape = (num_rows * (h + pad) + pad, num_columns * (w + pad) + pad, c)
+    grid = np.full(shape, mid_grey(images.dtype), images.dtype)
     for i, image in enumerate(images):
         top, left = pad + (i // num_columns) * (h + pad), pad + (i % num_columns) * (w + pad)
         grid[top : top + h, left : left + w] = image
     return grid
+
+
+def page_size(h: int, w: int, c: int) -> tuple[int, int]:
+    """(number of images, columns) of a page of images [H, W, C]: at most 8 rows of at most 8 panes, fewer of large
+    images, and at least one image."""
+    columns = max(1, PAGE // num_panes(c))
+    most = max(1, PAGE_PIXELS // (h * w * num_panes(c)))
+    return min(PAGE * columns, most), min(columns, most)
+
+
+def page_rows(h: int, w: int, c: int, num_columns: int) -> int:
+    """The number of rows of `num_columns` images that a picture has at most."""
+    return max(1, PAGE_PIXELS // (h * w * num_panes(c) * enlargement(h, w) ** 2 * num_columns))
+
+
+def num_panes(c: int) -> int:
+    """The number of panes of an image of C channels."""
+    return 1 if c in DRAWN_WHOLE else c
+
+
+def enlargement(h: int, w: int) -> int:
+    """The number of pixels of a picture, in each direction, that a pixel of an image is. Large images have 1."""
+    return max(1, round(CELL / max(h, w)))
+
+
+def picture(images: UInt8[np.ndarray, "n h w c"], num_columns: int) -> UInt8[np.ndarray, "H W p"]:
+    """A grid of images; small ones are enlarged. Whole rows are left out where it would exceed `PAGE_PIXELS`."""
+    scale, most = enlargement(*images.shape[1:3]), page_rows(*images.shape[1:], num_columns) * num_columns
+    return image_grid(images[:most], num_columns).repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def mid_grey(dtype: np.dtype) -> int | float:
+    """The ground of pictures: 0.5 of images in [0, 1], 128 of bytes."""
+    return 128 if np.issubdtype(dtype, np.integer) else 0.5

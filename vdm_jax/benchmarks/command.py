@@ -3,12 +3,13 @@
 import argparse
 import math
 import re
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
 
+from vdm_jax.base.devices import check_devices
+from vdm_jax.base.ending import OneSentence, escape_output
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.files import write_json
 from vdm_jax.base.provenance import provenance
@@ -95,21 +96,22 @@ def run_cases(
 
     unit: the plural name of the units of work, of which a step does one for each image of the batch.
     """
-    options = parse(name, description, arguments)
-    try:
+    escape_output()
+    with OneSentence(name) as ending:
+        check_devices()
+        options = parse(name, description, arguments)
         todo = cases(options)
-    except UserError as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return 2
-    machine = measure_machine(tuple(dict.fromkeys(case.dtype for case in todo)))
-    record = {"machine": {"peak_flops_per_second": machine.peak, "bytes_per_second": machine.bandwidth}, "cases": {}}
-    for case in todo:
-        patience = options.patience / len(todo)
-        record["cases"][case.name] = found = measure(case, machine, options, patience, make_program, make_peer, unit)
-        path = write_record(name, options, record)  # after every case: a kill loses one
-        print(line(case, found, unit), flush=True)
-    print(path)
-    return 0
+        machine = measure_machine(tuple(dict.fromkeys(case.dtype for case in todo)))
+        measured = {"peak_flops_per_second": machine.peak, "bytes_per_second": machine.bandwidth}
+        record = {"machine": measured, "cases": {}}
+        for case in todo:
+            patience = options.patience / len(todo)
+            found = measure(case, machine, options, patience, make_program, make_peer, unit)
+            record["cases"][case.name] = found
+            path = write_record(name, options, record)  # after every case: a kill loses one
+            print(line(case, found, unit), flush=True)
+        print(path)
+    return ending.code
 
 
 def measure(

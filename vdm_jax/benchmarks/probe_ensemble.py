@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from vdm_jax.base.ending import exit_code
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.keys import named_key
 from vdm_jax.benchmarks import peers
@@ -198,4 +199,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code("probe_ensemble", main))

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
+from vdm_jax.base.ending import exit_code
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.files import write_file
 from vdm_jax.base.keys import named_key
@@ -202,4 +203,4 @@ def line(name: str, course: Course, within: float) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code("time_to_curve", main))

@@ -103,6 +103,7 @@ class ImageData:
     test: Split
     pixel_values: Float32[np.ndarray, " k"]
     label_names: tuple[str, ...]  # () when unlabelled
+    notes: tuple[str, ...] = ()  # what is odd about the data or was not read, said before a job
 
     @property
     def num_levels(self) -> int:

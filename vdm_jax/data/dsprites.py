@@ -18,11 +18,13 @@ import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
 from vdm_jax.base.errors import UserError
+from vdm_jax.base.places import found_before, moved
 from vdm_jax.data.sprites import FACTORS, SHAPES, SpriteGrid
-from vdm_jax.data.tfds import find_build, import_tfds, in_one_line
+from vdm_jax.data.tfds import import_tfds, in_one_line, locate_tfds
 
 BATCH = 4_096  # images at a time
 TFDS_LABELS = {"shape": "shape", "scale": "scale", "orientation": "orientation", "x": "x_position", "y": "y_position"}
+FILES = (".npz", ".hdf5", ".h5")
 HOW_TO_GET = (
     "it is dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz or .hdf5 of github.com/google-deepmind/dsprites-dataset"
 )
@@ -59,13 +61,22 @@ def load_dsprites(name: str, data_dir: str | None) -> RecordedGrid:
     Raises `UserError` for a missing file or build, for missing or repeated factors, and for images that are not their
     template shifted by whole pixels.
     """
-    if not name.endswith((".npz", ".hdf5", ".h5")):
-        path = find_build(name, data_dir)
+    path, _ = locate_dsprites(name, data_dir)
+    if not name.endswith(FILES):
         return make_grid(str(path), read_tfds(path))
-    path = Path(data_dir or ".") / name
-    if not path.is_file():
-        raise UserError(f"no file {str(path)!r} (data.dir, data.name); {HOW_TO_GET}")
     return make_grid(str(path), (read_npz if name.endswith(".npz") else read_hdf5)(path))
+
+
+def locate_dsprites(name: str, data_dir: str | None) -> tuple[Path, Path]:
+    """The file, in `data_dir`, else here, else where it was found before, or the TFDS build; and its folder."""
+    if not name.endswith(FILES):
+        return locate_tfds(name, data_dir)
+    folders = [data_dir] if data_dir else [".", found_before()]
+    for folder in filter(None, folders):
+        if (path := Path(folder) / name).is_file():
+            return path, path.parent
+    path = Path(folders[0]) / name
+    raise UserError(f"no file {str(path)!r} (data.dir, data.name); {HOW_TO_GET}{'' if data_dir else moved()}")
 
 
 def read_npz(path: Path) -> Recorded:

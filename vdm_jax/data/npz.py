@@ -13,23 +13,32 @@ from pathlib import Path
 import numpy as np
 
 from vdm_jax.base.errors import UserError, suggestion
-from vdm_jax.data.dataset import ImageData
+from vdm_jax.base.places import found_before, moved
+from vdm_jax.data.arrays import KNOWN, as_images, resolve_num_levels, unread_names
+from vdm_jax.data.dataset import SPLITS, ImageData
 from vdm_jax.data.splits import make_image_data
 
 FOLDER_VARIABLE = "VDM_DATA_DIR"
-SPLITS = ("train", "validation", "test")
-HOW_TO_GET = (
-    "MNIST in this form is the mnist.npz that `keras.datasets.mnist.load_data()` leaves in ~/.keras/datasets, "
-    "and np.savez writes one from your own arrays x_train, y_train, x_test, y_test"
-)
+MNIST = "MNIST in this form is the mnist.npz that `keras.datasets.mnist.load_data()` leaves in ~/.keras/datasets, and "
+OWN = "np.savez writes one from your own arrays x_train, y_train, x_test, y_test"
 
 
-def load_npz(name: str, data_dir: str | None, validation_size: int | None, num_levels: int | None) -> ImageData:
-    """`NAME.npz` in `data_dir`, or in the folder `VDM_DATA_DIR`. Raises `UserError` for missing or malformed arrays."""
+def load_npz(
+    name: str, data_dir: str | None, validation_size: int | None, num_levels: int | None, layout: str = ""
+) -> ImageData:
+    """`NAME.npz` in `data_dir`, or in the folder `VDM_DATA_DIR`. Raises `UserError` for missing or malformed arrays.
+
+    layout: of images with four axes, "NHWC" or "NCHW"; "": NHWC, and shapes that look like NCHW are refused.
+    """
     path = find_file(name, data_dir)
-    arrays = read_arrays(path)
-    check_images(path, arrays)
+    arrays, unread = read_arrays(path)
+    for split in SPLITS:
+        if (key := f"x_{split}") in arrays:
+            arrays[key] = as_images(path, key, arrays[key], layout)
     splits = {split: (arrays[f"x_{split}"], arrays.get(f"y_{split}")) for split in SPLITS if f"x_{split}" in arrays}
+    for split in SPLITS:
+        if f"y_{split}" in arrays and split not in splits:
+            raise UserError(f"{path} holds 'y_{split}' and no 'x_{split}'; add the images, or leave the labels out")
     label_names = arrays.get("label_names")
     return make_image_data(
         path,
@@ -38,64 +47,61 @@ def load_npz(name: str, data_dir: str | None, validation_size: int | None, num_l
         num_levels=resolve_num_levels(path, arrays, num_levels),
         validation_size=validation_size,
         label_names=None if label_names is None else [str(label) for label in label_names.ravel()],
+        notes=(f"ignores {', '.join(map(repr, unread))}",) if unread else (),
     )
 
 
 def find_file(name: str, data_dir: str | None) -> Path:
-    """The path of `NAME.npz`."""
-    folder = data_dir or os.environ.get(FOLDER_VARIABLE)
+    """The path of `NAME.npz`: in `data_dir`, else in `VDM_DATA_DIR`, else where it was found before."""
+    folders = [data_dir] if data_dir else [os.environ.get(FOLDER_VARIABLE), found_before()]
+    for folder in filter(None, folders):
+        if (path := Path(folder) / f"{name}.npz").is_file():
+            return path
+    raise UserError(_missing(name, data_dir) + ("" if data_dir else moved()))
+
+
+def _missing(name: str, data_dir: str | None) -> str:
+    """Why there is no `NAME.npz`, and what is there."""
+    how_to_get = (MNIST if name == "mnist" else "") + OWN
+    folder, what = data_dir or os.environ.get(FOLDER_VARIABLE), "data.dir" if data_dir else FOLDER_VARIABLE
     if not folder:
-        raise UserError(f"no data folder: set {FOLDER_VARIABLE} to the folder that holds {name}.npz; {HOW_TO_GET}")
-    if not Path(folder).is_dir():
-        raise UserError(f"the data folder {folder!r} ({FOLDER_VARIABLE}) does not exist; {HOW_TO_GET}")
-    path = Path(folder) / f"{name}.npz"
-    if not path.is_file():
-        here = sorted(file.stem for file in Path(folder).glob("*.npz"))
-        known = f"it holds {here}{suggestion(name, here)}" if here else "it holds no .npz file"
-        raise UserError(f"no {name}.npz in the data folder {folder!r} ({FOLDER_VARIABLE}): {known}; {HOW_TO_GET}")
-    return path
+        if found_before():
+            return f"no data folder: {FOLDER_VARIABLE} is not set, and there is no {name}.npz where it was"
+        ways = f"set {FOLDER_VARIABLE}, or --config.data.dir, to the folder that holds {name}.npz"
+        return f"no data folder: {ways}; {how_to_get}"
+    path = Path(folder)
+    if path.is_file():
+        stem = f" --config.data.name={path.stem}" if path.suffix == ".npz" else ""
+        return f"the data folder {folder!r} ({what}) is a file; expected --config.data.dir={path.parent}{stem}"
+    if not path.is_dir():
+        return f"the data folder {folder!r} ({what}) does not exist; name another by --config.data.dir; {how_to_get}"
+    here = sorted(file.stem for file in path.glob("*.npz"))
+    missing = f"no {name}.npz in the data folder {folder!r} ({what})"
+    if not here:
+        return f"{missing}: it holds no .npz file; {how_to_get}; --config.data.source=folder reads PNG, JPEG and WebP"
+    if len(here) == 1:
+        return f"{missing}: it holds {here[0]}.npz; --config.data.name={here[0]} reads it"
+    return f"{missing}: it holds {here}{suggestion(name, here)}; --config.data.name=NAME reads one of them"
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """All arrays of the file; nothing is unpickled. Raises `UserError`."""
+def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The known arrays of the file, and the names of the others; nothing is unpickled. Raises `UserError`."""
     try:
         file = np.load(path, allow_pickle=False)
         if isinstance(file, np.ndarray):
-            arrays = None
+            names, arrays = None, {}
         else:
             with file:
-                arrays = {key: file[key] for key in file.files}
+                names = list(file.files)
+                arrays = {key: file[key] for key in names if key in KNOWN}
     except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         no_archive = isinstance(error, ValueError) and not zipfile.is_zipfile(path)
         reason = "it is no zip archive" if no_archive else error  # numpy's message is about pickles
         raise UserError(f"{path} is not a readable npz file of plain arrays: {reason}") from error
-    if arrays is None:
-        raise UserError(f"{path} is a single .npy array, not an npz file; {HOW_TO_GET}")
+    if names is None:
+        raise UserError(f"{path} is a single .npy array, not an npz file; {OWN}")
+    unread = unread_names(path, names)
     for key in ("x_train", "x_test"):
         if key not in arrays:
-            raise UserError(f"{path} has no {key!r}, only {sorted(arrays)}; {HOW_TO_GET}")
-    return arrays
-
-
-def check_images(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Raises `UserError` unless the images are whole numbers with three or four axes, at least one image each."""
-    for split in SPLITS:
-        images = arrays.get(f"x_{split}")
-        if images is not None and (images.dtype.kind not in "bui" or images.ndim not in (3, 4) or not images.size):
-            found = f"{path}: x_{split} is {images.dtype}{list(images.shape)}"
-            raise UserError(f"{found}; expected whole numbers [N, H, W] or [N, H, W, C]")
-
-
-def resolve_num_levels(path: Path, arrays: dict[str, np.ndarray], num_levels: int | None) -> int:
-    """K: the given one, else the file's, else that of the dtype. Raises `UserError`."""
-    dtype = arrays["x_train"].dtype
-    if num_levels is None and "num_levels" in arrays:
-        stated = arrays["num_levels"]
-        if stated.size != 1 or stated.dtype.kind not in "ui":
-            raise UserError(f"{path}: num_levels is {stated.dtype}{list(stated.shape)}; expected one whole number")
-        num_levels = int(stated.item())
-    if num_levels is None:
-        num_levels = {np.dtype(np.uint8): 256, np.dtype(bool): 2}.get(dtype)
-    if num_levels is None:
-        raise UserError(f"{path} holds {dtype} images and no 'num_levels': add that key, or set num_levels")
-    return num_levels
+            raise UserError(f"{path} has no {key!r}, only {sorted(names)}; {OWN}")
+    return arrays, unread

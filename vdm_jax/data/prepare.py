@@ -14,13 +14,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from vdm_jax.base.errors import UserError, suggestion
+from vdm_jax.base.ending import exit_code
+from vdm_jax.base.errors import RunFailed, UserError, suggestion
 from vdm_jax.data.tfds import check_format, data_folder, image_shape, import_tfds, in_one_line, parse_name
 
 EXTRA = "python -m pip install 'vdm-jax[prepare]'"
 
 
-class PrepareFailed(RuntimeError):
+class PrepareFailed(RunFailed):
     """The download or the build failed."""
 
 
@@ -95,4 +96,4 @@ def build(name: str, builder: Any) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(exit_code("prepare", lambda: main(sys.argv[1:])))

@@ -1,34 +1,81 @@
 """The front door to all data: `load_data("digits")`, `load_data("npz", name="mnist")`, `load_data("sprites", …)`."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.data.dataset import Dataset, downsampled
 from vdm_jax.data.digits import load_digits
-from vdm_jax.data.dsprites import load_dsprites
-from vdm_jax.data.npz import load_npz
+from vdm_jax.data.dsprites import load_dsprites, locate_dsprites
+from vdm_jax.data.folder import find_folder, load_folder
+from vdm_jax.data.npz import find_file, load_npz
 from vdm_jax.data.sprite_data import SPLITTINGS, make_sprite_data
 from vdm_jax.data.sprites import load_sprites
-from vdm_jax.data.tfds import load_tfds
+from vdm_jax.data.tfds import load_tfds, locate_tfds
 
-UNSET = {"data_dir": None, "validation_size": None, "num_levels": None, "max_gib": None, "downsample": 1}
+UNSET = {
+    "data_dir": None,
+    "validation_size": None,
+    "num_levels": None,
+    "max_gib": None,
+    "layout": "",
+    "size": None,
+    "crop": "center",
+    "channels": None,
+    "test_size": None,
+    "downsample": 1,
+}
+
+
+class Location(NamedTuple):
+    """Where data lie. path: the file or folder that is read. data_dir: the folder that finds it by the same name."""
+
+    path: Path
+    data_dir: str
 
 
 class Source(NamedTuple):
-    """`load(name, **settings)` with the settings that `takes` names; `grid`: it loads a grid of sprites."""
+    """`load(name, **settings)` with the settings that `takes` names; `grid`: it loads a grid of sprites.
+
+    locate: `locate(name, data_dir)` -> path and folder of the data. Raises `UserError`. None: there are no files.
+    """
 
     load: Callable[..., Any]
     takes: tuple[str, ...]
     grid: bool = False
+    locate: Callable[[str, str | None], tuple[Path, Path]] | None = None
 
 
+def _in_its_folder(find: Callable[[str, str | None], Path]) -> Callable[[str, str | None], tuple[Path, Path]]:
+    """`Source.locate` of a file whose folder is `data_dir`."""
+
+    def locate(name: str, data_dir: str | None) -> tuple[Path, Path]:
+        path = find(name, data_dir)
+        return path, path.parent
+
+    return locate
+
+
+def _as_itself(name: str, data_dir: str | None) -> tuple[Path, Path]:
+    """`Source.locate` of a folder of images, which `data_dir` names."""
+    return (find_folder(name, data_dir),) * 2
+
+
+OF_FOLDERS = ("data_dir", "validation_size", "max_gib", "size", "crop", "channels", "test_size", "downsample")
 SOURCES = {
     "digits": Source(lambda name: load_digits(), ("downsample",)),
-    "npz": Source(load_npz, ("data_dir", "validation_size", "num_levels", "downsample")),
-    "tfds": Source(load_tfds, ("data_dir", "validation_size", "num_levels", "max_gib", "downsample")),
+    "npz": Source(
+        load_npz,
+        ("data_dir", "validation_size", "num_levels", "layout", "downsample"),
+        locate=_in_its_folder(find_file),
+    ),
+    "folder": Source(load_folder, OF_FOLDERS, locate=_as_itself),
+    "tfds": Source(
+        load_tfds, ("data_dir", "validation_size", "num_levels", "max_gib", "downsample"), locate=locate_tfds
+    ),
     "sprites": Source(load_sprites, (), grid=True),
-    "dsprites": Source(load_dsprites, ("data_dir",), grid=True),
+    "dsprites": Source(load_dsprites, ("data_dir",), grid=True, locate=locate_dsprites),
 }
 
 
@@ -40,6 +87,11 @@ def load_data(
     validation_size: int | None = None,
     num_levels: int | None = None,
     max_gib: float | None = None,
+    layout: str = "",
+    size: int | None = None,
+    crop: str = "center",
+    channels: int | None = None,
+    test_size: int | None = None,
     downsample: int = 1,
     split: str = "holdout",
 ) -> Dataset:
@@ -48,12 +100,15 @@ def load_data(
     Args:
         source: one of `SOURCES`.
         name: of the npz file without its ending, of the TFDS build, of the rendered grid, or of the file or build of
-            dSprites.
+            dSprites; what a folder of images is called (None: as the folder is).
         data_dir: the folder it is in (None: `VDM_DATA_DIR` for npz; `TFDS_DATA_DIR`, else ~/tensorflow_datasets, for
-            tfds; the current folder for a file of dSprites).
+            tfds; the current folder for a file of dSprites); the folder of images itself (None: `name` in
+            `VDM_DATA_DIR`).
         validation_size: None for a tenth of train, at most 5,000.
         num_levels: None for the file's own, or 256.
-        max_gib: the largest TFDS data set that is read into memory (None: 8 GiB).
+        max_gib: the largest TFDS data set or folder that is read into memory (None: 8 GiB).
+        layout: of an npz file: "NHWC", "NCHW", or "" to refuse shapes that look like the latter.
+        size, crop, channels, test_size: of a folder of images, see `load_folder`.
         downsample: the side of the squares that are averaged; 2 makes 14x14 of 28x28.
         split: "holdout", or "population": train, validation and test are all images; for grids of sprites alone.
 
@@ -67,16 +122,15 @@ def load_data(
         "validation_size": validation_size,
         "num_levels": num_levels,
         "max_gib": max_gib,
+        "layout": layout,
+        "size": size,
+        "crop": crop,
+        "channels": channels,
+        "test_size": test_size,
         "downsample": downsample,
     }
-    for setting, value in settings.items():
-        if setting not in chosen.takes and value != UNSET[setting]:
-            raise UserError(f"{setting}={value!r}: the data source {source!r} has no such choice; leave it unset")
-    choose("data.split", split, SPLITTINGS)
-    if split != "holdout" and not chosen.grid:
-        grids = " or ".join(repr(name) for name, other in SOURCES.items() if other.grid)
-        raise UserError(f"data.split={split!r} is for data.source={grids}, not for {source!r}; expected 'holdout'")
-    if source != "digits" and not name:
+    _check_taken(source, settings, split)
+    if source not in ("digits", "folder") and not name:
         example = "small" if chosen.grid else "mnist"
         raise UserError(f"the data source {source!r} needs a name, such as name={example!r}")
     taken = {setting: settings[setting] for setting in chosen.takes if setting != "downsample"}
@@ -84,3 +138,24 @@ def load_data(
     if chosen.grid:
         return make_sprite_data(data, split)
     return data if downsample == 1 else downsampled(data, downsample)
+
+
+def _check_taken(source: str, settings: dict[str, Any], split: str) -> None:
+    """Raises `UserError` for a setting that the source does not take."""
+    chosen = SOURCES[source]
+    for setting, value in settings.items():
+        if setting not in chosen.takes and value != UNSET[setting]:
+            raise UserError(f"{setting}={value!r}: the data source {source!r} has no such choice; leave it unset")
+    choose("data.split", split, SPLITTINGS)
+    if split != "holdout" and not chosen.grid:
+        grids = " or ".join(repr(name) for name, other in SOURCES.items() if other.grid)
+        raise UserError(f"data.split={split!r} is for data.source={grids}, not for {source!r}; expected 'holdout'")
+
+
+def locate(source: str, name: str, data_dir: str) -> Location | None:
+    """Where the data lie; None for data without files. Raises `UserError` where they are not there."""
+    chosen = choose("data source", source, SOURCES)
+    if chosen.locate is None or not (name or source == "folder"):
+        return None
+    path, folder = chosen.locate(name, data_dir or None)
+    return Location(path, str(folder.absolute()))

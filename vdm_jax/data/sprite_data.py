@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, Int, Integer, UInt8
 
 from vdm_jax.base.errors import choose
+from vdm_jax.base.progress import bar
 from vdm_jax.data.dataset import SPLITS, Split
 from vdm_jax.data.sprites import FACTORS, SpriteGrid
 
@@ -142,5 +143,6 @@ def make_sprite_data(grid: SpriteGrid, split: str = "holdout") -> SpriteData:
 def rendered(data: SpriteData, index: Integer[np.ndarray, " n"], batch_size: int = 500) -> UInt8[np.ndarray, "n h w 1"]:
     """The images of these indices as levels on the host, one byte a pixel, rendered batch by batch."""
     render = jax.jit(data.levels_of)
-    parts = [np.asarray(render(index[start : start + batch_size])) for start in range(0, len(index), batch_size)]
+    starts = bar("sprites rendered")(range(0, len(index), batch_size))
+    parts = [np.asarray(render(index[start : start + batch_size])) for start in starts]
     return np.concatenate(parts) if parts else np.zeros((0, *data.shape), np.uint8)

@@ -17,6 +17,8 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from vdm_jax.base.errors import UserError, suggestion
+from vdm_jax.base.places import found_before, moved
+from vdm_jax.base.progress import bar
 from vdm_jax.data.dataset import ImageData
 from vdm_jax.data.splits import make_image_data
 
@@ -89,18 +91,25 @@ def parse_name(name: str) -> re.Match[str]:
 
 def find_build(name: str, data_dir: str | None) -> Path:
     """BUILDER[/CONFIG]/VERSION of the latest version that `name` allows."""
+    return locate_tfds(name, data_dir)[0]
+
+
+def locate_tfds(name: str, data_dir: str | None) -> tuple[Path, Path]:
+    """The build, and the folder of builds that it is in: `data_folder`, else the one it was found in before."""
     wanted = parse_name(name)
-    folder = data_folder(data_dir)
-    there = f"the folder {str(folder)!r} (data.dir, else {FOLDER_VARIABLE}, else {DEFAULT_FOLDER})"
-    how = HOW_TO_BUILD.format(name, f" --dir={data_dir}" if data_dir else "")
-    if not folder.is_dir():
+    folders = [data_folder(data_dir), *([Path(found_before())] if found_before() and not data_dir else [])]
+    for folder in folders:
+        builds = builds_in(folder) if folder.is_dir() else {}
+        if fitting := [build for build in builds if _fits(build, wanted)]:
+            latest = max(fitting, key=lambda build: [int(part) for part in build.partition(":")[2].split(".")])
+            return builds[latest], folder
+    there = f"the folder {str(folders[0])!r} (data.dir, else {FOLDER_VARIABLE}, else {DEFAULT_FOLDER})"
+    how = HOW_TO_BUILD.format(name, f" --dir={data_dir}" if data_dir else "") + ("" if data_dir else moved())
+    if not folders[0].is_dir():
         raise UserError(f"no TFDS build of {name!r}: {there} does not exist; {how}")
-    builds = builds_in(folder)
-    fitting = [build for build in builds if _fits(build, wanted)]
-    if not fitting:
-        known = f"it holds {sorted(builds)}{suggestion(name, builds)}" if builds else "it holds no builds"
-        raise UserError(f"no TFDS build of {name!r} in {there}: {known}; {how}")
-    return builds[max(fitting, key=lambda build: [int(part) for part in build.partition(":")[2].split(".")])]
+    builds = builds_in(folders[0])
+    known = f"it holds {sorted(builds)}{suggestion(name, builds)}" if builds else "it holds no builds"
+    raise UserError(f"no TFDS build of {name!r} in {there}: {known}; {how}")
 
 
 def builds_in(folder: Path) -> dict[str, Path]:
@@ -170,25 +179,21 @@ def read_split(
     tfds: ModuleType, builder: Any, path: Path, split: str, shape: tuple[int, int, int]
 ) -> tuple[UInt8[np.ndarray, "n h w c"], Int64[np.ndarray, " n"] | None]:
     """All images [N, H, W, C] of a split, uint8, and labels [N] or None, in the order of the record files."""
-    from tqdm import tqdm
-
     features, labelled = builder.info.features, label_feature(builder.info.features) is not None
     read = tfds.features.FeaturesDict({key: features[key] for key in ("image", "label")[: 1 + labelled]})
     n = builder.info.splits[split].num_examples
     levels, labels = np.empty((n, *shape), np.uint8), np.empty(n, np.int64)
-    with tqdm(total=n, desc=f"read {split}", unit="image", disable=None, delay=1, leave=False) as bar:
-        try:
-            source = builder.as_data_source(split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
-            for start in range(0, n, BATCH_SIZE):
-                rows = range(start, min(start + BATCH_SIZE, n))
-                for row, record in zip(rows, source.__getitems__(list(rows)), strict=True):
-                    example = read.deserialize_example_np(record)
-                    if example["image"].shape != shape:
-                        raise ValueError(f"image {row} is {list(example['image'].shape)}, not {list(shape)}")
-                    levels[row], labels[row] = example["image"], example.get("label", 0)
-                bar.update(len(rows))
-        except Exception as error:  # array_record, protobuf and Pillow all have errors of their own
-            raise UserError(f"{path}: the split {split!r} cannot be read: {in_one_line(error)}") from error
+    try:
+        source = builder.as_data_source(split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
+        for start in bar(f"data: {split} images in batches of {BATCH_SIZE}")(range(0, n, BATCH_SIZE)):
+            rows = range(start, min(start + BATCH_SIZE, n))
+            for row, record in zip(rows, source.__getitems__(list(rows)), strict=True):
+                example = read.deserialize_example_np(record)
+                if example["image"].shape != shape:
+                    raise ValueError(f"image {row} is {list(example['image'].shape)}, not {list(shape)}")
+                levels[row], labels[row] = example["image"], example.get("label", 0)
+    except Exception as error:  # array_record, protobuf and Pillow all have errors of their own
+        raise UserError(f"{path}: the split {split!r} cannot be read: {in_one_line(error)}") from error
     return levels, labels if labelled else None
 
 

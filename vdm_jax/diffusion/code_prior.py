@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
-from vdm_jax.base.keys import named_key
+from vdm_jax.base.keys import named_key, normal
 from vdm_jax.diffusion.gaussian import alpha_sigma, expand
 from vdm_jax.diffusion.likelihood import GaussianLikelihood
 from vdm_jax.diffusion.objective import vdm_losses
@@ -47,9 +47,9 @@ class NormalPrior:
         """R = KL(q(w | x) || N(0, I)), nats. It does not depend on the draws."""
         return encoder_kl(mu, logvar).sum(axis=1)
 
-    def sample(self, params: PyTree, key: Key[Array, ""], shape: tuple[int, int]) -> Codes:
-        """w ~ N(0, I), [N, d]."""
-        return jax.random.normal(key, shape)
+    def sample(self, params: PyTree, key: Key[Array, "*k"], shape: tuple[int, int]) -> Codes:
+        """w ~ N(0, I), [N, d]. key: one, or keys [N]."""
+        return normal(key, shape)
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,10 @@ class DiffusionPrior:
         bound = jax.vmap(lambda key, shift: density_bound(key, w, self.denoise(params), self.schedule, (t + shift) % 1))
         return bound(jax.random.split(key, self.num_times), shifts).mean(axis=0) - entropy(logvar)
 
-    def sample(self, params: PyTree, key: Key[Array, ""], shape: tuple[int, int]) -> Codes:
-        """w ~ p_psi(w), [N, d]: ancestral sampling, then w ~ N(z_0/alpha_0, sigma_0²/alpha_0²)."""
-        z_1 = jax.random.normal(named_key(key, "z_1"), shape)
+    def sample(self, params: PyTree, key: Key[Array, "*k"], shape: tuple[int, int]) -> Codes:
+        """w ~ p_psi(w), [N, d]: ancestral sampling, then w ~ N(z_0/alpha_0, sigma_0²/alpha_0²). key: one, or [N]."""
+        z_1 = normal(named_key(key, "z_1"), shape)
         times = make_times(self.schedule, self.num_steps, "logsnr")
         z_0 = sample(key, self.denoise(params), self.schedule, z_1, times)
         alpha, sigma = alpha_sigma(self.schedule.gamma(jnp.float32(0)))
-        return (z_0 + sigma * jax.random.normal(named_key(key, "w"), shape)) / alpha
+        return (z_0 + sigma * normal(named_key(key, "w"), shape)) / alpha

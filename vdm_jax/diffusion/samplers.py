@@ -9,17 +9,17 @@ import numpy as np
 from jaxtyping import Array, Float, Integer, Key
 
 from vdm_jax.base.errors import UserError, choose
-from vdm_jax.base.keys import named_key
+from vdm_jax.base.keys import fold_in, named_key, normal
 from vdm_jax.diffusion.gaussian import alpha_sigma, posterior_mean, posterior_variance, step_variance
 from vdm_jax.diffusion.prediction import Denoise
 from vdm_jax.diffusion.schedules import Schedule, even_timesteps, noisy_entries, times_of_gamma
 
-XFn = Callable[[Key[Array, ""], Float[Array, "b ..."], Float[Array, ""]], Float[Array, "b ..."]]
+XFn = Callable[[Key[Array, "*k"], Float[Array, "b ..."], Float[Array, ""]], Float[Array, "b ..."]]
 """`x_fn(key, z_t [B, ...], t) -> x [B, ...]`"""
 
 
 def sample(
-    key: Key[Array, ""],
+    key: Key[Array, "*k"],
     denoise: Denoise,
     schedule: Schedule,
     z: Float[Array, "b ..."],
@@ -32,6 +32,7 @@ def sample(
     """z at times[-1], from z at times[0].
 
     Args:
+        key: one for the batch, or keys [B]: the noise of an example is then a function of its own key.
         denoise: (z_t, t [B]) -> Prediction; the sampler reads its x.
         z: [B, ...], from N(0, I) for times[0] = 1, or a noised image to start from.
         times: descending (see `make_times`). On a table times[-1] is 0, no noise: the result is x_hat itself.
@@ -42,7 +43,7 @@ def sample(
         first: z is at times[first], and no step is made before it; one compiled program then serves every start.
     """
 
-    def x_fn(_: Key[Array, ""], z_t: Float[Array, "b ..."], t: Float[Array, ""]) -> Float[Array, "b ..."]:
+    def x_fn(_: Key[Array, "*k"], z_t: Float[Array, "b ..."], t: Float[Array, ""]) -> Float[Array, "b ..."]:
         x_hat = denoise(z_t, jnp.full(z_t.shape[0], t)).x
         return x_hat if x_range is None else jnp.clip(x_hat, *x_range)
 
@@ -50,7 +51,7 @@ def sample(
 
 
 def sample_by_x(
-    key: Key[Array, ""],
+    key: Key[Array, "*k"],
     x_fn: XFn,
     schedule: Schedule,
     z: Float[Array, "b ..."],
@@ -69,7 +70,7 @@ def sample_by_x(
     def body(carry, inputs):
         z_t, x_hat_before, kept = carry
         i, slot, t, gamma_before, gamma_t, gamma_s = inputs
-        at = jax.random.fold_in(key, i)
+        at = fold_in(key, i)
         x_hat = x_fn(named_key(at, "x"), z_t, t)
         x_hat_before = jnp.where(i == start, x_hat, x_hat_before)
         z_s = make_step(at, StepInputs(z_t, x_hat, x_hat_before, gamma_s, gamma_t, gamma_before))
@@ -96,26 +97,26 @@ class StepInputs(NamedTuple):
     gamma_before: Float[Array, ""]
 
 
-def ancestral(key: Key[Array, ""], step: StepInputs) -> Float[Array, "b ..."]:
+def ancestral(key: Key[Array, "*k"], step: StepInputs) -> Float[Array, "b ..."]:
     """A draw from q(z_s | z_t, x = x_hat), variance sigma_s² c: on a table, DDPM with variance beta_tilde (VDM 31)."""
     mean = posterior_mean(step.z_t, step.x_hat, step.gamma_s, step.gamma_t)
     deviation = jnp.sqrt(posterior_variance(step.gamma_s, step.gamma_t))
-    return mean + deviation * jax.random.normal(key, mean.shape)
+    return mean + deviation * normal(key, mean.shape)
 
 
-def ancestral_beta(key: Key[Array, ""], step: StepInputs) -> Float[Array, "b ..."]:
+def ancestral_beta(key: Key[Array, "*k"], step: StepInputs) -> Float[Array, "b ..."]:
     """The same mean with the larger variance of q(z_t | z_s), DDPM's beta; 0 into z_s = x, as in DDPM."""
     mean = posterior_mean(step.z_t, step.x_hat, step.gamma_s, step.gamma_t)
     variance = jnp.where(jnp.isneginf(step.gamma_s), 0.0, step_variance(step.gamma_s, step.gamma_t))
-    return mean + jnp.sqrt(variance) * jax.random.normal(key, mean.shape)
+    return mean + jnp.sqrt(variance) * normal(key, mean.shape)
 
 
-def ddim(_: Key[Array, ""], step: StepInputs) -> Float[Array, "b ..."]:
+def ddim(_: Key[Array, "*k"], step: StepInputs) -> Float[Array, "b ..."]:
     """z_s = alpha_s x_hat + sigma_s eps_hat: the probability-flow ODE to first order (DDIM, eta = 0)."""
     return _towards(step.x_hat, step)
 
 
-def dpmpp_2m(_: Key[Array, ""], step: StepInputs) -> Float[Array, "b ..."]:
+def dpmpp_2m(_: Key[Array, "*k"], step: StepInputs) -> Float[Array, "b ..."]:
     """DDIM's step towards x_hat extrapolated from the point before: second order (DPM-Solver++(2M), Lu et al. 2022).
 
     The extrapolation is x_hat + r (x_hat - x_hat_before), r = (gamma_t - gamma_s)/(2 (gamma_before - gamma_t)). It is

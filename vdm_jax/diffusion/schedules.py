@@ -41,6 +41,11 @@ def make_schedule(name: str, **kwargs) -> Schedule:
     return make(**kwargs)
 
 
+def settings_of(name: str) -> tuple[str, ...]:
+    """The settings that the schedule called `name` takes."""
+    return tuple(inspect.signature(choose("schedule", name, SCHEDULES)).parameters)
+
+
 def discretize(schedule: Schedule, num_steps: int) -> Schedule:
     """The table with the gamma of a continuous schedule at the same times t = i/T, i = 1 … T."""
     times = jnp.arange(1, num_steps + 1) / num_steps

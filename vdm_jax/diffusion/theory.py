@@ -87,4 +87,6 @@ def speciation_abar(covariance: Covariance) -> float:
     start = np.random.default_rng(0).normal(size=covariance.shape[0])
     if not np.any(covariance @ start):
         raise UserError("all data points are equal: there is nothing to separate")
+    if covariance.shape[0] == 1:  # for which there is no Lanczos iteration
+        return 1 / float((covariance @ np.ones(1))[0])
     return 1 / float(eigsh(covariance, k=1, which="LA", v0=start, return_eigenvectors=False)[0])

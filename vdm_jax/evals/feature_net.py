@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Integer, Key, PyTree
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.images import to_pixels
 from vdm_jax.base.keys import named_key
+from vdm_jax.base.progress import bar
 from vdm_jax.base.pytrees import fingerprint
 from vdm_jax.evals.batches import map_batches
 from vdm_jax.evals.frechet import FeatureNetwork
@@ -100,12 +101,12 @@ def fit(
 
 def compute_features(net: FeatureNet, levels: Levels, batch_size: int = 500) -> Float[np.ndarray, "n f"]:
     """The features of images given as levels, computed in batches."""
-    return map_batches(_forward_of(net), levels, batch_size)[1]
+    return map_batches(_forward_of(net), levels, batch_size, progress=bar("evaluate: features"))[1]
 
 
 def predict_labels(net: FeatureNet, levels: Levels, batch_size: int = 500) -> Integer[np.ndarray, " n"]:
     """The most likely class of each image."""
-    return map_batches(_forward_of(net), levels, batch_size)[0].argmax(1)
+    return map_batches(_forward_of(net), levels, batch_size, progress=bar("evaluate: labels"))[0].argmax(1)
 
 
 def _step(

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Integer, Key, PyTree
 
 from vdm_jax.base.images import to_pixels
 from vdm_jax.base.keys import named_key
+from vdm_jax.base.progress import bar
 from vdm_jax.base.pytrees import fingerprint
 from vdm_jax.evals.batches import map_batches
 from vdm_jax.evals.feature_net import Apply, cross_entropy, fit
@@ -79,7 +80,7 @@ def read_features(reader: FeatureReader, levels: Levels, batch_size: int = 500) 
     def forward(batch):
         return _logits(reader.apply, reader.params, batch, reader.pixel_values)
 
-    logits = map_batches(forward, levels, batch_size)
+    logits = map_batches(forward, levels, batch_size, progress=bar("features read"))
     return {name: part.argmax(1) for name, part in _groups(logits, reader.sizes).items()}
 
 

@@ -20,6 +20,7 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
+from vdm_jax.base.ending import exit_code
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_file
 from vdm_jax.base.pytrees import fingerprint
@@ -165,4 +166,4 @@ def _nested(arrays: Mapping[str, np.ndarray]) -> PyTree:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(exit_code("inception_weights", lambda: main(sys.argv[1:])))

@@ -9,11 +9,12 @@ from typing import Any
 from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
+from vdm_jax.base.devices import check_devices
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.data.dataset import Dataset
 from vdm_jax.experiments.kinds import KINDS
-from vdm_jax.launch.config_files import DEFAULT, default_of, find, lay_over, load_config
-from vdm_jax.launch.run import with_needs
+from vdm_jax.launch.config_files import DEFAULT, default_of, find, lay_over, load_config, naming_settings
+from vdm_jax.launch.run import build
 from vdm_jax.launch.store import check_inputs
 
 
@@ -65,6 +66,7 @@ def load(workdir: str | pathlib.Path, *, checkpoint: str | int | None = None, we
     Raises:
         UserError: where the folder holds no run, its data are missing or have changed, or there is no such checkpoint.
     """
+    check_devices()
     folder = pathlib.Path(workdir)
     if not (folder / "config.json").is_file():
         raise UserError(f"{folder} holds no run: there is no config.json")
@@ -78,7 +80,8 @@ def load(workdir: str | pathlib.Path, *, checkpoint: str | int | None = None, we
     if chosen and "evaluate" not in config:
         raise UserError(f"checkpoint={checkpoint!r}, weights={weights!r}: a run of kind {config.kind!r} has neither")
     config.update_from_flattened_dict({name: str(value) for name, value in chosen.items()})
-    built = kind.build(with_needs(kind, config, folder))
+    with naming_settings(config):
+        built, _ = build(kind, config, folder)
     check_inputs(kind, folder, kind.inputs(built))
     params = kind.restore(built, folder)
     return Run(folder, config, built.data, params, kind.functions(built, params))

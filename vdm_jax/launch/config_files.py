@@ -1,19 +1,23 @@
 """Config files: where they are, what they return, and the config that a workdir holds."""
 
+import os
 import pathlib
 import runpy
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from ml_collections import ConfigDict
 
 import vdm_jax
+from vdm_jax.base.ending import first_line
 from vdm_jax.base.errors import UserError, suggestion
 from vdm_jax.launch.kind import Kind
 from vdm_jax.launch.settings import plain, read_config, value_of, with_absolute
 from vdm_jax.launch.store import as_today
 
 DEFAULT = "configs/digits.py"
+EXPECTED = {bool: "True or False", int: "a whole number", float: "a number", tuple: "values with commas, such as 8,16"}
 
 
 def root() -> pathlib.Path:
@@ -36,14 +40,65 @@ def find(value: str) -> str:
 
 
 def load_config(config: str | ConfigDict) -> ConfigDict:
-    """The config that FILE[:VARIANT] returns, or a copy of `config`. Raises `UserError`."""
+    """The config that FILE[:VARIANT] returns, or a copy of `config`. Raises `UserError`, whatever a file raises."""
     if not isinstance(config, str):
         return config.copy_and_resolve_references()
     file, _, variant = find(config).partition(":")
-    get_config = runpy.run_path(file).get("get_config")
-    if get_config is None:
+    cannot = f"the config file cannot be run: {file}"
+    try:
+        get_config = runpy.run_path(file).get("get_config")
+    except (Exception, SystemExit) as error:
+        raise UserError(f"{cannot}: {_in_words(error)}") from error
+    if not callable(get_config):
         raise UserError(f"{file} has no get_config(variant)")
-    return get_config(variant)
+    try:
+        found = get_config(variant) if variant else get_config()
+    except ValueError as error:  # of the files here, a sentence on the variant
+        raise UserError(" ".join(str(error).split()) or f"{cannot}: ValueError in get_config") from error
+    except (Exception, SystemExit) as error:
+        raise UserError(f"{cannot}: get_config raises {_in_words(error)}") from error
+    if not isinstance(found, ConfigDict):
+        told = f"{file}: get_config(variant) returns {type(found).__name__}"
+        raise UserError(f"{told}; expected an ml_collections.ConfigDict, such as that of configs/base.py")
+    for name in ("kind", "name"):
+        if not isinstance(found.get(name), str):
+            raise UserError(f"{file}: the config has no {name!r}; expected a text, such as in configs/base.py")
+    return found
+
+
+@contextmanager
+def naming_settings(config: ConfigDict) -> Iterator[None]:
+    """Where `Kind.build` fails because of it: raises `UserError` that names a setting without a value or of another
+    type than in configs/KIND.py. The command line refuses those; a config made in Python may hold anything."""
+    try:
+        yield
+    except (TypeError, AttributeError, KeyError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        files = [root() / "configs" / f"{name}.py" for name in (config.kind, "base")]
+        configs = (load_config(str(file)) for file in files if file.is_file())
+        usual = next((own for own in configs if own.kind == config.kind), ConfigDict())
+        for name in flat(usual):
+            section, _, last = name.rpartition(".")
+            kind, like = (usual[section] if section else usual).get_type(last), usual[name]
+            if (value := value_of(config.to_dict(), name)) is None and like is None or isinstance(value, (dict, list)):
+                continue
+            if not isinstance(value, (kind, int) if kind is float else kind):
+                expected = EXPECTED.get(kind) if like is None or kind is tuple else f"a value like {like!r}"
+                raise UserError(f"config.{name}={value!r}; expected {expected or kind.__name__}") from error
+        raise
+
+
+def check_sections(config: ConfigDict, kind: Kind, file: str) -> None:
+    """Raises `UserError` where a config lacks a section that the jobs of its kind read."""
+    for section in dict.fromkeys(name.partition(".")[0] for job in kind.jobs.values() for name in job.reads):
+        if not isinstance(config.get(section), ConfigDict):
+            told = f"{file}: a config of kind {config.kind!r} has no section {section!r}"
+            raise UserError(f"{told}; start from get_config of a file in {root() / 'configs'}")
+
+
+def _in_words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {first_line(error)}"
 
 
 def default_of(workdir: str, default: str) -> str:
@@ -53,7 +108,7 @@ def default_of(workdir: str, default: str) -> str:
     sections of that config.
     """
     path = pathlib.Path(workdir, "config.json")
-    if not workdir or not path.is_file():
+    if not workdir or not os.path.isfile(path):  # no error for a name that no file system takes
         return default
     stored = read_config(path)
     names = [f"configs/{stored['kind']}.py"] if isinstance(stored.get("kind"), str) else []

@@ -1,6 +1,6 @@
 """The command line: absl flags and one ml_collections config. Every mistake is reported in one sentence."""
 
-import difflib
+import os
 import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -8,9 +8,21 @@ from typing import Any, NamedTuple
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from vdm_jax.base.errors import UserError, choose, suggestion
-from vdm_jax.launch.config_files import DEFAULT, default_of, find, flat, lay_over, make_absolute
+from vdm_jax.base.errors import UserError, choose
+from vdm_jax.launch.config_files import (
+    DEFAULT,
+    EXPECTED,
+    check_sections,
+    default_of,
+    find,
+    flat,
+    lay_over,
+    load_config,
+    make_absolute,
+)
 from vdm_jax.launch.kind import Kind, Kinds, RunOptions, jobs_of, kind_of
+from vdm_jax.launch.names import name_after_data, named
+from vdm_jax.launch.suggestions import nearest_flag, nearest_setting
 
 OF_A_RUN = ("workdir", "jobs", "stop_after", "archive", "sweep", "dry_run")  # flags besides those of the config
 MOST_SECONDS = 1e9  # timers take no more
@@ -42,6 +54,8 @@ class Arguments(NamedTuple):
         file: FILE.py[:VARIANT], with a path that opens from here.
         overrides: the settings that were typed.
         sweep: None for a single run.
+        before: the config that they were laid over, the file's or the workdir's.
+        dry_run: whether a single run is described instead of started.
     """
 
     config: ConfigDict
@@ -51,6 +65,8 @@ class Arguments(NamedTuple):
     file: str
     overrides: dict[str, Any]
     sweep: Sweep | None
+    before: ConfigDict
+    dry_run: bool = False
 
 
 def parse(argv: Sequence[str], kinds: Kinds, default: str = DEFAULT) -> Arguments:
@@ -63,30 +79,35 @@ def parse(argv: Sequence[str], kinds: Kinds, default: str = DEFAULT) -> Argument
     argv = _config_file_first(argv)
     default_config = default_of(_typed_workdir(argv), find(default))
     argv = ["--sweep=*" if argument in ("-sweep", "--sweep") else argument for argument in argv]
-    _check_settings_exist(argv, default_config)
-    values = _parse_values(argv, default_config)
+    file = _file(argv, default_config)
+    own = load_config(file)
+    kind = kind_of(kinds, own)
+    check_sections(own, kind, file)
+    _check_settings_exist(argv, own, kind)
+    values = _parse_values(argv, default_config, own, kind)
     config, workdir = values.config, values.workdir
     overrides = config_flags.get_override_values(values["config"])
     if "kind" in overrides:
         raise UserError("config.kind cannot be set; choose another --config")
     if not config.name:
         raise UserError("--config.name= is empty; expected a name, or leave it out")
-    file = _file(argv, default_config)
+    name_after_data(config, own, overrides)
+    before = own
     if values.sweep is not None:
-        folder = workdir or f"results/runs/{pathlib.Path(file.partition(':')[0]).stem}-sweep"
+        folder = workdir or f"results/runs/{named(pathlib.Path(file.partition(':')[0]).stem, own, config)}-sweep"
         sweep = Sweep(values.sweep, values.dry_run, values.jobs)
     else:
         folder, sweep = workdir or f"results/runs/{config.name}", None
-        if workdir and not values["config"].present and pathlib.Path(workdir, "config.json").is_file():
-            lay_over(config, pathlib.Path(workdir), kind_of(kinds, config))
+        if workdir and not values["config"].present and os.path.isfile(os.path.join(workdir, "config.json")):
+            lay_over(config, pathlib.Path(workdir), kind)
+            before = config.copy_and_resolve_references()
             config.update_from_flattened_dict(overrides)
-    kind = kind_of(kinds, config)
     make_absolute(config, kind)
     jobs = own_jobs(config, kind, values.jobs)
     options = RunOptions(values.stop_after, pathlib.Path(values.archive) if values.archive else None)
     if (options.archive or options.stop_after) and not any(jobs_of(kind)[job].can_stop for job in jobs):
         raise UserError("--archive and --stop_after need a training job in --jobs")
-    return Arguments(config, pathlib.Path(folder), jobs, options, file, overrides, sweep)
+    return Arguments(config, pathlib.Path(folder), jobs, options, file, overrides, sweep, before, values.dry_run)
 
 
 def _typed_workdir(argv: Sequence[str]) -> str:
@@ -99,8 +120,8 @@ def _typed_workdir(argv: Sequence[str]) -> str:
     return found
 
 
-def _parse_values(argv: Sequence[str], default_config: str) -> flags.FlagValues:
-    """The values of the flags, checked. Raises `UserError`."""
+def _parse_values(argv: Sequence[str], default_config: str, own: ConfigDict, kind: Kind) -> flags.FlagValues:
+    """The values of the flags, checked. own: the config before them. Raises `UserError`."""
     values = flags.FlagValues()
     try:
         _define_config(values, argv, default_config)
@@ -110,13 +131,15 @@ def _parse_values(argv: Sequence[str], default_config: str) -> flags.FlagValues:
             (flags.DEFINE_float, "stop_after", None, "Seconds of training, then save and stop as at SIGTERM."),
             (flags.DEFINE_string, "archive", "", "Folder from which the run is restored and into which it is packed."),
             (flags.DEFINE_string, "sweep", None, "Run the config file's get_sweep(), or members that match."),
-            (flags.DEFINE_bool, "dry_run", False, "With --sweep: list the members' commands."),
+            (flags.DEFINE_bool, "dry_run", False, "Describe the run, or list the members' commands."),
         ):
             define(name, default, meaning, flag_values=values)
         rest = values(argv)
     except flags.UnrecognizedFlagError as error:
-        names = ["config", *OF_A_RUN, *(f"config.{name}" for name in _names(argv, default_config))]
-        raise UserError(f"unknown flag {error.flagname!r}{suggestion(error.flagname, names)}") from error
+        near = nearest_flag(error.flagname, ("config", *OF_A_RUN), list(flat(own)), kind.renamed)
+        raise UserError(f"unknown flag {error.flagname!r}{f'; did you mean {near!r}?' if near else ''}") from error
+    except flags.IllegalFlagValueError as error:
+        raise UserError(_of_value(error, own)) from error
     except FAULTS as error:
         raise UserError(_sentence(error)) from error
     if rest[1:]:
@@ -128,8 +151,6 @@ def _parse_values(argv: Sequence[str], default_config: str) -> flags.FlagValues:
             raise UserError(f"--{name}= names no folder; leave it out, or name one")
     if values.sweep is not None and (values.archive or values.stop_after):
         raise UserError("--archive and --stop_after are for one run, not for a sweep")
-    if values.dry_run and values.sweep is None:
-        raise UserError("--dry_run lists what a sweep would run; add --sweep")
     return values
 
 
@@ -180,38 +201,28 @@ def _config_file_first(argv: Sequence[str]) -> list[str]:
     return [program, *chosen, *others]
 
 
-def _names(argv: Sequence[str], default_config: str) -> list[str]:
-    """Every setting and section of the chosen config file. Raises `UserError` where the file returns no config."""
-    chosen = [argument for argument in argv[1:] if argument.startswith("--config=")]
-    values = flags.FlagValues()
-    try:
-        _define_config(values, [argv[0], *chosen], default_config)
-        values([argv[0], *chosen])
-        return list(flat(values.config))
-    except FAULTS as error:
-        if "'get_config'" in str(error):
-            file = _file([argv[0], *chosen], default_config).partition(":")[0]
-            raise UserError(f"{file} has no get_config(variant)") from error
-        raise UserError(_sentence(error)) from error
-
-
-def _check_settings_exist(argv: Sequence[str], default_config: str) -> None:
-    """Raises `UserError` for a `--config.KEY` that is no setting, naming the nearest: by last name, then in full."""
-    names = _names(argv, default_config)
+def _check_settings_exist(argv: Sequence[str], config: ConfigDict, kind: Kind) -> None:
+    """Raises `UserError` for a `--config.KEY` that is no setting, naming the nearest."""
+    names = list(flat(config))
     for argument in argv[1:]:
         flag = argument.partition("=")[0].lstrip("-")
         key = flag.removeprefix("config.")
         if not argument.startswith("-") or key == flag or key in names:
             continue
-        last = difflib.get_close_matches(_last(key), [_last(name) for name in names], n=1, cutoff=0.7)
-        alike = [name for name in names if _last(name) in last]
-        near = difflib.get_close_matches(key, alike, n=1, cutoff=0.0)
-        told = f"; did you mean {near[0]!r}?" if near else suggestion(key, names)
-        raise UserError(f"unknown setting {key!r}{told}")
+        near = nearest_setting(key, names, kind.renamed)
+        raise UserError(f"unknown setting {key!r}{f'; did you mean {near!r}?' if near else ''}")
 
 
-def _last(name: str) -> str:
-    return name.rpartition(".")[2]
+def _of_value(error: flags.IllegalFlagValueError, config: ConfigDict) -> str:
+    """ "--config.train.num_steps=many; expected a whole number"."""
+    flag = str(error).partition(": ")[0].removeprefix("flag ")  # "--NAME=VALUE"
+    name = flag.lstrip("-").partition("=")[0]
+    *sections, last = name.split(".")[1:] or [name]
+    for section in sections:
+        config = config[section]
+    kind = config.get_type(last) if name != last else {"dry_run": bool, "stop_after": float}.get(name)
+    expected = EXPECTED.get(kind)
+    return f"{flag}; expected {expected}" if expected else _sentence(error)
 
 
 def _sentence(error: Exception) -> str:

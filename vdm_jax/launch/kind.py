@@ -5,12 +5,13 @@ declarations. A new kind is one folder with a `Kind`, and one line in `experimen
 """
 
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import choose
+from vdm_jax.launch.choices import Choice
 
 Built = Any  # what `Kind.build` returns and its jobs take
 Path = pathlib.Path
@@ -55,6 +56,7 @@ class Job(NamedTuple):
         is_done: `is_done(config, workdir)`, what the record alone does not say.
         idle: `idle(config)`, whether this config asks nothing of the job. It is then complete and claims nothing.
         check: `check(built, workdir)` before any job starts. Raises `UserError` where what is kept cannot be used.
+        ready: `ready(config)` before the data are read. Raises `UserError` where the job cannot run on this machine.
         stated: `stated(workdir)`, the settings that an older version stated in what it kept; None: config.json.
         summary: `summary(record)`, the text that a launch with this job ends with.
         can_stop: whether it honours `RunOptions.stop_after`. Its checkpoints are what an archive carries.
@@ -75,6 +77,7 @@ class Job(NamedTuple):
     requires: tuple[str, ...] = ()
     leaves: tuple[str, ...] = ()
     check: Callable[[Built, Path], None] | None = None
+    ready: Callable[[ConfigDict], None] | None = None
     stated: Callable[[Path], Mapping[str, Any] | None] | None = None
     summary: Callable[[dict[str, Any]], str] | None = None
     can_stop: bool = False
@@ -87,6 +90,11 @@ class Job(NamedTuple):
     def is_idle(self, config: ConfigDict) -> bool:
         """Whether this config asks nothing of the job."""
         return self.idle is not None and self.idle(config)
+
+    def check_ready(self, config: ConfigDict) -> None:
+        """Raises `UserError` where the job cannot run on this machine."""
+        if self.ready is not None:
+            self.ready(config)
 
     def has_kept(self, workdir: Path) -> bool:
         """Whether the folder holds anything that the job keeps. An empty folder holds nothing."""
@@ -120,8 +128,12 @@ class Kind(NamedTuple):
 
     Attributes:
         build: `build(config)` -> what the jobs take. Checks every setting and loads the data; raises `UserError`.
+        check: `check(config)` before the runs that this one needs, whose files `build` may read. Raises `UserError` for
+            settings that can be judged without them.
+        describe: `describe(built)` -> further lines of `--dry_run`: sizes, work.
         jobs: by name, in their order. A kind with `sections` has the job "report" besides, its last.
         inputs: `inputs(built)` -> fingerprints of what the results depend on besides settings: {"data": …}.
+        understood: `understood(built)` -> a line that says which data were read, printed before the jobs.
         needs: `needs(config)` -> runs of other kinds that are completed first.
         restore: `restore(built, workdir)` -> the trained parameters in a folder. Raises `UserError`.
         functions: `functions(built, params)` -> the functions that `vdm_jax.load` offers.
@@ -133,11 +145,15 @@ class Kind(NamedTuple):
         implied: what older files mean that lack a setting. A setting that is added later belongs here, with the value
             under which nothing changes; otherwise older claims and records are refused.
         folders: settings that name a folder. The command line makes their paths absolute.
+        choices: what each choice reads. A setting that is set and that no choice in force reads is refused.
     """
 
     build: Callable[[ConfigDict], Built]
     jobs: Mapping[str, Job]
     inputs: Callable[[Built], dict[str, str]] = _nothing
+    understood: Callable[[Built], str] = lambda _: ""
+    check: Callable[[ConfigDict], Any] = _nothing
+    describe: Callable[[Built], Iterable[str]] = _nothing
     needs: Callable[[ConfigDict], dict[str, Need]] = _nothing
     restore: Callable[[Built, Path], Any] | None = None
     functions: Callable[[Built, Any], dict[str, Callable[..., Any]]] | None = None
@@ -147,6 +163,7 @@ class Kind(NamedTuple):
     renamed: Mapping[str, str | Mapping[str, str]] = {}
     implied: Mapping[str, Any] = {}
     folders: tuple[str, ...] = ("data.dir",)
+    choices: tuple[Choice, ...] = ()
 
 
 Kinds = Mapping[str, Kind]

@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from vdm_jax.base.errors import UserError, suggestion
 from vdm_jax.base.names import describe, short_names
 from vdm_jax.launch import flags
+from vdm_jax.launch.choices import refuse_unread, unread
 from vdm_jax.launch.config_files import same_settings
 from vdm_jax.launch.kind import Kinds, chosen_jobs, kind_of
 from vdm_jax.launch.store import CONFIG, check_place
@@ -48,14 +49,13 @@ def make_members(arguments: flags.Arguments, kinds: Kinds) -> list[Member]:
     sweep, typed = load_sweep(file), arguments.sweep.jobs
     jobs = [] if typed is None else [f"--jobs={','.join(typed)}"]
     _check_apart(sweep, arguments.overrides | ({"variant": variant} if colon else {}))
-    members = []
+    members, left_out = [], {}
     for name, overrides in zip(names_of(sweep), sweep, strict=True):
-        settings = {key: value for key, value in overrides.items() if key != "variant"} | arguments.overrides
+        own_settings = {key: value for key, value in overrides.items() if key != "variant"}
         chosen = str(overrides.get("variant", variant))
         words = [f"--config={file}:{chosen}" if chosen else f"--config={file}", f"--workdir={arguments.workdir / name}"]
-        words += [f"--config.{key}={value}" for key, value in settings.items()]
         try:
-            own = flags.parse(["launch.py", *words, *jobs], kinds)
+            own, words, left_out[name] = _parse(words, own_settings, arguments.overrides, jobs, kinds)
         except UserError as error:
             raise UserError(f"sweep member {name!r}: {error}") from error
         if own.config.kind != arguments.config.kind:
@@ -64,7 +64,41 @@ def make_members(arguments: flags.Arguments, kinds: Kinds) -> list[Member]:
         in_order = chosen_jobs(kind_of(kinds, own.config), own.jobs)
         members.append(Member(name, own.config, arguments.workdir / name, words, in_order))
     _check_different(members)
+    _tell_left_out(left_out, arguments)
     return members
+
+
+def _parse(
+    words: list[str], own: dict[str, Any], typed: dict[str, Any], jobs: list[str], kinds: Kinds
+) -> tuple[flags.Arguments, list[str], list[str]]:
+    """(arguments, flags, settings left out) of a member: of what was typed for all members, what it does not read.
+
+    Raises `UserError`, also for a setting of its own that it does not read.
+    """
+
+    def parse(settings: dict[str, Any]) -> tuple[flags.Arguments, list[str]]:
+        all_words = [*words, *(f"--config.{key}={value}" for key, value in settings.items())]
+        return flags.parse(["launch.py", *all_words, *jobs], kinds), all_words
+
+    found, all_words = parse(own | typed)
+    choices = kind_of(kinds, found.config).choices
+    refuse_unread(choices, found.config, found.before, own)
+    left_out = [name for name in unread(choices, found.config) if name in typed]
+    if left_out:
+        found, all_words = parse(own | {key: value for key, value in typed.items() if key not in left_out})
+    return found, all_words, left_out
+
+
+def _tell_left_out(left_out: dict[str, list[str]], arguments: flags.Arguments) -> None:
+    """Prints which members do not read what was typed. Raises `UserError` for a setting that none reads."""
+    for key in arguments.overrides:
+        names = [name for name, settings in left_out.items() if key in settings]
+        if names and len(names) == len(left_out):
+            raise UserError(f"--config.{key} has no effect: no member of this sweep reads it")
+        if names:
+            start = "# sweep" if arguments.sweep.dry_run else "sweep"  # a dry run's output is a script
+            told = f"{', '.join(names[:3])}{' …' if len(names) > 3 else ''}"
+            print(f"{start}: {key} is left out where it is not read, {len(names)} of {len(left_out)} members: {told}")
 
 
 def load_sweep(file: str) -> list[dict[str, Any]]:

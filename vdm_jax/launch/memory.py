@@ -5,8 +5,10 @@ from contextlib import contextmanager
 
 import jax
 
+from vdm_jax.base.errors import RunFailed
 
-class OutOfMemory(RuntimeError):
+
+class OutOfMemory(RunFailed):
     """A run needs more memory than there is. What was saved before stays."""
 
 

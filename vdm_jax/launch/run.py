@@ -9,15 +9,41 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from vdm_jax.base import progress
+from vdm_jax.base.compiling import announced
+from vdm_jax.base.devices import check_devices
+from vdm_jax.base.errors import UserError
+from vdm_jax.base.places import known
+from vdm_jax.base.signals import Stopped, stop_at_sigterm
 from vdm_jax.launch import store
-from vdm_jax.launch.config_files import load_config
+from vdm_jax.launch.choices import refuse_unread
+from vdm_jax.launch.config_files import load_config, naming_settings
 from vdm_jax.launch.flags import own_jobs
-from vdm_jax.launch.kind import NO_OPTIONS, Kind, Kinds, RunOptions, Status, chosen_jobs, jobs_of, kind_of, lock_of
+from vdm_jax.launch.kind import NO_OPTIONS, Job, Kind, Kinds, RunOptions, Status, chosen_jobs, jobs_of, kind_of, lock_of
 from vdm_jax.launch.memory import what_memory_lacks
 from vdm_jax.launch.status import remaining
 from vdm_jax.train.archive import MANIFEST, pack, unpack
 
 NEEDS = "needs"  # folder of the runs that a run needs
+PROGRAMS = {  # what is printed while these functions are compiled
+    "train_steps": "the training step",
+    "terms": "the bound",
+    "encode": "the encoder",
+    "generate": "the sampler",
+    "init": "the initial parameters",
+    "step": "the training step of a classifier",
+    "forward": "the classifier",
+    "logits": "the classifier",
+    "features": "the Inception network",
+    "draw_queries": "exact queries",
+    "means": "the exact posterior",
+    "start": "the first validation of the probes",
+    "round": "a round of the probes' training",
+    "scores": "the probes' scores",
+    "backward": "chains from noise",
+    "round_trip": "round trips",
+    "generated": "chains from noise",
+}
 
 
 def run(
@@ -27,8 +53,18 @@ def run(
 
     Settings, data and folder are checked before anything is written: a mistake leaves no trace (`UserError`). The runs
     that the kind needs come first. With an archive, the run in it is put into the workdir first; it is packed after
-    each job that can stop, and after the last job.
+    each job that can stop, and after the last job. SIGTERM ends a job that does not save its state itself; what
+    it has kept stays.
     """
+    with stop_at_sigterm(), announced(PROGRAMS):
+        try:
+            return _run(kinds, config, workdir, jobs, options)
+        except Stopped:
+            print(f"{workdir}: stopped by SIGTERM; the same command goes on from there", flush=True)
+            return "stopped"
+
+
+def _run(kinds: Kinds, config: ConfigDict, workdir: pathlib.Path, jobs: Sequence[str], options: RunOptions) -> Status:
     kind = kind_of(kinds, config)
     store.check_place(workdir, "workdir")
     if options.archive:
@@ -37,13 +73,19 @@ def run(
     if not any(jobs_of(kind)[name].reads for name in jobs):
         store.refuse_other_kinds(kinds, config.kind, workdir)
         return _run_jobs(kind, None, config, workdir, {}, jobs, options)
+    check_devices()
+    kind.check(config)
+    for name in jobs:
+        jobs_of(kind)[name].check_ready(config)
     began = time.monotonic()
     if complete_needs(kinds, config, workdir, options) == "stopped":
         return "stopped"
     options = _what_remains(options, began)
-    with what_memory_lacks("reading the data"):
-        built = kind.build(with_needs(kind, config, workdir))
-    return run_built(kinds, built, config, workdir, jobs, options)
+    with what_memory_lacks("reading the data"), naming_settings(config):
+        built, place = build(kind, config, workdir)
+    if line := kind.understood(built):
+        print(line, flush=True)
+    return run_built(kinds, built, config, workdir, jobs, options, place)
 
 
 def run_built(
@@ -53,8 +95,10 @@ def run_built(
     workdir: pathlib.Path,
     jobs: Sequence[str],
     options: RunOptions = NO_OPTIONS,
+    place: str = "",
 ) -> Status:
-    """Runs `jobs` of what is built already, after the checks of the folder."""
+    """Runs `jobs` of what is built already, after the checks of the folder, which then remembers `place`, where the
+    data were found."""
     kind = kind_of(kinds, config)
     inputs = kind.inputs(built)
     store.check(kinds, config, workdir, inputs, built, jobs)
@@ -62,7 +106,7 @@ def run_built(
         owner = store.owner(kind, _training(kind), config, inputs)
         print(f"archive: step {unpack(options.archive, workdir, owner, *store.packed(kind))}", flush=True)
         store.check(kinds, config, workdir, inputs, built, jobs)  # what the archive brought
-    return _run_jobs(kind, built, config, workdir, inputs, jobs, options)
+    return _run_jobs(kind, built, config, workdir, inputs, jobs, options, place)
 
 
 def complete_needs(kinds: Kinds, config: ConfigDict, workdir: pathlib.Path, options: RunOptions) -> Status:
@@ -82,8 +126,12 @@ def needs_of(
 ) -> Iterator[tuple[pathlib.Path, ConfigDict, list[str]]]:
     """(folder, config, jobs) of each run that a run of this config needs. Raises `UserError`."""
     for name, need in kind_of(kinds, config).needs(config).items():
-        own = load_config(need.config)
+        own, before = load_config(need.config), load_config(need.config)
         own.update_from_flattened_dict(dict(need.overrides))
+        try:
+            refuse_unread(kind_of(kinds, own).choices, own, before, need.overrides)
+        except UserError as error:
+            raise UserError(f"{NEEDS}/{name}: {error}") from error
         jobs = chosen_jobs(kind_of(kinds, own), need.jobs) or own_jobs(own, kind_of(kinds, own))
         yield workdir / NEEDS / name, own, jobs
 
@@ -104,6 +152,16 @@ def with_needs(kind: Kind, config: ConfigDict, workdir: pathlib.Path) -> ConfigD
     return config
 
 
+def build(kind: Kind, config: ConfigDict, workdir: pathlib.Path) -> tuple[Any, str]:
+    """`Kind.build`, which finds data also where the workdir remembers them; and the folder that they were found in.
+
+    The folder is "" where the config names it, or where there is none. Raises `UserError`.
+    """
+    with known(store.remembered_place(workdir)) as place:
+        built = kind.build(with_needs(kind, config, workdir))
+    return built, place.found
+
+
 def _run_jobs(
     kind: Kind,
     built: Any,
@@ -112,6 +170,7 @@ def _run_jobs(
     inputs: dict[str, str],
     jobs: Sequence[str],
     options: RunOptions,
+    place: str = "",
 ) -> Status:
     """One job after the other, each alone in the folder where it keeps files."""
     status: Status = "done"
@@ -121,9 +180,16 @@ def _run_jobs(
         with what_memory_lacks(name, job.memory_hint), store.alone_at(workdir, lock) if lock else nullcontext():
             if job.keeps and not job.is_idle(config):
                 store.claim(kind, name, config, workdir, inputs)
-            status = job.run(built, workdir, options)
+                store.remember_place(workdir, place)
+            progress.forget_place()
+            try:
+                status = job.run(built, workdir, options)
+            except Stopped:
+                print(_of_stop(name, job, workdir), flush=True)
+                status = "stopped"
             if job.reads:
                 store.describe(config, workdir, inputs)
+                store.remember_place(workdir, place)
         if options.archive and (job.can_stop or name == jobs[-1]):
             owner = store.owner(kind, _training(kind), config, inputs)
             paths = pack(workdir, options.archive, owner, *store.packed(kind))
@@ -134,6 +200,16 @@ def _run_jobs(
         if (job := jobs_of(kind)[name]).summary:
             print(job.summary(json.loads((workdir / job.writes).read_text(encoding="utf-8"))))
     return status
+
+
+def _of_stop(name: str, job: Job, workdir: pathlib.Path) -> str:
+    """Where SIGTERM has stopped a job, and what is saved of it."""
+    at = f" at {place}" if (place := progress.place()) else ""
+    if job.has_kept(workdir):
+        saved = f"what was complete is saved in {', '.join(job.keeps)}, and the same command goes on from there"
+    else:
+        saved = "nothing of it is saved, and the same command starts it again"
+    return f"{name}: stopped by SIGTERM{at}; {saved}"
 
 
 def _what_remains(options: RunOptions, began: float) -> RunOptions:

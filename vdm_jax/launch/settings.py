@@ -21,9 +21,9 @@ def read_config(path: pathlib.Path) -> dict[str, Any]:
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}); choose another --workdir") from error
+        raise UserError(f"{path} cannot be read ({error}); bring back a copy, or choose another --workdir") from error
     if not isinstance(stored, dict):
-        raise UserError(f"{path} holds no config; choose another --workdir")
+        raise UserError(f"{path} holds no config; bring back a copy, or choose another --workdir")
     return stored
 
 

@@ -2,13 +2,13 @@
 
 `config.json` is the workdir's own config, `data.json` the fingerprint of its data. `claims/JOB.json` states the
 settings and the fingerprints that the files of a job depend on. A workdir of an older version has no claims: its
-config.json and data.json count instead.
+config.json and data.json count instead. `.data_dir` is the folder in which the data were found. Archives lack it.
 """
 
 import hashlib
 import json
-import os
 import pathlib
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TextIO
@@ -16,7 +16,7 @@ from typing import Any, TextIO
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError
-from vdm_jax.base.files import write_json
+from vdm_jax.base.files import write_json, write_text
 from vdm_jax.base.locks import alone_in
 from vdm_jax.launch.kind import Job, Kind, Kinds, jobs_of
 from vdm_jax.launch.settings import (
@@ -34,6 +34,7 @@ from vdm_jax.launch.settings import (
 )
 
 CONFIG, DATA, CLAIMS = "config.json", "data.json", "claims"
+PLACE = ".data_dir"
 DESCRIPTIONS = (CONFIG, DATA, CLAIMS)
 
 
@@ -62,12 +63,19 @@ def check(
 
 
 def check_place(folder: pathlib.Path, flag: str) -> None:
-    """Raises `UserError` where `--flag` names a folder that cannot be written, before anything is computed for it."""
-    there = next((path for path in (folder, *folder.absolute().parents) if path.exists()), folder)
-    if not there.is_dir():
-        raise UserError(f"{there} is no folder; choose another --{flag}")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise UserError(f"{there} cannot be written; choose another --{flag}")
+    """Raises `UserError` where `--flag` names a folder that cannot be written, before anything is computed for it.
+
+    A file without a name is opened there: permissions alone do not say what a file system takes.
+    """
+    end = f"choose another --{flag}"
+    try:
+        there = next((path for path in (folder, *folder.absolute().parents) if path.exists()), folder)
+        if not there.is_dir():
+            raise UserError(f"{there} is no folder; {end}")
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise UserError(f"--{flag}={folder} cannot be written ({error.strerror or error}); {end}") from error
 
 
 def claim(kind: Kind, name: str, config: ConfigDict, workdir: pathlib.Path, inputs: Mapping[str, str]) -> None:
@@ -92,6 +100,20 @@ def describe(config: ConfigDict, workdir: pathlib.Path, inputs: Mapping[str, str
     if workdir.is_dir() and not (workdir / CONFIG).exists():
         write_json(workdir / CONFIG, plain(config))
         write_json(workdir / DATA, {"fingerprint": inputs.get("data", "")})
+
+
+def remember_place(workdir: pathlib.Path, place: str) -> None:
+    """Remembers the folder in which the data were found, where there is one."""
+    if place and workdir.is_dir() and remembered_place(workdir) != place:
+        write_text(workdir / PLACE, f"{place}\n")
+
+
+def remembered_place(workdir: pathlib.Path) -> str:
+    """The folder in which the data of the run in `workdir` were found; "" where none is remembered."""
+    try:
+        return (workdir / PLACE).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return ""
 
 
 def alone_at(workdir: pathlib.Path, lock: str) -> AbstractContextManager[TextIO]:
@@ -150,9 +172,11 @@ def owner(kind: Kind, name: str, config: ConfigDict, inputs: Mapping[str, str]) 
     """A digest of what the files of a job depend on: whose run an archive holds."""
     job, settings = kind.jobs[name], plain(config)
     # As version 0.1 wrote it: without what it had not, "" for what is ignored, None for what may change.
-    old = without(settings, [each for each, value in kind.implied.items() if value_of(settings, each) == value])
+    newer = (each for each, value in kind.implied.items() if each in job.ignores or value_of(settings, each) == value)
+    old = without(settings, list(newer))
     identity = {each: value for each in job.reads if (value := value_of(old, each)) is not None}
-    identity = replaced(replaced(identity, job.ignores, ""), job.extended(settings), None)
+    blank = [each for each in job.ignores if each in kind.folders]  # what else is ignored since then stays in it
+    identity = replaced(replaced(identity, blank, ""), job.extended(settings), None)
     return hashlib.sha256(json.dumps([identity, inputs.get("data")], sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -6,20 +6,20 @@ from functools import partial
 
 import jax
 
-from vdm_jax.base.errors import UserError
+from vdm_jax.base.errors import RunFailed, UserError
 from vdm_jax.base.signals import catch_sigterm
 from vdm_jax.launch import flags, store
 from vdm_jax.launch.kind import Kind, Kinds, jobs_of, kind_of, lock_of
 from vdm_jax.launch.members import Member, check, make_members, select
 from vdm_jax.launch.memory import what_memory_lacks
-from vdm_jax.launch.run import are_needs_complete, with_needs
+from vdm_jax.launch.run import are_needs_complete, build
 from vdm_jax.launch.runner import LOG, Outcome, run_members, say
 from vdm_jax.launch.status import is_compared, remaining
 
 MISSING = {"failed": "failed", "stopped": "stopped", "elsewhere": "in progress elsewhere"}
 
 
-class SweepFailed(RuntimeError):
+class SweepFailed(RunFailed):
     """Some members failed. The sentence names them and their logs."""
 
 
@@ -73,9 +73,11 @@ def check_member(kinds: Kinds, member: Member) -> None:
     Raises `UserError`.
     """
     kind = kind_of(kinds, member.config)
+    for name in member.jobs:
+        jobs_of(kind)[name].check_ready(member.config)
     if not are_needs_complete(kinds, member.config, member.workdir):
         return
-    built = kind.build(with_needs(kind, member.config, member.workdir))
+    built, _ = build(kind, member.config, member.workdir)
     store.check(kinds, member.config, member.workdir, kind.inputs(built), built, member.jobs)
 
 

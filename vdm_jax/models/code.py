@@ -56,8 +56,8 @@ class CodeModel:
         """R of each example under p(w), nats; t ~ U(0, 1) where the prior is learned."""
         return self.prior.rate(params.get("code_prior"), key, mu, logvar, w, t)
 
-    def draw_prior(self, params: PyTree, key: Key[Array, ""], num_codes: int) -> Codes:
-        """w ~ p(w), [N, w_dim]."""
+    def draw_prior(self, params: PyTree, key: Key[Array, "*k"], num_codes: int) -> Codes:
+        """w ~ p(w), [N, w_dim]. key: one, or keys [N]: each w is then a function of its own key."""
         return self.prior.sample(params.get("code_prior"), key, (num_codes, self.w_dim))
 
 

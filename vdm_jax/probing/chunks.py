@@ -70,14 +70,15 @@ def run_in_chunks(
     size: int,
     folder: pathlib.Path,
     say: Callable[[str], None] = lambda text: None,
+    like: PyTree = None,
 ) -> Results:
     """`run(index, timesteps)` for `size` timesteps at a time; its nested results [M, ...] in the order of `timesteps`.
 
     All chunks have one size, so that one program serves all. The last is filled with a repeated timestep, whose results
     are dropped. A chunk is saved whole in `folder`. Stored timesteps are not run again, whatever their chunk's size.
-    Lists come back as dicts by position; see `restructure`.
+    Lists come back as dicts by position; see `restructure`. like: as of `load_chunks`.
     """
-    done = load_chunks(folder)
+    done = load_chunks(folder, like)
     remaining = [i for i, t in enumerate(timesteps.tolist()) if t not in done]
     for start in range(0, len(remaining), size):
         own = remaining[start : start + size]
@@ -91,17 +92,36 @@ def run_in_chunks(
     return unflatten({name: np.stack([done[t][name] for t in timesteps.tolist()]) for name in names})
 
 
-def load_chunks(folder: pathlib.Path) -> dict[int, Arrays]:
-    """{timestep: {path: array}} of all stored chunks. Raises `UserError` for a file that cannot be read."""
+def load_chunks(folder: pathlib.Path, like: PyTree = None) -> dict[int, Arrays]:
+    """{timestep: {path: array}} of all stored chunks.
+
+    like: arrays or shapes that every timestep must have, such as {"params": …}, among others. Raises `UserError` for a
+    file that cannot be read, that lacks one of them or has it in another shape, or that has other names than the first.
+    """
     done: dict[int, Arrays] = {}
+    again = "delete it to train its probes again"
     for path in sorted(folder.glob("timesteps-*.npz")):
         try:
             with np.load(path) as file:
                 arrays = dict(file)
-            done |= split(arrays, arrays.pop("timesteps"))
-        except UNREADABLE as error:
-            raise UserError(f"{path} cannot be read ({error}); delete it to train its probes again") from error
+            found = split(arrays, arrays.pop("timesteps"))
+        except (*UNREADABLE, IndexError) as error:
+            raise UserError(f"{path} cannot be read ({error}); {again}") from error
+        if fault := _fault(arrays, like, next(iter(done.values()), arrays)):
+            raise UserError(f"{path} holds probes of another net, or of other features: {fault}; {again}")
+        done |= found
     return done
+
+
+def _fault(arrays: Arrays, like: PyTree, first: Arrays) -> str:
+    """The first array [M, …] that differs from `like`, or that `first` has and `arrays` has not; or the reverse."""
+    for place, leaf in jax.tree_util.tree_leaves_with_path(like):
+        name = jax.tree_util.keystr(place, simple=True, separator="/")
+        there = list(arrays[name].shape[1:]) if name in arrays else "missing"
+        if there != list(leaf.shape):
+            return f"{name} is {there} there and {list(leaf.shape)} here"
+    other = sorted(first.keys() ^ arrays.keys())
+    return f"{other[0]} is {'missing' if other[0] in first else 'only'} there" if other else ""
 
 
 def stored_timesteps(folder: pathlib.Path) -> set[int]:

@@ -173,7 +173,12 @@ class Ensemble:
         sharded = jax.shard_map(
             of_timesteps, mesh=self.mesh, in_specs=(PartitionSpec(), spec), out_specs=spec, check_vma=False
         )
-        return Program(lambda bound, *arrays: sharded(bound, arrays), ((self.train, self.validation), bound), **options)
+
+        def program(bound, *arrays):
+            return sharded(bound, arrays)
+
+        program.__name__ = function.__name__  # by which its compilation is announced
+        return Program(program, ((self.train, self.validation), bound), **options)
 
     def _start(self, params: PyTree, key: Key[Array, ""], condition: Condition) -> State:
         zeros = jnp.zeros(len(self.members.names), jnp.int32)

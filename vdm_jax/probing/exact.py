@@ -64,8 +64,10 @@ def make_estimator(
         p = classes(queries, gamma)
         return jnp.stack([jnp.stack(score(feature, p[name])).mean(axis=1) for name, feature in features.items()])
 
-    drawn = Program(lambda draw, key: draw(key), as_partial(draw))
-    return CurveEstimator(drawn, Program(means, as_partial(classes)), num_queries)
+    def draw_queries(draw, key):
+        return draw(key)
+
+    return CurveEstimator(Program(draw_queries, as_partial(draw)), Program(means, as_partial(classes)), num_queries)
 
 
 def population_estimator(population: Population, num_images: int) -> CurveEstimator:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +24,8 @@ class Net(NamedTuple):
     """A network of a probe.
 
     init: (key, examples, targets, categorical) -> params. examples: x without noise, [E, ...]. targets: the outputs
-        wanted for them, [E, O] (standardised values, one-hot classes), or None. Only `FILTERS` use either.
+        wanted for them, [E, O] (standardised values, one-hot classes), or None. Nets with
+        `num_examples` alone use either.
     apply: (params, z [B, ...], gamma [], categorical [O]) -> [B, O]; categorical: which outputs are logits.
     """
 
@@ -32,29 +33,42 @@ class Net(NamedTuple):
     apply: Callable[[PyTree, Images, Float[Array, ""], Bool[Array, " o"]], Float[Array, "b o"]]
 
 
-def make_net(
-    name: str,
-    shape: Shape,
-    num_outputs: int,
-    *,
-    hidden: Sequence[int] = (128, 128),
-    num_templates: int = 48,
-    window: int = 15,
-) -> Net:
-    """One of `NETS` for x of `shape`. hidden: the widths of `mlp`, the channels of `conv`. num_templates, window: of
-    `matched` and `matched_statistics`. Raises `UserError`."""
-    choose("net", name, dict.fromkeys(NETS))
-    if name in FILTERS:
+class NetKind(NamedTuple):
+    """How a net is made.
+
+    make: (shape of x, num_outputs, settings by name) -> Net. takes: the names of the settings, those of `make` and
+    "num_examples" where it starts from labelled examples, which are sprites.
+    """
+
+    make: Callable[..., Net]
+    takes: tuple[str, ...]
+
+
+def make_net(name: str, shape: Shape, num_outputs: int, **settings: Any) -> Net:
+    """One of `NETS` for x of `shape`, with those of the settings that it takes. Raises `UserError`."""
+    kind = choose("net", name, NETS)
+    return kind.make(shape, num_outputs, **{each: value for each, value in settings.items() if each in kind.takes})
+
+
+def make_dense(shape: Shape, num_outputs: int, *, hidden: Sequence[int] = ()) -> Net:
+    """Dense layers of the widths `hidden`; none: a linear probe."""
+    return Net(blind(partial(init_dense, (int(np.prod(shape)), *hidden, num_outputs))), apply_mlp)
+
+
+def make_conv(shape: Shape, num_outputs: int, *, hidden: Sequence[int]) -> Net:
+    """Convolutions of the channels `hidden`."""
+    return Net(blind(partial(init_conv, shape, tuple(hidden), num_outputs)), apply_conv)
+
+
+def make_filters(init: Callable, apply: Callable) -> Callable[..., Net]:
+    """The `make` of a net that matches `num_templates` templates with sides of `window` pixels."""
+
+    def make(shape: Shape, num_outputs: int, *, num_templates: int = 48, window: int = 15) -> Net:
         if len(shape) != 3 or not 1 <= window <= min(shape[:2]):
             raise UserError(f"window={window}; expected 1 … {min(shape[:2])}, the side of images {shape}")
-        init, apply = FILTERS[name]
-        init = partial(init, num_outputs, num_templates, window)
-    elif name == "conv":
-        init, apply = blind(partial(init_conv, shape, tuple(hidden), num_outputs)), apply_conv
-    else:
-        widths = () if name == "linear" else tuple(hidden)
-        init, apply = blind(partial(init_dense, (int(np.prod(shape)), *widths, num_outputs))), apply_mlp
-    return Net(init, apply)
+        return Net(partial(init, num_outputs, num_templates, window), apply)
+
+    return make
 
 
 def blind(init: Callable[[Key[Array, ""]], PyTree]) -> Callable[..., PyTree]:
@@ -126,9 +140,16 @@ def blocks_of_2x2(h: Float[Array, "b r c k"]) -> Float[Array, "b r/2 c/2 4*k"]:
     return h.reshape(b, rows // 2, 2, columns // 2, 2, k).swapaxes(2, 3).reshape(b, rows // 2, columns // 2, 4 * k)
 
 
-FILTERS = {
-    "matched": (init_matched, apply_matched),
-    "matched_statistics": (init_matched_statistics, apply_matched_statistics),
+OF_FILTERS = ("num_templates", "window", "num_examples")
+NETS = {
+    "linear": NetKind(make_dense, ()),
+    "mlp": NetKind(make_dense, ("hidden",)),
+    "conv": NetKind(make_conv, ("hidden",)),
+    "matched": NetKind(make_filters(init_matched, apply_matched), OF_FILTERS),
+    "matched_statistics": NetKind(make_filters(init_matched_statistics, apply_matched_statistics), OF_FILTERS),
 }
-OF_CHOSEN_WIDTHS = ("mlp", "conv")
-NETS = ("linear", *OF_CHOSEN_WIDTHS, *FILTERS)
+
+
+def reads_sprites(name: str) -> bool:
+    """Whether a net starts from labelled examples of sprites."""
+    return "num_examples" in NETS[name].takes

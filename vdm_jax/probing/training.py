@@ -53,7 +53,7 @@ def train_in_chunks(
         results = {"params": state.best, "rounds": state.rounds, "validation_loss": state.best_loss}
         return results | measure(state.best, keys, own)
 
-    return run_in_chunks(run, steps, at_once, folder, say)
+    return run_in_chunks(run, steps, at_once, folder, say, {"params": shapes_of_timestep(ensemble)})
 
 
 def warm_start(
@@ -75,8 +75,15 @@ def warm_start(
         own = {name: jnp.asarray(values[index]) for name, values in conditions.items()}
         return {"params": fit(longer, keys, own, progress=bar("warm start")).best}
 
-    found = run_in_chunks(run, steps[index], 1, folder / "warm_start")
+    like = {"params": shapes_of_timestep(ensemble)}
+    found = run_in_chunks(run, steps[index], 1, folder / "warm_start", like=like)
     return restructure(found["params"], jax.eval_shape(longer.init, keys))
+
+
+def shapes_of_timestep(ensemble: Ensemble) -> PyTree:
+    """The shapes of the parameters [K, ...] of one timestep."""
+    params = jax.eval_shape(ensemble.init, timestep_keys(jax.random.key(0), np.array([0])))
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), params)
 
 
 def warm_start_index(gammas: Float[np.ndarray, " m"]) -> int:

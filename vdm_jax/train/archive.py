@@ -16,6 +16,7 @@ from vdm_jax.train.checkpoint import saved_checkpoints
 
 PART_BYTES = 15 * 2**20
 MOST_PARTS_WITH_BEST = 8
+AGAIN = "copy it again, or choose another --archive"
 MANIFEST = "archive.json"
 
 
@@ -105,7 +106,8 @@ def read_manifest(folder: Path, owner: str) -> dict[str, Any]:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         found = {"owner": manifest["owner"], "step": int(manifest["step"]), "parts": dict(manifest["parts"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{folder} holds no readable archive ({type(error).__name__}: {error})") from error
+        told = f"{folder} holds no readable archive ({MANIFEST}: {type(error).__name__}: {error})"
+        raise UserError(f"{told}; {AGAIN}") from error
     if found["owner"] != owner:
         raise UserError(f"archive {folder} is of another config or of other data; choose another --archive")
     return found
@@ -130,7 +132,7 @@ def _read_part(path: Path, digest: str) -> bytes:
     try:
         piece = path.read_bytes()
     except OSError as error:
-        raise UserError(f"a part of the archive cannot be read: {error}") from error
+        raise UserError(f"a part of the archive cannot be read: {error}; {AGAIN}") from error
     if hashlib.sha256(piece).hexdigest() != digest:
-        raise UserError(f"{path} is damaged: {len(piece)} bytes of another digest than {MANIFEST} has")
+        raise UserError(f"{path} is damaged: {len(piece)} bytes of another digest than {MANIFEST} has; {AGAIN}")
     return piece

@@ -5,31 +5,31 @@ a `TrainState`, so that a reader restores only the parts it needs, and the metri
 save writes a temporary folder and renames it when it is complete: after a kill the previous step is the latest.
 """
 
-import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import jax
 from jax.sharding import Sharding, SingleDeviceSharding
 from jaxtyping import PyTree
 from orbax.checkpoint import v1 as ocp
 
-from vdm_jax.base.errors import UserError
-from vdm_jax.train.reading import Incomplete, quiet, read_patiently, reason_of
+from vdm_jax.base.errors import RunFailed, UserError
+from vdm_jax.train.listing import (
+    Saved,
+    find_checkpoint,
+    goodness,
+    saved_checkpoints,
+    score_of,
+    set_aside,
+    stated_parts,
+)
+from vdm_jax.train.reading import Incomplete, Unreadable, quiet, read_patiently, reason_of
 from vdm_jax.train.state import TrainState
 
-T = TypeVar("T")
 SWEEP_SECONDS = 60
-
-
-class Saved(NamedTuple):
-    """A checkpoint in a folder: its step, and the score of its evaluation (lower is better; None: not evaluated)."""
-
-    step: int
-    score: float | None
 
 
 class Restored(NamedTuple):
@@ -40,7 +40,15 @@ class Restored(NamedTuple):
     parts: dict[str, PyTree]
 
 
-class SaveFailed(RuntimeError):
+class Damaged(UserError):
+    """A checkpoint cannot be read. `whole` is the step of the latest other one that can; None: no other can."""
+
+    def __init__(self, sentence: str, whole: int | None) -> None:
+        super().__init__(sentence)
+        self.whole = whole
+
+
+class SaveFailed(RunFailed):
     """A checkpoint could not be written. The message names it, the cause and the last good checkpoint."""
 
 
@@ -52,12 +60,12 @@ class Checkpointer:
         if keep_latest < 1:
             raise UserError(f"keep_latest={keep_latest}; expected at least 1")
         policies = ocp.training.preservation_policies
-        best = policies.BestN(get_metric_fn=_goodness, n=keep_best, keep_checkpoints_without_metrics=False)
+        best = policies.BestN(get_metric_fn=goodness, n=keep_best, keep_checkpoints_without_metrics=False)
         self.folder = Path(folder).absolute()
         self._saving: int | None = None  # the step that is being written
         running = set(threading.enumerate())
         self._orbax = read_patiently(
-            self.folder,
+            f"a checkpoint in {self.folder}",
             lambda: ocp.training.Checkpointer(
                 self.folder,
                 preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(keep_latest), best]),
@@ -121,7 +129,7 @@ class Checkpointer:
             with quiet():
                 yield
         except Exception as error:  # orbax, tensorstore and asyncio raise different errors for a full disk
-            saved = _finished(self.folder)
+            saved = saved_checkpoints(self.folder)
             last_good = f"the last good checkpoint is step {saved[-1].step}" if saved else "there is no checkpoint yet"
             what = "checkpoints" if self._saving is None else f"step {self._saving}"
             raise SaveFailed(f"{what} could not be saved in {self.folder}: {reason_of(error)}; {last_good}") from error
@@ -134,25 +142,32 @@ def _one_replica_writes() -> ocp.Context:
     return context
 
 
-def saved_checkpoints(folder: str | Path) -> list[Saved]:
-    """The finished checkpoints of a folder by step; [] if there is none, or no folder."""
-    folder = Path(folder).absolute()
-    if not folder.is_dir():
-        return []
-    return read_patiently(folder, lambda: _with_reader(folder, _saved))
+def resume(folder: str | Path, like: TrainState) -> tuple[TrainState | None, list[str]]:
+    """(state, sentences): the latest checkpoint that can be read, as `restore_state`, and what was damaged.
 
-
-def find_checkpoint(folder: str | Path, which: str | int) -> Saved:
-    """The finished checkpoint "latest", "best" or of a step number. Raises `UserError` if there is none."""
-    return _choose(saved_checkpoints(folder), Path(folder).absolute(), which)
-
-
-def _finished(folder: Path) -> list[Saved]:
-    """`saved_checkpoints`; [] also if the folder cannot be read."""
-    try:
-        return saved_checkpoints(folder)
-    except UserError:
-        return []
+    The state is None where there is no checkpoint. Checkpoints after that one, and scores that cannot be read, are
+    moved to `FOLDER-damaged`: a training continues as if they had not been saved, and nothing is lost. The caller is
+    the only writer of the folder. Raises `UserError`, and moves nothing, where no checkpoint can be read.
+    """
+    folder, damaged, state = Path(folder).absolute(), {}, None
+    saved, parts = saved_checkpoints(folder), to_parts(like)
+    for step in [each.step for each in reversed(saved)]:
+        try:
+            state = from_parts(_read(folder, step, _abstract(parts)).parts)
+            break
+        except Unreadable as error:
+            damaged[step] = error.reason
+    if damaged and state is None:
+        told = f"no checkpoint in {folder} can be read (step {saved[-1].step}: {damaged[saved[-1].step]})"
+        raise UserError(f"{told}; bring back a copy, or choose another --workdir to train from the start")
+    said = []
+    for step, reason in sorted(damaged.items()):
+        place = set_aside(folder / str(step), str(step))
+        said.append(f"checkpoint {step} is damaged ({reason}): moved to {place}; step {int(state.step)} is whole")
+    for step in [each.step for each in saved if each.step not in damaged and score_of(folder / str(each.step))[1]]:
+        place = set_aside(folder / str(step) / "metrics" / "metrics", f"{step}-metrics")
+        said.append(f"the score of checkpoint {step} cannot be read: moved to {place}; it counts as not evaluated")
+    return state, said
 
 
 def restore_state(folder: str | Path, which: str | int, like: TrainState) -> TrainState:
@@ -171,12 +186,20 @@ def restore_parts(
         sharding: of leaves of `like` that have none; None: the first device.
 
     Raises:
-        UserError: the checkpoint does not exist, cannot be read, or differs from `like` in parts, leaves, shapes or
-            types.
+        Damaged: the checkpoint cannot be read.
+        UserError: it does not exist, or differs from `like` in parts, leaves, shapes or types.
     """
     folder = Path(folder).absolute()
-    like = jax.tree.map(lambda leaf: _abstract(leaf, sharding), like)
-    return read_patiently(folder, lambda: _with_reader(folder, lambda reader: _restore(reader, folder, which, like)))
+    like = _abstract(like, sharding)
+    try:
+        return _read(folder, which, like)
+    except Unreadable as error:
+        step = find_checkpoint(folder, which).step
+        told = f"checkpoint {step} in {folder} is damaged ({error.reason})"
+        for other in reversed(saved_checkpoints(folder)):
+            if other.step != step and _is_whole(folder, other.step, like):
+                raise Damaged(f"{told}; step {other.step} is whole", other.step) from error
+        raise Damaged(f"{told}; no other can be read: bring back a copy, or train again", None) from error
 
 
 def to_parts(state: TrainState) -> dict[str, PyTree]:
@@ -192,38 +215,31 @@ def from_parts(parts: dict[str, PyTree]) -> TrainState:
     return TrainState(**trees, **parts["counters"])
 
 
-def _restore(reader: ocp.training.Checkpointer, folder: Path, which: str | int, like: dict[str, PyTree]) -> Restored:
-    chosen = _choose(_saved(reader), folder, which)
-    there = reader.checkpointables_metadata(chosen.step).metadata
+def _read(folder: Path, which: str | int, like: dict[str, PyTree], attempts: int | None = None) -> Restored:
+    """`_restore`, patiently. Raises `Unreadable`, or `UserError`."""
+    return read_patiently(f"checkpoint {which} in {folder}", lambda: _restore(folder, which, like), attempts)
+
+
+def _is_whole(folder: Path, step: int, like: dict[str, PyTree]) -> bool:
+    try:
+        _read(folder, step, like, attempts=1)
+    except UserError:
+        return False
+    return True
+
+
+def _restore(folder: Path, which: str | int, like: dict[str, PyTree]) -> Restored:
+    chosen = find_checkpoint(folder, which)
+    path = folder / str(chosen.step)
+    there = ocp.checkpointables_metadata(path).metadata
     there = {name: there[name] for name in like if name in there}
-    if None in there.values():
-        raise OSError("damaged metadata")
     wanted = {name: part for name, part in like.items() if jax.tree.leaves(part)}
+    if damaged := [
+        name for name in wanted if there.get(name, ...) is None or name in stated_parts(path) - there.keys()
+    ]:
+        raise OSError(f"the metadata of {damaged[0]} are missing or damaged")
     _check_same(f"checkpoint {chosen.step} in {folder}", there, wanted)
-    return Restored(*chosen, like | reader.load_checkpointables(chosen.step, wanted))
-
-
-def _choose(saved: list[Saved], folder: Path, which: str | int) -> Saved:
-    """The checkpoint that `which` names. Of several best checkpoints it is the latest."""
-    if not saved:
-        raise UserError(f"no checkpoint in {folder}: train first")
-    if which == "latest":
-        return saved[-1]
-    if which == "best":
-        scored = [checkpoint for checkpoint in saved if checkpoint.score is not None]
-        if not scored:
-            raise UserError(f"no checkpoint in {folder} was evaluated yet, so none is the best; use 'latest'")
-        return max(scored, key=lambda checkpoint: (_goodness({"score": checkpoint.score}), checkpoint.step))
-    for checkpoint in saved:
-        if str(checkpoint.step) == str(which):
-            return checkpoint
-    steps = [checkpoint.step for checkpoint in saved]
-    raise UserError(f"checkpoint={which!r} is not in {folder}; expected 'latest', 'best' or one of {steps}")
-
-
-def _goodness(metrics: dict[str, float]) -> float:
-    """Higher is better. A NaN score is the worst."""
-    return -math.inf if math.isnan(metrics["score"]) else -metrics["score"]
+    return Restored(*chosen, like | ocp.load_checkpointables(path, wanted))
 
 
 def _saved(orbax: ocp.training.Checkpointer) -> list[Saved]:
@@ -248,15 +264,11 @@ def _check_same(name: str, there: dict[str, PyTree], wanted: dict[str, PyTree]) 
             raise UserError(f"{name}: {difference}")
 
 
-def _abstract(leaf: Any, sharding: Sharding | None) -> jax.ShapeDtypeStruct:
-    own = getattr(leaf, "sharding", None)
-    return jax.ShapeDtypeStruct(
-        leaf.shape, leaf.dtype, sharding=own or sharding or SingleDeviceSharding(jax.devices()[0])
-    )
+def _abstract(tree: PyTree, sharding: Sharding | None = None) -> PyTree:
+    """Shapes with shardings: their own, or `sharding`, or the first device."""
 
+    def abstract(leaf: Any) -> jax.ShapeDtypeStruct:
+        own = getattr(leaf, "sharding", None) or sharding or SingleDeviceSharding(jax.devices()[0])
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=own)
 
-def _with_reader(folder: Path, read: Callable[[ocp.training.Checkpointer], T]) -> T:
-    if not folder.is_dir():
-        raise UserError(f"no checkpoint in {folder}: train first")
-    with ocp.training.Checkpointer(folder) as reader:
-        return read(reader)
+    return jax.tree.map(abstract, tree)

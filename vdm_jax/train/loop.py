@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from vdm_jax.base.errors import UserError
+from vdm_jax.base.errors import RunFailed, UserError
 from vdm_jax.base.signals import catch_sigterm
 from vdm_jax.train.checkpoint import Checkpointer
 from vdm_jax.train.metrics import MetricsLog
@@ -18,7 +18,7 @@ from vdm_jax.train.state import Metrics, TrainState
 from vdm_jax.train.window import Window
 
 
-class TrainingFailed(RuntimeError):
+class TrainingFailed(RunFailed):
     """The training cannot continue. The message names the step, the cause and the last good checkpoint."""
 
 
@@ -77,7 +77,7 @@ def run(
             if due_log:
                 row = window.take()
                 write(step, "train", row | {"skipped": int(state.skipped)})
-                progress.show(row["loss"], row["images_per_second"])
+                progress.show_numbers(row["loss"], row["images_per_second"])
             check_going(state, checkpointer, max_skipped_in_a_row)
             if due_eval or due_save:
                 scores = evaluate(state)

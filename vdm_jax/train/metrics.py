@@ -9,6 +9,8 @@ from typing import Any
 
 from vdm_jax.base.errors import UserError
 
+WAY_OUT = "bring back a copy, or delete the file: what it states is lost, or measured again"
+
 
 class MetricsLog:
     """Appends rows to a file. A row is complete on disk when `write` returns."""
@@ -47,9 +49,9 @@ def read_metrics(path: str | Path) -> list[dict[str, Any]]:
     except FileNotFoundError:
         raise UserError(f"no metrics at {path}: train first") from None
     except ValueError as error:  # of JSON, or of bytes that are not text
-        raise UserError(f"{path} holds a line that is no JSON ({error})") from None
+        raise UserError(f"{path} holds a line that is no JSON ({error}); {WAY_OUT}") from None
     if foreign := [row for row in rows if not isinstance(row, dict) or not isinstance(row.get("step"), int | float)]:
-        raise UserError(f"{path} holds a line that is no row with its step: {str(foreign[0])[:80]}")
+        raise UserError(f"{path} holds a line that is no row with its step: {str(foreign[0])[:80]}; {WAY_OUT}")
     return rows
 
 

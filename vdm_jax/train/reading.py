@@ -7,7 +7,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TypeVar
 
 from vdm_jax.base.errors import UserError
@@ -20,21 +19,36 @@ class Incomplete(Exception):
     """A checkpoint lacks a requested part: it belongs to another model, or it is being removed."""
 
 
-def read_patiently(folder: Path, read: Callable[[], T]) -> T:
-    """`read()`, repeated because a training may have removed the checkpoint meanwhile. Raises `UserError` at last."""
+class Unreadable(UserError):
+    """Files are damaged or missing. `reason` is what the library says, for the end of a sentence."""
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(f"{what} cannot be read ({reason})")
+        self.reason = reason
+
+
+def read_patiently(what: str, read: Callable[[], T], attempts: int | None = None) -> T:
+    """`read()`, repeated because a training may have removed the checkpoint meanwhile.
+
+    Raises `UserError` at last: `Unreadable` that names `what`, unless the files belong to another model or their
+    permissions are in the way.
+    """
+    attempts = attempts or READ_ATTEMPTS
     with quiet():
-        for attempt in range(READ_ATTEMPTS):
+        for attempt in range(attempts):
             time.sleep(0.1 * (2**attempt - 1))
             try:
                 return read()
             except UserError:
                 raise
             except Incomplete as error:
-                reason = str(error)
+                found = UserError(str(error))
             except Exception as error:  # orbax, tensorstore and json raise different errors for a truncated file
-                reason = f"a checkpoint in {folder} cannot be read ({reason_of(error)})"
+                found = Unreadable(what, reason_of(error))
+                if "permission denied" in str(error).lower().replace("_", " "):
+                    found = UserError(f"{what} cannot be read: permission denied; change its permissions")
             gc.collect()  # threads of the failed read report when they are collected: here the reports are suppressed
-    raise UserError(reason)
+    raise found
 
 
 def reason_of(error: Exception) -> str:

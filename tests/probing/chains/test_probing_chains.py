@@ -127,6 +127,7 @@ def measured(sampler, num_steps):
     return found, found["features"]["side"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sampler", "num_steps"), [("exact", 1), ("ancestral", T)])
 def test_a_perfect_model_has_the_exact_curves(sampler, num_steps):
     found, side = measured(sampler, num_steps)
@@ -143,6 +144,7 @@ def test_a_perfect_model_has_the_exact_curves(sampler, num_steps):
     assert sum(share) == pytest.approx(1) and abs(share[0] - 0.5) < SEVERAL * error[0]
 
 
+@pytest.mark.slow
 def test_the_distances_see_the_wrong_curve():
     """What a deterministic sampler keeps is A(t), far from R(t)."""
     _, side = measured("ddim", T)
@@ -153,6 +155,7 @@ def test_the_distances_see_the_wrong_curve():
     assert far["largest"] == pytest.approx(gap.max()) and far["mean"] == pytest.approx(gap.mean())
 
 
+@pytest.mark.slow
 def test_the_errors_of_windows_are_their_spread():
     """Over 200 repetitions of 300 chains each, whose timesteps share what is odd about a chain."""
     random, feature = np.random.default_rng(0), Feature(np.full(2, 0.5))
@@ -194,6 +197,7 @@ def test_one_ancestral_step_ends_at_the_mean_and_many_at_a_draw():
     assert away[0] > away[1] > SEVERAL * error > away[2]
 
 
+@pytest.mark.slow
 def test_the_larger_variance_is_seen():
     """Of one image: under variance beta z_t is wider than noised data, by a factor that a recursion knows."""
     d, asked = 64, np.array([0, 60, T])

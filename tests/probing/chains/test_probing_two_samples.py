@@ -69,6 +69,7 @@ def test_trees_see_tails_and_what_lies_in_two_statistics_together():
     assert abs(separate(same, other).accuracy - 0.5) < 0.03
 
 
+@pytest.mark.slow
 def test_trees_see_nothing_where_there_is_nothing():
     found = [separate_by_trees(normal(2 * i, (400, 5)), normal(2 * i + 1, (400, 5))) for i in range(20)]
     accuracy, error = (np.mean([getattr(each, name) for each in found]) for name in ("accuracy", "standard_error"))

@@ -3,21 +3,33 @@
 import functools
 import os
 import pathlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from vdm_jax.base.errors import UserError
+from vdm_jax.base.errors import UserError, choose
+from vdm_jax.base.places import report_found
 from vdm_jax.data.dataset import Dataset
-from vdm_jax.data.sources import load_data
-from vdm_jax.diffusion.schedules import Schedule, make_schedule
+from vdm_jax.data.sources import SOURCES, load_data, locate
+from vdm_jax.data.understood import understood
+from vdm_jax.diffusion.schedules import Schedule, make_schedule, settings_of
+from vdm_jax.experiments.common.choices import data_settings
 from vdm_jax.models.diffusion import DiffusionModel
 
-FOLDERS = {"npz": "VDM_DATA_DIR", "tfds": "TFDS_DATA_DIR"}  # the environment variable where data.dir is empty
-# `Kind.implied` of every kind: what files of version 0.1 mean
-IMPLIED = {"data.split": "holdout", "train.decay": "all", "train.ema_warmup": True}
-TABLE_SETTINGS = ("beta", "beta_1", "beta_T", "s", "t1", "t2", "total")
+IMPLIED = {  # `Kind.implied` of every kind: what files of version 0.1 mean
+    "data.split": "holdout",
+    "data.layout": "",
+    "data.size": None,
+    "data.crop": "center",
+    "data.channels": None,
+    "data.test_size": None,
+    "train.decay": "all",
+    "train.ema_warmup": True,
+    "train.writers": "jsonl",
+    "sample.png_folder": False,
+}
 
 
 @dataclass(frozen=True)
@@ -30,10 +42,19 @@ class Experiment:
 
 
 def load(config: ConfigDict) -> Dataset:
-    """The data set of `config.data`. The latest one is kept: members of a sweep with the same data read them once."""
-    settings = given(config, ("validation_size", "num_levels", "max_gib", "downsample", "split"))
-    folder = config.dir or os.environ.get(FOLDERS.get(config.source, ""), "")
-    return _load(config.source, config.name, config.dir, tuple(settings.items()), _stamp(pathlib.Path(folder or ".")))
+    """The data set of `config.data`, from the settings that its source takes.
+
+    The latest one is kept: members of a sweep with the same data read them once.
+    """
+    choose("data source", config.source, SOURCES)
+    settings = given(config, data_settings(config.source))
+    own = settings.pop("dir", "")
+    place = locate(config.source, config.name, own)
+    folder = own or (place.data_dir if place else "")
+    if not own:
+        report_found(folder)
+    stamp = tuple(sorted(_stamp(place.path))) if place else ()
+    return _load(config.source, config.name, folder, tuple(settings.items()), stamp)
 
 
 @functools.lru_cache(maxsize=1)
@@ -43,16 +64,23 @@ def _load(
     return load_data(source, name=name, data_dir=data_dir, **dict(settings))
 
 
-def _stamp(folder: pathlib.Path) -> tuple[tuple[str, int], ...]:
-    """Names and times of the files in the folder: data that were written anew are read anew."""
-    if not folder.is_dir():
-        return ()
-    return tuple(sorted((entry.name, entry.stat(follow_symlinks=False).st_mtime_ns) for entry in os.scandir(folder)))
+def _stamp(path: pathlib.Path) -> Iterator[tuple[str, int]]:
+    """Names and times of the files of the data: data that were written anew are read anew."""
+    if not path.is_dir():
+        yield str(path), path.stat().st_mtime_ns
+    for folder, _, files in os.walk(path):
+        for name in files:
+            yield os.path.join(folder, name), os.stat(os.path.join(folder, name), follow_symlinks=False).st_mtime_ns
+
+
+def understood_data(built: Any) -> str:
+    """`Kind.understood` of every kind: its data."""
+    return understood(built.data, built.config.data.source)
 
 
 def fixed_table(diffusion: ConfigDict) -> Schedule:
     """The table of noise that `config.diffusion` states. Raises `UserError` for a schedule that is no table."""
-    schedule = make_schedule(diffusion.schedule, **given(diffusion, ("num_steps", *TABLE_SETTINGS)))
+    schedule = make_schedule(diffusion.schedule, **given(diffusion, settings_of(diffusion.schedule)))
     if schedule.num_steps is None:
         raise UserError(f"diffusion.schedule={diffusion.schedule!r} is no table of 1 … {diffusion.num_steps} steps")
     return schedule

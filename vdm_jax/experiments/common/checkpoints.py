@@ -7,11 +7,11 @@ import jax
 from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
-from vdm_jax.base.errors import choose
+from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.mesh import make_mesh, replicated
 from vdm_jax.models.diffusion import DiffusionModel
-from vdm_jax.train.checkpoint import restore_parts
+from vdm_jax.train.checkpoint import Damaged, restore_parts
 
 WEIGHTS = {"ema": "ema_params", "raw": "params"}
 
@@ -24,12 +24,23 @@ class Weights(NamedTuple):
     kind: str  # ema or raw
 
 
-def load_weights(workdir: pathlib.Path, model: DiffusionModel, config: ConfigDict) -> Weights:
-    """The checkpoint that `config.evaluate` names. Raises `UserError` where there is none, or one of another model."""
+def load_weights(
+    workdir: pathlib.Path, model: DiffusionModel, config: ConfigDict, setting: str = "config.evaluate.checkpoint"
+) -> Weights:
+    """The checkpoint that `config.evaluate` names. Raises `UserError` where there is none, a damaged one, or one of
+    another model.
+
+    setting: what names the checkpoint, for the sentence on a damaged one.
+    """
     kind = config.evaluate.weights
     part = choose("evaluate.weights", kind, WEIGHTS)
     shapes = {part: jax.eval_shape(model.init, jax.random.key(0))}
-    restored = restore_parts(workdir / "checkpoints", config.evaluate.checkpoint, shapes, replicated(make_mesh()))
+    try:
+        restored = restore_parts(workdir / "checkpoints", config.evaluate.checkpoint, shapes, replicated(make_mesh()))
+    except Damaged as error:
+        if error.whole is None:
+            raise
+        raise UserError(f"{error}: choose it with --{setting}={error.whole}, in Python checkpoint=…") from error
     return Weights(restored.parts[part], restored.step, kind)
 
 

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError, choose, suggestion
+from vdm_jax.data.dataset import Dataset
 from vdm_jax.diffusion.samplers import SAMPLERS, SPACINGS
 from vdm_jax.evals.inception_weights import read_weights
 from vdm_jax.experiments.common.checkpoints import WEIGHTS
 from vdm_jax.experiments.common.train import DECAYS
 from vdm_jax.train.loop import check_intervals
 from vdm_jax.train.optimizer import SCHEDULES
+from vdm_jax.train.writers import names_of
 
 NAMES = {
     "train.learning_rate_schedule": SCHEDULES,
@@ -30,7 +32,7 @@ NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
     (
         "at least 1",
         lambda value: value >= 1,
-        "data.validation_size data.downsample model.unet.num_heads model.unet.patch rate.warmup_steps rate.cycle_steps "
+        "data.downsample data.size model.unet.num_heads model.unet.patch rate.warmup_steps rate.cycle_steps "
         "train.num_steps train.batch_size train.accumulate train.steps_per_call "
         "train.log_every train.eval_every train.checkpoint_every train.keep_latest train.eval_passes "
         "train.max_skipped_in_a_row evaluate.passes evaluate.batch_size evaluate.curve_images evaluate.curve_passes "
@@ -47,6 +49,8 @@ NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
     ("1 to 65,536, or model.encoder='none' for no code", lambda value: 1 <= value <= 65_536, "model.w_dim"),
     ("1 to 1,000", lambda value: 1 <= value <= 1_000, "model.unet.num_blocks rate.prior_blocks"),
     ("at least 2", lambda value: value >= 2, "data.num_levels"),
+    ("at least 1, or unset for a tenth", lambda value: value >= 1, "data.validation_size data.test_size"),
+    ("1 or 3", lambda value: value in (1, 3), "data.channels"),
     (
         "at least 0",
         lambda value: value >= 0,
@@ -85,6 +89,7 @@ def check_settings(config: ConfigDict) -> None:
     for setting, choices in NAMES.items():
         choose(f"config.{setting}", _value(config, setting), choices)
     check_numbers(config, NUMBERS)
+    names_of(config.train.get("writers", ""))
     checkpoint = config.evaluate.checkpoint
     if checkpoint not in ("best", "latest") and not str(checkpoint).isdecimal():
         near = suggestion(str(checkpoint), ["best", "latest"])
@@ -111,11 +116,15 @@ def check_numbers(config: ConfigDict, numbers: tuple[tuple[str, Callable[[float]
                 raise UserError(f"config.{setting}={value}; expected {expected}")
 
 
-def check_splits(name: str, **num_images: int) -> None:
-    """Raises `UserError` for a split with fewer images than an evaluation needs."""
-    for split, number in num_images.items():
-        if number < FEWEST:
-            raise UserError(f"data {name!r} have {number} {split} images; expected at least {FEWEST}")
+def check_data(data: Dataset, inception: str) -> None:
+    """Raises `UserError` for a split with fewer images than an evaluation needs, and for images whose channels the
+    Inception network of the file `inception` does not take."""
+    for name in ("train", "test"):
+        if (number := len(getattr(data, name))) < FEWEST:
+            raise UserError(f"data {data.name!r} have {number} {name} images; expected at least {FEWEST}")
+    if inception and data.shape[2] not in (1, 3):
+        takes = f"InceptionV3 takes images of 1 or 3 channels, and those of {data.name!r} have {data.shape[2]}"
+        raise UserError(f"config.evaluate.inception={inception}: {takes}; leave it unset")
 
 
 def check_batch(train: ConfigDict, num_images: int, num_devices: int, at_least: int = 1) -> None:

@@ -6,9 +6,11 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Integer, Key, PyTree
+from jaxtyping import Array, Float, Int, Integer, Key, PyTree
 
+from vdm_jax.base.keys import keys_of
 from vdm_jax.base.mesh import across_devices
+from vdm_jax.base.progress import bar
 from vdm_jax.evals.batches import map_batches
 from vdm_jax.models.code import CodeModel, draw_code
 from vdm_jax.models.diffusion import DiffusionModel
@@ -19,7 +21,11 @@ Levels = Integer[np.ndarray, "n h w c"]
 
 def encode_all(model: DiffusionModel, params: PyTree, levels: Levels, batch_size: int) -> tuple[Codes, Codes]:
     """mu, logvar of every image."""
-    return map_batches(lambda batch: _encode(model, params, batch), levels, batch_size, place=across_devices)
+
+    def encode(batch):
+        return _encode(model, params, batch)
+
+    return map_batches(encode, levels, batch_size, progress=bar("codes"), place=across_devices)
 
 
 def encoder_of(model: DiffusionModel, params: PyTree, batch_size: int) -> Callable[[Levels], tuple[Codes, Codes]]:
@@ -37,11 +43,13 @@ def sample_codes(key: Key[Array, ""], mu: Codes, logvar: Codes) -> Codes:
     return np.asarray(draw_code(key, jnp.asarray(mu), jnp.asarray(logvar)))
 
 
-def prior_codes(code: CodeModel, params: PyTree, key: Key[Array, ""], num_codes: int) -> Codes:
-    """w ~ p(w), the model's prior."""
-    return np.asarray(_draw_prior(code, params, key, num_codes))
+def prior_codes(code: CodeModel, params: PyTree, key: Key[Array, ""], indices: int | Int[np.ndarray, " n"]) -> Codes:
+    """w ~ p(w), the model's prior, of the images `indices`; a number N stands for 0 … N - 1. w of image i is a function
+    of `key` and i alone."""
+    indices = np.arange(indices) if np.ndim(indices) == 0 else indices
+    return np.asarray(_draw_prior(code, params, key, indices))
 
 
-@partial(jax.jit, static_argnums=(0, 3))
-def _draw_prior(code: CodeModel, params: PyTree, key: Key[Array, ""], num_codes: int):
-    return code.draw_prior(params, key, num_codes)
+@partial(jax.jit, static_argnums=0)
+def _draw_prior(code: CodeModel, params: PyTree, key: Key[Array, ""], indices: Int[Array, " n"]):
+    return code.draw_prior(params, keys_of(key, indices), len(indices))

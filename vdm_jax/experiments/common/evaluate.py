@@ -69,6 +69,13 @@ def sampling(sample: ConfigDict) -> dict[str, Any]:
     return {name: sample[name] for name in ("sampler", "num_steps", "grid", "clip", "batch_size")}
 
 
+def inception_settings(evaluate: ConfigDict) -> dict[str, Any]:
+    """The settings of `image_distances` in `config.evaluate`."""
+    if not evaluate.inception:
+        return {}
+    return {"inception": evaluate.inception, "fid_reference_images": evaluate.fid_reference_images}
+
+
 def say(what: str) -> None:
     """Prints a line of the job."""
     print(f"evaluate: {what}", flush=True)

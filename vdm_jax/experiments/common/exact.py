@@ -2,7 +2,7 @@
 
 import math
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -100,6 +100,12 @@ def measure_population(
         keep=lambda row: log.write(row if row["step"] else row | {"timesteps": steps.tolist()}),
         progress=bar("exact"),
     )
+
+
+def describe_exact(experiment: ExactExperiment) -> Iterator[str]:
+    """The lines of `--dry_run`: where the curves are measured."""
+    steps = timesteps(experiment.config.exact.num_timesteps, experiment.schedule)
+    yield f"exact curves: {len(steps)} timesteps of 0 … {experiment.schedule.num_steps}, over the training images"
 
 
 def check_exact(config: ConfigDict) -> None:

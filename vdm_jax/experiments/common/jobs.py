@@ -10,15 +10,29 @@ from ml_collections import ConfigDict
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.signals import sigterm_after
 from vdm_jax.experiments.common.build import Experiment
+from vdm_jax.experiments.common.prior_images import NAME, PARTS
 from vdm_jax.experiments.common.sample import Draw, sample
 from vdm_jax.experiments.common.train import train
+from vdm_jax.experiments.common.writers import check_writers
 from vdm_jax.launch.kind import Job, RunOptions, Status, from_files
 from vdm_jax.launch.store import read_record
 from vdm_jax.report.summary import summary
 from vdm_jax.train.checkpoint import find_checkpoint, saved_checkpoints
 
 CHECKPOINTS, LOG = "checkpoints", "metrics.jsonl"
-IGNORED = ("data.dir",)  # data are known by their content
+# Data are known by their content. The best checkpoint is one of those saved, each of which has its own score: how often
+# there is a row of the log between them, and how many others are kept, changes no number.
+IGNORED = (
+    "data.dir",
+    "train.writers",
+    "train.log_every",
+    "train.eval_every",
+    "train.keep_latest",
+    "train.max_skipped_in_a_row",
+)
+OF_THE_SET = ("sample.num_images", "sample.batch_size", "sample.png_folder")  # image i of a set is the same under all
+OF_OTHER_SETS = ("sample.guided_sources", "sample.guided_per_source", "sample.num_paths")
+OF_SAMPLES = (*OF_THE_SET, *OF_OTHER_SETS, "sample.seed")  # no number of the evaluation depends on them
 TRAIN_HINT = (
     "lower config.train.batch_size, or raise config.train.accumulate for the same batch in parts, and lower "
     "config.evaluate.batch_size, the validation's"
@@ -46,13 +60,14 @@ def model_jobs(
             extends=lengthens,
             is_done=is_trained,
             check=check_length,
+            ready=check_writers,
             can_stop=True,
             memory_hint=TRAIN_HINT,
         ),
         "evaluate": Job(
             from_files(evaluate),
             reads=(*reads, "evaluate", "sample"),
-            ignores=IGNORED,
+            ignores=(*IGNORED, *OF_SAMPLES),
             after=("train",),
             writes="evaluate.json",
             leaves=evaluate_leaves,
@@ -62,15 +77,17 @@ def model_jobs(
         "sample": Job(
             from_files(partial(sample, draw=draw)),
             reads=(*reads, "sample"),
-            ignores=IGNORED,
+            ignores=(*IGNORED, *OF_THE_SET),
             after=("train",),
+            keeps=(f"samples/{PARTS}",),
+            extends=OF_OTHER_SETS,
             writes="samples/about.json",
             leaves=("samples",),
             memory_hint=SAMPLE_HINT,
         ),
     }
-    of_weights = {name: partial(is_of_named_weights, jobs[name]) for name in ("evaluate", "sample")}
-    return jobs | {name: jobs[name]._replace(is_done=is_done) for name, is_done in of_weights.items()}
+    done = {"evaluate": is_of_named_weights, "sample": is_sampled}
+    return jobs | {name: jobs[name]._replace(is_done=partial(is_done, jobs[name])) for name, is_done in done.items()}
 
 
 def fingerprints(experiment: Experiment) -> dict[str, str]:
@@ -110,3 +127,11 @@ def is_of_named_weights(job: Job, config: ConfigDict, workdir: pathlib.Path) -> 
         return False
     record = read_record(workdir, job)
     return (record.get("checkpoint_step"), record.get("weights")) == (step, config.evaluate.weights)
+
+
+def is_sampled(job: Job, config: ConfigDict, workdir: pathlib.Path) -> bool:
+    """Whether the samples are of these weights, at least as many as asked for, and PNG files if these are asked for."""
+    made = read_record(workdir, job).get("settings", {}).get("sample", {}).get("num_images", 0)
+    enough = isinstance(made, int) and made >= config.sample.num_images
+    has_files = (workdir / "samples" / NAME).is_dir() or not config.sample.get("png_folder", False)
+    return enough and has_files and is_of_named_weights(job, config, workdir)

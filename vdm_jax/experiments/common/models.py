@@ -9,8 +9,8 @@ from vdm_jax.data.dataset import Dataset
 from vdm_jax.diffusion.likelihood import LevelLikelihood
 from vdm_jax.diffusion.objective import WEIGHTINGS
 from vdm_jax.diffusion.prediction import TARGETS
-from vdm_jax.diffusion.schedules import SCHEDULES, Schedule, make_schedule
-from vdm_jax.experiments.common.build import TABLE_SETTINGS, fixed_table, given
+from vdm_jax.diffusion.schedules import SCHEDULES, Schedule, make_schedule, settings_of
+from vdm_jax.experiments.common.build import fixed_table, given
 from vdm_jax.experiments.common.networks import make_denoiser, make_encoder_of
 from vdm_jax.experiments.common.rates import code_prior, rate_mode
 from vdm_jax.models.code import CodeModel
@@ -91,26 +91,19 @@ def _check_target(target: str, pixel_values: Float[np.ndarray, " k"]) -> None:
 
 
 def _code(rate: ConfigDict, encoder: Network | None, w_dim: int) -> CodeModel | None:
-    """The code of `config.rate`; its settings are checked also where there is none."""
-    prior_network, prior = code_prior(rate, w_dim if encoder else 0)
-    mode = rate_mode(rate)
+    """The code of `config.rate`; None without an encoder, whatever that says."""
     if encoder is None:
-        if rate.mode == "high_noise":
-            raise UserError("rate.mode='high_noise' is for a code; model.encoder='none' has none")
         return None
-    return CodeModel(encoder, w_dim, mode, prior, prior_network)
+    prior_network, prior = code_prior(rate, w_dim)
+    return CodeModel(encoder, w_dim, rate_mode(rate), prior, prior_network)
 
 
 def _noise(diffusion: ConfigDict) -> Schedule | LearnedNoise:
     name = choose("schedule", diffusion.schedule, {name: name for name in (*SCHEDULES, *LEARNED_GAMMAS)})
-    settings = given(diffusion, TABLE_SETTINGS)
     if name in LEARNED_GAMMAS:
-        for setting, value in settings.items():
-            raise UserError(f"diffusion.{setting}={value} is no setting of schedule={name!r}; leave it unset")
         gamma_range = (diffusion.gamma_min, diffusion.gamma_max)
         return LearnedNoise(make_learned_gamma(name, *gamma_range), gamma_range)
-    if name == "linear":
-        settings |= given(diffusion, ("gamma_min", "gamma_max"))
-    elif not name.endswith("_continuous"):  # num_steps is the T of the bound alone there
-        settings |= given(diffusion, ("num_steps",))
-    return make_schedule(name, **settings)
+    taken = settings_of(name)
+    if name.endswith("_continuous"):  # num_steps is the T of the bound alone there
+        taken = tuple(setting for setting in taken if setting != "num_steps")
+    return make_schedule(name, **given(diffusion, taken))

@@ -1,6 +1,6 @@
 """From the settings of a network to the network: any denoiser for any kind of experiment, and the encoder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -8,6 +8,8 @@ from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.experiments.common.build import given
+from vdm_jax.launch.choices import Choice
+from vdm_jax.launch.settings import value_of
 from vdm_jax.networks.encoder import make_encoder
 from vdm_jax.networks.multiscale_unet import make_multiscale_unet
 from vdm_jax.networks.network import Network
@@ -15,6 +17,23 @@ from vdm_jax.networks.sizes import ENCODER_SIZES, MULTISCALE_SIZES, UNET_SIZES
 from vdm_jax.networks.unet import make_unet
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+FEATURES, NO_FEATURES = "fourier_min or above", "below fourier_min"
+ATTENTION, NO_ATTENTION = "SIZE with attention", "SIZE without"
+OF_A_CODE = (  # read where there is an encoder
+    "model.w_dim",
+    "model.encoder_dropout",
+    "rate.mode",
+    "rate.prior",
+    "evaluate.probe_images",
+    "sample.guided_sources",
+    "sample.guided_per_source",
+)
+ENCODER_CHOICES = (
+    Choice("model.encoder", dict.fromkeys(ENCODER_SIZES, OF_A_CODE) | {"none": ("model.equal_capacity",)}),
+    Choice("model.equal_capacity", {"True": ("model.w_dim",), "False": ()}),
+)
 
 
 class DenoiserKind(NamedTuple):
@@ -31,7 +50,33 @@ NETWORKS = {
         MULTISCALE_SIZES, ("channels", "num_blocks", "multipliers", "attention", "patch"), make_multiscale_unet
     ),
 }
-OVERRIDES = sorted({name for kind in NETWORKS.values() for name in kind.overrides})
+
+
+def network_choices(section: str) -> tuple[Choice, ...]:
+    """What each network reads of the section of the config, the Fourier features and the attention."""
+    low, high = f"{section}.fourier_min", f"{section}.fourier_max"
+
+    def of_range(settings: Mapping[str, Any]) -> list[str]:
+        return [FEATURES if value_of(settings, low) <= value_of(settings, high) else NO_FEATURES]
+
+    def of_attention(settings: Mapping[str, Any]) -> list[str]:
+        own = value_of(settings, section)
+        kind = NETWORKS.get(own["network"])
+        size = kind.sizes.get(own["size"], {}) if kind else {}
+        taken = {name: own[name] for name in (kind.overrides if kind else ()) if own.get(name) is not None}
+        return [ATTENTION if has_attention(size | taken) else NO_ATTENTION]
+
+    reads = {name: tuple(f"{section}.{setting}" for setting in kind.overrides) for name, kind in NETWORKS.items()}
+    return (
+        Choice(f"{section}.network", reads),
+        Choice(high, {FEATURES: (low,), NO_FEATURES: ()}, of_range),
+        Choice(f"{section}.size", {ATTENTION: (f"{section}.num_heads",), NO_ATTENTION: ()}, of_attention),
+    )
+
+
+def has_attention(size: Mapping[str, Any]) -> bool:
+    """Whether a network of this size has attention; it has where its size says nothing about it."""
+    return bool(size.get("attention", True))
 
 
 def make_denoiser(
@@ -52,11 +97,7 @@ def make_denoiser(
     name = settings.get("network") or default
     kind = choose(f"{section}.network", name, NETWORKS)
     size = choose(f"{section}.size", settings.size, kind.sizes)
-    chosen = given(settings, tuple(OVERRIDES))
-    for setting in chosen:
-        if setting not in kind.overrides:
-            problem = f"{section}.{setting}={chosen[setting]} is no setting of {section}.network={name!r}"
-            raise UserError(f"{problem}; leave it unset")
+    chosen = given(settings, kind.overrides)
     size = size | chosen
     if "attention" in chosen:
         _check_attention(chosen["attention"], size, image_shape, section)
@@ -68,7 +109,7 @@ def make_denoiser(
         conditioning=settings.conditioning,
         zero_init=settings.zero_init,
         fourier=fourier if fourier[0] <= fourier[1] else None,
-        num_heads=settings.num_heads,
+        num_heads=settings.num_heads if has_attention(size) else 1,
         dropout=dropout,
         dtype=choose("dtype", dtype, DTYPES),
     )
@@ -91,8 +132,6 @@ def make_encoder_of(config: ConfigDict, image_shape: tuple[int, int, int]) -> tu
         if config.equal_capacity and not config.w_dim:
             raise UserError("model.equal_capacity=True needs model.w_dim, the width of the code it goes without")
         return None, config.w_dim if config.equal_capacity else 0
-    if config.equal_capacity:
-        raise UserError(f"model.equal_capacity=True is for model.encoder='none', not for {config.encoder!r}")
     size = choose("model.encoder", config.encoder, ENCODER_SIZES | {"none": {}})
     size = size | given(config, ("w_dim",))
     if size["w_dim"] < 1:

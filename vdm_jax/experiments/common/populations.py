@@ -36,11 +36,13 @@ def make_population(data: Dataset, space: Space | None = None) -> Population:
 
 
 def check_labels(data: Dataset) -> None:
-    """Raises `UserError` for images without labels, or with one class."""
+    """Raises `UserError` for images without labels, with one class, or that are all equal."""
     if data.train.labels is None:
         raise UserError(f"{data.name!r} has no labels: there is no class whose curve could be measured")
     if data.grid is None and len(np.unique(data.train.labels)) < 2:
         raise UserError(f"the training images of {data.name!r} have one class: there is nothing to classify")
+    if data.grid is None and all(np.array_equal(image, data.train.stored[0]) for image in data.train.stored):
+        raise UserError(f"the training images of {data.name!r} are all equal: there is nothing to classify")
 
 
 def check_classes(data: Dataset) -> None:

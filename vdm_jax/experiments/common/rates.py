@@ -7,35 +7,27 @@ from vdm_jax.diffusion.code_prior import DiffusionPrior, NormalPrior
 from vdm_jax.diffusion.rate import RateMode
 from vdm_jax.diffusion.rate_modes import make_rate_mode
 from vdm_jax.diffusion.schedules import make_schedule
+from vdm_jax.launch.choices import Choice
 from vdm_jax.networks.mlp import make_mlp_denoiser
 from vdm_jax.networks.network import Network
 
-# For each setting of `config.rate` the argument of the rate mode, and the default.
-DEFAULTS = {
-    "beta": ("beta", 1.0),
-    "warmup_steps": ("warmup_steps", 1_000),
-    "cycle_steps": ("cycle_steps", 1_000),
-    "free_bits_nats": ("nats", 0.5),
-    "target_nats": ("target", 10.0),
-    "mmd_weight": ("mmd_weight", 1_000.0),
-    "mmd_beta": ("beta", 0.0),
-    "w_dropout": ("dropout", 0.2),
-    "high_noise_weight": ("weight", 3.0),
-    "high_noise_logsnr": ("logsnr", 0.0),
-}
+# For each rate mode the settings of `config.rate` that it reads, and the arguments that they are.
 SETTINGS = {
-    "fixed": ("beta",),
-    "warmup": ("beta", "warmup_steps"),
-    "cyclical": ("beta", "cycle_steps"),
-    "free_bits": ("free_bits_nats",),
-    "target": ("target_nats",),
-    "mmd": ("mmd_weight", "mmd_beta"),
-    "w_dropout": ("beta", "w_dropout"),
-    "high_noise": ("beta", "high_noise_weight", "high_noise_logsnr"),
-    "none": (),
+    "fixed": {"beta": "beta"},
+    "warmup": {"beta": "beta", "warmup_steps": "warmup_steps"},
+    "cyclical": {"beta": "beta", "cycle_steps": "cycle_steps"},
+    "free_bits": {"free_bits_nats": "nats"},
+    "target": {"target_nats": "target"},
+    "mmd": {"mmd_weight": "mmd_weight", "mmd_beta": "beta"},
+    "w_dropout": {"beta": "beta", "w_dropout": "dropout"},
+    "high_noise": {"beta": "beta", "high_noise_weight": "weight", "high_noise_logsnr": "logsnr"},
+    "none": {},
 }
-PRIORS = ("normal", "diffusion")
-PRIOR_DEFAULTS = {"prior_width": 128, "prior_blocks": 3, "prior_steps": 100}
+PRIORS = {"normal": (), "diffusion": ("prior_width", "prior_blocks", "prior_steps")}  # and what each reads
+RATE_CHOICES = (
+    Choice("rate.mode", {mode: tuple(f"rate.{name}" for name in names) for mode, names in SETTINGS.items()}),
+    Choice("rate.prior", {prior: tuple(f"rate.{name}" for name in names) for prior, names in PRIORS.items()}),
+)
 # Least noise on w: a deviation of 0.007, far below that of a posterior. Most noise: w is almost gone.
 PRIOR_GAMMAS = (-10.0, 5.0)
 NO_LEARNED_PRIOR = {
@@ -46,27 +38,16 @@ NO_LEARNED_PRIOR = {
 
 
 def rate_mode(config: ConfigDict) -> RateMode:
-    """The rate mode with its settings of `config.rate`; other settings must have their defaults. Raises `UserError`."""
+    """The rate mode with its settings of `config.rate`. Raises `UserError`."""
     taken = choose("rate.mode", config.mode, SETTINGS)
-    for setting, (_, default) in DEFAULTS.items():
-        if setting not in taken and config[setting] != default:
-            modes = [mode for mode, settings in SETTINGS.items() if setting in settings]
-            raise UserError(
-                f"rate.{setting}={config[setting]} has no effect in rate.mode={config.mode!r}, only in {modes}"
-            )
-    return make_rate_mode(config.mode, **{DEFAULTS[setting][0]: config[setting] for setting in taken})
+    return make_rate_mode(config.mode, **{argument: config[setting] for setting, argument in taken.items()})
 
 
 def code_prior(config: ConfigDict, w_dim: int) -> tuple[Network | None, NormalPrior | DiffusionPrior]:
-    """The network of a learned p(w), or None, and p(w); `w_dim` is 0 without an encoder."""
-    choose("rate.prior", config.prior, dict.fromkeys(PRIORS))
+    """The network of a learned p(w), or None, and p(w). Raises `UserError`."""
+    choose("rate.prior", config.prior, PRIORS)
     if config.prior == "normal":
-        for setting, default in PRIOR_DEFAULTS.items():
-            if config[setting] != default:
-                raise UserError(f"rate.{setting}={config[setting]} has no effect with rate.prior='normal'")
         return None, NormalPrior()
-    if not w_dim:
-        raise UserError("rate.prior='diffusion' is a prior of the code; model.encoder='none' has none")
     if config.mode in NO_LEARNED_PRIOR:
         why = NO_LEARNED_PRIOR[config.mode]
         raise UserError(f"rate.prior='diffusion' does not go with rate.mode={config.mode!r}, {why}")

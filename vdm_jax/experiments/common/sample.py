@@ -1,24 +1,27 @@
 """The sampling job of every kind, and what its sets of images are saved by."""
 
 import pathlib
+import shutil
 from collections.abc import Callable
 
-import matplotlib.pyplot as plt
 import numpy as np
-from jaxtyping import Float, Integer, PyTree, UInt8
+from jaxtyping import PyTree, UInt8
+from ml_collections import ConfigDict
 
-from vdm_jax.base.files import write_file, write_json, write_npz
-from vdm_jax.base.images import image_grid, to_unit
+from vdm_jax.base.files import write_json, write_npz
+from vdm_jax.base.image_files import ARRAY, write_png
+from vdm_jax.base.images import page_size, picture
 from vdm_jax.base.provenance import provenance
+from vdm_jax.base.pytrees import fingerprint
+from vdm_jax.data.dataset import Dataset
 from vdm_jax.experiments.common.build import Experiment
 from vdm_jax.experiments.common.checkpoints import load_weights
+from vdm_jax.experiments.common.prior_images import PARTS, open_parts
+from vdm_jax.experiments.common.writers import show_samples
 from vdm_jax.launch import store as workdirs
 
 CHAIN_POINTS = 10
-GRID_COLUMNS = 8
-PIXELS_A_VALUE = 4  # of the PNGs
 
-Bytes = UInt8[np.ndarray, "..."]
 Draw = Callable[[Experiment, PyTree, pathlib.Path], None]
 """`draw(experiment, params, folder)` saves the sets of images of a kind."""
 
@@ -33,11 +36,14 @@ def sample(experiment: Experiment, workdir: pathlib.Path, *, draw: Draw) -> str:
     )
     about = workdir / "samples" / "about.json"
     about.unlink(missing_ok=True)  # it describes files that are about to be replaced
+    of = {"checkpoint_step": weights.step, "weights": weights.kind}
+    open_parts(about.parent / PARTS, of | {"fingerprint": fingerprint(weights.params)})
     draw(experiment, weights.params, about.parent)
     settings = workdirs.plain(experiment.config)
     origin = provenance() | {"data": experiment.data.fingerprint}
-    record = {"checkpoint_step": weights.step, "weights": weights.kind, "settings": settings, "provenance": origin}
-    write_json(about, record)
+    write_json(about, of | {"settings": settings, "provenance": origin})
+    show_samples(experiment.config, about.parent, weights.step)
+    shutil.rmtree(about.parent / PARTS)
     return "done"
 
 
@@ -46,31 +52,20 @@ def chain_points(num_steps: int) -> tuple[int, ...]:
     return tuple(np.unique(np.linspace(0, num_steps, CHAIN_POINTS).round().astype(int)).tolist())
 
 
-def levels_to_bytes(levels: Integer[np.ndarray, "..."], num_levels: int) -> Bytes:
-    """Levels 0 … K-1 to 0 … 255."""
-    return _to_bytes(to_unit(levels, num_levels))
+def number_shown(config: ConfigDict, data: Dataset) -> int:
+    """The number of images of the sets that are only looked at: a page, or `config.sample.num_images` if that is
+    smaller."""
+    return min(config.num_images, page_size(*data.shape)[0])
 
 
-def pixels_to_bytes(pixels: Float[np.ndarray, "..."], pixel_values: Float[np.ndarray, " k"]) -> Bytes:
-    """Pixels, or a noisy z, to 0 … 255; values outside the range are clipped."""
-    low, high = pixel_values[[0, -1]]
-    return _to_bytes((pixels - low) / (high - low))
+def save_page(folder: pathlib.Path, name: str, images: UInt8[np.ndarray, "n h w c"]) -> None:
+    """NAME.npz and NAME.png of a set of at most a page of images."""
+    save(folder, name, images, page_size(*images.shape[1:])[1], **{ARRAY: images})
 
 
-def _to_bytes(images: np.ndarray) -> Bytes:
-    return np.rint(255 * np.clip(images, 0, 1)).astype(np.uint8)
-
-
-def save_grid(folder: pathlib.Path, name: str, levels: Integer[np.ndarray, "n h w c"], num_levels: int) -> None:
-    """NAME.npz and NAME.png of a set of images."""
-    images = levels_to_bytes(levels, num_levels)
-    save(folder, name, images, GRID_COLUMNS, images=images)
-
-
-def save(folder: pathlib.Path, name: str, rows: Bytes, num_columns: int, **arrays: np.ndarray) -> None:
+def save(
+    folder: pathlib.Path, name: str, rows: UInt8[np.ndarray, "..."], num_columns: int, **arrays: np.ndarray
+) -> None:
     """NAME.npz with the arrays, NAME.png with the images of `rows` [..., H, W, C], row by row."""
     write_npz(folder / f"{name}.npz", arrays)
-    flat = rows.reshape(-1, *rows.shape[-3:]).astype(np.float32) / 255
-    grid = image_grid(flat, num_columns).repeat(PIXELS_A_VALUE, axis=0).repeat(PIXELS_A_VALUE, axis=1)
-    grid = grid[..., 0] if grid.shape[-1] == 1 else grid
-    write_file(folder / f"{name}.png", lambda file: plt.imsave(file, grid, cmap="gray", vmin=0, vmax=1, format="png"))
+    write_png(folder / f"{name}.png", picture(rows.reshape(-1, *rows.shape[-3:]), num_columns))

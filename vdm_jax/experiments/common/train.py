@@ -16,7 +16,8 @@ from vdm_jax.base.signals import catch_sigterm
 from vdm_jax.experiments.common.build import Experiment
 from vdm_jax.experiments.common.checkpoints import initial_params
 from vdm_jax.experiments.common.training import ModelTraining, make_training
-from vdm_jax.train.checkpoint import Checkpointer
+from vdm_jax.experiments.common.writers import open_log
+from vdm_jax.train.checkpoint import Checkpointer, resume
 from vdm_jax.train.loop import Result, run
 from vdm_jax.train.metrics import MetricsLog
 from vdm_jax.train.optimizer import make_optimizer
@@ -30,7 +31,8 @@ def train(experiment: Experiment, workdir: pathlib.Path) -> str:
     with catch_sigterm() as stop_requested:
         training = make_training(experiment, mesh.size)
         params = initial_params(experiment.model, seed)
-        result = run_from_checkpoint(training, params, experiment.config.train, workdir, mesh)
+        with open_log(experiment.config, workdir) as log:
+            result = run_from_checkpoint(training, params, experiment.config.train, workdir, mesh, log)
         status = "stopped" if stop_requested() else result.status
     if status == "stopped":
         say(f"stopped and saved at step {int(result.state.step)}; the same command goes on from there")
@@ -38,7 +40,7 @@ def train(experiment: Experiment, workdir: pathlib.Path) -> str:
 
 
 def run_from_checkpoint(
-    training: ModelTraining, params: PyTree, config: ConfigDict, workdir: pathlib.Path, mesh: Mesh
+    training: ModelTraining, params: PyTree, config: ConfigDict, workdir: pathlib.Path, mesh: Mesh, log: MetricsLog
 ) -> Result:
     """The loop with the settings `config.train`, from the latest checkpoint or from `params`."""
     optimizer = make_optimizer(
@@ -56,10 +58,13 @@ def run_from_checkpoint(
     state = replicate(init_state(params, optimizer, training.carry), mesh)
     data = replicate(training.data, mesh)
     say(f"{num_parameters(state.params):,} parameters, {training.num_images:,} images, {mesh.size} device(s)")
+    restored, damages = resume(workdir / "checkpoints", state)
+    for damage in damages:
+        say(damage)
     checkpoints = Checkpointer(workdir / "checkpoints", keep_latest=config.keep_latest, keep_best=config.keep_best)
     with checkpoints as checkpointer:
-        if checkpointer.saved():
-            state = checkpointer.restore(state)
+        if restored is not None:
+            state = restored
             say(f"goes on from step {int(state.step)}")
         return run(
             state,
@@ -72,7 +77,7 @@ def run_from_checkpoint(
             checkpoint_every=config.checkpoint_every,
             evaluate=training.validate,
             checkpointer=checkpointer,
-            log=MetricsLog(workdir / "metrics.jsonl"),
+            log=log,
             max_skipped_in_a_row=config.max_skipped_in_a_row,
         )
 

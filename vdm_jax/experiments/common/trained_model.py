@@ -58,7 +58,7 @@ def load_trained(workdir: str, checkpoint: str, config: ConfigDict, data: Datase
     if model.code is not None:
         raise UserError(f"config.chains.model={workdir} has a code; expected a model without one")
     chosen = ConfigDict(dict(evaluate=dict(weights="ema", checkpoint=checkpoint)))
-    weights = load_weights(folder, model, chosen)
+    weights = load_weights(folder, model, chosen, "config.chains.checkpoint")
     low, high = data.pixel_values[[0, -1]].tolist()
     about = {"step": weights.step, "weights": weights.kind, "fingerprint": fingerprint(weights.params)}
     about |= stored
@@ -85,7 +85,7 @@ def is_about_model(about: Mapping[str, Any], folder: pathlib.Path, checkpoint: s
         stated = stated_settings(folder)[1]
     except UserError:
         step, stated = None, {}
-    of_step = ("data.dir", "train.num_steps")  # the step says how long it was trained
+    of_step = ("data.dir", "train.num_steps", "train.writers")  # the step says how long it was trained
     there = [name for name in stated if name in about]
     return about.get("step") == step and not differences(about, stated, there, of_step)
 

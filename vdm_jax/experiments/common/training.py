@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.mesh import across_devices
+from vdm_jax.base.progress import bar
 from vdm_jax.data.order import batch_indices
 from vdm_jax.evals.bpd import evaluate_bound
 from vdm_jax.evals.information import active_units
@@ -81,6 +82,7 @@ def validate(
         passes=config.train.eval_passes,
         batch_size=config.evaluate.batch_size,
         key=named_key(jax.random.key(config.train.seed), "validation"),
+        progress=bar("validation"),
         place=across_devices,
     )
     means = {name: float(value) for name, value in estimate.mean.items()}

@@ -9,7 +9,7 @@ from vdm_jax.base.errors import UserError, choose
 from vdm_jax.diffusion.objective import WEIGHTINGS
 from vdm_jax.diffusion.samplers import make_times
 from vdm_jax.experiments.common.build import Experiment, fixed_table, load
-from vdm_jax.experiments.common.checks import check_batch, check_numbers, check_settings, check_splits
+from vdm_jax.experiments.common.checks import check_batch, check_data, check_numbers, check_settings
 from vdm_jax.experiments.common.models import make_ddpm
 
 NUMBERS = (
@@ -37,6 +37,6 @@ def build_ddpm(config: ConfigDict) -> Experiment:
     if schedule.no_bound and weighting == "bound":
         raise UserError(f"weighting='bound' with schedule={config.diffusion.schedule!r}: {schedule.no_bound}")
     data = load(config.data)
-    check_splits(data.name, train=len(data.train), test=len(data.test))
+    check_data(data, config.evaluate.inception)
     check_batch(config.train, len(data.train), jax.device_count())
     return Experiment(config, data, make_ddpm(config, data))

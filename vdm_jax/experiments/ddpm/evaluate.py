@@ -18,7 +18,7 @@ from vdm_jax.evals.coverage import measure_coverage
 from vdm_jax.evals.image_distances import image_distances
 from vdm_jax.experiments.common.build import Experiment
 from vdm_jax.experiments.common.checkpoints import load_weights
-from vdm_jax.experiments.common.evaluate import about, compare_with_entropy, sampling, save, say
+from vdm_jax.experiments.common.evaluate import about, compare_with_entropy, inception_settings, sampling, save, say
 from vdm_jax.models.diffusion import DiffusionModel
 from vdm_jax.models.generate import generate
 
@@ -76,8 +76,7 @@ def score_samples(
         why = f"evaluate.frechet_images={settings.frechet_images}: nothing was generated"
         keys = (*FRECHET_KEYS, "fid")
         return dict.fromkeys(("coverage", *keys)), no_coverage | dict.fromkeys(keys, why)
-    files = {"inception": settings.inception, "fid_reference_images": settings.fid_reference_images}
-    found, why = image_distances(data, {"prior": draw(num_images)}, num_images, **files)
+    found, why = image_distances(data, {"prior": draw(num_images)}, num_images, **inception_settings(settings))
     return found | {"coverage": None}, why | no_coverage
 
 

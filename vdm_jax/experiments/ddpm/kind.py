@@ -1,8 +1,11 @@
 """The kind "ddpm": a diffusion model in pixels on a table of noise, without a code."""
 
-from vdm_jax.experiments.common.build import IMPLIED
+from vdm_jax.experiments.common.build import IMPLIED, understood_data
+from vdm_jax.experiments.common.choices import DATA, FRECHET, NOISE, above, by_data
+from vdm_jax.experiments.common.describe import describe_model
 from vdm_jax.experiments.common.functions import diffusion_functions, restore
 from vdm_jax.experiments.common.jobs import fingerprints, model_jobs
+from vdm_jax.experiments.common.networks import network_choices
 from vdm_jax.experiments.ddpm.build import build_ddpm
 from vdm_jax.experiments.ddpm.evaluate import evaluate_ddpm
 from vdm_jax.experiments.ddpm.sample import draw_ddpm
@@ -12,14 +15,25 @@ from vdm_jax.report.sections import DDPM_PAGE
 
 READS = ("data", "model", "diffusion", "train")
 
+# Of sprites modes are counted, of other data distances are measured.
+SCORES = by_data(("evaluate.coverage_images",), ("evaluate.frechet_images",))
+COVERAGE = above(
+    "evaluate.coverage_images",
+    1,
+    ("evaluate.sprite_tolerance", "evaluate.reader_images", "evaluate.reader_steps"),
+)
+
 KIND = Kind(
     build_ddpm,
     model_jobs(READS, evaluate_ddpm, draw_ddpm),
     inputs=fingerprints,
+    understood=understood_data,
+    describe=describe_model,
     restore=restore,
     functions=diffusion_functions,
     sections=DDPM_PAGE,
     compare=write_ddpm_sweep,
     compared="evaluate",
     implied=IMPLIED | {"model.network": "multiscale", "model.fourier_min": 0, "model.fourier_max": -1},
+    choices=(DATA, NOISE, *network_choices("model"), SCORES, COVERAGE, *FRECHET),
 )

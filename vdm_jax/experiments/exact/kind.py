@@ -3,8 +3,9 @@
 import pathlib
 
 from vdm_jax.diffusion.timesteps import timesteps
-from vdm_jax.experiments.common.build import IMPLIED
-from vdm_jax.experiments.common.exact import ExactExperiment, check_timesteps, exact
+from vdm_jax.experiments.common.build import IMPLIED, understood_data
+from vdm_jax.experiments.common.choices import DATA, NOISE
+from vdm_jax.experiments.common.exact import ExactExperiment, check_timesteps, describe_exact, exact
 from vdm_jax.experiments.exact.build import build_exact
 from vdm_jax.launch.kind import Job, Kind, from_files
 from vdm_jax.report.compare.probe_sweep import write_probe_sweep
@@ -30,8 +31,11 @@ KIND = Kind(
         )
     },
     inputs=lambda experiment: {"data": experiment.identity},
+    understood=understood_data,
+    describe=describe_exact,
     sections=EXACT_PAGE,
     compare=write_probe_sweep,
     compared="exact",
     implied=IMPLIED,
+    choices=(DATA, NOISE),
 )

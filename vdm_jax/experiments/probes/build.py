@@ -8,6 +8,7 @@ from vdm_jax.experiments.common.build import fixed_table, load
 from vdm_jax.experiments.common.exact import ExactExperiment, check_exact
 from vdm_jax.experiments.common.trained_model import TrainedModel, load_trained
 from vdm_jax.experiments.probes.checks import check_chain_probes, check_chains, check_population, check_probe
+from vdm_jax.experiments.probes.samplers import needs_model
 
 
 @dataclass(frozen=True)
@@ -26,5 +27,5 @@ def build_probes(config: ConfigDict) -> ProbeExperiment:
     check_probe(config.probe, data)
     check_chain_probes(config)
     chains = config.chains
-    model = load_trained(chains.model, chains.checkpoint, config, data) if chains.model else None
+    model = load_trained(chains.model, chains.checkpoint, config, data) if needs_model(config) else None
     return ProbeExperiment(config, data, fixed_table(config.diffusion), model)

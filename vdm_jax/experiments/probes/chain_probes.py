@@ -26,7 +26,7 @@ from vdm_jax.experiments.probes.samplers import (
     make_process,
     model_of,
 )
-from vdm_jax.experiments.probes.training import make_ensemble, train_ensemble
+from vdm_jax.experiments.probes.training import heads_of, make_ensemble, train_ensemble
 from vdm_jax.launch.settings import plain
 from vdm_jax.probing.chains.distances import far_from_data
 from vdm_jax.probing.chains.pools import Pool, make_pool
@@ -45,8 +45,7 @@ from vdm_jax.probing.chunks import Results
 from vdm_jax.probing.curves import compare, summarise_scores, with_prior_of
 from vdm_jax.probing.ensemble import Ensemble
 from vdm_jax.probing.example_sources import make_pool_source
-from vdm_jax.probing.heads import make_heads
-from vdm_jax.probing.nets import OF_CHOSEN_WIDTHS
+from vdm_jax.probing.nets import NETS
 from vdm_jax.probing.population import Population
 from vdm_jax.probing.training import BY_ROW, PROBE
 from vdm_jax.probing.windows import noise_of, share_known, windows_of
@@ -75,7 +74,7 @@ def chain_probes(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     queried = every_nth(steps, config.every)
     chains = experiment.config.chains
     names = chosen_readers(chains)
-    net = trained_reader(names, experiment.data, chains.reader_images, chains.reader_steps)
+    net = trained_reader(chains, experiment.data)
     readers = make_readers(names, experiment.data, experiment.population, net)
     rows = split_rows(config.num_chains, config.num_validation, config.num_test)
     found = {}
@@ -138,7 +137,7 @@ def train_on_rows(
 ) -> tuple[Ensemble, Results]:
     """(ensemble, results): probes trained on rows of `conditions["z"]`, [M, N, …], with known labels."""
     sources = (make_pool_source(labels, part) for part in rows[:2])
-    ensemble = make_ensemble(config, population, make_heads(features, config.targets), *sources)
+    ensemble = make_ensemble(config, population, heads_of(features, config), *sources)
     measure = make_measure(ensemble, features, labels, rows.test)
     return ensemble, train_ensemble(config, ensemble, measure, queried, conditions, folder)
 
@@ -216,10 +215,11 @@ def probe_settings(config: ConfigDict) -> ConfigDict:
     """A section `probe` for probes of real against generated: with the net of `chain_probes`, each timestep from
     nothing, and at most `ROUNDS` rounds."""
     own, settings = config.chain_probes, ConfigDict(config.probe)
-    updates = own.real_or_generated_updates
+    updates, net = own.real_or_generated_updates, own.real_or_generated_net
+    if "hidden" in NETS[net].takes:
+        settings.hidden = tuple(own.real_or_generated_hidden)
     settings.update(
-        net=own.real_or_generated_net,
-        hidden=tuple(own.real_or_generated_hidden),
+        net=net,
         num_updates=updates,
         updates_per_round=-(-updates // ROUNDS),
         learning_rate=own.real_or_generated_learning_rate,
@@ -233,7 +233,7 @@ def name_of_probes(config: ConfigDict) -> str:
     """The folder of probes of real against generated: net, its widths if it has any, updates and rate."""
     own = config.chain_probes
     net = own.real_or_generated_net
-    widths = own.real_or_generated_hidden if net in OF_CHOSEN_WIDTHS else ()
+    widths = own.real_or_generated_hidden if "hidden" in NETS[net].takes else ()
     parts = (FOLDER_NAMES.get(net, net), *widths, own.real_or_generated_updates, own.real_or_generated_learning_rate)
     return "-".join(map(str, parts))
 

@@ -101,7 +101,7 @@ def measure_parts(
     if not remaining:
         return
     names = chosen_readers(config)
-    net, code = trained_reader(names, experiment.data, config.reader_images, config.reader_steps), commit()
+    net, code = trained_reader(config, experiment.data), commit()
     readers = make_readers(names, experiment.data, population, net)
     about = {"commit": code} | ({} if net is None else {"net": about_reader(net)})
     measures: dict[ChosenSampler, _Measure] = {}
@@ -138,7 +138,8 @@ class _Measure:
     def __call__(self, start: int | None) -> dict[str, Any]:
         """Chains from noise where `start` is None, else round trips from that timestep."""
         config = self._config
-        collect = partial(gather, num_queries=config.num_queries, batch_size=config.batch_size)
+        settings = {"num_queries": config.num_queries, "batch_size": config.batch_size}
+        collect = partial(gather, **settings, progress=bar(f"chains: {_way(start)}"))
         key = jax.random.key(config.seed)  # the same noise for all samplers, the same data for all timesteps
         if start is None:
             found = collect(self._backward, named_key(key, "backward"))
@@ -203,8 +204,11 @@ def _size(config: ConfigDict) -> int:
 
 
 def _name(chosen: ChosenSampler, start: int | None) -> str:
-    way = "from noise" if start is None else f"there and back from {start}"
-    return f"{MODEL if chosen.trained else ''}{chosen.name}, {chosen.num_steps} steps, {way}"
+    return f"{MODEL if chosen.trained else ''}{chosen.name}, {chosen.num_steps} steps, {_way(start)}"
+
+
+def _way(start: int | None) -> str:
+    return "from noise" if start is None else f"there and back from {start}"
 
 
 say = partial(print, "chains:", flush=True)

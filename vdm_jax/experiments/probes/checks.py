@@ -9,9 +9,9 @@ from vdm_jax.data.dataset import Dataset
 from vdm_jax.experiments.common.checks import SEED, check_numbers
 from vdm_jax.experiments.common.populations import check_classes
 from vdm_jax.experiments.probes.readers import READERS
-from vdm_jax.experiments.probes.samplers import MODEL, chosen_readers, chosen_samplers
+from vdm_jax.experiments.probes.samplers import chosen_readers, chosen_samplers
 from vdm_jax.probing.heads import MEMBERS, TARGETS
-from vdm_jax.probing.nets import FILTERS, NETS
+from vdm_jax.probing.nets import NETS, reads_sprites
 
 NUMBERS = (
     ("at least 2", lambda value: value >= 2, "chains.num_queries"),
@@ -38,12 +38,12 @@ def check_population(config: ConfigDict, data: Dataset) -> None:
     check_classes(data)
     if data.grid is not None:
         return
-    others = [net for net in NETS if net not in FILTERS]
+    others = [net for net in NETS if not reads_sprites(net)]
     nets = {"probe.net": config.probe.net}
     if config.chain_probes.samplers and config.chain_probes.real_or_generated:
         nets["chain_probes.real_or_generated_net"] = config.chain_probes.real_or_generated_net
     for setting, net in nets.items():
-        if net in FILTERS:
+        if net in NETS and reads_sprites(net):
             reads = "matches templates of sprites, which these data are not"
             raise UserError(f"config.{setting}={net!r} {reads}; expected one of {others}")
 
@@ -57,14 +57,11 @@ def check_chains(chains: ConfigDict, num_steps: int) -> None:
 
 
 def check_model(config: ConfigDict) -> None:
-    """Raises `UserError` where samplers need a model that is not named, or no sampler uses the one that is."""
+    """Raises `UserError` where samplers need a model that is not named."""
     samplers = chosen_samplers(config.chains) | chosen_samplers(config.chain_probes)
     of_model = [text for text, chosen in samplers.items() if chosen.trained]
     if of_model and not config.chains.model:
         raise UserError(f"sampler {of_model[0]!r} needs config.chains.model, the workdir of a trained DDPM")
-    if config.chains.model and not of_model:
-        reason = f"config.chains.model={config.chains.model}, but no sampler is of the model"
-        raise UserError(f"{reason}; add one such as --config.chains.samplers=exact,{MODEL}ancestral:100")
 
 
 def check_chain_probes(config: ConfigDict) -> None:
@@ -79,7 +76,7 @@ def check_chain_probes(config: ConfigDict) -> None:
         if own.samplers and own[name] < config.probe.batch_size:
             given = f"config.chain_probes.{name}={own[name]}"
             raise UserError(f"{given}; expected at least config.probe.batch_size={config.probe.batch_size}")
-    choose("config.chain_probes.real_or_generated_net", own.real_or_generated_net, dict.fromkeys(NETS))
+    choose("config.chain_probes.real_or_generated_net", own.real_or_generated_net, NETS)
     check_widths("chain_probes.real_or_generated_hidden", own.real_or_generated_hidden)
     check_model(config)
 
@@ -96,7 +93,7 @@ def check_chosen(section: str, settings: ConfigDict, num_steps: int) -> int:
 
 def check_probe(probe: ConfigDict, data: Dataset) -> None:
     """Raises `UserError` for an unknown name or a size out of range."""
-    choose("config.probe.net", probe.net, dict.fromkeys(NETS))
+    choose("config.probe.net", probe.net, NETS)
     choose("config.probe.members", probe.members, dict.fromkeys(MEMBERS))
     choose("config.probe.targets", probe.targets, TARGETS)
     side = min(data.shape[:2])

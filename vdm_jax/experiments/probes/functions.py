@@ -14,17 +14,18 @@ from vdm_jax.diffusion.timesteps import distinct_steps, gammas_at
 from vdm_jax.experiments.probes.build import ProbeExperiment
 from vdm_jax.experiments.probes.training import CHUNKS, build_ensemble
 from vdm_jax.probing.chunks import load_chunks, restructure, unflatten
-from vdm_jax.probing.ensemble import timestep_keys
+from vdm_jax.probing.training import shapes_of_timestep
 
 PARAMS = "params"  # of what a chunk of timesteps stores
 
 
 def restore(experiment: ProbeExperiment, workdir: pathlib.Path) -> dict[int, PyTree]:
     """{timestep: parameters [K, ...] of its K probes}; {} where none are trained. Raises `UserError`."""
-    if not (stored := load_chunks(workdir / CHUNKS)):
+    if not any((workdir / CHUNKS).glob("*.npz")):
         return {}
     ensemble, _ = build_ensemble(experiment.config.probe, experiment.population)
-    like = jax.eval_shape(ensemble.init, timestep_keys(jax.random.key(0), np.array([0])))
+    like = shapes_of_timestep(ensemble)
+    stored = load_chunks(workdir / CHUNKS, {PARAMS: like})
 
     def parameters(arrays):
         return unflatten({name: array for name, array in arrays.items() if name.startswith(f"{PARAMS}/")})[PARAMS]

@@ -2,25 +2,31 @@
 
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from vdm_jax.base.pytrees import num_parameters
 from vdm_jax.diffusion.timesteps import distinct_steps, timesteps
-from vdm_jax.experiments.common.build import IMPLIED, fixed_table
-from vdm_jax.experiments.common.exact import BATCHES, check_timesteps, exact
+from vdm_jax.experiments.common.build import IMPLIED, fixed_table, understood_data
+from vdm_jax.experiments.common.describe import in_units
+from vdm_jax.experiments.common.exact import BATCHES, check_timesteps, describe_exact, exact
 from vdm_jax.experiments.common.trained_model import is_about_model
 from vdm_jax.experiments.probes.build import ProbeExperiment, build_probes
 from vdm_jax.experiments.probes.chain_probes import FOLDER, chain_probes
 from vdm_jax.experiments.probes.chains import LINES, chains
+from vdm_jax.experiments.probes.choices import PROBE_CHOICES
 from vdm_jax.experiments.probes.functions import probe_functions, restore
 from vdm_jax.experiments.probes.probe import probe
-from vdm_jax.experiments.probes.training import CHUNKS, train_probes
+from vdm_jax.experiments.probes.samplers import chosen_samplers
+from vdm_jax.experiments.probes.training import CHUNKS, build_ensemble, train_probes
 from vdm_jax.launch.kind import Job, Kind, from_files
 from vdm_jax.launch.status import has_record
 from vdm_jax.launch.store import read_record
-from vdm_jax.probing.chunks import stored_timesteps
+from vdm_jax.probing.chunks import bytes_of_timestep, stored_timesteps
 from vdm_jax.report.compare.probe_sweep import write_probe_sweep
 from vdm_jax.report.sections import PROBES_PAGE
 from vdm_jax.train.metrics import read_metrics
@@ -38,6 +44,24 @@ EXTENDED_CHAIN_PROBES = (
     "chains.model",
     "chains.checkpoint",
 )
+
+
+def describe_probes(experiment: ProbeExperiment) -> Iterator[str]:
+    """The lines of `--dry_run`: the timesteps, and the probes with their memory."""
+    yield from describe_exact(experiment)
+    config = experiment.config.probe
+    ensemble, _ = build_ensemble(config, experiment.population)
+    members = len(ensemble.members.names)
+    params = jax.eval_shape(lambda key: ensemble.init(key[None]), jax.random.key(0))
+    state, residuals = bytes_of_timestep(ensemble, {"gamma": jnp.float32(0)})
+    yield (
+        f"probes: {config.net}, {members} at each timestep with {num_parameters(params) // members:,} parameters each, "
+        f"{config.num_updates:,} updates of {config.batch_size:,} images"
+    )
+    yield (
+        f"memory of the training on each device: up to {in_units(state)}B a timestep and {in_units(residuals)}B of "
+        f"activations, within probe.memory_gib={config.memory_gib}"
+    )
 
 
 def check_exact_timesteps(experiment: ProbeExperiment, workdir: pathlib.Path) -> None:
@@ -75,7 +99,7 @@ def has_no_samplers(config: ConfigDict) -> bool:
 
 
 def _is_of_model(job: str, config: ConfigDict, workdir: pathlib.Path) -> bool:
-    if not config.chains.model:
+    if not any(chosen.trained for chosen in chosen_samplers(config[job]).values()):
         return True
     about = read_record(workdir, KIND.jobs[job]).get("model") or {}
     return is_about_model(about, pathlib.Path(config.chains.model), config.chains.checkpoint)
@@ -158,6 +182,8 @@ KIND = Kind(
         ),
     },
     inputs=lambda experiment: {"data": experiment.identity},
+    understood=understood_data,
+    describe=describe_probes,
     restore=restore,
     functions=probe_functions,
     sections=PROBES_PAGE,
@@ -166,6 +192,7 @@ KIND = Kind(
     implied=IMPLIED
     | {"data.downsample": 1}
     | dict.fromkeys(("data.validation_size", "data.num_levels", "data.max_gib")),
+    choices=PROBE_CHOICES,
     folders=("data.dir", "chains.model"),
     renamed={f"chain_probes.told_{name}": f"chain_probes.real_or_generated_{name}" for name in REAL_OR_GENERATED}
     | dict.fromkeys(("probe.net", "chain_probes.real_or_generated_net"), {"evidence": "matched_statistics"}),

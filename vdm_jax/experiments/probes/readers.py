@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.tree_util import Partial
+from ml_collections import ConfigDict
 
 from vdm_jax.base.progress import bar
 from vdm_jax.data.dataset import Dataset
@@ -12,7 +13,7 @@ from vdm_jax.data.sprites import FACTORS
 from vdm_jax.evals.coverage import READER_SEED, READER_WIDTH, make_reader
 from vdm_jax.evals.feature_reader import FeatureReader, read_pixels, train_reader
 from vdm_jax.experiments.common.populations import CLASS
-from vdm_jax.experiments.probes.samplers import EXACT
+from vdm_jax.experiments.probes.samplers import EXACT, chosen_readers
 from vdm_jax.networks.classifier import make_classifier
 from vdm_jax.probing.chains.process import Readers, nearest_reader
 from vdm_jax.probing.population import Population
@@ -31,13 +32,14 @@ def make_readers(
     return {name: known[name] for name in names if name in known}
 
 
-def trained_reader(names: tuple[str, ...], data: Dataset, num_images: int, num_steps: int) -> FeatureReader | None:
-    """The network that reads, trained anew; None where `names` has none.
+def trained_reader(chains: ConfigDict, data: Dataset) -> FeatureReader | None:
+    """The network that reads, trained anew with the settings `config.chains`; None where `readers` has none.
 
-    Machines that round alike train the same network. It learns from the first `num_images` training images at most.
+    Machines that round alike train the same network. It learns from the first `reader_images` training images at most.
     """
-    if NET not in names:
+    if NET not in chosen_readers(chains):
         return None
+    num_images, num_steps = chains.reader_images, chains.reader_steps
     if data.grid is not None:
         return make_reader(data, num_images, num_steps)[0]
     parts = (getattr(data, name).first(num_images) for name in ("train", "test"))

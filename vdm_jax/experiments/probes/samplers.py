@@ -44,6 +44,12 @@ def chosen_samplers(settings: ConfigDict) -> dict[str, ChosenSampler]:
     return found
 
 
+def needs_model(config: ConfigDict) -> bool:
+    """Whether a sampler of the chains, or of the probes of chains, is of the trained model."""
+    sections = (config.chains, config.chain_probes)
+    return any(chosen.trained for section in sections for chosen in chosen_samplers(section).values())
+
+
 def chosen_readers(chains: ConfigDict) -> tuple[str, ...]:
     """The readers of `chains.readers` in their order."""
     return tuple(dict.fromkeys(map(str.strip, chains.readers.split(","))))

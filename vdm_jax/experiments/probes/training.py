@@ -11,8 +11,9 @@ import numpy as np
 from jaxtyping import Float, Int
 from ml_collections import ConfigDict
 
-from vdm_jax.base.errors import UserError
+from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.mesh import make_mesh
+from vdm_jax.diffusion.posterior import Feature
 from vdm_jax.diffusion.timesteps import distinct_steps
 from vdm_jax.experiments.probes.build import ProbeExperiment
 from vdm_jax.probing.batching import usual_batching
@@ -20,7 +21,7 @@ from vdm_jax.probing.chunks import Results, chunk_size
 from vdm_jax.probing.ensemble import Ensemble, Training
 from vdm_jax.probing.example_sources import ExampleSource, make_forward_source
 from vdm_jax.probing.heads import Head, make_heads, make_members
-from vdm_jax.probing.nets import make_net
+from vdm_jax.probing.nets import NETS, make_net
 from vdm_jax.probing.population import Population
 from vdm_jax.probing.training import summarise_held_out, summarise_probes, train_in_chunks
 
@@ -64,8 +65,14 @@ def forward_sources(population: Population) -> dict[str, ExampleSource]:
 def build_ensemble(config: ConfigDict, population: Population) -> tuple[Ensemble, dict[str, ExampleSource]]:
     """The ensemble with the settings of `config.probe`, and the sources of its examples; nothing is compiled yet."""
     sources = forward_sources(population)
-    heads = make_heads(population.features, config.targets)
+    heads = heads_of(population.features, config)
     return make_ensemble(config, population, heads, sources["train"], sources["validation"]), sources
+
+
+def heads_of(features: Mapping[str, Feature], config: ConfigDict) -> dict[str, Head]:
+    """The heads with the settings of `config.probe`: `targets` is a choice for features with values alone."""
+    have_values = any(feature.values is not None for feature in features.values())
+    return make_heads(features, config.targets if have_values else "classes")
 
 
 def make_measure(ensemble: Ensemble, population: Population, sources: Mapping[str, ExampleSource], num_batches: int):
@@ -96,14 +103,9 @@ def make_ensemble(
 ) -> Ensemble:
     """Probes of the population with the nets and the training of `config`, a section `probe`."""
     members = make_members(heads, config.members, range(config.num_seeds))
-    net = make_net(
-        config.net,
-        population.shape,
-        members.num_outputs,
-        hidden=tuple(config.hidden),
-        num_templates=config.num_templates,
-        window=config.window,
-    )
+    taken = {name: config[name] for name in choose("net", config.net, NETS).takes}
+    num_examples = taken.pop("num_examples", 1)
+    net = make_net(config.net, population.shape, members.num_outputs, **taken)
     training = Training(
         config.batch_size,
         config.num_updates,
@@ -112,7 +114,7 @@ def make_ensemble(
         config.patience,
         config.num_validation,
     )
-    index = jnp.asarray(population.splits["train"][: config.num_seeds * config.num_examples])
+    index = jnp.asarray(population.splits["train"][: config.num_seeds * num_examples])
     examples, labels = population.take(index), population.labels(index)
     known = labels if heads.keys() <= labels.keys() else None
     return Ensemble(
@@ -125,7 +127,7 @@ def make_ensemble(
         make_mesh(),
         usual_batching(config.net),
         known,
-        min(config.num_examples, len(index)),
+        min(num_examples, len(index)),
     )
 
 

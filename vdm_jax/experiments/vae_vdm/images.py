@@ -14,7 +14,7 @@ from vdm_jax.evals.image_distances import LABEL_KEYS, image_distances
 from vdm_jax.evals.image_metrics import compare_images
 from vdm_jax.experiments.common.build import Experiment
 from vdm_jax.experiments.common.codes import prior_codes, sample_codes
-from vdm_jax.experiments.common.evaluate import sampling
+from vdm_jax.experiments.common.evaluate import inception_settings, sampling
 from vdm_jax.models.generate import generate
 
 RECONSTRUCTION_KEYS = ("psnr", "rmse", "ssim")
@@ -66,6 +66,5 @@ def measure_images(
         reasons |= likeness.pop("reasons")
         likeness["likeness_num_images"] = likeness.pop("num_images")  # the bound has a number of its own
         values |= likeness
-    files = {"inception": settings.inception, "fid_reference_images": settings.fid_reference_images}
-    scores, why = image_distances(data, generated, num_images, **files)
+    scores, why = image_distances(data, generated, num_images, **inception_settings(settings))
     return values | scores, reasons | why

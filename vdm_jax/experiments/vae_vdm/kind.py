@@ -1,8 +1,12 @@
 """The kind "vae_vdm": a variational diffusion model with a learned code."""
 
-from vdm_jax.experiments.common.build import IMPLIED
+from vdm_jax.experiments.common.build import IMPLIED, understood_data
+from vdm_jax.experiments.common.choices import DATA, FRECHET, NOISE
+from vdm_jax.experiments.common.describe import describe_model
 from vdm_jax.experiments.common.functions import diffusion_functions, restore
 from vdm_jax.experiments.common.jobs import fingerprints, model_jobs
+from vdm_jax.experiments.common.networks import ENCODER_CHOICES, network_choices
+from vdm_jax.experiments.common.rates import RATE_CHOICES
 from vdm_jax.experiments.vae_vdm.build import build
 from vdm_jax.experiments.vae_vdm.evaluate import evaluate
 from vdm_jax.experiments.vae_vdm.sample import draw_vae_vdm
@@ -16,6 +20,8 @@ KIND = Kind(
     build,
     model_jobs(READS, evaluate, draw_vae_vdm, ("evaluate_curves.npz", "evaluate_images.npz", "embeddings.npz")),
     inputs=fingerprints,
+    understood=understood_data,
+    describe=describe_model,
     restore=restore,
     functions=diffusion_functions,
     sections=VAE_VDM_PAGE,
@@ -24,4 +30,5 @@ KIND = Kind(
     implied=IMPLIED
     | {"model.unet.network": "vdm"}
     | dict.fromkeys(("model.unet.multipliers", "model.unet.attention", "model.unet.patch")),
+    choices=(DATA, NOISE, *network_choices("model.unet"), *ENCODER_CHOICES, *RATE_CHOICES, *FRECHET),
 )

@@ -1,8 +1,7 @@
 """From batches of chains to curves with their standard errors."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from itertools import count
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import jax
@@ -28,16 +27,22 @@ WITHOUT = "known_without"  # the share known without each group of chains, [G, M
 T = TypeVar("T")
 
 
-def gather(measure: Callable[[Key[Array, ""], int], T], key: Key[Array, ""], num_queries: int, batch_size: int) -> T:
+def gather(
+    measure: Callable[[Key[Array, ""], int], T],
+    key: Key[Array, ""],
+    num_queries: int,
+    batch_size: int,
+    progress: Callable[[range], Iterable[int]] = iter,
+) -> T:
     """`measure(key, n)` of as many batches as `num_queries` needs, joined along the axis of the queries.
 
     That axis is the first of an array with one axis, else the second.
     """
-    parts = []
-    for batch in count():
-        parts.append(jax.device_get(measure(jax.random.fold_in(key, batch), batch_size)))
-        if (batch + 1) * batch_size >= num_queries:
-            return jax.tree.map(lambda *arrays: np.concatenate(arrays, axis=min(arrays[0].ndim - 1, 1)), *parts)
+    parts = [
+        jax.device_get(measure(jax.random.fold_in(key, batch), batch_size))
+        for batch in progress(range(max(1, -(-num_queries // batch_size))))
+    ]
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays, axis=min(arrays[0].ndim - 1, 1)), *parts)
 
 
 def mean_and_error(values: Float[np.ndarray, "*m q"] | Bool[np.ndarray, "*m q"]) -> tuple[Any, Any]:

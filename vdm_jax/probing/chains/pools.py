@@ -69,5 +69,5 @@ def _load(path: pathlib.Path) -> Results:
     try:
         with np.load(path) as file:
             return unflatten(dict(file))
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path} cannot be read ({error}); delete it to run its chains again") from error

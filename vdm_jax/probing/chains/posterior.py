@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Integer
 
 from vdm_jax.base.program import Program
+from vdm_jax.base.progress import bar
 from vdm_jax.diffusion.gaussian import alpha_sigma
 from vdm_jax.diffusion.posterior import Feature, Posterior
 from vdm_jax.probing.chains.pools import Pool
@@ -33,7 +34,8 @@ def posterior_scores(
     guess = Program(compare, posterior.classes)
     batches = np.array_split(rows, max(1, len(rows) // batch_size))
     guesses = []
-    for z, gamma in zip(pool.z, gammas, strict=True):
+    for m in bar("posterior of the chains")(range(len(gammas))):
+        z, gamma = pool.z[m], gammas[m]
         parts = [
             jax.device_get(guess(z[b], jnp.float32(gamma), {n: label[b] for n, label in pool.labels.items()}))
             for b in batches

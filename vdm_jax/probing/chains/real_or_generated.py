@@ -71,8 +71,8 @@ def separate_by_numbers(
         return {"real": batched(pool.real[m], gammas[m])[None], "generated": batched(pool.z[m], gammas[m])[None]}
 
     numbers = run_in_chunks(run, queried, 1, folder)
-    pairs = zip(numbers["real"], numbers["generated"], strict=True)
-    return found | {"posterior": [separate_by_trees(*pair) for pair in pairs]}
+    each = progress(range(len(queried)))
+    return found | {"posterior": [separate_by_trees(numbers["real"][m], numbers["generated"][m]) for m in each]}
 
 
 def why_no_trees(num_chains: int) -> str | None:

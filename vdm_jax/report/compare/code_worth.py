@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
+from vdm_jax.base.ending import exit_code
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.statistics import mean_and_error, paired_difference
 from vdm_jax.report.compare.study import Measured, Setting, read_settings
@@ -213,4 +214,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code("code_worth", main))

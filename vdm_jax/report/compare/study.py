@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from vdm_jax.base.ending import exit_code
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.names import describe, short_names
 from vdm_jax.base.statistics import mean_and_error
@@ -167,7 +168,4 @@ def table_of(settings: Sequence[Setting]) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        print(study_table(sys.argv[1:]))
-    except UserError as error:
-        sys.exit(f"study: {error}")
+    sys.exit(exit_code("study", lambda: print(study_table(sys.argv[1:]))))

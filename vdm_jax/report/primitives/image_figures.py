@@ -4,16 +4,16 @@ import numpy as np
 from jaxtyping import Real, UInt8
 from matplotlib.figure import Figure
 
-from vdm_jax.base.images import image_grid
+from vdm_jax.base.images import CELL, enlargement, image_grid, page_size
 from vdm_jax.report.primitives.style import DPI, INK
 
-CELL = 112  # side of an image in figure pixels, approximately; half of that on screen
 HEADER = 44  # height of the column names in figure pixels
 
 
-def grid_figure(images: UInt8[np.ndarray, "n h w c"], *, num_columns: int = 8) -> Figure:
-    """Images, row by row."""
-    return _side_by_side([_block(images, num_columns)], scale=_scale(images))
+def grid_figure(images: UInt8[np.ndarray, "n h w c"], *, num_columns: int | None = None) -> Figure:
+    """Images, row by row; by default in the columns of a page."""
+    columns = num_columns or page_size(*images.shape[1:])[1]
+    return _side_by_side([_block(images, columns)], scale=_scale(images))
 
 
 def guided_figure(source: UInt8[np.ndarray, "n h w c"], generated: UInt8[np.ndarray, "n k h w c"]) -> Figure:
@@ -41,13 +41,13 @@ def path_figure(path: UInt8[np.ndarray, "n s h w c"], times: Real[np.ndarray, " 
 
 
 def _scale(images: np.ndarray) -> int:
-    return max(1, round(CELL / max(images.shape[1:3])))
+    return enlargement(*images.shape[1:3])
 
 
 def _block(images: np.ndarray, num_columns: int) -> np.ndarray:
-    """Grey or colour levels 0 … 255 as an RGB array in [0, 1]."""
-    colour = images if images.shape[-1] == 3 else images[..., :1].repeat(3, axis=-1)
-    return image_grid((colour / 255).astype(np.float32), num_columns)
+    """Images of any number of channels as RGB bytes."""
+    grid = image_grid(images, num_columns)
+    return grid if grid.shape[-1] == 3 else grid.repeat(3, axis=-1)
 
 
 def _side_by_side(blocks: list[np.ndarray], *, scale: int, headers: list[list[str]] | None = None) -> Figure:

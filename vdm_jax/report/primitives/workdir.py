@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from vdm_jax.base.image_files import read_images
+from vdm_jax.base.images import page_size
+
 
 @dataclass(frozen=True)
 class Workdir:
@@ -95,9 +98,18 @@ class Workdir:
         if is_number(self.evaluate.get("num_dims")):
             return int(self.evaluate["num_dims"])
         for name in ("real", "prior", "aggregate"):
-            if (arrays := self.arrays(f"samples/{name}.npz", "images")) is not None:
-                return math.prod(arrays["images"].shape[1:])
+            if (images := self.images(name)) is not None:
+                return math.prod(images.shape[1:])
         return None
+
+    def images(self, name: str) -> np.ndarray | None:
+        """The first page of the set samples/NAME.npz, bytes [N, H, W, C]; None if there is none."""
+        try:
+            first = next(read_images(self.path / "samples" / f"{name}.npz", 1))
+            number = page_size(*first.shape[1:])[0]
+            return np.concatenate(list(read_images(self.path / "samples" / f"{name}.npz", number)))
+        except (OSError, ValueError, StopIteration):
+            return None
 
     def reason(self, key: str) -> str | None:
         """The reason that evaluate.json gives for null at `key`; None if it gives none."""

@@ -8,7 +8,7 @@ from vdm_jax.report.primitives.markup import NO_CODE, Gallery, figure, missing, 
 from vdm_jax.report.primitives.measured import rows_of
 from vdm_jax.report.primitives.workdir import Workdir, is_number, leaves
 
-MAX_IMAGES, MAX_ROWS, MAX_COLUMNS = 64, 8, 12
+MAX_ROWS, MAX_COLUMNS = 8, 12
 IMAGE_METRICS = {"psnr": "PSNR, dB", "rmse": "RMSE", "ssim": "SSIM", "frechet": "Fréchet distance", "fid": "FID"}
 CURVES = ("frechet_by_n",)  # drawn, and no row of a table
 
@@ -20,9 +20,8 @@ def samples_section(workdir: Workdir, gallery: Gallery) -> str:
         titles = {"real": "real", "prior": "generated"}
     panels = []
     for name, title in titles.items():
-        arrays = workdir.arrays(f"samples/{name}.npz", "images")
-        if arrays is not None and len(arrays["images"]):
-            drawn = image_figures.grid_figure(arrays["images"][:MAX_IMAGES])
+        if (images := workdir.images(name)) is not None:
+            drawn = image_figures.grid_figure(images)
             panels.append(panel(gallery.save(f"samples_{name}", drawn), alt=title, label=title))
     if not panels:
         return missing("There are no sample grids yet", "sample") + image_table(workdir)

@@ -1,0 +1,78 @@
+"""Which settings the code of the experiments reads, so that what a kind declares can be compared with it."""
+
+import json
+import pathlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ml_collections
+from ml_collections import ConfigDict
+
+import vdm_jax
+from vdm_jax.experiments.kinds import KINDS
+from vdm_jax.launch.choices import unread
+
+LIBRARY = str(pathlib.Path(ml_collections.__file__).parent)
+EXPERIMENTS = str(pathlib.Path(vdm_jax.__file__).parent / "experiments")
+
+
+ALWAYS = {"kind", "name", "jobs"}  # of the launch
+
+
+@contextmanager
+def jobs_read_what_is_declared(workdir: pathlib.Path, *, all_jobs: bool = True) -> Iterator[None]:
+    """The jobs of a run in `workdir` read no setting that its choices leave out; all jobs together read every other."""
+    with settings_read() as read:
+        yield
+    config = ConfigDict(json.loads((workdir / "config.json").read_text()))
+    left_out = set(unread(KINDS[config.kind].choices, config))
+    assert not read & left_out, "read, though no choice in force declares it"
+    assert not all_jobs or not set(_leaves(config)) - ALWAYS - left_out - read, "declared, and not read"
+
+
+def _leaves(config: ConfigDict, prefix: str = "") -> Iterator[str]:
+    for name, value in config.items():
+        if isinstance(value, ConfigDict):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+@contextmanager
+def settings_read() -> Iterator[set[str]]:
+    """The dotted names of settings that `vdm_jax/experiments` reads meanwhile, of any config with a kind.
+
+    Functions that check a value, copies of a section and whole configs written to a file do not count.
+    """
+    read: set[str] = set()
+    sections: dict[int, tuple[str, ConfigDict]] = {}  # by identity, kept alive so that none is taken twice
+    get = ConfigDict.__getitem__
+
+    def recorded(self: ConfigDict, key: str):
+        value = get(self, key)
+        prefix = "" if "kind" in self._fields else sections.get(id(self), (None, None))[0]
+        if prefix is not None:
+            if isinstance(value, ConfigDict):
+                sections[id(value)] = (f"{prefix}{key}.", value)
+            elif _counts():
+                read.add(f"{prefix}{key}")
+        return value
+
+    ConfigDict.__getitem__ = recorded
+    try:
+        yield read
+    finally:
+        ConfigDict.__getitem__ = get
+
+
+def _counts() -> bool:
+    """Whether the caller is the code of an experiment, and no check."""
+    frame = sys._getframe(2)
+    while frame and frame.f_code.co_filename.startswith(LIBRARY):
+        if frame.f_code.co_name not in ("__getattr__", "__getitem__", "get"):
+            return False  # of a copy, or of all that is written
+        frame = frame.f_back
+    if frame is None or not frame.f_code.co_filename.startswith(EXPERIMENTS):
+        return False
+    return not (frame.f_code.co_filename.endswith("checks.py") or frame.f_code.co_name.startswith("check"))
