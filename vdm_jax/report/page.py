@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_text
+from vdm_jax.base.progress import bar
 from vdm_jax.report.primitives.markup import Gallery, facts, section
 from vdm_jax.report.primitives.stylesheet import STYLE
 from vdm_jax.report.primitives.workdir import Workdir
@@ -44,7 +45,8 @@ def write_report(workdir: str | Path, sections: Sequence[Section]) -> Path:
     if not path.is_dir():
         raise UserError(f"workdir={str(path)!r} is not a folder; --jobs=train makes it")
     run, gallery = Workdir(path), Gallery(path / "report")
-    body = "\n".join(section(each.name, each.title, each.draw(run, gallery)) for each in sections)
+    each = (sections[i] for i in bar("report: sections")(range(len(sections))))
+    body = "\n".join(section(part.name, part.title, part.draw(run, gallery)) for part in each)
     gallery.drop_stale()
     index = path / "report" / "index.html"
     write_text(index, _page(run, sections, body))
