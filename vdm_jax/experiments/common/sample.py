@@ -17,8 +17,8 @@ from vdm_jax.data.dataset import Dataset
 from vdm_jax.experiments.common.build import Experiment
 from vdm_jax.experiments.common.checkpoints import load_weights
 from vdm_jax.experiments.common.prior_images import PARTS, open_parts
-from vdm_jax.experiments.common.writers import show_samples
 from vdm_jax.launch import store as workdirs
+from vdm_jax.train.writers import show_pictures
 
 CHAIN_POINTS = 10
 
@@ -42,7 +42,7 @@ def sample(experiment: Experiment, workdir: pathlib.Path, *, draw: Draw) -> str:
     settings = workdirs.plain(experiment.config)
     origin = provenance() | {"data": experiment.data.fingerprint}
     write_json(about, of | {"settings": settings, "provenance": origin})
-    show_samples(experiment.config, about.parent, weights.step)
+    show_pictures(experiment.config.train.get("writers", ""), workdir, about.parent, weights.step)
     shutil.rmtree(about.parent / PARTS)
     return "done"
 
