@@ -25,7 +25,7 @@ HELP = f"""{__doc__}
                                jobs that remain. With --sweep: a command for each run and its remaining jobs. Nothing is
                                run or written
 
-Exit code 0: done, or stopped by SIGTERM with a checkpoint. 1: the training or a run of the sweep failed, there was too
+Exit code 0: done, or stopped by SIGTERM, as a line says. 1: the training or a run of the sweep failed, there was too
 little memory, or a file could not be written. 2: invalid request. Both are reported in one sentence; with
 VDM_JAX_TRACEBACK=1 in the environment also with the traceback. 130: Ctrl-C. 141: nobody reads the output.
 
@@ -54,6 +54,8 @@ def main(argv: list[str]) -> int:
 
 def launch(argv: list[str], launcher: list[str], ending: OneSentence) -> None:
     """Runs or lists what the command line asks for. launcher: the command that starts this program."""
+    if not any("dry_run" in argument for argument in argv):  # its lines are commands
+        print(f"{ending.program}: starting …", flush=True)
     # Imported late: a missing package or a mistyped flag should not wait for the start of a device.
     from vdm_jax.experiments.kinds import KINDS
     from vdm_jax.launch import choices, dry_run, flags, run, sweep
@@ -71,6 +73,7 @@ def launch(argv: list[str], launcher: list[str], ending: OneSentence) -> None:
         for line in dry_run.describe_run(KINDS, arguments.config, arguments.workdir, arguments.jobs):
             print(line, flush=True)
     else:
+        print(f"{arguments.file} -> {arguments.workdir}: {', '.join(arguments.jobs)}", flush=True)
         run.run(KINDS, arguments.config, arguments.workdir, arguments.jobs, arguments.options)
 
 

@@ -16,13 +16,14 @@ from vdm_jax.base.signals import catch_sigterm
 from vdm_jax.experiments.common.build import Experiment
 from vdm_jax.experiments.common.checkpoints import initial_params
 from vdm_jax.experiments.common.training import ModelTraining, make_training
-from vdm_jax.experiments.common.writers import open_log
+from vdm_jax.launch.settings import plain
 from vdm_jax.train.checkpoint import Checkpointer, resume
 from vdm_jax.train.loop import Result, run
 from vdm_jax.train.metrics import MetricsLog
 from vdm_jax.train.optimizer import make_optimizer
 from vdm_jax.train.state import init_state
 from vdm_jax.train.step import make_train_step
+from vdm_jax.train.writers import open_log
 
 
 def train(experiment: Experiment, workdir: pathlib.Path) -> str:
@@ -31,7 +32,8 @@ def train(experiment: Experiment, workdir: pathlib.Path) -> str:
     with catch_sigterm() as stop_requested:
         training = make_training(experiment, mesh.size)
         params = initial_params(experiment.model, seed)
-        with open_log(experiment.config, workdir) as log:
+        writers = experiment.config.train.get("writers", "")  # older files lack it
+        with open_log(writers, workdir, plain(experiment.config)) as log:
             result = run_from_checkpoint(training, params, experiment.config.train, workdir, mesh, log)
         status = "stopped" if stop_requested() else result.status
     if status == "stopped":
