@@ -14,7 +14,7 @@ def build(config: ConfigDict) -> Experiment:
     """Checks every setting, loads the data and binds the networks; nothing is compiled yet. Raises `UserError`."""
     check_settings(config)
     data = load(config.data)
-    check_data(data, config.evaluate.inception)
+    check_data(data, config.evaluate)
     model = make_vae_vdm(config, data)
     fewest_images = model.code.rate.fewest_images if model.code else 1
     check_batch(config.train, len(data.train), jax.device_count(), fewest_images)

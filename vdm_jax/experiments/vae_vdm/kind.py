@@ -1,7 +1,6 @@
 """The kind "vae_vdm": a variational diffusion model with a learned code."""
 
-from vdm_jax.experiments.common.build import IMPLIED, understood_data
-from vdm_jax.experiments.common.choices import DATA, FRECHET, NOISE
+from vdm_jax.experiments.common.build import DATA, FRECHET, IMPLIED, NOISE, understood_data
 from vdm_jax.experiments.common.describe import describe_model
 from vdm_jax.experiments.common.functions import diffusion_functions, restore
 from vdm_jax.experiments.common.jobs import fingerprints, model_jobs
