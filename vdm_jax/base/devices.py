@@ -32,8 +32,10 @@ def no_device(asked: str, error: Exception, there: str) -> str:
     if not asked:
         return f"JAX found no device ({reason or type(error).__name__}); JAX_PLATFORMS=cpu uses the CPU"
     name, _, value = asked.partition("=")
+    if "known backends" in reason:  # of one of the names that a platform may have: no news
+        reason = ""
     extras = sorted({EXTRAS[each] for each in value.lower().split(",") if each in EXTRAS})
-    install = "".join(f", install the driver and the extra: python -m pip install 'vdm-jax[{each}]'" for each in extras)
+    install = "".join(f", or install its driver and python -m pip install 'vdm-jax[{each}]'" for each in extras)
     told = f"{asked}: there is no such device ({reason})" if reason else f"{asked}: there is no such device"
     return f"{told}; there is {there}: unset {name}{install}"
 

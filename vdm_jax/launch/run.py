@@ -72,10 +72,7 @@ def _run(kinds: Kinds, config: ConfigDict, workdir: pathlib.Path, jobs: Sequence
     if not any(jobs_of(kind)[name].reads for name in jobs):
         store.refuse_other_kinds(kinds, config.kind, workdir)
         return _run_jobs(kind, None, config, workdir, {}, jobs, options)
-    check_devices()
-    kind.check(config)
-    for name in jobs:
-        jobs_of(kind)[name].check_ready(config)
+    check_ready(kind, config, jobs)
     began = time.monotonic()
     if complete_needs(kinds, config, workdir, options) == "stopped":
         return "stopped"
@@ -85,6 +82,14 @@ def _run(kinds: Kinds, config: ConfigDict, workdir: pathlib.Path, jobs: Sequence
     if line := kind.understood(built):
         print(line, flush=True)
     return run_built(kinds, built, config, workdir, jobs, options, place)
+
+
+def check_ready(kind: Kind, config: ConfigDict, jobs: Sequence[str]) -> None:
+    """Raises `UserError` for what can be judged before the data are read: devices, packages, settings."""
+    check_devices()
+    kind.check(config)
+    for name in jobs:
+        jobs_of(kind)[name].check_ready(config)
 
 
 def run_built(
