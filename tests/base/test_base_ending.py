@@ -9,9 +9,9 @@ import sys
 import pytest
 
 from vdm_jax.base import ending
-from vdm_jax.base.devices import check_devices, no_device
 from vdm_jax.base.ending import OneSentence, escape_output
 from vdm_jax.base.errors import RunFailed, UserError
+from vdm_jax.base.mesh import check_devices, no_device
 
 
 def interrupted_import() -> ImportError:

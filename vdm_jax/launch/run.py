@@ -11,8 +11,8 @@ from ml_collections import ConfigDict
 
 from vdm_jax.base import progress
 from vdm_jax.base.compiling import announced
-from vdm_jax.base.devices import check_devices
 from vdm_jax.base.errors import UserError
+from vdm_jax.base.mesh import check_devices
 from vdm_jax.base.places import known
 from vdm_jax.base.signals import Stopped, stop_at_sigterm
 from vdm_jax.launch import store
