@@ -54,14 +54,15 @@ def main(argv: list[str]) -> int:
 
 def launch(argv: list[str], launcher: list[str], ending: OneSentence) -> None:
     """Runs or lists what the command line asks for. launcher: the command that starts this program."""
+    # What ends a run is reported in one sentence, and orbax logs it too; matplotlib warns of each folder it cannot use.
+    for name in ("absl", "asyncio", "matplotlib"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     if not any("dry_run" in argument for argument in argv):  # its lines are commands
         print(f"{ending.program}: starting …", flush=True)
     # Imported late: a missing package or a mistyped flag should not wait for the start of a device.
     from vdm_jax.experiments.kinds import KINDS
     from vdm_jax.launch import choices, dry_run, flags, run, sweep
 
-    for name in ("absl", "asyncio"):  # orbax logs through these; what ends a run is reported in one sentence
-        logging.getLogger(name).setLevel(logging.CRITICAL)
     arguments = flags.parse(argv, KINDS)
     ending.folder = arguments.workdir
     if arguments.sweep:
