@@ -18,10 +18,10 @@ from jaxtyping import UInt8
 
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.files import write_file
-from vdm_jax.base.places import found_before, moved
 from vdm_jax.base.progress import bar
 from vdm_jax.data.dataset import SPLITS, ImageData, stratified_parts
 from vdm_jax.data.folder_files import Listing, list_images, stamp
+from vdm_jax.data.places import found_before, moved
 from vdm_jax.data.splits import SPLIT_SEED, make_image_data
 from vdm_jax.data.tfds import DEFAULT_MAX_GIB, check_memory
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from vdm_jax.base.errors import UserError, suggestion
-from vdm_jax.base.places import found_before, moved
 from vdm_jax.data.arrays import KNOWN, as_images, resolve_num_levels, unread_names
 from vdm_jax.data.dataset import SPLITS, ImageData
+from vdm_jax.data.places import found_before, moved
 from vdm_jax.data.splits import make_image_data
 
 FOLDER_VARIABLE = "VDM_DATA_DIR"
