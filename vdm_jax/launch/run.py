@@ -12,9 +12,9 @@ from ml_collections import ConfigDict
 from vdm_jax.base import progress
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.mesh import check_devices
-from vdm_jax.base.places import known
 from vdm_jax.base.program import announced
 from vdm_jax.base.signals import Stopped, stop_at_sigterm
+from vdm_jax.data.places import known
 from vdm_jax.launch import store
 from vdm_jax.launch.choices import refuse_unread
 from vdm_jax.launch.config_files import load_config, naming_settings

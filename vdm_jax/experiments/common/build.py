@@ -10,8 +10,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError, choose
-from vdm_jax.base.places import report_found
 from vdm_jax.data.dataset import Dataset
+from vdm_jax.data.places import report_found
 from vdm_jax.data.sources import SOURCES, load_data, locate
 from vdm_jax.data.understood import understood
 from vdm_jax.diffusion.schedules import SCHEDULES, Schedule, make_schedule, settings_of

@@ -121,7 +121,7 @@ def check_data(data: Dataset, evaluate: ConfigDict) -> None:
     Inception network of `config.evaluate.inception` does not take."""
     for name in ("train", "test"):
         if (number := len(getattr(data, name))) < FEWEST:
-            raise UserError(f"data {data.name!r} have {number} {name} images; expected at least {FEWEST}")
+            raise UserError(f"data {data.name!r} have {number} {name} images; expected at least {FEWEST}: add some")
     if evaluate.inception and data.shape[2] not in (1, 3):
         takes = f"InceptionV3 takes images of 1 or 3 channels, and those of {data.name!r} have {data.shape[2]}"
         raise UserError(f"config.evaluate.inception={evaluate.inception}: {takes}; leave it unset")

@@ -20,10 +20,8 @@ def build(config: ConfigDict) -> Experiment:
     check_batch(config.train, len(data.train), jax.device_count(), fewest_images)
     parts = config.train.accumulate * jax.device_count()
     if model.code and model.code.rate.steered_by_held_out and len(data.validation) < parts:
-        steers = f"config.rate.mode={config.rate.mode!r} holds its rate on validation images, at least {parts}"
-        raise UserError(
-            f"{steers}, one for each device and micro-batch; data {data.name!r} have {len(data.validation)}"
-        )
+        needs = f"config.rate.mode={config.rate.mode!r} needs {parts} validation images, one for each device and part"
+        raise UserError(f"{needs} of a batch (config.train.accumulate); data {data.name!r} have {len(data.validation)}")
     if model.fixed_schedule:  # raises where a table has no such grid to sample over
         make_times(model.fixed_schedule, config.sample.num_steps, config.sample.grid)
     return Experiment(config, data, model)
