@@ -57,6 +57,7 @@ def launch(argv: list[str], launcher: list[str], ending: OneSentence) -> None:
     # Imported late: a missing package or a mistyped flag should not wait for the start of a device.
     from vdm_jax.experiments.kinds import KINDS
     from vdm_jax.launch import choices, dry_run, flags, run, sweep
+    from vdm_jax.launch.compiled import keep_compiled_programs
 
     for name in ("absl", "asyncio"):  # orbax logs through these; what ends a run is reported in one sentence
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -71,6 +72,7 @@ def launch(argv: list[str], launcher: list[str], ending: OneSentence) -> None:
         for line in dry_run.describe_run(KINDS, arguments.config, arguments.workdir, arguments.jobs):
             print(line, flush=True)
     else:
+        keep_compiled_programs()
         run.run(KINDS, arguments.config, arguments.workdir, arguments.jobs, arguments.options)
 
 
