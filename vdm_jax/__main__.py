@@ -58,6 +58,7 @@ def launch(argv: list[str], launcher: list[str], ending: OneSentence) -> None:
     from vdm_jax.experiments.kinds import KINDS
     from vdm_jax.launch import choices, dry_run, flags, run, sweep
     from vdm_jax.launch.compiled import keep_compiled_programs
+    from vdm_jax.launch.memory import keep_freed_memory
 
     for name in ("absl", "asyncio"):  # orbax logs through these; what ends a run is reported in one sentence
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -73,6 +74,7 @@ def launch(argv: list[str], launcher: list[str], ending: OneSentence) -> None:
             print(line, flush=True)
     else:
         keep_compiled_programs()
+        keep_freed_memory()
         run.run(KINDS, arguments.config, arguments.workdir, arguments.jobs, arguments.options)
 
 
