@@ -62,6 +62,8 @@ def launch(argv: list[str], launcher: list[str], ending: OneSentence) -> None:
     # Imported late: a missing package or a mistyped flag should not wait for the start of a device.
     from vdm_jax.experiments.kinds import KINDS
     from vdm_jax.launch import choices, dry_run, flags, run, sweep
+    from vdm_jax.launch.compiled import keep_compiled_programs
+    from vdm_jax.launch.memory import keep_freed_memory
 
     arguments = flags.parse(argv, KINDS)
     ending.folder = arguments.workdir
@@ -75,6 +77,8 @@ def launch(argv: list[str], launcher: list[str], ending: OneSentence) -> None:
             print(line, flush=True)
     else:
         print(f"{arguments.file} -> {arguments.workdir}: {', '.join(arguments.jobs)}", flush=True)
+        keep_compiled_programs()
+        keep_freed_memory()
         run.run(KINDS, arguments.config, arguments.workdir, arguments.jobs, arguments.options)
 
 

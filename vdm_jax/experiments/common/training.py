@@ -21,7 +21,7 @@ from vdm_jax.evals.information import active_units
 from vdm_jax.experiments.common.build import Experiment
 from vdm_jax.experiments.common.codes import encode_all
 from vdm_jax.models.diffusion import DiffusionModel
-from vdm_jax.train.state import LossFn, TrainState, UpdateCarry
+from vdm_jax.train.state import LossFn, UpdateCarry
 
 COPIES = 5  # of the parameters: themselves, their average, two moments of Adam, the gradient
 UNITS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -34,7 +34,7 @@ class ModelTraining(NamedTuple):
     data: PyTree  # arrays that batches are gathered from, on every device
     batch_fn: Callable[[PyTree, Any], PyTree]  # (data, step) -> batch: a function of seed and step
     num_images: int
-    validate: Callable[[TrainState], dict[str, float]]  # with "score", lower is better
+    validate: Callable[[PyTree], dict[str, float]]  # of averaged weights; with "score", lower is better
     carry: PyTree = None  # what the loss remembers from step to step
     update_carry: UpdateCarry | None = None
 
@@ -72,18 +72,18 @@ def make_training(experiment: Experiment, num_devices: int) -> ModelTraining:
 
 
 def validate(
-    state: TrainState, *, model: DiffusionModel, config: ConfigDict, levels: Integer[np.ndarray, "n h w c"]
+    params: PyTree, *, model: DiffusionModel, config: ConfigDict, levels: Integer[np.ndarray, "n h w c"]
 ) -> dict[str, float]:
     """Means over validation images with the averaged weights, and the score by which a checkpoint is the best: that of
     the rate mode, the bound without a code, or DDPM's loss."""
     images, found = {"levels": levels}, {}
     if model.code is not None:
-        mu, logvar = encode_all(model, state.ema_params, levels, config.evaluate.batch_size)
+        mu, logvar = encode_all(model, params, levels, config.evaluate.batch_size)
         images |= {"mu": mu, "logvar": logvar}
         found["active_units"] = active_units(mu)
     estimate = evaluate_bound(
         model.terms,
-        state.ema_params,
+        params,
         images,
         passes=config.train.eval_passes,
         batch_size=config.evaluate.batch_size,
