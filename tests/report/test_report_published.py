@@ -101,6 +101,21 @@ def test_a_page_that_is_not_there_is_a_sentence(tmp_path, capsys):
     assert "did you mean 'mnist'?" in capsys.readouterr().err
 
 
+def test_costs_and_savings_are_those_of_the_comparison_of_a_sweep():
+    """Two ways from the same records: `report/compare/code_worth.py` pairs seeds as well."""
+    from vdm_jax.report.compare.code_worth import worth_of
+    from vdm_jax.report.published.costs import saving_over_seeds
+    from vdm_jax.report.published.settings import settings
+    from vdm_jax.report.published.table import difference_over_seeds
+
+    found = settings(RESULTS / "collapse" / "digits", (0, 1, 2), ("target", "unconditional"))
+    worth = worth_of(found["target"], found["unconditional"])
+    saving = saving_over_seeds(found["target"], found["unconditional"])
+    cost = difference_over_seeds(found["target"], found["unconditional"], "bound_nats")
+    assert (saving.area.mean, saving.area.error) == pytest.approx((worth.saved.mean, worth.saved.error))
+    assert (cost.mean, cost.error) == pytest.approx((worth.excess.mean, worth.excess.error))
+
+
 def test_the_number_of_an_interval_is_known():
     """Three pairs with differences 1, 2, 3: t(0.975, 2) = 4.3027, s / √3 = 0.57735."""
     from vdm_jax.base.statistics import paired_difference

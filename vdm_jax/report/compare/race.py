@@ -25,5 +25,5 @@ def race_figure(ways: Mapping[str, Any], within: float) -> Figure:
             axes.step(seconds, share, where="post", color=colour, linewidth=1.2)
             axes.plot(seconds[-1:], share[-1:], "o", color=colour, markersize=5, label=None if i else name)
     axes.set_ylim(-0.03, 1.03)
-    style.legend(axes, loc="upper left", bbox_to_anchor=(1.01, 1.0))
+    drawn.legend(loc="outside right upper", frameon=False, fontsize=9, labelcolor=style.INK)
     return drawn

@@ -29,6 +29,8 @@ BATCHING = {
     "sequential": "sequential jitted steps",
     "torch": "PyTorch",
 }
+MEMBERS = ("separate", "trunk")
+STARTS = {"fresh": "labelled examples alone", "one": "one trained timestep", "neighbour": "its neighbour"}
 RACES = {"0.02": Path("."), "0.005": Path("within-0.005")}
 
 
@@ -104,7 +106,6 @@ def batching(folder: Path) -> str:
 def race(folder: Path) -> str:
     """Seconds of training until all probes are at the exact curve."""
     found = {within: record(folder, str(at / "time_to_curve-cpu.json"))["ways"] for within, at in RACES.items()}
-    starts = {"fresh": "labelled examples alone", "one": "one trained timestep", "neighbour": "its neighbour"}
 
     def cell(start: str, members: str, within: str) -> str:
         seconds = found[within][f"{members}-{start}"]["seconds_to_curve"]
@@ -113,17 +114,19 @@ def race(folder: Path) -> str:
         over = mean_and_error(np.array(seconds), "seeds")
         return number(float(over.mean), float(over.error))
 
-    columns = {"started from": lambda start: starts[start]}
+    columns = {"started from": lambda start: STARTS[start]}
     for within in RACES:
-        for members in ("separate", "trunk"):
+        for members in MEMBERS:
             title = f"{members}, within {within}, s"
             columns[title] = lambda start, members=members, within=within: cell(start, members, within)
-    return table(list(starts), columns)
+    return table(list(STARTS), columns)
 
 
 def race_of(within: str, folder: Path) -> Figure:
     """The share of probes at the curve over seconds of training."""
-    return race_figure(record(folder, str(RACES[within] / "time_to_curve-cpu.json"))["ways"], float(within))
+    ways = record(folder, str(RACES[within] / "time_to_curve-cpu.json"))["ways"]
+    named = {f"{members}: {STARTS[start]}": ways[f"{members}-{start}"] for members in MEMBERS for start in STARTS}
+    return race_figure(named, float(within))
 
 
 PAGE = Page(

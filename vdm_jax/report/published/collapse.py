@@ -86,11 +86,12 @@ def frechet_table(data: str, seeds: tuple[int, ...], folder: Path) -> str:
         return cell
 
     error = "[95% interval]" if len(seeds) > 2 else "seeds 0, 1"
+    shown = mean if len(seeds) > 2 else functools.partial(each, digits=2)  # two seeds have no error
     columns = {
         "setting": lambda one: one.name,
-        "w from the prior": mean("frechet", "distance"),
+        "w from the prior": shown("frechet", "distance"),
         f"… minus the empty code, {error}": beside("frechet"),
-        "w of test images": mean("frechet_aggregate", "distance"),
+        "w of test images": shown("frechet_aggregate", "distance"),
         f"… minus the empty code's, {error}": beside("frechet_aggregate"),
     }
     return table(list(found.values()), columns)
@@ -126,6 +127,28 @@ def table_28(folder: Path) -> str:
         "label kept, share": each("guided_label_kept", digits=3),
     }
     return table(list(found.values()), columns)
+
+
+def baselines(folder: Path) -> str:
+    """Linear classifiers of other representations of 16 dimensions, and real against real images."""
+    rows = [("MNIST 14x14", "mnist14", SEEDS), ("digits 8x8", "digits", SEEDS), ("MNIST 28x28", "mnist28", SEEDS_28)]
+
+    def cell(*place: str) -> Callable[[tuple], str]:
+        def text(row: tuple) -> str:
+            one = settings(folder / row[1], row[2], ("target",))["target"]
+            return (mean if len(row[2]) > 2 else functools.partial(each, digits=3))(*place)(one)
+
+        return text
+
+    columns = {
+        "data": lambda row: row[0],
+        "raw pixels": lambda row: cell("linear_probe_accuracy_raw_pixels")(row).split(",")[0],
+        "16 principal components": lambda row: cell("linear_probe_accuracy_pca")(row).split(",")[0],
+        "random projection": lambda row: cell("linear_probe_accuracy_random_projection")(row).split(",")[0],
+        "untrained encoder": cell("linear_probe_accuracy_untrained"),
+        "Fréchet distance, real against real": lambda row: cell("frechet", "real_vs_real_floor")(row).split(",")[0],
+    }
+    return table(rows, columns)
 
 
 def decomposition(folder: Path) -> str:
@@ -201,6 +224,7 @@ PAGE = Page(
         "digits": part(main_table, "digits"),
         "mnist28": table_28,
         "decomposition": decomposition,
+        "baselines": baselines,
         "frechet14": part(frechet_table, "mnist14", SEEDS),
         "frechet28": part(frechet_table, "mnist28", SEEDS_28),
     },

@@ -72,7 +72,7 @@ def training_figure(folder: Path) -> Figure:
     for seed, line in zip(SEEDS, curves[0] - curves[1], strict=True):
         axes.plot(steps[kept], line, color=style.GREY, linewidth=0.9, label="_" if seed else "each seed")
     costs.interval_band(axes, steps[kept], paired_difference(*curves, "seeds"), style.BLUE, "-", "mean, 95% interval")
-    style.legend(axes, loc="upper right")
+    style.legend(axes)
     return drawn
 
 
