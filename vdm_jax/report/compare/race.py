@@ -17,7 +17,7 @@ def race_figure(ways: Mapping[str, Any], within: float) -> Figure:
         title=f"probes within {within:g} of the exact curve",
         xlabel="seconds of training",
         ylabel="share of all probes",
-        size=(6.2, 3.3),
+        size=(7.8, 3.3),
     )
     for (name, way), colour in zip(ways.items(), style.LINE_COLOURS, strict=False):
         for i, course in enumerate(way["course"]):
