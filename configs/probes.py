@@ -12,6 +12,7 @@ from vdm_jax.configs.base import NOISE_TABLES, paired, table_settings
 from vdm_jax.configs.base import get_config as get_base_config
 
 from vdm_jax.base.errors import choose
+from vdm_jax.diffusion.samplers import SAMPLERS as SAMPLER_NAMES
 
 GRIDS = {
     "small": {"data.name": "small"},
@@ -98,12 +99,7 @@ VARIANTS = {"quick": {}} | LABELLED | paired(GRIDS | LABELLED, NOISE_TABLES)
 
 SAMPLERS = {
     name: {"chains.samplers": text, "chain_probes.samplers": text}
-    for name, text in {
-        "ancestral": "ancestral:100",
-        "ancestral_beta": "ancestral_beta:100",
-        "ddim": "ddim:100",
-        "dpmpp_2m": "dpmpp_2m:100",
-    }.items()
+    for name, text in ((name, f"{name}:100") for name in SAMPLER_NAMES)
 }
 ON_CHAINS = {
     "round_trip": {"jobs": "exact,chains,report"},  # the thesis' experiment 0

@@ -20,7 +20,17 @@ def outputs(x, eps, z, gamma):
     return {"eps": eps, "x": x, "v": alpha * eps - sigma * x, "log_odds": jnp.arctanh(x) - own * z}
 
 
-@pytest.mark.parametrize("target", sorted(TARGETS))
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("gamma", [-3.0, 0.0, 5.0])
+def test_x_and_eps_make_up_z(key, target, gamma):
+    """z = alpha x + sigma eps, whatever the network says. Any of `TARGETS`."""
+    output, z = jax.random.normal(key, (2, 2, 3))
+    x, eps = to_prediction(target, output, z, jnp.full(2, gamma))
+    alpha, sigma = alpha_sigma(jnp.float32(gamma))
+    np.testing.assert_allclose(alpha * x + sigma * eps, z, atol=1e-5)
+
+
+@pytest.mark.parametrize("target", ["eps", "x", "v", "log_odds"])
 @pytest.mark.parametrize("gamma", GAMMAS)
 def test_round_trips(key, target, gamma):
     x, eps = jnp.full((2, 3), 0.4), jax.random.normal(key, (2, 3))

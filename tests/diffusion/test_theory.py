@@ -76,6 +76,7 @@ def test_speciation_is_the_leading_direction_coming_out_of_the_noise():
     leading = np.linalg.svd(few - few.mean(axis=0), compute_uv=False)[0] ** 2 / len(few)
     for covariance in (np.cov(few.T, bias=True), covariance_of(few)):
         np.testing.assert_allclose(speciation_abar(covariance), 1 / leading)
+    np.testing.assert_allclose(speciation_abar(covariance_of(x[:, :1])), 1 / x[:, 0].var())
     np.testing.assert_allclose(covariance_of(x) @ np.eye(6)[1], np.cov(x.T, bias=True)[1])
     with pytest.raises(UserError, match="nothing to separate"):
         speciation_abar(covariance_of(np.ones((3, 2))))

@@ -8,6 +8,7 @@ import sys
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from reading import jobs_read_what_is_declared
 from small_sprites import GRID, experiment, model_of, run_jobs
 from vdm_jax.configs.probes import GRIDS, get_config
 
@@ -59,7 +60,8 @@ def built(**settings):
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
     path = tmp_path_factory.mktemp("chain_probes")
-    assert run_jobs(built(), path, "chain_probes") == "done"
+    with jobs_read_what_is_declared(path, all_jobs=False):
+        assert run_jobs(built(), path, "chain_probes") == "done"
     return path
 
 

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 from launching import arguments
-from reading import all_jobs_read_what_is_declared
+from reading import jobs_read_what_is_declared
 
 import launch
 
@@ -39,7 +39,7 @@ LEARNED = {
 def test_choices_end_to_end(choices, tmp_path):
     few = {"train__num_steps": 2, "train__eval_every": 2, "train__checkpoint_every": 2}
     few |= {"evaluate__num_images": 40, "evaluate__frechet_images": 0, "evaluate__batch_size": 40}
-    with all_jobs_read_what_is_declared(tmp_path):
+    with jobs_read_what_is_declared(tmp_path):
         assert launch.main(["launch.py", *arguments(tmp_path, jobs="train,evaluate,sample", **(few | choices))]) == 0
     values = json.loads((tmp_path / "evaluate.json").read_text())
     numbers = [value for value in values.values() if isinstance(value, float)]

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from launching import ROOT
-from reading import all_jobs_read_what_is_declared
+from reading import jobs_read_what_is_declared
 
 import launch
 from configs import ddpm as configs
@@ -66,7 +66,7 @@ def rows(workdir):
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
     path = tmp_path_factory.mktemp("ddpm") / "run"
-    with all_jobs_read_what_is_declared(path):
+    with jobs_read_what_is_declared(path):
         assert launched(path) == 0
     return path
 

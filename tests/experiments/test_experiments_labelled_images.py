@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 from launching import ROOT
+from reading import jobs_read_what_is_declared
 from vdm_jax.configs import probes
 
 import launch
@@ -48,7 +49,8 @@ def workdir(tmp_path_factory):
     )}  # fmt: skip
     np.savez(path / "mine.npz", num_levels=17, **arrays)
     of_file = ["--config.data.name=mine", f"--config.data.dir={path}"]
-    assert launched(path / "run", *of_file, "--jobs=exact,train,probe,chains,report") == 0
+    with jobs_read_what_is_declared(path / "run"):
+        assert launched(path / "run", *of_file, "--jobs=exact,train,probe,chains,report") == 0
     return path / "run"
 
 

@@ -1,5 +1,7 @@
 """Populations of images and sprites, and of images in another space: rotated pixels have the exact curves of pixels."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -84,6 +86,9 @@ def test_images_of_one_class_have_no_population():
     data = ImageData("plain", split, split, split, even_pixel_values(4), ("cat", "dog"))
     with pytest.raises(UserError, match="the training images of 'plain' have one class: there is nothing to classify"):
         make_population(data)
+    two = Split(split.stored, np.arange(4, dtype=np.int32) % 2)
+    with pytest.raises(UserError, match="the training images of 'plain' are all equal: there is nothing to classify"):
+        make_population(replace(data, train=two))
     one_scale = SpriteGrid("tiny", 16, 4, (1.0,), (0.0, 0.5), (0, 3, 6), ("square", "heart"))
     with pytest.raises(UserError, match="have one class of the feature 'scale': there is nothing to classify"):
         check_classes(make_sprite_data(one_scale))

@@ -164,13 +164,13 @@ def test_other_probes_are_left_alone(workdir, capfd):
         ("--config.probe.net=matchd", "did you mean 'matched'?"),
         ("--config.probe.members=trunks", "did you mean 'trunk'?"),
         ("--config.probe.targets=value", "did you mean 'values'?"),
-        ("--config.probe.window=33", "expected 1 … 32"),
+        ("--config.probe.net=matched --config.probe.window=33", "expected 1 … 32"),
         ("--config.probe.num_test=0", "at least 1"),
         ("--config.probe.memory_gib=0", "above 0"),
     ],
 )
 def test_mistakes_are_told_and_leave_nothing(tmp_path, capfd, flag, told):
-    assert launched(tmp_path / "run", flag) == 2
+    assert launched(tmp_path / "run", *flag.split()) == 2
     assert told in capfd.readouterr().err and not (tmp_path / "run").exists()
 
 

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json
 from vdm_jax.base.progress import bar
+from vdm_jax.launch.choices import Choice
 from vdm_jax.launch.kind import Job, Kind, Need, RunOptions, from_files, jobs_of
 from vdm_jax.launch.memory import OutOfMemory
 from vdm_jax.launch.run import run, run_built
@@ -257,6 +258,14 @@ def test_a_config_file_may_be_what_is_needed(tmp_path):
     kinds = KINDS | {"chained": CHAINED._replace(needs=lambda config: need)}
     assert run(kinds, chained_config(), tmp_path / "run", ["multiply"]) == "done"
     assert json.loads((tmp_path / "run" / "product.json").read_text())["product"] == 12
+
+
+def test_a_need_that_sets_what_has_no_effect_is_refused(tmp_path):
+    choice = Choice("count.told", {"1": (), "2": ("count.stop",)})
+    kinds = {"toy": TOY._replace(choices=(choice,)), "chained": CHAINED}
+    with pytest.raises(UserError, match=r"^needs/sums: config\.count\.stop=5 has no effect with count\.told=1, "):
+        run(kinds, chained_config(), tmp_path, ["multiply"])
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_need_with_other_settings_is_refused(tmp_path):

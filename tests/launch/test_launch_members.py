@@ -1,6 +1,7 @@
 """What a config file's get_sweep() lists: a name, a folder and a command each, and a sentence for each mistake."""
 
 import pathlib
+import re
 import subprocess
 import sys
 from functools import partial
@@ -58,6 +59,32 @@ def test_members_are_what_their_commands_say(tmp_path):
         assert member.config == config
         typed = parse(*member.command(["python", "launch.py"], ["train", "report"])[2:])
         assert (typed.config, typed.workdir, typed.jobs) == (config, member.workdir, ["train", "report"])
+
+
+def test_what_is_typed_is_left_out_of_members_that_do_not_read_it(capsys):
+    found = {member.name: member for member in members("--config.rate.target_nats=5", "--dry_run")}
+    assert found["target,seed=0"].config.rate.target_nats == 5 != found["none,seed=0"].config.rate.target_nats
+    assert any("target_nats" in word for word in found["target,seed=0"].flags)
+    assert not any("target_nats" in word for word in found["none,seed=0"].flags)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("# sweep: rate.target_nats is left out where it is not read, 33 of 39 members: beta1,seed=0")
+
+
+@pytest.mark.parametrize(
+    ("sweep", "typed", "told"),
+    [
+        (
+            '[{"variant": "none", "rate.beta": 2.0}]',
+            "",
+            "sweep member 'none,beta=2': config.rate.beta=2.0 has no",
+        ),
+        ('[{"variant": "none"}, {"variant": "target"}]', "--config.rate.beta=2", "no member of this sweep reads it"),
+    ],
+)
+def test_a_setting_without_effect_is_refused(tmp_path, sweep, typed, told):
+    file = config_file(tmp_path, sweep)
+    with pytest.raises(UserError, match=re.escape(told)):
+        members(f"--config={file}", *filter(None, [typed]))
 
 
 def test_default_folders():

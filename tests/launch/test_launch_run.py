@@ -11,7 +11,7 @@ import launching
 import numpy as np
 import pytest
 from launching import NUM_STEPS, OF_A_CODE, arguments
-from reading import all_jobs_read_what_is_declared
+from reading import jobs_read_what_is_declared
 from vdm_jax.configs import digits
 
 import launch
@@ -204,7 +204,7 @@ QUICK = {"train__num_steps": 2, "evaluate__weights": "raw", "evaluate__checkpoin
 @pytest.mark.slow
 def test_without_a_code_what_does_not_apply_is_null_with_its_reason(tmp_path):
     quick = QUICK | {"evaluate__frechet_images": 0} | dict.fromkeys(OF_A_CODE)
-    with all_jobs_read_what_is_declared(tmp_path):
+    with jobs_read_what_is_declared(tmp_path):
         values = run_here(*arguments(tmp_path, "configs/digits.py:unconditional", **quick))
     assert set(values) >= PROMISED and OF_THE_CODE | {"frechet", "frechet_by_n"} <= nulls(values)
     assert "unconditional" in values["reasons"]["mi_lower_nats"]

@@ -18,7 +18,7 @@ def get_sweep():
     return [{"variant": "unconditional", "evaluate.passes": passes} for passes in (1, 2)] + [{"variant": "beta1"}]
 """
 QUICK = {"train__num_steps": 10, "train__checkpoint_every": 10, "evaluate__checkpoint": "latest"}
-QUICK |= {"evaluate__frechet_images": 0}
+QUICK |= {"evaluate__frechet_images": 0} | dict.fromkeys(launching.OF_A_CODE)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Config files: where they are, what they return, and the config that a workdir holds."""
 
+import os
 import pathlib
 import runpy
 from collections.abc import Iterator, Mapping
@@ -107,7 +108,7 @@ def default_of(workdir: str, default: str) -> str:
     sections of that config.
     """
     path = pathlib.Path(workdir, "config.json")
-    if not workdir or not path.is_file():
+    if not workdir or not os.path.isfile(path):  # no error for a name that no file system takes
         return default
     stored = read_config(path)
     names = [f"configs/{stored['kind']}.py"] if isinstance(stored.get("kind"), str) else []

@@ -1,5 +1,6 @@
 """The command line: absl flags and one ml_collections config. Every mistake is reported in one sentence."""
 
+import os
 import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -97,7 +98,7 @@ def parse(argv: Sequence[str], kinds: Kinds, default: str = DEFAULT) -> Argument
         sweep = Sweep(values.sweep, values.dry_run, values.jobs)
     else:
         folder, sweep = workdir or f"results/runs/{config.name}", None
-        if workdir and not values["config"].present and pathlib.Path(workdir, "config.json").is_file():
+        if workdir and not values["config"].present and os.path.isfile(os.path.join(workdir, "config.json")):
             lay_over(config, pathlib.Path(workdir), kind)
             before = config.copy_and_resolve_references()
             config.update_from_flattened_dict(overrides)

@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from vdm_jax.base import progress
 from vdm_jax.base.compiling import announced
 from vdm_jax.base.devices import check_devices
+from vdm_jax.base.errors import UserError
 from vdm_jax.base.places import known
 from vdm_jax.base.signals import Stopped, stop_at_sigterm
 from vdm_jax.launch import store
@@ -127,7 +128,10 @@ def needs_of(
     for name, need in kind_of(kinds, config).needs(config).items():
         own, before = load_config(need.config), load_config(need.config)
         own.update_from_flattened_dict(dict(need.overrides))
-        refuse_unread(kind_of(kinds, own).choices, own, before, need.overrides)
+        try:
+            refuse_unread(kind_of(kinds, own).choices, own, before, need.overrides)
+        except UserError as error:
+            raise UserError(f"{NEEDS}/{name}: {error}") from error
         jobs = chosen_jobs(kind_of(kinds, own), need.jobs) or own_jobs(own, kind_of(kinds, own))
         yield workdir / NEEDS / name, own, jobs
 

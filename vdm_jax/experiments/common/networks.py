@@ -20,6 +20,7 @@ DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
 FEATURES, NO_FEATURES = "fourier_min or above", "below fourier_min"
+ATTENTION, NO_ATTENTION = "SIZE with attention", "SIZE without"
 OF_A_CODE = (  # read where there is an encoder
     "model.w_dim",
     "model.encoder_dropout",
@@ -52,14 +53,30 @@ NETWORKS = {
 
 
 def network_choices(section: str) -> tuple[Choice, ...]:
-    """What each network reads of the section of the config, and the Fourier features."""
+    """What each network reads of the section of the config, the Fourier features and the attention."""
     low, high = f"{section}.fourier_min", f"{section}.fourier_max"
 
     def of_range(settings: Mapping[str, Any]) -> list[str]:
         return [FEATURES if value_of(settings, low) <= value_of(settings, high) else NO_FEATURES]
 
+    def of_attention(settings: Mapping[str, Any]) -> list[str]:
+        own = value_of(settings, section)
+        kind = NETWORKS.get(own["network"])
+        size = kind.sizes.get(own["size"], {}) if kind else {}
+        taken = {name: own[name] for name in (kind.overrides if kind else ()) if own.get(name) is not None}
+        return [ATTENTION if has_attention(size | taken) else NO_ATTENTION]
+
     reads = {name: tuple(f"{section}.{setting}" for setting in kind.overrides) for name, kind in NETWORKS.items()}
-    return Choice(f"{section}.network", reads), Choice(high, {FEATURES: (low,), NO_FEATURES: ()}, of_range)
+    return (
+        Choice(f"{section}.network", reads),
+        Choice(high, {FEATURES: (low,), NO_FEATURES: ()}, of_range),
+        Choice(f"{section}.size", {ATTENTION: (f"{section}.num_heads",), NO_ATTENTION: ()}, of_attention),
+    )
+
+
+def has_attention(size: Mapping[str, Any]) -> bool:
+    """Whether a network of this size has attention; it has where its size says nothing about it."""
+    return bool(size.get("attention", True))
 
 
 def make_denoiser(
@@ -92,7 +109,7 @@ def make_denoiser(
         conditioning=settings.conditioning,
         zero_init=settings.zero_init,
         fourier=fourier if fourier[0] <= fourier[1] else None,
-        num_heads=settings.num_heads,
+        num_heads=settings.num_heads if has_attention(size) else 1,
         dropout=dropout,
         dtype=choose("dtype", dtype, DTYPES),
     )

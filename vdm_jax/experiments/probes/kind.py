@@ -47,7 +47,7 @@ EXTENDED_CHAIN_PROBES = (
 
 
 def describe_probes(experiment: ProbeExperiment) -> Iterator[str]:
-    """The lines of `--dry_run`: the data, the timesteps, and the probes with their memory."""
+    """The lines of `--dry_run`: the timesteps, and the probes with their memory."""
     yield from describe_exact(experiment)
     config = experiment.config.probe
     ensemble, _ = build_ensemble(config, experiment.population)
