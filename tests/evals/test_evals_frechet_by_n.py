@@ -60,6 +60,30 @@ def test_the_extrapolation_finds_a_distance_that_is_there(random):
     assert abs(found["real"]["extrapolated"]) < 2 * found["real"]["extrapolated_standard_error"]
 
 
+def test_the_extrapolation_is_right_on_average_and_its_error_is_that_of_one_draw(random):
+    """N(0.3, 1.2² I_16) is 16 (0.09 + 0.04) = 2.08 from N(0, I_16). At N = 1,600 the distance is 6.5% too large."""
+    draws = [
+        frechet_by_n({"far": 0.3 + 1.2 * random.standard_normal((1600, 16))}, random.standard_normal((1600, 16)))
+        for _ in range(60)
+    ]
+    curves = [found["curves"]["far"] for found in draws]
+    limits = np.array([curve["extrapolated"] for curve in curves])
+    np.testing.assert_allclose(np.mean([curve["distance"][-1] for curve in curves]), 1.065 * 2.08, rtol=0.02)
+    np.testing.assert_allclose(limits.mean(), 2.08, rtol=0.02)
+    np.testing.assert_allclose(
+        np.mean([curve["extrapolated_standard_error"] for curve in curves]), limits.std(), rtol=0.3
+    )
+
+
+def test_a_negative_limit_says_that_it_stands_for_zero(random):
+    found = [
+        frechet_by_n({"real": random.standard_normal((400, 4))}, random.standard_normal((400, 4))) for _ in range(8)
+    ]
+    curves = [each["curves"]["real"] for each in found]
+    notes = {curve["extrapolated"] < 0: curve["note"] for curve in curves}
+    assert notes == {True: "a negative limit: not distinguishable from 0", False: None}
+
+
 def test_each_size_sees_every_image_once(random):
     generated, reference = random.standard_normal((90, 3)), random.standard_normal((170, 3))
     found = frechet_by_n({"prior": generated, "real": generated[:81] + 1}, reference)

@@ -122,7 +122,11 @@ def test_distances_stand_beside_their_floor_and_what_n_adds_to_them(bare, freche
     assert "fitted" not in table and "fitted" not in page.sections["other"], "curves are drawn, not listed"
     caption = page.sections["frechet"]
     assert "5.72 ± 0.60 (generated, w from the prior)" in caption and "0.00 ± 0.20 (real, held out)" in caption
-    assert "FID: not extrapolated, 2048 features need 8196 images" in caption
+    assert "FID: not extrapolated, 2048 features need 8196 images" in caption and "distinguishable" not in caption
+    negative = frechet_by_n["frechet"]["curves"]["real"] | {"extrapolated": -0.1}
+    curves = {"frechet": frechet_by_n["frechet"] | {"curves": {"real": negative}}}
+    rewrite(bare / "evaluate.json", frechet_by_n=curves)
+    assert "(real, held out; negative: not distinguishable from 0)" in report(bare).sections["frechet"]
 
 
 def test_no_distance_has_its_reason(bare):

@@ -10,6 +10,7 @@ from vdm_jax.evals.frechet import distance_from
 
 DIVISORS = (8, 4, 2, 1)  # of N
 FITTED_SIZES = 3  # fewest sizes for three coefficients
+NEGATIVE = "a negative limit: not distinguishable from 0"
 
 
 def frechet_by_n(
@@ -32,9 +33,15 @@ def frechet_by_n(
     extrapolation is that of the smallest size in the fit, over its disjoint sets. On Gaussians it is about right for
     three sizes and too large for four.
 
+    The fit removes the effect of N, not the noise of the N images. With F = 16 features, N = M = 1,600 and Gaussians
+    at a distance of 2.08, the distance at N is 6.5% too large and the limit right within 0.5% ± 0.3%, means of 200
+    draws; a single draw of either has a standard deviation of 4.7%, the same for a line and for a parabola. The limit
+    of equal distributions is as often negative as positive; `note` says of a negative one that it stands for 0.
+
     Returns:
         A JSON object: `num_images`, `num_reference`, `num_sets` and `fitted` by size; `curves`: name -> `distance`,
-        `standard_error` (None for a single set) by size, `fit`, `extrapolated`, `extrapolated_standard_error`; `why`.
+        `standard_error` (None for a single set) by size, `fit`, `extrapolated`, `extrapolated_standard_error`,
+        `note`; `why`.
     """
     num_images, num_features = min(map(len, sets.values())), reference.shape[1]
     divisors = [d for d in DIVISORS if min(num_images, len(reference)) // d >= 2]
@@ -78,10 +85,11 @@ def _curve(distances: Sequence[Sequence[float]], sizes: Sequence[int], fitted: S
     errors = [_standard_error(values) for values in distances]
     curve = {"distance": means, "standard_error": errors}
     if not any(fitted):
-        return curve | dict.fromkeys(("fit", "extrapolated", "extrapolated_standard_error"))
+        return curve | dict.fromkeys(("fit", "extrapolated", "extrapolated_standard_error", "note"))
     first = fitted.index(True)
     fit = fit_by_n(sizes[first:], means[first:])
-    return curve | {"fit": fit, "extrapolated": fit[0], "extrapolated_standard_error": errors[first]}
+    note = NEGATIVE if fit[0] < 0 else None
+    return curve | {"fit": fit, "extrapolated": fit[0], "extrapolated_standard_error": errors[first], "note": note}
 
 
 def _standard_error(values: Sequence[float]) -> float | None:

@@ -11,6 +11,12 @@ from vdm_jax.report.published.page import Page
 from vdm_jax.report.published.table import difference_over_seeds, interval, mean, setting, table
 
 SEEDS = (0, 1, 2)
+RECORDS = {  # name of the picture -> its images
+    "real": "images/real.npz",
+    "prior-linear": "digits-linear-0/samples/prior.npz",
+    "prior-cosine": "images/prior-cosine.npz",
+    "prior-dirac": "images/prior-dirac.npz",
+}
 SCHEDULES = {"linear": "linear", "cosine": "cosine", "dirac": "Dirac"}
 
 
@@ -35,14 +41,11 @@ def main_table(folder: Path) -> str:
 
 def grid(name: str, folder: Path) -> Figure:
     """A grid of 64 images."""
-    return grid_figure(Workdir(folder).arrays(f"images/{name}.npz", "images")["images"])
+    return grid_figure(Workdir(folder).arrays(RECORDS[name], "images")["images"])
 
 
 PAGE = Page(
     "ddpm",
     tables={"main": main_table},
-    figures={
-        f"figures/{name}.png": functools.partial(grid, name)
-        for name in ("real", "prior-linear", "prior-cosine", "prior-dirac")
-    },
+    figures={f"figures/{name}.png": functools.partial(grid, name) for name in RECORDS},
 )

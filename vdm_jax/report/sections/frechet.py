@@ -18,6 +18,7 @@ TITLES = {
     "frechet": "Fréchet distance, classifier",
     "frechet_other_weights": "Fréchet distance, InceptionV3",
 }
+BELOW_ZERO = "negative: not distinguishable from 0"
 SETS = {
     "prior": ("generated, w from the prior", BLUE, "o"),
     "aggregate": ("generated, w of test images", VERMILLION, "s"),
@@ -50,7 +51,10 @@ def _limits(found: Mapping[str, Any]) -> str:
         return f"not extrapolated, {found['why']}"
     curves = found["curves"].items()
     values = ((name, curve["extrapolated"], curve["extrapolated_standard_error"]) for name, curve in curves)
-    limits = ", ".join(f"{measured_text(value, error)} ({SETS[name][0]})" for name, value, error in values)
+    limits = ", ".join(
+        f"{measured_text(value, error)} ({SETS[name][0]}{'' if value >= 0 else '; ' + BELOW_ZERO})"
+        for name, value, error in values
+    )
     return f"without the effect of N {limits}"
 
 
