@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.image import imread
 
 from vdm_jax.report.primitives import figures, image_figures, style
@@ -31,7 +31,10 @@ def test_training_curve_draws_both_splits_and_frames_what_comes_after_the_start(
     np.testing.assert_array_equal(line(figure, "validation"), (steps[::10], train[::10] + 1))
     low, high = figure.axes[0].get_ylim()
     assert 38 < low < 40 and 56 < high < 60
-    assert "target 40" in [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert "target 40" in [text.get_text() for text in figure.legends[0].get_texts()]
+    to_png(figure)
+    legend, frame = figure.legends[0].get_window_extent(), figure.axes[0].get_window_extent()
+    assert legend.y1 <= frame.y0, "no legend lies on a curve"
 
 
 def test_training_curve_shows_bits_per_dimension_at_the_right():
@@ -101,7 +104,20 @@ def test_scatter_has_each_class_in_its_colour_at_its_points():
         np.testing.assert_array_equal(dots.get_offsets(), points[labels == label])
         assert to_hex(dots.get_facecolor()[0]) == colour.lower()
     assert [text.get_position() for text in figure.axes[0].texts] == [(0, 0), (2, 2), (9, 9)]
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["zero", "one", "three"]
+    assert [to_hex(text.get_color()) for text in figure.axes[0].texts] == [c.lower() for c in CLASS_COLOURS[:3]]
+    assert not figure.legends, "names are at their points"
+
+
+def test_names_of_classes_at_one_place_do_not_cover_each_other():
+    points = np.random.default_rng(0).normal(size=(600, 2))
+    figure = figures.scatter_by_label(points, np.arange(600) % 10, title="PCA")
+    to_png(figure)
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert len(boxes) == 10
+    for i, a in enumerate(boxes):
+        for b in boxes[:i]:
+            across, up = min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0)
+            assert across <= 0 or up < 0.4 * a.height, "boxes have margins"
 
 
 def test_scatter_without_labels_has_no_legend():
@@ -155,6 +171,21 @@ def pixels(figure):
     return np.round(255 * imread(io.BytesIO(to_png(figure)))[..., :3]).astype(int)
 
 
+@pytest.mark.parametrize("channels", [2, 5])
+def test_grid_draws_channels_as_panes_from_left_to_right(channels):
+    images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, channels), dtype=np.uint8)
+    drawn = pixels(image_figures.grid_figure(images, num_columns=1))
+    scale, pad, width = image_figures.CELL // 8, 3, 9 * channels - 1
+    assert drawn.shape == (scale * (2 * (8 + pad) + pad), scale * (width + 2 * pad), 3)
+    small = drawn[::scale, ::scale]
+    assert (small == small[..., :1]).all(), "grey"
+    for i, image in enumerate(images):
+        row = small[pad + i * (8 + pad) :][:8, pad : pad + width, 0]
+        for channel in range(channels):
+            np.testing.assert_allclose(row[:, 9 * channel :][:, :8], image[..., channel], atol=1)
+        np.testing.assert_allclose(row[:, 8::9], 128, atol=1)
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_grid_draws_every_pixel_as_an_even_square(channels):
     images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, channels), dtype=np.uint8)
@@ -195,3 +226,33 @@ def test_no_two_lines_look_alike():
     assert len({style.line_look(i) for i in range(40)}) == 40
     looks = [style.marked_look(i) for i in range(80)]
     assert len(set(looks)) == 80 and all(marker is None for _, marker in looks[:10])
+
+
+TO_XYZ = [[0.4125, 0.3576, 0.1804], [0.2127, 0.7152, 0.0722], [0.0193, 0.1192, 0.9503]]
+NO_GREEN_CONES = [[0.3673, 0.8606, -0.2280], [0.2801, 0.6725, 0.0474], [-0.0118, 0.0429, 0.9689]]  # Machado et al. 2009
+
+
+@pytest.mark.parametrize(("seen", "at_least"), [(np.eye(3), 30), (np.array(NO_GREEN_CONES), 12)])
+def test_ten_colours_are_far_apart(seen, at_least):
+    """In CIELAB, where 2.3 is a just noticeable difference."""
+    points = []
+    for colour in CLASS_COLOURS:
+        linear = np.array([((c + 0.055) / 1.055) ** 2.4 if c > 0.04045 else c / 12.92 for c in to_rgb(colour)])
+        x, y, z = np.cbrt(TO_XYZ @ np.clip(seen @ linear, 1e-3, 1) / [0.9505, 1, 1.0888])
+        points.append([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+    apart = np.linalg.norm(np.array(points)[:, None] - np.array(points), axis=-1)
+    assert len(points) == 10 and apart[~np.eye(10, dtype=bool)].min() > at_least
+
+
+@pytest.mark.parametrize("n", [0, 1, 7, 13])
+def test_names_at_the_ends_of_lines_are_in_order_and_do_not_overlap(n):
+    places = np.sort(np.random.default_rng(n).random(n) ** 4)
+    moved = style.apart(places, 0.075)
+    assert (np.diff(moved) >= 0.075 - 1e-9).all() and (moved <= 1).all()
+    np.testing.assert_array_equal(style.apart(np.array([0.1, 0.5, 0.9]), 0.075), [0.1, 0.5, 0.9])
+    _, axes = style.panel(title="", xlabel="", ylabel="")
+    for i in range(n):
+        axes.plot([0, 1], [5, places[i]], label=f"line {i}", color=style.CLASS_COLOURS[i % 10])
+    axes.plot([0, 1], [np.nan, np.nan], label="nothing")
+    style.label_ends(axes)
+    assert texts(axes) == [f"line {i}" for i in range(n)]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_text
-from vdm_jax.report.primitives.markup import Gallery, facts, section
+from vdm_jax.report.primitives.markup import Absent, Gallery, facts, section
 from vdm_jax.report.primitives.stylesheet import STYLE
 from vdm_jax.report.primitives.workdir import Workdir
 
@@ -18,8 +18,8 @@ class Section(NamedTuple):
     Attributes:
         name: anchor of the section, unique within a page.
         title: its heading.
-        draw: `draw(workdir, gallery) -> html`. Saves its figures in the gallery. Where a file is missing, the html
-            names the job that writes it.
+        draw: `draw(workdir, gallery) -> html`. Saves its figures in the gallery. Where a file is missing, it returns
+            `missing(…)`, which names the job that writes it: the section is then not shown.
         facts: (name, value) pairs that the section adds to the header of the page.
     """
 
@@ -32,7 +32,8 @@ class Section(NamedTuple):
 def write_report(workdir: str | Path, sections: Sequence[Section]) -> Path:
     """Writes WORKDIR/report/index.html and its figures as PNG files in the same folder.
 
-    The page holds `sections` in their order. Everything is inlined: the page can be sent as one file.
+    The page holds those of `sections` that have something to show, in their order; its end names the others. Everything
+    is inlined: the page can be sent as one file.
 
     Returns:
         The path of the page.
@@ -44,16 +45,37 @@ def write_report(workdir: str | Path, sections: Sequence[Section]) -> Path:
     if not path.is_dir():
         raise UserError(f"workdir={str(path)!r} is not a folder; --jobs=train makes it")
     run, gallery = Workdir(path), Gallery(path / "report")
-    body = "\n".join(section(each.name, each.title, each.draw(run, gallery)) for each in sections)
+    drawn = [(each, each.draw(run, gallery)) for each in sections]
+    absent = [(each.title, html) for each, html in drawn if isinstance(html, Absent)]
+    shown = [(each.name, each.title, html) for each, html in drawn if not isinstance(html, Absent)]
+    if absent:
+        shown.append(("absent", "Not in this report", _not_shown(absent, path)))
     gallery.drop_stale()
     index = path / "report" / "index.html"
-    write_text(index, _page(run, sections, body))
+    write_text(index, _page(run, sections, shown))
     return index
 
 
-def _page(run: Workdir, sections: Sequence[Section], body: str) -> str:
+def _not_shown(absent: Sequence[tuple[str, Absent]], path: Path) -> str:
+    """What the page does not show: what can still be made, with the command, and what does not apply."""
+    html = ""
+    if titles := [title for title, each in absent if each.job]:
+        jobs = dict.fromkeys(job for _, each in absent for job in each.job.split(",") if job)
+        command = f"python launch.py --workdir={path} --jobs={','.join(jobs)},report"
+        html += f"<p>Not made yet: {escape(', '.join(titles))}. <code>{escape(command)}</code> makes it.</p>"
+    reasons: dict[str, list[str]] = {}
+    for title, each in absent:
+        if not each.job:
+            reasons.setdefault(each.why, []).append(title)
+    for why, titles in reasons.items():
+        html += f"<p>{escape(', '.join(titles))}: {escape(why)}</p>"
+    return html
+
+
+def _page(run: Workdir, sections: Sequence[Section], shown: Sequence[tuple[str, str, str]]) -> str:
     title = escape(str(run.config.get("name") or run.path.resolve().name))
-    links = "".join(f'<a href="#{each.name}">{escape(each.title)}</a>' for each in sections)
+    links = "".join(f'<a href="#{name}">{escape(heading)}</a>' for name, heading, _ in shown)
+    body = "\n".join(section(*each) for each in shown)
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>

@@ -10,8 +10,7 @@ from ml_collections import ConfigDict
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.signals import sigterm_after
 from vdm_jax.experiments.common.build import Experiment
-from vdm_jax.experiments.common.prior_images import NAME, PARTS
-from vdm_jax.experiments.common.sample import Draw, sample
+from vdm_jax.experiments.common.sample import NAME, PARTS, Draw, sample
 from vdm_jax.experiments.common.train import train
 from vdm_jax.experiments.common.writers import check_writers
 from vdm_jax.launch.kind import Job, RunOptions, Status, from_files

@@ -1,26 +1,48 @@
-"""The sampling job of every kind, and what its sets of images are saved by."""
+"""The sampling job of every kind, and what its sets of images are saved by.
 
+Every batch of the set `prior` is a file in samples/prior.part, so that a run may be killed at any moment: what is there
+is not made again. In the end the files become samples/prior.npz.
+"""
+
+import json
+import os
 import pathlib
 import shutil
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
+import jax
 import numpy as np
-from jaxtyping import PyTree, UInt8
+from jaxtyping import Float, Int, PyTree, UInt8
 from ml_collections import ConfigDict
 
 from vdm_jax.base.files import write_json, write_npz
-from vdm_jax.base.image_files import ARRAY, write_png
-from vdm_jax.base.images import page_size, picture
+from vdm_jax.base.images import (
+    ARRAY,
+    Images,
+    levels_to_bytes,
+    num_images,
+    page_size,
+    picture,
+    read_images,
+    write_images,
+    write_png,
+)
+from vdm_jax.base.keys import named_key
+from vdm_jax.base.progress import bar, duration
 from vdm_jax.base.provenance import provenance
 from vdm_jax.base.pytrees import fingerprint
 from vdm_jax.data.dataset import Dataset
 from vdm_jax.experiments.common.build import Experiment
 from vdm_jax.experiments.common.checkpoints import load_weights
-from vdm_jax.experiments.common.prior_images import PARTS, open_parts
+from vdm_jax.experiments.common.evaluate import sampling
 from vdm_jax.experiments.common.writers import show_samples
 from vdm_jax.launch import store as workdirs
+from vdm_jax.models.generate import generate_batches
 
 CHAIN_POINTS = 10
+NAME, PARTS, OF = "prior", "prior.part", "of.json"  # the set; the folder of its batches, and what that is of
 
 Draw = Callable[[Experiment, PyTree, pathlib.Path], None]
 """`draw(experiment, params, folder)` saves the sets of images of a kind."""
@@ -69,3 +91,107 @@ def save(
     """NAME.npz with the arrays, NAME.png with the images of `rows` [..., H, W, C], row by row."""
     write_npz(folder / f"{name}.npz", arrays)
     write_png(folder / f"{name}.png", picture(rows.reshape(-1, *rows.shape[-3:]), num_columns))
+
+
+# ---- the set `prior`: any number of images, in memory for one batch -----------------------------------------------
+
+
+def draw_prior(
+    experiment: Experiment,
+    params: PyTree,
+    folder: pathlib.Path,
+    codes: Callable[[Int[np.ndarray, " b"]], Float[np.ndarray, "b d"]] | None = None,
+) -> None:
+    """Writes prior.npz with `config.sample.num_images` images, prior.png with the first page of them, and with
+    `config.sample.png_folder` each as a PNG file in prior/.
+
+    codes: the codes of the images `indices`; None for an unconditional model.
+    """
+    config, data = experiment.config.sample, experiment.data
+    key = named_key(jax.random.key(config.seed), NAME)
+
+    def make(first: int) -> Iterator[Images]:
+        settings = sampling(config) | {"progress": bar(f"sample: {NAME}"), "first": first}
+        for levels, _, _ in generate_batches(experiment.model, params, key, config.num_images, codes, **settings):
+            yield levels_to_bytes(levels, data.num_levels)
+
+    shape = (config.num_images, *data.shape)
+    write_prior(folder, shape, make, png_folder=config.get("png_folder", False))
+
+
+def open_parts(parts: pathlib.Path, of: dict[str, Any]) -> None:
+    """Makes the folder of the batches. Batches of other weights than `of` describes, such as those of an earlier
+    checkpoint, are removed."""
+    try:
+        there = json.loads((parts / OF).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        there = None
+    if there != of and parts.exists():
+        if stored(parts)[1]:
+            print(f"sample: the images in {parts} are of other weights; they are made anew", flush=True)
+        shutil.rmtree(parts)
+    write_json(parts / OF, of)
+
+
+def stored(parts: pathlib.Path) -> tuple[list[pathlib.Path], int]:
+    """The files of the batches as far as they follow each other without a gap or damage, and how many images they
+    hold."""
+    files, first = [], 0
+    for path in sorted(parts.glob("[0-9]*.npz")):
+        number = num_images(path) if path == _part(parts, first) else 0
+        if not number:
+            break
+        files.append(path)
+        first += number
+    return files, first
+
+
+def write_prior(
+    folder: pathlib.Path,
+    shape: tuple[int, int, int, int],
+    make: Callable[[int], Iterable[Images]],
+    *,
+    png_folder: bool = False,
+) -> None:
+    """Makes what is missing of N images, `shape` = (N, H, W, C), and writes all of them: see `draw_prior`.
+
+    make: `make(first)` yields the images from index `first` on, batch by batch.
+    """
+    number, parts = shape[0], folder / PARTS
+    files, first = stored(parts)
+    if first:
+        print(f"sample: {min(first, number):,} of {number:,} images are there", flush=True)
+    began, compiled = time.monotonic(), None
+    for batch in make(first) if first < number else ():
+        write_images(_part(parts, first), (len(batch), *shape[1:]), [batch])
+        files.append(_part(parts, first))
+        first += len(batch)
+        compiled = compiled or (time.monotonic(), first)  # the first batch takes longer
+    if compiled:
+        seconds, later = time.monotonic() - compiled[0], first - compiled[1]
+        rate = f", {later / seconds:,.3g} images a second" if later else ""
+        print(f"sample: {first:,} images in {duration(time.monotonic() - began)}{rate}", flush=True)
+    write_images(parts / "whole.npz", shape, _read(files, number))
+    os.replace(parts / "whole.npz", folder / f"{NAME}.npz")
+    shown, columns = page_size(*shape[1:])
+    page = np.concatenate(list(_read(files, min(shown, number))))
+    write_png(folder / f"{NAME}.png", picture(page, columns))
+    shutil.rmtree(folder / NAME, ignore_errors=True)  # of an earlier set
+    if png_folder:
+        each = (image for batch in _read(files, number) for image in batch)
+        digits = max(6, len(str(number - 1)))
+        for i, image in zip(bar("sample: PNG files")(range(number)), each, strict=False):
+            write_png(folder / NAME / f"{i:0{digits}}.png", image)
+
+
+def _part(parts: pathlib.Path, first: int) -> pathlib.Path:
+    """The file of the batch that begins with image `first`."""
+    return parts / f"{first:09}.npz"
+
+
+def _read(files: Iterable[pathlib.Path], number: int) -> Iterator[Images]:
+    """The first `number` images of the files."""
+    for path in files:
+        for batch in read_images(path, number):
+            yield batch
+            number -= len(batch)

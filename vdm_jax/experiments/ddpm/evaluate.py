@@ -39,9 +39,8 @@ def evaluate_ddpm(experiment: Experiment, workdir: pathlib.Path) -> str:
     entropy, unknown = compare_with_entropy(values, data)
 
     def draw(num_images: int) -> Levels:
-        settings = sampling(config.sample) | {"progress": bar("evaluate: samples")}
-        images = generate(model, weights.params, named_key(key, "prior"), num_images, **settings)
-        return images.astype(levels.dtype)
+        settings = sampling(config.sample) | {"progress": bar("evaluate: samples"), "dtype": levels.dtype}
+        return generate(model, weights.params, named_key(key, "prior"), num_images, **settings)
 
     found, why = score_samples(config, data, len(levels), draw)
     reasons |= unknown | {name: reason for name, reason in why.items() if name in found}

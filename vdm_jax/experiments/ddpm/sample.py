@@ -10,8 +10,7 @@ from vdm_jax.base.keys import named_key
 from vdm_jax.base.progress import bar
 from vdm_jax.experiments.common.build import Experiment
 from vdm_jax.experiments.common.evaluate import sampling
-from vdm_jax.experiments.common.prior_images import draw_prior
-from vdm_jax.experiments.common.sample import chain_points, number_shown, save, save_page
+from vdm_jax.experiments.common.sample import chain_points, draw_prior, number_shown, save, save_page
 from vdm_jax.models.generate import generate
 
 

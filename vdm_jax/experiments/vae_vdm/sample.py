@@ -14,8 +14,7 @@ from vdm_jax.data.dataset import Split
 from vdm_jax.experiments.common.build import Experiment
 from vdm_jax.experiments.common.codes import encode_all, prior_codes, sample_codes
 from vdm_jax.experiments.common.evaluate import sampling
-from vdm_jax.experiments.common.prior_images import draw_prior
-from vdm_jax.experiments.common.sample import chain_points, number_shown, save, save_page
+from vdm_jax.experiments.common.sample import chain_points, draw_prior, number_shown, save, save_page
 from vdm_jax.models.generate import generate
 
 

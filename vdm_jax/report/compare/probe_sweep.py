@@ -112,7 +112,7 @@ def curves_figure(feature: str, runs: Mapping[str, Workdir], axis: str) -> Figur
     axes.set_ylim(top=1.03)
     if axis == LOGSNR:
         axes.set_xlim(SHOWN, -SHOWN)
-    style.legend(axes, loc="lower left")
+    style.legend(axes)
     return drawn
 
 

@@ -7,6 +7,7 @@ from jaxtyping import Integer, Real
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from vdm_jax.report.primitives.style import (
@@ -74,7 +75,7 @@ def training_curve(
         right.set_ylabel("bits / dim", fontsize=9.5, color=INK)
         right.tick_params(labelsize=9, colors=QUIET, length=3)
         right.spines["right"].set_visible(False)
-    legend(axes, loc="best")
+    legend(axes)
     return figure
 
 
@@ -126,14 +127,14 @@ def bound_by_logsnr(logsnr: Real[np.ndarray, " m"], curves: Mapping[str, MeanAnd
 
     `curves`: name -> (mean [M], standard error [M]), nats per unit of log SNR.
     """
-    figure, axes = panel(title="Where the bound is paid", xlabel="log SNR", ylabel="½ E‖ε − ε̂‖²,  nats / log SNR")
+    figure, axes = panel(title="Diffusion term by log SNR", xlabel="log SNR", ylabel="½ E‖ε − ε̂‖²,  nats / log SNR")
     order = np.argsort(logsnr)
     for name, (mean, error) in curves.items():
         colour, dashes = CODE_STYLES.get(name, (ORANGE, "-"))
         band(axes, logsnr[order], mean[order], error[order], colour, dashes, name)
     if finite_limits(*(mean for mean, _ in curves.values())) is None:
         say_empty(axes)
-    legend(axes, loc="best")
+    legend(axes)
     return figure
 
 
@@ -142,7 +143,7 @@ def code_gain(logsnr: Real[np.ndarray, " m"], costs: Mapping[str, MeanAndError])
 
     `costs`: name -> (mean difference [M], standard error [M]), nats per unit of log SNR; bands are ± 2 standard errors.
     """
-    figure, axes = panel(title="What a wrong code costs", xlabel="log SNR", ylabel="difference,  nats / log SNR")
+    figure, axes = panel(title="Cost of another code", xlabel="log SNR", ylabel="difference,  nats / log SNR")
     order = np.argsort(logsnr)
     axes.axhline(0, color=GREY, linewidth=1.0)
     for name, (mean, error) in costs.items():
@@ -150,7 +151,7 @@ def code_gain(logsnr: Real[np.ndarray, " m"], costs: Mapping[str, MeanAndError])
         band(axes, logsnr[order], mean[order], error[order], colour, dashes, f"{name} − own w")
     if finite_limits(*(mean for mean, _ in costs.values())) is None:
         say_empty(axes)
-    legend(axes, loc="best")
+    legend(axes)
     return figure
 
 
@@ -173,7 +174,8 @@ def scatter_by_label(
     title: str,
     label_names: Sequence[str] = (),
 ) -> Figure:
-    """Two coordinates of the code of each image, coloured by label. Names are at the median of their points."""
+    """Two coordinates of the code of each image, coloured by label. Names are at the median of their points, in
+    the colour of the label."""
     figure, axes = panel(title=title, xlabel="", ylabel="", size=(4.6, 4.4))
     axes.set(xticks=[], yticks=[])
     axes.grid(False)
@@ -182,21 +184,38 @@ def scatter_by_label(
         axes.scatter(points[:, 0], points[:, 1], s=size, color=BLUE, alpha=0.7, linewidth=0)
         return figure
     halo = [withStroke(linewidth=3, foreground="white")]
-    present = np.unique(labels)
+    present, names = np.unique(labels), []
     for i, label in enumerate(present):
         mine = points[labels == label]
         colour, marker = CLASS_COLOURS[i % len(CLASS_COLOURS)], CLASS_MARKERS[i % len(CLASS_MARKERS)]
         name = str(label_names[label]) if 0 <= label < len(label_names) else str(label)
         axes.scatter(mine[:, 0], mine[:, 1], s=size, color=colour, marker=marker, alpha=0.8, linewidth=0, label=name)
         middle = np.nanmedian(mine, axis=0) if np.isfinite(mine).any() else np.zeros(2)
-        axes.text(*middle, name, color=INK, fontsize=12, fontweight="bold", ha="center", va="center", path_effects=halo)
-    handles, names = axes.get_legend_handles_labels()
-    columns = max(1, 52 // (4 + max(map(len, names), default=1)))
-    spacing = dict(handletextpad=0.1, columnspacing=0.9, markerscale=float(np.sqrt(18 / size)))
-    figure.legend(
-        handles, names, loc="outside lower center", ncols=columns, frameon=False, fontsize=9, labelcolor=INK, **spacing
-    )
+        look = dict(color=colour, fontsize=13, fontweight="bold", ha="center", va="center", path_effects=halo)
+        names.append(axes.text(*middle, name, **look))
+    spread_out(axes, names)
     return figure
+
+
+def spread_out(axes: Axes, names: Sequence[Text]) -> None:
+    """Moves names that lie on each other apart, by at most what is needed: a line of text."""
+    axes.autoscale_view()
+    place = np.array([axes.transData.transform(name.get_position()) for name in names])
+    points = axes.figure.dpi / 72
+    height = np.array([1.2 * name.get_fontsize() * points for name in names])
+    width = np.array([0.7 * name.get_fontsize() * points * (len(name.get_text()) + 0.5) for name in names])
+    for _ in range(300):
+        away = place[:, None] - place[None]
+        inside = np.stack([(width[:, None] + width) / 2, (height[:, None] + height) / 2], -1) - np.abs(away)
+        meet = (inside > 0).all(-1) & ~np.eye(len(names), dtype=bool)
+        if not meet.any():
+            break
+        later = np.sign(np.arange(len(names))[:, None] - np.arange(len(names)))  # where two are at one place
+        up = np.where(away[..., 1] == 0, later, np.sign(away[..., 1]))
+        place[:, 1] += 0.3 * np.where(meet, inside[..., 1] * up, 0).sum(1)
+    for name, at in zip(names, place, strict=True):
+        if not np.allclose(at, axes.transData.transform(name.get_position())):
+            name.set_position(axes.transData.inverted().transform(at))
 
 
 def accuracy_bars(

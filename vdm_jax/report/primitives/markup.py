@@ -52,7 +52,7 @@ def panel(picture: Picture, *, alt: str, label: str = "", wide: bool = False) ->
 
 def figure(panels: Sequence[str], caption: str) -> str:
     """Panels in a row, if there is room, with one caption (text)."""
-    columns = {1: "one", 3: "three"}.get(len(panels), "two")
+    columns = {1: "one", 2: "two", 4: "two"}.get(len(panels), "three")
     pictures = f'<div class="panels {columns}">{"".join(panels)}</div>'
     return f"<figure>{pictures}<figcaption>{escape(caption)}</figcaption></figure>"
 
@@ -62,14 +62,32 @@ def section(name: str, title: str, html: str) -> str:
     return f'<section id="{escape(name)}"><h2>{escape(title)}</h2>{html}</section>'
 
 
-def missing(what: str, job: str) -> str:
+class Absent(str):
+    """The html of a section that has nothing to show. The page does not show it; its end names it.
+
+    Attributes:
+        why: text.
+        job: the jobs that would make it, such as "exact,chains"; "" where none would.
+    """
+
+    why: str
+    job: str
+
+    def __new__(cls, html: str, why: str, job: str = ""):
+        found = super().__new__(cls, html)
+        found.why, found.job = why, job
+        return found
+
+
+def missing(what: str, job: str) -> Absent:
     """One sentence that names a missing or unreadable record and the job that writes it."""
-    return f'<p class="missing">{escape(what)}: <code>--jobs={escape(job)}</code> makes it.</p>'
+    html = f'<p class="missing">{escape(what)}: <code>--jobs={escape(job)}</code> makes it.</p>'
+    return Absent(html, what, job)
 
 
-def not_applicable(text: str) -> str:
+def not_applicable(text: str) -> Absent:
     """One sentence that says why a section does not apply to this run."""
-    return f'<p class="missing">{escape(text)}</p>'
+    return Absent(f'<p class="missing">{escape(text)}</p>', text)
 
 
 def card(name: str, value: str, unit: str, warning: str = "") -> str:
@@ -108,4 +126,9 @@ def facts(pairs: Sequence[tuple[str, str]]) -> str:
 
 def details(summary: str, text: str) -> str:
     """Preformatted text that opens with a click on its summary."""
-    return f"<details><summary>{escape(summary)}</summary><pre><code>{escape(text)}</code></pre></details>"
+    return folded(summary, f"<pre><code>{escape(text)}</code></pre>")
+
+
+def folded(summary: str, html: str) -> str:
+    """Markup that opens with a click on its summary (text)."""
+    return f"<details><summary>{escape(summary)}</summary>{html}</details>"

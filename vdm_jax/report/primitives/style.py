@@ -13,12 +13,13 @@ INK, QUIET, RULE = "#26323b", "#6b7780", "#e4e8ea"
 # Okabe and Ito's colours are distinct for every common colour blindness.
 BLUE, VERMILLION, GREEN, ORANGE, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#9aa5ad"
 LINE_COLOURS = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, GREY)
-# Paul Tol's "muted" set and black, for up to ten classes. Markers distinguish the classes as well.
+# Ten classes: no two are similar, for normal vision and without red or green cones. Markers distinguish them as well.
 CLASS_COLOURS = (
-    "#332288", "#CC6677", "#117733", "#DDAA33", "#44AA99", "#882255", "#88CCEE", "#999933", "#AA4499", "#222222"
+    "#1F5FBF", "#E8601C", "#0B9E6B", "#F2B705", "#6A2C91", "#63B8F0", "#7A1010", "#F29BD0", "#1A1A1A", "#8F999F"
 )  # fmt: skip
 DASHES = ("-", "--", "-.", ":")  # for more lines than colours
 CLASS_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+LABEL_HEIGHT = 0.075  # of a name at the end of a line, as a share of the height of the frame
 DPI = 200  # twice what a screen shows, so that text stays sharp on dense displays
 PANEL = (4.4, 3.3)  # inches: legible when a phone shrinks it to its own width
 
@@ -62,10 +63,37 @@ def curve(
     axes.fill_between(x, mean - 2 * error, mean + 2 * error, color=colour, alpha=0.15, linewidth=0)
 
 
-def legend(axes: Axes, **kwargs: object) -> None:
-    """A legend without a box, if there is a labelled artist."""
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=True, framealpha=0.85, edgecolor="none", fontsize=9, labelcolor=INK, **kwargs)
+def legend(axes: Axes) -> None:
+    """A legend below the frame, where there are no data, if there is a labelled artist."""
+    handles, names = axes.get_legend_handles_labels()
+    if handles:
+        longest = max(map(len, names))
+        columns = max(1, min(len(names), int(14 * axes.figure.get_figwidth()) // (longest + 6)))
+        look = dict(frameon=False, fontsize=9, labelcolor=INK, columnspacing=1.2, handletextpad=0.5)
+        axes.figure.legend(handles, names, loc="outside lower center", ncols=columns, **look)
+
+
+def label_ends(axes: Axes) -> None:
+    """The name of each labelled line at its right end, beside the frame, in its colour. The frame is set before."""
+    named = [line for line in axes.get_lines() if not str(line.get_label()).startswith("_")]
+    last = {line: y[np.isfinite(y)][-1:] for line in named for y in [np.asarray(line.get_ydata(), np.float64)]}
+    lines = sorted((line for line in named if last[line].size), key=lambda line: last[line][0])
+    low, high = axes.get_ylim()
+    ends = np.array([(last[line][0] - low) / (high - low) for line in lines])
+    for line, place in zip(lines, apart(np.clip(ends, 0, 1), LABEL_HEIGHT), strict=True):
+        look = dict(color=line.get_color(), fontsize=9, va="center", annotation_clip=False)
+        axes.annotate(str(line.get_label()), (1.015, place), xycoords="axes fraction", **look)
+
+
+def apart(places: Real[np.ndarray, " n"], distance: float) -> Real[np.ndarray, " n"]:
+    """Ascending places in [0, 1], moved to be at least `distance` apart; the highest is at most 1."""
+    moved = np.array(places, np.float64)
+    for i in range(1, len(moved)):
+        moved[i] = max(moved[i], moved[i - 1] + distance)
+    moved[-1:] = np.minimum(moved[-1:], 1.0)
+    for i in range(len(moved) - 2, -1, -1):
+        moved[i] = min(moved[i], moved[i + 1] - distance)
+    return moved
 
 
 def say_empty(axes: Axes) -> None:

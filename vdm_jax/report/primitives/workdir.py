@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from vdm_jax.base.image_files import read_images
-from vdm_jax.base.images import page_size
+from vdm_jax.base.images import page_size, read_images
 
 
 @dataclass(frozen=True)

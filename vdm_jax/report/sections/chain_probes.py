@@ -73,7 +73,7 @@ def decided_figure(name: str, samplers: dict[str, Any], timesteps: np.ndarray) -
             axes.axhline(feature["plateau"], color=colour, linewidth=1.0, linestyle=":")
         lowest = min(lowest, *feature["posterior"][score], *feature["probe"][score])
     axes.set_ylim(max(lowest, -1.0) - 0.03, 1.03)
-    style.legend(axes, loc="lower left")
+    style.legend(axes)
     return drawn
 
 
@@ -93,7 +93,7 @@ def real_or_generated_figure(samplers: dict[str, Any], timesteps: np.ndarray) ->
         if any(by in found["real_or_generated"] for found in samplers.values()):
             axes.plot([], [], color=style.GREY, linestyle=linestyle, label=CLASSIFIER_NAMES[by])
     axes.set_ylim(0.38, 1.03)
-    style.legend(axes, loc="upper right")
+    style.legend(axes)
     return drawn
 
 

@@ -73,7 +73,7 @@ def chains_section(workdir: Workdir, gallery: Gallery) -> str:
         }
         rows, far, words = _rows(record), _distance_rows(record), _words(record)
     except (KeyError, TypeError, ValueError):
-        return missing("There is no readable chains.json yet", "exact,chains")
+        return missing("There is no readable chains.json yet", "chains")
     html = ""
     for part, figures in parts.items():
         pictures = [gallery.save(f"chains_{part}_{i}", drawn) for i, drawn in enumerate(figures)]
@@ -97,7 +97,7 @@ def backward_figure(name: str, record: dict[str, Any], timesteps: np.ndarray) ->
         style.curve(axes, timesteps, found["features"][name]["backward"], key, colour=colour, label=sampler)
     low = min(0.0, *(min(found["features"][name]["backward"][key]) for found in record["samplers"].values()))
     axes.set_ylim(max(low, -1.0) - 0.03, 1.03)
-    style.legend(axes, loc="lower left")
+    style.legend(axes)
     return drawn
 
 
@@ -112,19 +112,19 @@ def round_trip_figure(name: str, record: dict[str, Any], timesteps: np.ndarray) 
         key: factor * np.array(exact[known]),
         f"{key}_standard_error": factor * np.array(exact[f"{known}_standard_error"]),
     }
-    drawn, axes = style.panel(title=f"{name}: there and back", xlabel="timestep", ylabel=label)
+    drawn, axes = style.panel(title=f"{name}: round trips", xlabel="timestep", ylabel=label)
     style.curve(axes, timesteps, expected, key, colour=style.INK, label="2 MMSE(t)" if factor == 2 else "R(t)")
     for (sampler, found), colour in zip(record["samplers"].items(), cycle(style.LINE_COLOURS), strict=False):
         feature = found["features"][name]
         style.curve(axes, timesteps, feature["round_trip"], key, colour=colour, label=sampler)
         axes.axhline(feature["plateau"][key], color=colour, linewidth=1.0, linestyle=":")
-    style.legend(axes, loc="best")
+    style.legend(axes)
     return drawn
 
 
 def by_class_figure(name: str, sampler: str, feature: dict[str, Any], timesteps: np.ndarray) -> Figure:
     """The share kept of the starts of each class, and the share of the class among generated images."""
-    drawn, axes = style.panel(title=f"{name}, {sampler}", xlabel="timestep", ylabel="share kept")
+    drawn, axes = style.panel(title=f"{name}, {sampler}", xlabel="timestep", ylabel="share kept of each class")
     trip = feature["round_trip"]
     for c, made in enumerate(feature["generated"]["share"]):
         one = {
@@ -135,7 +135,7 @@ def by_class_figure(name: str, sampler: str, feature: dict[str, Any], timesteps:
         style.curve(axes, timesteps, one, "kept_by_class", colour=colour, label=f"class {c}")
         axes.axhline(made, color=colour, linewidth=1.0, linestyle=":")
     axes.set_ylim(-0.03, 1.03)
-    style.legend(axes, loc="lower left")
+    style.label_ends(axes)
     return drawn
 
 
@@ -149,7 +149,7 @@ def real_or_generated_figure(samplers: dict[str, Any], timesteps: np.ndarray, at
         curve = {"accuracy": classified["accuracy"], "accuracy_standard_error": classified["standard_error"]}
         style.curve(axes, timesteps, curve, "accuracy", colour=colour, label=sampler)
     axes.set_ylim(0.38, 1.03)
-    style.legend(axes, loc="upper right")
+    style.legend(axes)
     return drawn
 
 

@@ -35,7 +35,8 @@ def embedding_section(workdir: Workdir, gallery: Gallery) -> str:
     kinds = [(method, state) for method in names for state in ("untrained", "trained")]
     kinds = [kind for kind in kinds if "_".join(kind) in (arrays or {})]
     if arrays is None or not kinds:
-        return missing("There is no readable embeddings.npz yet", "evaluate") + code_table(workdir)
+        absent, numbers = missing("There is no readable embeddings.npz yet", "evaluate"), code_table(workdir)
+        return f"{absent}{numbers}" if numbers else absent
     labels, label_names = arrays.get("labels"), [str(name) for name in arrays.get("label_names", [])]
     panels = []
     for method, state in kinds:
@@ -69,7 +70,7 @@ def probe_section(workdir: Workdir, gallery: Gallery) -> str:
         values = np.array([workdir.evaluate[key] for key in keys], np.float64)
         errors = np.array([standard_error(workdir.evaluate, key) or 0.0 for key in keys])
         ours = [key in PROBES for key in keys]
-        title = "What classifies the test images"
+        title = "Test images classified from w, and from baselines"
         drawn = figures.accuracy_bars(list(keys.values()), values, errors, ours=ours, title=title)
         return figure(
             [panel(gallery.save("probes", drawn), alt="accuracies of probes")],

@@ -49,7 +49,7 @@ def exact_figure(name: str, feature: dict[str, Any], timesteps: np.ndarray) -> F
     if len(window) > 1:
         axes.axvspan(min(window), max(window), color=style.GREY, alpha=0.15, linewidth=0)
     axes.set_ylim(-0.03, 1.03)
-    style.legend(axes, loc="lower left")
+    style.legend(axes)
     return drawn
 
 

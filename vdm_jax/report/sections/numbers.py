@@ -5,11 +5,10 @@ from html import escape
 from typing import Any
 
 from vdm_jax.report.page import Section
-from vdm_jax.report.primitives.markup import Gallery, card, missing, table
+from vdm_jax.report.primitives.markup import Gallery, card, folded, missing, table
 from vdm_jax.report.primitives.measured import measured, plain, rows_of, standard_error, without_errors
 from vdm_jax.report.primitives.workdir import Workdir, is_number, leaves
 from vdm_jax.report.sections.codes import CODE_NUMBERS, PROBES
-from vdm_jax.report.sections.samples import IMAGE_METRICS
 
 NO_EVALUATION = missing("There is no readable evaluate.json yet", "evaluate")
 TERMS = {
@@ -19,7 +18,8 @@ TERMS = {
 }
 OF_THE_BOUND = ("bpd", "encoder_kl_nats", "encoder_kl_bpd", "objective", *TERMS)
 ENTROPY = ("entropy_nats", "bound_minus_entropy_nats")
-ELSEWHERE = ("provenance", "reasons", "settings", "coverage", *ENTROPY, *OF_THE_BOUND, *CODE_NUMBERS)
+NOTHING = measured(None)
+ELSEWHERE = ("provenance", "reasons", "settings", "coverage", "frechet_by_n", *ENTROPY, *OF_THE_BOUND, *CODE_NUMBERS)
 
 
 def headline(workdir: Workdir, gallery: Gallery) -> str:
@@ -27,10 +27,12 @@ def headline(workdir: Workdir, gallery: Gallery) -> str:
     values = workdir.evaluate
     if not values:
         return NO_EVALUATION
-    bound = measured(values.get("bpd"), standard_error(values, "bpd"))
     objective = str(values.get("objective", "not recorded"))
     warning = "the training objective is not a bound" if "not a bound" in objective else ""
-    cards = [card("bound on −log p(x), D + R", bound, "bits per dimension", warning)]
+    cards = []
+    if is_number(values.get("bpd")):
+        bound = measured(values["bpd"], standard_error(values, "bpd"))
+        cards.append(card("bound on −log p(x), D + R", bound, "bits per dimension", warning))
     if is_number(values.get("bound_minus_entropy_nats")):
         above = measured(values["bound_minus_entropy_nats"], standard_error(values, "bound_minus_entropy_nats"))
         unit = f"nats per image; the entropy is {plain(values['entropy_nats'])}"
@@ -49,8 +51,11 @@ def headline(workdir: Workdir, gallery: Gallery) -> str:
     passes = f", {plain(values['passes'])} noise passes each" if is_number(values.get("passes")) else ""
     text = (
         f"<p>Mean over{number} test images{passes}, ± one standard error; lower is better. "
-        f"Minimised: {escape(objective)}. D + R bounds −log p(x) for every training objective.</p>"
+        f"Minimised: {escape(objective)}."
     )
+    text += " D + R bounds −log p(x) for every training objective.</p>" if is_number(values.get("bpd")) else "</p>"
+    if (why := workdir.reason("encoder_kl_nats")) is not None:
+        text += f"<p>There is no rate R: {escape(why)}.</p>"
     return f'<div class="cards">{"".join(cards)}</div>{_bound_table(workdir)}{text}'
 
 
@@ -85,21 +90,28 @@ def _bound_table(workdir: Workdir) -> str:
     rate = row("rate R of the code", values.get("encoder_kl_bpd"), standard_error(values, "encoder_kl_bpd"))
     if is_number(values.get("encoder_kl_nats")):
         rate[2] = measured(values["encoder_kl_nats"], standard_error(values, "encoder_kl_nats"))
-    elif (why := workdir.reason("encoder_kl_nats")) is not None:
-        rate[0] += f' <span class="reason">({escape(why)})</span>'
     rows += [rate, row("bound, D + R", values.get("bpd"), standard_error(values, "bpd"))]
-    return table(["", "bits / dim", "nats / image"], rows, numbers=(1, 2), totals=(len(rows) - 1,))
+    known = [each for each in rows if each[1:] != [NOTHING, NOTHING]]
+    totals = [i for i, each in enumerate(known) if each is rows[-1]]
+    columns = [0, *(i for i in (1, 2) if any(each[i] != NOTHING for each in known))]
+    head, cells = ["", "bits / dim", "nats / image"], [[each[i] for i in columns] for each in known]
+    return table([head[i] for i in columns], cells, numbers=(1, 2), totals=totals) if known else ""
 
 
 def other_numbers(workdir: Workdir, gallery: Gallery) -> str:
-    """All other numbers of evaluate.json."""
+    """All numbers of evaluate.json that no table or figure shows, folded, and the reasons of those without a value."""
     if not workdir.evaluate:
         return NO_EVALUATION
     values = without_errors(workdir.evaluate)
-    shown = (*IMAGE_METRICS, *PROBES)
-    rest = {k: v for k, v in values.items() if k not in ELSEWHERE and not k.startswith(shown)}
-    rows = rows_of(workdir, rest, {})
-    return table(["", ""], rows, numbers=(1,)) if rows else "<p>evaluate.json holds nothing else.</p>"
+    rest = {k: v for k, v in values.items() if k not in ELSEWHERE and not k.startswith(tuple(PROBES)) and v is not None}
+    rows = [row for row in rows_of(workdir, rest, {}) if row[1] != NOTHING]
+    html = folded("All other numbers of evaluate.json, by their names there", table(["", ""], rows, numbers=(1,)))
+    reasons = workdir.evaluate.get("reasons")
+    missed: dict[str, list[str]] = {}
+    for key, why in reasons.items() if isinstance(reasons, dict) else ():
+        missed.setdefault(str(why), []).append(str(key))
+    rows = [[escape(", ".join(keys)), escape(why)] for why, keys in missed.items()]
+    return html + (folded("What was not measured, and why", table(["", ""], rows)) if rows else "")
 
 
 def run_facts(workdir: Workdir) -> list[tuple[str, str]]:
@@ -112,4 +124,4 @@ def run_facts(workdir: Workdir) -> list[tuple[str, str]]:
 
 
 NUMBERS = Section("numbers", "The numbers", headline, run_facts)
-OTHER_NUMBERS = Section("other", "All other numbers", other_numbers)
+OTHER_NUMBERS = Section("other", "Raw numbers", other_numbers)

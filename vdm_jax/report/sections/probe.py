@@ -62,19 +62,19 @@ def probe_figure(name: str, feature: dict[str, Any], timesteps: np.ndarray) -> F
         if key in feature:
             style.curve(axes, timesteps, feature[key], score, colour=colour, label=label)
     axes.set_ylim(max(low, LOWEST) - 0.03, 1.03)
-    style.legend(axes, loc="lower left")
+    style.legend(axes)
     return drawn
 
 
 def gap_figure(features: dict[str, Any], timesteps: np.ndarray, shortfall: float) -> Figure:
     """Exact minus probe, R² or accuracy, of all features. Dashed: the limit above which a probe is flagged."""
-    drawn, axes = style.panel(title="what the probes miss", xlabel="timestep", ylabel="exact minus probe")
+    drawn, axes = style.panel(title="gap to the exact curve", xlabel="timestep", ylabel="score, exact minus probe")
     for (name, feature), colour in zip(features.items(), style.CLASS_COLOURS, strict=False):
         if gaps := feature.get("exact_minus_probe"):
             style.curve(axes, timesteps, gaps, "r2" if "r2" in gaps else "accuracy", colour=colour, label=name)
     axes.axhline(shortfall, color=style.INK, linestyle="--", linewidth=0.8)
     axes.axhline(0, color=style.GREY, linewidth=0.8)
-    style.legend(axes, loc="upper left", ncols=2)
+    style.label_ends(axes)
     return drawn
 
 
@@ -90,16 +90,27 @@ def _seeds(record: dict[str, Any]) -> str:
 def _probe_row(name: str, feature: dict[str, Any], timesteps: list[int]) -> list[str]:
     row = _window_row(name, feature)
     if "exact" not in feature:
-        return row + ["—"] * 5
+        return row + [""] * 5
     gaps = feature["exact_minus_probe"]
     judged = gaps.get("r2", gaps.get("accuracy"))
-    short = [str(t) for t, is_short in zip(timesteps, feature["falls_short"], strict=True) if is_short]
+    short = _ranges(timesteps, feature["falls_short"])
     exact = window_cells(feature["exact_windows"], feature.get("exact_windows_standard_error"))
-    return [*row, *exact, f"{max(judged):.3f}", ", ".join(short) or "none"]
+    return [*row, *exact, f"{max(judged):.3f}", short or "none"]
+
+
+def _ranges(timesteps: list[int], chosen: list[bool]) -> str:
+    """The chosen timesteps in ranges, "50, 200–350"."""
+    runs: list[list[int]] = []
+    for i, (t, is_chosen) in enumerate(zip(timesteps, chosen, strict=True)):
+        if is_chosen and i and chosen[i - 1]:
+            runs[-1][1:] = [t]
+        elif is_chosen:
+            runs.append([t])
+    return ", ".join("–".join(map(str, run)) for run in runs)
 
 
 def _window_row(name: str, feature: dict[str, Any]) -> list[str]:
     return [escape(name), *window_cells(feature["windows"], feature.get("windows_standard_error"))]
 
 
-PROBE = Section("probe", "Trained probes beside the exact answer", probe_section)
+PROBE = Section("probe", "Trained probes and the exact curve", probe_section)

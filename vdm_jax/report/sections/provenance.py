@@ -3,7 +3,7 @@
 import json
 
 from vdm_jax.report.page import Section
-from vdm_jax.report.primitives.markup import Gallery, details, missing, table
+from vdm_jax.report.primitives.markup import Gallery, details, folded, missing, table
 from vdm_jax.report.primitives.measured import measured, row_name
 from vdm_jax.report.primitives.workdir import Workdir, leaves
 
@@ -22,7 +22,9 @@ def provenance_section(workdir: Workdir, gallery: Gallery) -> str:
     """Commit, device, versions and time of the numbers."""
     found = leaves(workdir.provenance)
     rows = [[row_name(workdir, place, value, {}), measured(value)] for place, value in found.items()]
-    return table(["", ""], rows) if rows else missing("No provenance is recorded yet", "evaluate")
+    if not rows:
+        return missing("No provenance is recorded yet", "evaluate")
+    return folded("Commit, device, versions and time of the numbers", table(["", ""], rows))
 
 
 CONFIG = Section("config", "Configuration", config_section)

@@ -1,16 +1,26 @@
 """Samples: grids of images, images generated from codes, and images along the sampler's chain."""
 
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
 import numpy as np
 
+from vdm_jax.base.images import DRAWN_WHOLE, page_rows
 from vdm_jax.report.page import Section
 from vdm_jax.report.primitives import image_figures
 from vdm_jax.report.primitives.markup import NO_CODE, Gallery, figure, missing, not_applicable, panel, table
-from vdm_jax.report.primitives.measured import rows_of
+from vdm_jax.report.primitives.measured import measured, rows_of, standard_error
 from vdm_jax.report.primitives.workdir import Workdir, is_number, leaves
 
 MAX_ROWS, MAX_COLUMNS = 8, 12
-IMAGE_METRICS = {"psnr": "PSNR, dB", "rmse": "RMSE", "ssim": "SSIM", "frechet": "Fréchet distance", "fid": "FID"}
-CURVES = ("frechet_by_n",)  # drawn, and no row of a table
+DISTANCES = {
+    "frechet": "Fréchet distance, features of a classifier of these data",
+    "fid": "FID",
+    "frechet_other_weights": "Fréchet distance, InceptionV3 with other weights",
+}
+DISTANCE_HEAD = ("distance to training images", "generated", "with w of test images", "real images", "images N")
+LIKENESS = {"psnr": "PSNR, dB", "rmse": "RMSE, of a range of 1", "ssim": "SSIM"}
 
 
 def samples_section(workdir: Workdir, gallery: Gallery) -> str:
@@ -18,15 +28,22 @@ def samples_section(workdir: Workdir, gallery: Gallery) -> str:
     titles = {"real": "real", "prior": "generated, w from the prior", "aggregate": "generated, w of test images"}
     if workdir.is_unconditional:
         titles = {"real": "real", "prior": "generated"}
-    panels = []
+    panels, images_shape = [], ()
     for name, title in titles.items():
         if (images := workdir.images(name)) is not None:
-            drawn = image_figures.grid_figure(images)
+            images_shape, drawn = images.shape, image_figures.grid_figure(images)
             panels.append(panel(gallery.save(f"samples_{name}", drawn), alt=title, label=title))
     if not panels:
-        return missing("There are no sample grids yet", "sample") + image_table(workdir)
-    what = f"Real images and uncurated generated images{_how_sampled(workdir)}."
+        html = image_table(workdir)
+        absent = missing("There are no samples yet", "sample")
+        return f"{absent}{html}" if html else absent
+    what = f"Real images and uncurated generated images{_how_sampled(workdir)}.{_channels(images_shape)}"
     return figure(panels, what) + image_table(workdir)
+
+
+def _channels(shape: Sequence[int]) -> str:
+    """A sentence where the channels of an image [..., C] are drawn one by one."""
+    return "" if shape[-1] in DRAWN_WHOLE else f" The {shape[-1]} channels of an image are side by side, in grey."
 
 
 def _how_sampled(workdir: Workdir) -> str:
@@ -40,11 +57,38 @@ def _how_sampled(workdir: Workdir) -> str:
 
 
 def image_table(workdir: Workdir) -> str:
-    """The Fréchet distances and per-image errors that evaluate.json has."""
-    mine = {k: v for k, v in workdir.evaluate.items() if k.startswith(tuple(IMAGE_METRICS)) and k not in CURVES}
-    if not mine:
-        return missing("There are no image metrics yet", "evaluate")
-    return table(["", ""], rows_of(workdir, mine, IMAGE_METRICS), numbers=(1,))
+    """The distances of generated images to the data, and the errors of reconstructions, that evaluate.json has; ""
+    where it has none."""
+    html, values = "", workdir.evaluate
+    rows = [row for key, title in DISTANCES.items() if any((row := _distance_row(values, title, key))[1:])]
+    if rows:
+        columns = [i for i in range(len(DISTANCE_HEAD)) if any(row[i] for row in rows)]
+        head, cells = [DISTANCE_HEAD[i] for i in columns], [[row[i] for i in columns] for row in rows]
+        html += table(head, cells, numbers=range(1, len(columns)))
+    likeness = {key: values[key] for key in LIKENESS if is_number(values.get(key))}
+    if likeness:
+        errors = {f"{key}_standard_error": standard_error(values, key) for key in likeness}
+        number = values.get("likeness_num_images")
+        over = f", {number:,} test images" if is_number(number) else ""
+        head = [f"test images against images generated from their codes (mean ± one standard error{over})", ""]
+        html += table(head, rows_of(workdir, likeness | errors, LIKENESS), numbers=(1,))
+    return html
+
+
+def _distance_row(values: dict[str, Any], title: str, key: str) -> list[str]:
+    """The cells under `DISTANCE_HEAD`; "" where a number is unknown."""
+    own, aggregate = values.get(key), values.get(f"{key}_aggregate")
+    if isinstance(own, dict):  # that of the classifier has its floor and N inside
+        aggregate = aggregate.get("distance") if isinstance(aggregate, dict) else None
+        found = [own.get("distance"), aggregate, own.get("real_vs_real_floor"), own.get("num_images")]
+    else:
+        found = [own, aggregate, values.get(f"{key}_real"), values.get(f"{key}_num_images")]
+    return [escape(title), *(measured(value) if is_number(value) else "" for value in found)]
+
+
+def _num_rows(images: np.ndarray) -> int:
+    """The number of rows of a picture of rows of K images [N, K, H, W, C]."""
+    return min(MAX_ROWS, page_rows(*images.shape[2:], images.shape[1]))
 
 
 def guided_section(workdir: Workdir, gallery: Gallery) -> str:
@@ -54,11 +98,13 @@ def guided_section(workdir: Workdir, gallery: Gallery) -> str:
         return not_applicable(f"{NO_CODE} to generate from.")
     if arrays is None:
         return missing("There is no readable samples/guided.npz yet", "sample")
-    drawn = image_figures.guided_figure(arrays["source"][:MAX_ROWS], arrays["generated"][:MAX_ROWS, :MAX_COLUMNS])
+    source, generated = arrays["source"], arrays["generated"][:, :MAX_COLUMNS]
+    rows = _num_rows(generated)
+    drawn = image_figures.guided_figure(source[:rows], generated[:rows])
     return figure(
         [panel(gallery.save("guided", drawn), alt="sources and images generated from their codes", wide=True)],
         "Each row: a test image, then images generated from new noise under its code. The properties that are constant "
-        "along a row are held by the code.",
+        f"along a row are held by the code.{_channels(source.shape)}",
     )
 
 
@@ -69,13 +115,15 @@ def chain_section(workdir: Workdir, gallery: Gallery) -> str:
         return not_applicable(f"{NO_CODE} to reconstruct from.")
     if arrays is None:
         return missing("There is no readable samples/chain.npz yet", "sample")
-    source, chain, times = arrays["source"][:MAX_ROWS], arrays["chain"][:MAX_ROWS], arrays["times"]
+    source, times = arrays["source"], arrays["times"]
     columns = np.unique(np.linspace(0, len(times) - 1, min(MAX_COLUMNS, len(times))).round().astype(int))
-    drawn = image_figures.chain_figure(source, chain[:, columns], times[columns])
+    chain = arrays["chain"][:, columns]
+    rows = _num_rows(chain)
+    drawn = image_figures.chain_figure(source[:rows], chain[:rows], times[columns])
     return figure(
         [panel(gallery.save("chain", drawn), alt="images along the chain", wide=True)],
         "Each row: a test image, then its reconstruction along the sampler's chain, from noise at "
-        "t\u00a0=\u00a01 to t\u00a0=\u00a00.",
+        f"t\u00a0=\u00a01 to t\u00a0=\u00a00.{_channels(source.shape)}",
     )
 
 
@@ -86,11 +134,13 @@ def path_section(workdir: Workdir, gallery: Gallery) -> str:
         return missing("There is no readable samples/path.npz yet", "sample")
     times = arrays["times"]
     columns = np.unique(np.linspace(0, len(times) - 1, min(MAX_COLUMNS, len(times))).round().astype(int))
-    drawn = image_figures.path_figure(arrays["path"][:MAX_ROWS, columns], times[columns])
+    path = arrays["path"][:, columns]
+    drawn = image_figures.path_figure(path[: _num_rows(path)], times[columns])
     return figure(
         [panel(gallery.save("path", drawn), alt="samples along the path from noise", wide=True)],
         "Each row: one sample along the sampler's path from noise at t\u00a0=\u00a01 to an image. The last column "
-        "shows the first generated images of the grid above, before their pixels are rounded to levels.",
+        f"shows the first generated images of the grid above, before their pixels are rounded to levels."
+        f"{_channels(path.shape)}",
     )
 
 

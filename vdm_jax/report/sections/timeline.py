@@ -72,7 +72,7 @@ def _rows(features: Mapping[str, Known]) -> list[list[str]]:
         feature = features[name]
         took = duration(feature["windows"])
         cells = window_cells(feature["windows"], feature.get("windows_standard_error"))
-        rows.append([escape(name), *cells, "—" if took is None else f"{took:.0f}"])
+        rows.append([escape(name), *cells, "" if took is None else f"{took:.0f}"])
     return rows
 
 
@@ -122,7 +122,7 @@ def timeline_figure(
     axes.set_xlim(float(timesteps[0]), float(timesteps[-1]))
     axes.set_ylim(len(features) - 0.4, -0.6)  # the first to go on top
     log_snr_axis(axes, timesteps, abar)
-    style.legend(axes, loc="best")
+    style.legend(axes)
     return drawn
 
 
@@ -173,4 +173,4 @@ def log_snr_axis(axes: Axes, timesteps: Real[np.ndarray, " m"], abar: Real[np.nd
     above.tick_params(labelsize=9, colors=style.QUIET, length=3, width=0.8)
 
 
-TIMELINE = Section("timeline", "The chain at a glance", timeline_section)
+TIMELINE = Section("timeline", "Windows of all features", timeline_section)

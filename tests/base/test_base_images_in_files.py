@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vdm_jax.base.image_files import num_images, read_images, write_images, write_png
-from vdm_jax.base.images import PAGE_PIXELS, page_size, picture
+from vdm_jax.base.images import PAGE_PIXELS, num_images, page_size, picture, read_images, write_images, write_png
 
 
 def draws(*shape):
