@@ -226,6 +226,7 @@ PAGE = Page(
         "decomposition": decomposition,
         "baselines": baselines,
         "frechet14": part(frechet_table, "mnist14", SEEDS),
+        "frechet-digits": part(frechet_table, "digits", SEEDS),
         "frechet28": part(frechet_table, "mnist28", SEEDS_28),
     },
     figures={
