@@ -35,7 +35,7 @@ def _data() -> ConfigDict:
             size=config_dict.placeholder(int),
             crop="center",  # of folder: "center", the largest square in the middle; "none", the whole image, squeezed
             channels=config_dict.placeholder(int),  # of folder: 1, 3; none: 1 where all files are grey, else 3
-            # Of folder without a test folder, taken from all images, stratified; none: a tenth, at most 10,000.
+            # Of folder without a test folder, taken from all images, stratified; none: a tenth, 10 to 10,000.
             test_size=config_dict.placeholder(int),
             # Taken from train, stratified, where there is no validation split; none: a tenth, at most 5,000.
             validation_size=config_dict.placeholder(int),

@@ -44,8 +44,10 @@ DIGITS = {
     "train.eval_images": 0,
     "train.eval_passes": 4,
     "evaluate.passes": 16,
+    "evaluate.batch_size": 100,  # divides 200 validation and 300 test images: one program for both, no filled batches
     "evaluate.frechet_images": 600,
     "sample.num_steps": 100,
+    "sample.batch_size": 64,  # the number of images of the sampling job
 }
 
 

@@ -25,7 +25,7 @@ HELP = f"""{__doc__}
                                jobs that remain. With --sweep: a command for each run and its remaining jobs. Nothing is
                                run or written
 
-Exit code 0: done, or stopped by SIGTERM with a checkpoint. 1: the training or a run of the sweep failed, there was too
+Exit code 0: done, or stopped by SIGTERM, as a line says. 1: the training or a run of the sweep failed, there was too
 little memory, or a file could not be written. 2: invalid request. Both are reported in one sentence; with
 VDM_JAX_TRACEBACK=1 in the environment also with the traceback. 130: Ctrl-C. 141: nobody reads the output.
 
@@ -54,12 +54,17 @@ def main(argv: list[str]) -> int:
 
 def launch(argv: list[str], launcher: list[str], ending: OneSentence) -> None:
     """Runs or lists what the command line asks for. launcher: the command that starts this program."""
+    # What ends a run is reported in one sentence, and orbax logs it too; matplotlib warns of each folder it cannot use.
+    for name in ("absl", "asyncio", "matplotlib"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    if not any("dry_run" in argument for argument in argv):  # its lines are commands
+        print(f"{ending.program}: starting …", flush=True)
     # Imported late: a missing package or a mistyped flag should not wait for the start of a device.
     from vdm_jax.experiments.kinds import KINDS
     from vdm_jax.launch import choices, dry_run, flags, run, sweep
+    from vdm_jax.launch.compiled import keep_compiled_programs
+    from vdm_jax.launch.memory import keep_freed_memory
 
-    for name in ("absl", "asyncio"):  # orbax logs through these; what ends a run is reported in one sentence
-        logging.getLogger(name).setLevel(logging.CRITICAL)
     arguments = flags.parse(argv, KINDS)
     ending.folder = arguments.workdir
     if arguments.sweep:
@@ -71,6 +76,9 @@ def launch(argv: list[str], launcher: list[str], ending: OneSentence) -> None:
         for line in dry_run.describe_run(KINDS, arguments.config, arguments.workdir, arguments.jobs):
             print(line, flush=True)
     else:
+        print(f"{arguments.file} -> {arguments.workdir}: {', '.join(arguments.jobs)}", flush=True)
+        keep_compiled_programs()
+        keep_freed_memory()
         run.run(KINDS, arguments.config, arguments.workdir, arguments.jobs, arguments.options)
 
 

@@ -9,9 +9,9 @@ import sys
 import pytest
 
 from vdm_jax.base import ending
-from vdm_jax.base.devices import check_devices, no_device
 from vdm_jax.base.ending import OneSentence, escape_output
 from vdm_jax.base.errors import RunFailed, UserError
+from vdm_jax.base.mesh import check_devices, no_device
 
 
 def interrupted_import() -> ImportError:
@@ -97,7 +97,8 @@ def test_output_to_a_full_disk(capsys, monkeypatch):
         monkeypatch.setattr(sys, "stdout", full)
         with OneSentence("prog") as end:
             print("a line")
-    assert end.code == 1 and "No space left on device" in capsys.readouterr().err
+    assert end.code == 1
+    assert capsys.readouterr().err.startswith("prog: standard output: No space left on device; free some space")
     monkeypatch.setattr(sys, "stdout", None)  # closed before the start
     with OneSentence("prog") as end:
         print("a line")
@@ -124,9 +125,9 @@ NO_DEVICE = RuntimeError("Unable to initialize backend 'rocm': not there (set JA
             NO_DEVICE,
             "JAX_PLATFORMS=gpu: there is no such device (Unable to initialize backend 'rocm': not there);",
         ),
-        ("cuda", AssertionError(), "extra: python -m pip install 'vdm-jax[cuda]'"),
-        ("tpu", NO_DEVICE, "extra: python -m pip install 'vdm-jax[tpu]'"),
-        ("cpu,gpu", NO_DEVICE, "; there is 2 cpu: unset JAX_PLATFORMS, install the driver"),
+        ("cuda", AssertionError(), "or install its driver and python -m pip install 'vdm-jax[cuda]'"),
+        ("tpu", NO_DEVICE, "or install its driver and python -m pip install 'vdm-jax[tpu]'"),
+        ("cpu,gpu", NO_DEVICE, "; there is 2 cpu: unset JAX_PLATFORMS, or install its driver"),
         ("nonsense", NO_DEVICE, "; there is 2 cpu: unset JAX_PLATFORMS"),
         ("", NO_DEVICE, "JAX_PLATFORMS=cpu uses the CPU"),
     ],

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from vdm_jax.base import compiling, progress
-from vdm_jax.base.compiling import announced, compiled_seconds
+from vdm_jax.base import program, progress
+from vdm_jax.base.program import announced, compiled_seconds
 from vdm_jax.base.progress import Pace, Stage, bar, place, show_line
 from vdm_jax.base.signals import Stopped, catch_sigterm, stop_at_sigterm
 
@@ -158,7 +158,7 @@ def test_compiling_is_announced_with_its_duration_where_it_takes_time(capfd, mon
     with announced({"triple": "the triple"}):
         jax.jit(triple)(jnp.ones(7))
         assert capfd.readouterr().err == "" and compiled_seconds() > before
-        monkeypatch.setattr(compiling, "NOTICEABLE", 0.0)
+        monkeypatch.setattr(program, "NOTICEABLE", 0.0)
         jax.jit(triple)(jnp.ones(8))
         told = capfd.readouterr().err
     assert re.search(r"^compiled the triple in \d+ s$", told, re.MULTILINE)
@@ -167,11 +167,11 @@ def test_compiling_is_announced_with_its_duration_where_it_takes_time(capfd, mon
 
 
 def test_the_start_of_a_long_compilation_is_announced(capfd, monkeypatch):
-    monkeypatch.setattr(compiling, "NOTICEABLE", 0.01)
-    compiler = compiling._COMPILER
+    monkeypatch.setattr(program, "NOTICEABLE", 0.01)
+    compiler = program._COMPILER
     with announced({"round": "a round"}):
-        compiler._starts(compiling.EVENT, 0.0, fun_name="jit(_round)")
-        compiler._timers[compiling.threading.get_ident()].join()
+        compiler._starts(program.EVENT, 0.0, fun_name="jit(_round)")
+        compiler._timers[program.threading.get_ident()].join()
         assert capfd.readouterr().err == "compiling a round …\n"
-        compiler._ends(compiling.EVENT, 95.0, fun_name="jit(_round)")
+        compiler._ends(program.EVENT, 95.0, fun_name="jit(_round)")
     assert capfd.readouterr().err == "compiled a round in 2 min\n"

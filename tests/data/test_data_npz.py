@@ -81,8 +81,8 @@ def test_unlabelled_and_named_labels(tmp_path):
     data = load(tmp_path, arrays(labelled=False))
     assert data.train.labels is None and data.label_names == () and data.num_classes == 0
     assert len(data.fingerprint) == 12
-    data = load(tmp_path, arrays() | {"label_names": np.array(["cat", "dog", "fox"])})
-    assert data.label_names == ("cat", "dog", "fox")
+    for names in (["cat", "dog", "fox"], [b"cat", b"dog", b"fox"]):
+        assert load(tmp_path, arrays() | {"label_names": np.array(names)}).label_names == ("cat", "dog", "fox")
 
 
 @pytest.mark.parametrize(
@@ -166,6 +166,8 @@ def test_channels_first_are_asked_for(tmp_path):
     assert first.fingerprint == load(tmp_path, moved).fingerprint
     with pytest.raises(UserError, match="layout='NCWH'; .*did you mean 'NCHW'"):
         load(tmp_path, content, layout="NCWH")
+    with pytest.raises(UserError, match=r"looks like \[N, H, W, C\] and not like data.layout='NCHW'; leave it unset"):
+        load(tmp_path, moved, layout="NCHW")
     with pytest.raises(UserError, match="has no axis of channels; leave data.layout unset"):
         load(tmp_path, arrays(), layout="NCHW")
 

@@ -152,3 +152,15 @@ def test_faulty_arguments():
         evaluate(data, 4, passes=0)
     with pytest.raises(UserError, match=r"\[9, 10\] images"):
         evaluate(data | {"labels": data["labels"][:9]}, 4)
+
+
+def test_one_program_serves_other_numbers_of_images_and_of_passes(key):
+    traced = []
+
+    def terms_fn(params, keys, t, batch):
+        traced.append(batch.shape)
+        return {"t": t}
+
+    for num_images, passes in ((8, 1), (11, 1), (12, 3)):
+        evaluate_bound(terms_fn, {}, np.zeros((num_images, 2)), passes=passes, batch_size=4, key=key)
+    assert traced == [(4, 2)]

@@ -31,7 +31,7 @@ def test_data_too_few_for_an_evaluation_are_told_before_the_training(tmp_path):
     np.savez(tmp_path / "few.npz", x_train=images[:40], x_test=images[40:])
     config = get_config()
     config.update_from_flattened_dict({"data.name": "few", "data.dir": str(tmp_path), "train.batch_size": 8})
-    with pytest.raises(UserError, match="^data 'few' have 9 test images; expected at least 10$"):
+    with pytest.raises(UserError, match="^data 'few' have 9 test images; expected at least 10: add some$"):
         build(config)
 
 

@@ -6,7 +6,6 @@ import pytest
 from launching import arguments
 
 import launch
-from vdm_jax.experiments.common.writers import show_samples
 from vdm_jax.experiments.kinds import KINDS
 from vdm_jax.launch import store
 from vdm_jax.launch.config_files import load_config
@@ -44,16 +43,13 @@ def test_pictures_of_samples_reach_the_writers(tmp_path, monkeypatch, capsys):
         def close(self, failed):
             assert not failed
 
-    config = load_config("configs/digits.py")
-    with config.unlocked():
-        config.train.writers = "fake"
     (tmp_path / "samples").mkdir()
     levels = np.arange(16, dtype=np.uint8).reshape(4, 4)
     plt.imsave(tmp_path / "samples" / "prior.png", levels, cmap="gray", vmin=0, vmax=255)
     monkeypatch.setitem(writers.WRITERS, "fake", (Fake, "no_such_package", "fake"))
-    show_samples(config, tmp_path / "samples", 40)
+    writers.show_pictures("fake", tmp_path, tmp_path / "samples", 40)
     assert shown == {} and "vdm-jax[fake]" in capsys.readouterr().out
     monkeypatch.setitem(writers.WRITERS, "fake", (Fake, "json", "fake"))
-    show_samples(config, tmp_path / "samples", 40)
+    writers.show_pictures("fake", tmp_path, tmp_path / "samples", 40)
     assert list(shown) == [40] and list(shown[40]) == ["prior"]
     np.testing.assert_array_equal(shown[40]["prior"], np.repeat(levels[..., None], 3, axis=2))

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 import launch
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.pytrees import num_parameters
-from vdm_jax.experiments.common.describe import count_flops, in_units
+from vdm_jax.experiments.common.training import count_flops, in_units
 from vdm_jax.experiments.kinds import KINDS
 from vdm_jax.launch import flags
 from vdm_jax.launch.dry_run import describe_run

@@ -232,6 +232,7 @@ def test_pieces_of_a_run():
 def test_folders_become_absolute_and_addresses_stay(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert parse("--config.data.dir=kept").config.data.dir == str(tmp_path / "kept")
+    assert parse("--config.data.dir=~/kept").config.data.dir == str(pathlib.Path.home() / "kept")
     for same in ("gs://bucket/data", "/data", ""):
         assert parse(f"--config.data.dir={same}").config.data.dir == same
     probes = parse("--config=configs/probes.py", "--config.chains.model=runs/a").config

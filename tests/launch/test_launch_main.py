@@ -80,6 +80,6 @@ def test_the_program_is_named_in_its_errors(capsys):
 def test_a_device_that_is_not_there_is_named_before_data_are_read(start, tmp_path, monkeypatch):
     monkeypatch.setenv("JAX_PLATFORMS", "gpu")
     code, out, err = start(*arguments(tmp_path / "run", "configs/mnist.py", data__dir=tmp_path)).finish()
-    assert code == 2 and not out and len(err.splitlines()) == 1, (out, err)
+    assert code == 2 and len(out.splitlines()) == 2 and len(err.splitlines()) == 1, (out, err)  # what it starts
     assert err.startswith("launch.py: JAX_PLATFORMS=gpu: there is no such device") and "there is 2 cpu" in err
     assert "python -m pip install 'vdm-jax[cuda]'" in err and not (tmp_path / "run").exists()

@@ -8,7 +8,7 @@ import pytest
 
 import launch
 from vdm_jax.base.errors import UserError
-from vdm_jax.base.places import found_before, known
+from vdm_jax.data.places import found_before, known
 from vdm_jax.data.sources import load_data
 from vdm_jax.experiments.kinds import KINDS
 from vdm_jax.launch import flags

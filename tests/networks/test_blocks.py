@@ -1,3 +1,4 @@
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,7 +6,9 @@ import pytest
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.images import even_pixel_values
+from vdm_jax.base.mesh import make_mesh, split_over_data
 from vdm_jax.networks.blocks import (
+    Dropout,
     GroupNorm,
     ResBlock,
     check_divides,
@@ -55,6 +58,35 @@ def test_scaled_fan_in(key):
     weights = scaled_fan_in(0.25)(key, (400, 300))
     np.testing.assert_allclose(jnp.var(weights) * 400, 0.25, rtol=0.03)
     assert not jnp.any(scaled_fan_in(0.0)(key, (4, 4)))
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 1, 32), (16, 256), (5, 7), (1, 1)])
+def test_weights_are_those_that_flax_draws(key, shape):
+    """A seed means the same weights as before; only the number of compiled programs differs."""
+    flax = nn.initializers.variance_scaling(0.5, "fan_in", "truncated_normal")
+    np.testing.assert_array_equal(scaled_fan_in(0.5)(jax.random.clone(key), shape), flax(key, shape))
+
+
+def test_dropout_drops_its_share_and_keeps_the_mean(key):
+    h = jnp.ones((64, 8, 8, 32))
+    first, second = (Dropout(0.1).apply({}, h, train=True, rngs={"dropout": jax.random.key(i)}) for i in (0, 1))
+    again = Dropout(0.1).apply({}, h, train=True, rngs={"dropout": jax.random.key(0)})
+    np.testing.assert_array_equal(first, again)
+    dropped, other = np.asarray(first == 0).ravel(), np.asarray(second == 0).ravel()
+    error = np.sqrt(0.09 / dropped.size)
+    assert abs(dropped.mean() - 0.1) < 4 * error and set(np.unique(first)) == {0.0, np.float32(1 / 0.9)}
+    neighbours = [dropped[distance:] for distance in (1, 32, 256, 2048)] + [other]
+    for later in neighbours:  # the share in which both are dropped is 0.01
+        assert abs((dropped[: later.size] & later).mean() - 0.01) < 4 * 0.1 / np.sqrt(later.size)
+    np.testing.assert_array_equal(Dropout(0.1).apply({}, h, train=False), h)
+
+
+def test_dropout_is_the_same_on_two_devices(key):
+    h, mesh = jnp.ones((4, 3, 5)), make_mesh(2)
+    drop = jax.jit(lambda h: Dropout(0.5).apply({}, h, train=True, rngs={"dropout": key}))
+    halves = drop(jax.device_put(h, split_over_data(mesh)))
+    assert halves.sharding.shard_shape(h.shape) == (2, 3, 5)
+    np.testing.assert_array_equal(halves, drop(h))
 
 
 def test_group_norm_against_numpy(key):

@@ -1,5 +1,7 @@
 """Chunks: the same numbers whatever their size, a kill that loses one of them, sizes that the budget allows."""
 
+import signal
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,8 @@ import pytest
 from gaussian_probes import GAMMAS, TIMESTEPS, key_of, make_ensemble
 
 from vdm_jax.base.errors import UserError
+from vdm_jax.base.signals import Stopped, stop_at_sigterm
+from vdm_jax.probing import training
 from vdm_jax.probing.chunks import (
     bytes_of_timestep,
     chunk_size,
@@ -64,6 +68,50 @@ def test_a_kill_loses_the_chunk_in_training_alone(in_one, tmp_path):
     assert_same(run_in_chunks(run, TIMESTEPS, 2, tmp_path), in_one)  # also with another size
     assert run.sizes == [2]
     assert_same(run_in_chunks(Run(allowed=0), TIMESTEPS, 2, tmp_path), in_one)
+
+
+@pytest.fixture
+def stop_after(monkeypatch):
+    """`stop_after(rounds)`: SIGTERM arrives in every loop over rounds after so many; None: never."""
+    rounds = [None]
+
+    def over(items):
+        for done, item in enumerate(items, 1):
+            yield item
+            if done == rounds[0]:
+                signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(training, "bar", lambda name: over)
+    return lambda number: rounds.__setitem__(0, number)
+
+
+@pytest.mark.parametrize("warm_updates", [None, 12])
+def test_sigterm_between_rounds_changes_no_number(tmp_path, stop_after, warm_updates):
+    def train(folder, timesteps=TIMESTEPS):
+        settings = {"key": key_of(), "at_once": 3, "warm_updates": warm_updates}
+        gammas = np.asarray(GAMMAS)[: len(timesteps)]
+        with stop_at_sigterm():
+            found = training.train_in_chunks(
+                make_ensemble(), lambda *_: {}, timesteps, {"gamma": gammas}, folder, **settings
+            )
+        assert not list(folder.rglob(training.UNFINISHED))
+        return found
+
+    stop_after(None)
+    whole = train(tmp_path / "whole")
+    stop_after(1)
+    for _ in range(2 if warm_updates is None else 4):  # each launch does one round, of three of either training
+        with pytest.raises(Stopped):
+            train(tmp_path / "stopped")
+    stop_after(None)
+    for name, values in flatten(train(tmp_path / "stopped")).items():
+        np.testing.assert_array_equal(values, flatten(whole)[name], err_msg=name)
+    stop_after(1)
+    with pytest.raises(Stopped):
+        train(tmp_path / "other", TIMESTEPS[:2])
+    stop_after(None)
+    if warm_updates is None:
+        np.testing.assert_array_equal(train(tmp_path / "other")["rounds"], whole["rounds"])  # of another chunk: unused
 
 
 def test_a_damaged_chunk_is_told(tmp_path):

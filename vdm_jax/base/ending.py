@@ -125,7 +125,9 @@ def _flush(stream: Any, error: BaseException | None) -> BaseException | None:
     except (OSError, ValueError) as late:
         with suppress(OSError, AttributeError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-        return error or (late if isinstance(late, OSError) else None)
+        nameless = isinstance(error, OSError) and error.filename is None  # of a print
+        if isinstance(late, OSError) and (error is None or nameless):
+            error = OSError(late.errno, late.strerror, "standard output")  # of its errno: perhaps a BrokenPipeError
     return error
 
 

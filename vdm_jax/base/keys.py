@@ -4,11 +4,13 @@ A function that draws one number or array for each example takes one key for the
 one for each example. With keys [B] what is drawn for an example does not depend on the batch it is in.
 """
 
+import math
 import zlib
 from collections.abc import Sequence
 
 import jax
-from jaxtyping import Array, Float, Integer, Key
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Integer, Key, UInt32
 
 
 def named_key(key: Key[Array, "*b"], name: str) -> Key[Array, "*b"]:
@@ -31,3 +33,23 @@ def normal(key: Key[Array, "*b"], shape: Sequence[int]) -> Float[Array, "..."]:
     if not key.ndim:
         return jax.random.normal(key, shape)
     return jax.vmap(lambda own: jax.random.normal(own, shape[1:]))(key)
+
+
+def mix(values: UInt32[Array, "*shape"]) -> UInt32[Array, "*shape"]:
+    """A 32-bit hash: odd multipliers (digits of 1/phi and of e) spread bits upwards, shifts downwards."""
+    values = (values ^ (values >> 16)) * jnp.uint32(0x9E3779B9)
+    values = (values ^ (values >> 15)) * jnp.uint32(0xB7E15163)
+    return values ^ (values >> 16)
+
+
+def hashed_bits(key: Key[Array, ""], shape: tuple[int, ...]) -> UInt32[Array, "*shape"]:
+    """32 bits for each position, by `mix` over the words of the key: for masks, not for draws that must be exact.
+
+    Elementwise, so that XLA computes the bits where they are read; `jax.random.bits` writes 20 rounds of Threefry to
+    memory. The same bits on any number of devices.
+    """
+    words = jax.random.key_data(key).reshape(-1)
+    values = jax.lax.iota(jnp.uint32, math.prod(shape)).reshape(shape)
+    for i in range(words.size):
+        values = mix(values ^ words[i])
+    return values

@@ -56,7 +56,7 @@ class Stage:
     """
 
     def __init__(self, name: str, total: int, done: int = 0):
-        from vdm_jax.base.compiling import compiled_seconds  # it prints by `note`
+        from vdm_jax.base.program import compiled_seconds  # it prints by `note`
 
         self.name, self.pace = name, Pace(total, done, compiled_seconds)
         self._bar, self._has_printed, self._numbers = None, False, ""

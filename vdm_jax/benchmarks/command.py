@@ -8,10 +8,10 @@ from pathlib import Path
 
 import jax
 
-from vdm_jax.base.devices import check_devices
 from vdm_jax.base.ending import OneSentence, escape_output
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.files import write_json
+from vdm_jax.base.mesh import check_devices
 from vdm_jax.base.provenance import provenance
 from vdm_jax.benchmarks import peers
 from vdm_jax.benchmarks.measure import Timing, ratio, side_by_side

@@ -21,7 +21,7 @@ from vdm_jax.networks.encoder import make_encoder
 from vdm_jax.networks.sizes import ENCODER_SIZES, UNET_SIZES
 from vdm_jax.networks.unet import make_unet
 from vdm_jax.train.optimizer import make_optimizer
-from vdm_jax.train.state import TrainState, init_state
+from vdm_jax.train.state import TrainState, as_vectors, init_state
 from vdm_jax.train.step import CompiledStep, make_train_step
 
 NUM_IMAGES = 2048
@@ -96,5 +96,5 @@ def make_training(case: ModelCase, steps_per_call: int) -> tuple[CompiledStep, T
         ema_decay=EMA_DECAY,
         steps_per_call=steps_per_call,
     )
-    state = init_state(model.init(jax.random.key(2)), optimizer, {})
+    state = as_vectors(init_state(model.init(jax.random.key(2)), optimizer, {}))
     return step, replicate(state, mesh), replicate(random_images(case), mesh)

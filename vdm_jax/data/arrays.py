@@ -68,6 +68,8 @@ def as_images(path: Path, key: str, images: np.ndarray, layout: str) -> np.ndarr
     if layout == "NCHW":
         if images.ndim == 3:
             raise UserError(f"{found}, which has no axis of channels; leave data.layout unset")
+        if images.shape[3] <= MOST_CHANNELS < images.shape[1]:
+            raise UserError(f"{found}, which looks like [N, H, W, C] and not like data.layout='NCHW'; leave it unset")
         return np.ascontiguousarray(np.moveaxis(images, 1, 3))
     if not layout and looks_channels_first(images.shape):
         _, first, second, third = images.shape

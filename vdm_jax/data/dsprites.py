@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
 from vdm_jax.base.errors import UserError
-from vdm_jax.base.places import found_before, moved
+from vdm_jax.data.places import found_before, moved
 from vdm_jax.data.sprites import FACTORS, SHAPES, SpriteGrid
 from vdm_jax.data.tfds import import_tfds, in_one_line, locate_tfds
 

@@ -18,16 +18,16 @@ from jaxtyping import UInt8
 
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.files import write_file
-from vdm_jax.base.places import found_before, moved
 from vdm_jax.base.progress import bar
 from vdm_jax.data.dataset import SPLITS, ImageData, stratified_parts
 from vdm_jax.data.folder_files import Listing, list_images, stamp
+from vdm_jax.data.places import found_before, moved
 from vdm_jax.data.splits import SPLIT_SEED, make_image_data
 from vdm_jax.data.tfds import DEFAULT_MAX_GIB, check_memory
 
 FOLDER_VARIABLE = "VDM_DATA_DIR"
 CROPS = ("center", "none")
-MAX_TEST = 10_000
+FEWEST_TEST, MAX_TEST = 10, 10_000  # images of a test split that is taken off
 MOST_NAMED = 3  # files in a message
 VERSION = 1  # of the cached arrays: another one reads all images anew
 GREY, DEEP = ("1", "L", "LA"), ("I", "F")
@@ -58,7 +58,7 @@ def load_folder(
         name: what the data set is called ("": as its folder is), and the folder's name where `data_dir` is None.
         data_dir: the folder; None: the folder `name` in `VDM_DATA_DIR`.
         validation_size, test_size: without such a subfolder, the size of the stratified parts that are taken from the
-            images, the same in every run (None: a tenth, at most 5,000 and 10,000).
+            images, the same in every run (None: a tenth, at most 5,000 and 10,000; at least 10 test images).
         max_gib: the most memory that the images may take (None: 8 GiB).
         size: their side, to which they are resized (None: their own, which must be one).
         crop: "center": the largest square in the middle is resized; "none": the whole image, squeezed.
@@ -97,7 +97,7 @@ def load_folder(
 
 def find_folder(name: str, data_dir: str | None) -> Path:
     """The folder of the images. Raises `UserError`."""
-    parent = os.environ.get(FOLDER_VARIABLE)
+    parent = os.path.expanduser(os.environ.get(FOLDER_VARIABLE, ""))
     tried = [data_dir] if data_dir else [parent and name and os.path.join(parent, name), found_before()]
     for folder in filter(None, tried):
         if Path(folder).is_dir():
@@ -123,7 +123,8 @@ def split_up(
             raise UserError(f"{folder} has a test folder of its own: leave data.test_size unset")
     else:
         rest = parts.get("train", np.arange(len(levels)))
-        number = max(1, min(len(rest) // 10, MAX_TEST)) if test_size is None else test_size
+        tenth = max(min(len(rest) // 10, MAX_TEST), min(FEWEST_TEST, len(rest) // 3), 1)
+        number = tenth if test_size is None else test_size
         if not 1 <= number < len(rest):
             expected = f"expected 1 … {len(rest) - 1}, or unset for a tenth"
             raise UserError(f"data.test_size={number} of the {len(rest)} images in {folder}; {expected}")
@@ -137,7 +138,8 @@ def cached(
     folder: Path, listing: Listing, settings: dict[str, Any], max_gib: float
 ) -> tuple[UInt8[np.ndarray, "n h w c"], list[str]]:
     """The images and what to say of them, from the cache, or read and put there. Without a cache they are read anew."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    home = Path(home if os.path.isabs(home) else os.path.expanduser("~/.cache"))
     path = home / "vdm_jax" / "images" / f"{stamp(folder, listing.files, settings)}.npz"
     try:
         with np.load(path, allow_pickle=False) as file:

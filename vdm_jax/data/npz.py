@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from vdm_jax.base.errors import UserError, suggestion
-from vdm_jax.base.places import found_before, moved
 from vdm_jax.data.arrays import KNOWN, as_images, resolve_num_levels, unread_names
 from vdm_jax.data.dataset import SPLITS, ImageData
+from vdm_jax.data.places import found_before, moved
 from vdm_jax.data.splits import make_image_data
 
 FOLDER_VARIABLE = "VDM_DATA_DIR"
@@ -46,24 +46,32 @@ def load_npz(
         splits,
         num_levels=resolve_num_levels(path, arrays, num_levels),
         validation_size=validation_size,
-        label_names=None if label_names is None else [str(label) for label in label_names.ravel()],
+        label_names=None if label_names is None else [_as_text(label) for label in label_names.ravel()],
         notes=(f"ignores {', '.join(map(repr, unread))}",) if unread else (),
     )
 
 
 def find_file(name: str, data_dir: str | None) -> Path:
     """The path of `NAME.npz`: in `data_dir`, else in `VDM_DATA_DIR`, else where it was found before."""
-    folders = [data_dir] if data_dir else [os.environ.get(FOLDER_VARIABLE), found_before()]
+    folders = [data_dir] if data_dir else [_of_variable(), found_before()]
     for folder in filter(None, folders):
         if (path := Path(folder) / f"{name}.npz").is_file():
             return path
     raise UserError(_missing(name, data_dir) + ("" if data_dir else moved()))
 
 
+def _as_text(label: np.generic) -> str:
+    return label.decode(errors="replace") if isinstance(label, bytes) else str(label)
+
+
+def _of_variable() -> str:
+    return os.path.expanduser(os.environ.get(FOLDER_VARIABLE, ""))
+
+
 def _missing(name: str, data_dir: str | None) -> str:
     """Why there is no `NAME.npz`, and what is there."""
     how_to_get = (MNIST if name == "mnist" else "") + OWN
-    folder, what = data_dir or os.environ.get(FOLDER_VARIABLE), "data.dir" if data_dir else FOLDER_VARIABLE
+    folder, what = data_dir or _of_variable(), "data.dir" if data_dir else FOLDER_VARIABLE
     if not folder:
         if found_before():
             return f"no data folder: {FOLDER_VARIABLE} is not set, and there is no {name}.npz where it was"

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int32, Integer, Key, UInt32
 
 from vdm_jax.base.errors import UserError
-from vdm_jax.base.keys import named_key
+from vdm_jax.base.keys import mix, named_key
 
 NUM_ROUNDS = 8
 
@@ -48,12 +48,5 @@ def _feistel(round_keys: UInt32[Array, " r"], values: UInt32[Array, " b"], half_
     mask = jnp.uint32((1 << half_bits) - 1)
     left, right = values >> half_bits, values & mask
     for i in range(NUM_ROUNDS):
-        left, right = right, left ^ (_mix(right ^ round_keys[i]) & mask)
+        left, right = right, left ^ (mix(right ^ round_keys[i]) & mask)
     return (left << half_bits) | right
-
-
-def _mix(values: UInt32[Array, " b"]) -> UInt32[Array, " b"]:
-    """A 32-bit hash: odd multipliers (digits of 1/phi and of e) spread bits upwards, shifts downwards."""
-    values = (values ^ (values >> 16)) * jnp.uint32(0x9E3779B9)
-    values = (values ^ (values >> 15)) * jnp.uint32(0xB7E15163)
-    return values ^ (values >> 16)

@@ -17,9 +17,9 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from vdm_jax.base.errors import UserError, suggestion
-from vdm_jax.base.places import found_before, moved
 from vdm_jax.base.progress import bar
 from vdm_jax.data.dataset import ImageData
+from vdm_jax.data.places import found_before, moved
 from vdm_jax.data.splits import make_image_data
 
 FOLDER_VARIABLE = "TFDS_DATA_DIR"  # TFDS's own, as is the folder where it is unset

@@ -15,6 +15,7 @@ def map_batches(
     *,
     progress: Callable[[range], Iterable[int]] = iter,
     place: Callable[[Any], Any] = lambda batch: batch,
+    whole: bool = False,
 ) -> PyTree:
     """Applies `apply(batch) -> arrays [B, ...]` to all N images. -> arrays [N, ...] on the host.
 
@@ -23,8 +24,9 @@ def map_batches(
     Args:
         progress: wraps the range of batches (tqdm).
         place: puts a batch on its devices.
+        whole: fewer images than a batch are also filled up, for one program in all calls.
     """
-    batch_size = min(batch_size, len(images))
+    batch_size = batch_size if whole else min(batch_size, len(images))
     parts = []
     for start in progress(range(0, len(images), batch_size)):
         indices = np.minimum(np.arange(start, start + batch_size), len(images) - 1)

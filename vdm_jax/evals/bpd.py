@@ -44,8 +44,9 @@ def evaluate_bound(
     on `batch_size` but the rounding. `jax.vmap(..., (None, 0, 0, 0))` makes a `terms_fn` of a function of one image;
     a chain takes `times.to_steps` or `to_entries` of t. A curve is a term of shape [B, M]. The last batch is filled up
     with copies, which are dropped again. The compiled program is kept for the next call with the same `terms_fn`
-    object and shapes. `progress` wraps the range of batches (tqdm); `place` puts a batch on its devices. The standard
-    error takes images as independent; the stratified times make it an upper estimate.
+    object and the same shapes of a batch, whatever the number of images and of passes. `progress` wraps the range of
+    batches (tqdm); `place` puts a batch on its devices. The standard error takes images as independent; the stratified
+    times make it an upper estimate.
     """
     data = jax.tree.map(np.asarray, data)
     sizes = {len(leaf) for leaf in jax.tree.leaves(data)}
@@ -55,13 +56,15 @@ def evaluate_bound(
         )
     num_images = sizes.pop()
     batch_size = min(batch_size, num_images)
+    everyone = jnp.arange(num_images, dtype=jnp.int32)
+    times = np.stack([image_times(key, p, everyone, num_images, passes) for p in range(passes)])
     sums: dict[str, np.ndarray] = {}
     for start in progress(range(0, num_images, batch_size)):
         stop = min(start + batch_size, num_images)
         indices = np.minimum(np.arange(start, start + batch_size), num_images - 1).astype(np.int32)
         batch = place(jax.tree.map(lambda leaf, chosen=indices: leaf[chosen], data))
         for p in range(passes):
-            for name, values in _terms(terms_fn, params, key, p, indices, batch, num_images, passes).items():
+            for name, values in _terms(terms_fn, params, key, p, indices, times[p, indices], batch).items():
                 total = sums.setdefault(name, np.zeros((num_images, *values.shape[1:])))
                 total[start:stop] += np.asarray(values, np.float64)[: stop - start]
     return summarise({name: total / passes for name, total in sums.items()}, passes)
@@ -94,21 +97,20 @@ def image_times(
     return jnp.mod((p + u) / passes + ranks.astype(jnp.float32) / num_images, 1.0)
 
 
-@partial(jax.jit, static_argnums=(0, 6, 7))
+@partial(jax.jit, static_argnums=0)
 def _terms(
     terms_fn: TermsFn,
     params: PyTree,
     key: Key[Array, ""],
     p: Integer[Array, ""],
     indices: Int32[Array, " b"],
+    t: Float[Array, " b"],
     batch: PyTree,
-    num_images: int,
-    passes: int,
 ) -> dict[str, Float[Array, "b ..."]]:
     """The terms of one batch in pass p."""
     pass_key = jax.random.fold_in(named_key(key, "noise"), p)
     keys = jax.vmap(partial(jax.random.fold_in, pass_key))(indices)
-    return terms_fn(params, keys, image_times(key, p, indices, num_images, passes), batch)
+    return terms_fn(params, keys, t, batch)
 
 
 NAMES = {"rate": "encoder_kl", "bound_bpd": "bpd"}  # of evaluate.json

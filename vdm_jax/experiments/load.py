@@ -9,8 +9,8 @@ from typing import Any
 from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
-from vdm_jax.base.devices import check_devices
 from vdm_jax.base.errors import UserError, choose
+from vdm_jax.base.mesh import check_devices
 from vdm_jax.data.dataset import Dataset
 from vdm_jax.experiments.kinds import KINDS
 from vdm_jax.launch.config_files import DEFAULT, default_of, find, lay_over, load_config, naming_settings

@@ -67,7 +67,9 @@ def check_typed(choices: Sequence[Choice], config: ConfigDict, before: ConfigDic
     typed = list(typed)
     refuse_unread(choices, config, before, typed)
     settings, passed = plain(config), set(unread(choices, before)) - set(typed)
-    names = [name for name in unread(choices, config) if name not in passed and value_of(settings, name) is not None]
+    names = [
+        name for name in unread(choices, config) if name not in passed and value_of(settings, name) not in (None, "")
+    ]
     if names:
         by_reason: dict[str, list[str]] = {}
         for name in names:

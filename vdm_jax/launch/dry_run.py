@@ -5,12 +5,11 @@ from collections.abc import Iterator, Sequence
 
 from ml_collections import ConfigDict
 
-from vdm_jax.base.devices import check_devices
 from vdm_jax.launch import store
 from vdm_jax.launch.config_files import naming_settings
 from vdm_jax.launch.kind import Kinds, chosen_jobs, jobs_of, kind_of
 from vdm_jax.launch.memory import what_memory_lacks
-from vdm_jax.launch.run import are_needs_complete, build, needs_of
+from vdm_jax.launch.run import are_needs_complete, build, check_ready, needs_of
 from vdm_jax.launch.status import remaining
 
 
@@ -27,17 +26,23 @@ def describe_run(kinds: Kinds, config: ConfigDict, workdir: pathlib.Path, jobs: 
     jobs = chosen_jobs(kind, jobs)
     if not any(jobs_of(kind)[name].reads for name in jobs):
         yield "data: none of these jobs reads them"
-    elif not are_needs_complete(kinds, config, workdir):
-        kind.check(config)
+    else:
+        check_ready(kind, config, jobs)
+        yield from _built(kinds, config, workdir, jobs)
+    left = remaining(kind, config, workdir, jobs)
+    for name in jobs:
+        yield f"job {name}: {'to do' if name in left else 'done'}"
+    yield "nothing was run or written; without --dry_run the jobs start"
+
+
+def _built(kinds: Kinds, config: ConfigDict, workdir: pathlib.Path, jobs: Sequence[str]) -> Iterator[str]:
+    """The lines on what is built; on nothing where that takes the files of a run that is not complete."""
+    kind = kind_of(kinds, config)
+    if not are_needs_complete(kinds, config, workdir):
         yield "data: read when the runs that this one needs are complete"
     else:
-        check_devices()
         with what_memory_lacks("reading the data"), naming_settings(config):
             built, _ = build(kind, config, workdir)
         store.check(kinds, config, workdir, kind.inputs(built), built, jobs)
         yield from filter(None, [kind.understood(built)])
         yield from kind.describe(built)
-    left = remaining(kind, config, workdir, jobs)
-    for name in jobs:
-        yield f"job {name}: {'to do' if name in left else 'done'}"
-    yield "nothing was run or written; without --dry_run the jobs start"

@@ -10,11 +10,11 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from vdm_jax.base import progress
-from vdm_jax.base.compiling import announced
-from vdm_jax.base.devices import check_devices
 from vdm_jax.base.errors import UserError
-from vdm_jax.base.places import known
+from vdm_jax.base.mesh import check_devices
+from vdm_jax.base.program import announced
 from vdm_jax.base.signals import Stopped, stop_at_sigterm
+from vdm_jax.data.places import known
 from vdm_jax.launch import store
 from vdm_jax.launch.choices import refuse_unread
 from vdm_jax.launch.config_files import load_config, naming_settings
@@ -73,10 +73,7 @@ def _run(kinds: Kinds, config: ConfigDict, workdir: pathlib.Path, jobs: Sequence
     if not any(jobs_of(kind)[name].reads for name in jobs):
         store.refuse_other_kinds(kinds, config.kind, workdir)
         return _run_jobs(kind, None, config, workdir, {}, jobs, options)
-    check_devices()
-    kind.check(config)
-    for name in jobs:
-        jobs_of(kind)[name].check_ready(config)
+    check_ready(kind, config, jobs)
     began = time.monotonic()
     if complete_needs(kinds, config, workdir, options) == "stopped":
         return "stopped"
@@ -86,6 +83,14 @@ def _run(kinds: Kinds, config: ConfigDict, workdir: pathlib.Path, jobs: Sequence
     if line := kind.understood(built):
         print(line, flush=True)
     return run_built(kinds, built, config, workdir, jobs, options, place)
+
+
+def check_ready(kind: Kind, config: ConfigDict, jobs: Sequence[str]) -> None:
+    """Raises `UserError` for what can be judged before the data are read: devices, packages, settings."""
+    check_devices()
+    kind.check(config)
+    for name in jobs:
+        jobs_of(kind)[name].check_ready(config)
 
 
 def run_built(

@@ -113,8 +113,8 @@ def with_absolute(settings: Mapping[str, Any], folders: Sequence[str]) -> dict[s
 
 
 def absolute(folder: str) -> str:
-    """The absolute path of a folder. An address such as gs://bucket, and "", are returned as they are."""
-    return folder if not folder or "://" in folder else os.path.abspath(folder)
+    """The absolute path of a folder, ~ the home. An address such as gs://bucket, and "", are returned as they are."""
+    return folder if not folder or "://" in folder else os.path.abspath(os.path.expanduser(folder))
 
 
 def differences(

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from vdm_jax.networks.blocks import GroupNorm, scaled_fan_in
+from vdm_jax.networks.blocks import Dense, GroupNorm, scaled_fan_in
 
 CACHED_WEIGHTS = 2_500_000  # attention weights in use at a time on a CPU: 10 MB of float32
 
@@ -27,13 +27,13 @@ class Attention(nn.Module):
     @nn.compact
     def __call__(self, h: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
         batch, height, width, channels = h.shape
-        qkv = nn.Dense(3 * channels, dtype=self.dtype, name="qkv")(GroupNorm(self.groups, self.dtype, name="norm")(h))
+        qkv = Dense(3 * channels, dtype=self.dtype, name="qkv")(GroupNorm(self.groups, self.dtype, name="norm")(h))
         qkv = qkv.reshape(batch, height * width, 3, self.num_heads, -1)
         q, k, v = jnp.transpose(qkv, (2, 0, 3, 1, 4)).reshape(3, batch * self.num_heads, height * width, -1)
         mixed = attend(q / math.sqrt(q.shape[-1]), k, v)
         mixed = jnp.moveaxis(mixed.reshape(batch, self.num_heads, height * width, -1), 1, 2).reshape(h.shape)
         init = scaled_fan_in(0.0 if self.zero_init else 1.0)
-        return h + nn.Dense(channels, kernel_init=init, dtype=self.dtype, name="out")(mixed)
+        return h + Dense(channels, kernel_init=init, dtype=self.dtype, name="out")(mixed)
 
 
 def attend(q: Float[Array, "n p d"], k: Float[Array, "n p d"], v: Float[Array, "n p d"]) -> Float[Array, "n p d"]:

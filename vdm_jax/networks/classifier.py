@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key, PyTree
 
-from vdm_jax.networks.blocks import GroupNorm, default_groups, init_params
+from vdm_jax.networks.blocks import Conv, Dense, GroupNorm, default_groups, init_params
 from vdm_jax.networks.network import Network
 
 DROPOUT = 0.1
@@ -25,7 +25,7 @@ class Classifier(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> tuple[Float[Array, "b k"], Float[Array, "b f"]]:
         def stage(h, channels, stride, name):
-            h = nn.Conv(channels, (3, 3), (stride, stride), dtype=self.dtype, name=name)(h)
+            h = Conv(channels, (3, 3), (stride, stride), dtype=self.dtype, name=name)(h)
             return nn.silu(GroupNorm(default_groups(channels), self.dtype, name=f"{name}_norm")(h))
 
         h = stage(x, self.width, 1, "conv_in")
@@ -35,7 +35,7 @@ class Classifier(nn.Module):
         h = h.astype(jnp.float32)
         features = h.mean((1, 2)) if self.pooled else h.reshape(h.shape[0], -1)
         kept = nn.Dropout(DROPOUT, deterministic=not train)(features)
-        return nn.Dense(self.num_classes, name="logits")(kept), features
+        return Dense(self.num_classes, name="logits")(kept), features
 
 
 def make_classifier(

@@ -6,7 +6,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key, PyTree
 
 from vdm_jax.networks.attention import Attention
-from vdm_jax.networks.blocks import GroupNorm, ResBlock, check_divides, init_params
+from vdm_jax.networks.blocks import Conv, Dense, GroupNorm, ResBlock, check_divides, init_params
 from vdm_jax.networks.network import Network
 
 
@@ -25,16 +25,16 @@ class Encoder(nn.Module):
         def res_block(h, name):
             return ResBlock(self.channels, self.groups, self.dropout, dtype=self.dtype, name=name)(h, train=train)
 
-        h = nn.Conv(self.channels, (3, 3), dtype=self.dtype, name="conv_in")(x)
+        h = Conv(self.channels, (3, 3), dtype=self.dtype, name="conv_in")(x)
         for i in range(self.layers):
             h = res_block(h, f"block{i}")
         h = res_block(h, "mid1")
         h = Attention(self.groups, dtype=self.dtype, name="attention")(h)
         h = res_block(h, "mid2")
         h = nn.silu(GroupNorm(self.groups, self.dtype, name="norm_out")(h))
-        h = nn.Conv(1, (3, 3), dtype=self.dtype, name="conv_out")(h)
+        h = Conv(1, (3, 3), dtype=self.dtype, name="conv_out")(h)
         h = h.reshape(h.shape[0], -1).astype(jnp.float32)
-        mu, logvar = jnp.split(nn.Dense(2 * self.w_dim, name="moments")(h), 2, axis=-1)
+        mu, logvar = jnp.split(Dense(2 * self.w_dim, name="moments")(h), 2, axis=-1)
         return mu, logvar
 
 

@@ -3,7 +3,7 @@
 import flax.linen as nn
 from jaxtyping import Array, Float, Key, PyTree
 
-from vdm_jax.networks.blocks import ZEROS, init_params, time_embedding
+from vdm_jax.networks.blocks import ZEROS, Dense, init_params, time_embedding
 from vdm_jax.networks.network import Network
 
 
@@ -15,13 +15,13 @@ class MlpDenoiser(nn.Module):
 
     @nn.compact
     def __call__(self, z: Float[Array, "b d"], t: Float[Array, " b"], *, train: bool) -> Float[Array, "b d"]:
-        time = nn.silu(nn.Dense(self.width, name="time")(time_embedding(t, self.width)))
-        h = nn.Dense(self.width, name="in")(z)
+        time = nn.silu(Dense(self.width, name="time")(time_embedding(t, self.width)))
+        h = Dense(self.width, name="in")(z)
         for i in range(self.num_blocks):
-            inner = nn.Dense(self.width, name=f"first{i}")(nn.silu(nn.LayerNorm(name=f"norm{i}")(h)))
-            inner = nn.silu(inner + nn.Dense(self.width, name=f"time{i}")(time))
-            h = h + nn.Dense(self.width, name=f"second{i}")(inner)
-        return nn.Dense(z.shape[-1], kernel_init=ZEROS, name="out")(nn.silu(nn.LayerNorm(name="norm_out")(h)))
+            inner = Dense(self.width, name=f"first{i}")(nn.silu(nn.LayerNorm(name=f"norm{i}")(h)))
+            inner = nn.silu(inner + Dense(self.width, name=f"time{i}")(time))
+            h = h + Dense(self.width, name=f"second{i}")(inner)
+        return Dense(z.shape[-1], kernel_init=ZEROS, name="out")(nn.silu(nn.LayerNorm(name="norm_out")(h)))
 
 
 def make_mlp_denoiser(dim: int, *, width: int, num_blocks: int) -> Network:

@@ -12,6 +12,7 @@ from vdm_jax.networks.attention import Attention
 from vdm_jax.networks.blocks import (
     CONDITIONINGS,
     OUTPUT_SCALE,
+    Conv,
     GroupNorm,
     ResBlock,
     check_divides,
@@ -49,7 +50,7 @@ class MultiscaleUNet(nn.Module):
         levels = [(f"{level}", self.channels * multiplier) for level, multiplier in enumerate(self.multipliers)]
 
         def conv(h, width, name, stride=1):
-            return nn.Conv(width, (3, 3), (stride, stride), dtype=self.dtype, name=name)(h)
+            return Conv(width, (3, 3), (stride, stride), dtype=self.dtype, name=name)(h)
 
         def attend(h, name):
             groups = default_groups(h.shape[-1])
@@ -80,7 +81,7 @@ class MultiscaleUNet(nn.Module):
                 h = conv(h.repeat(2, axis=1).repeat(2, axis=2), width, f"double{level}")
         h = nn.silu(GroupNorm(default_groups(h.shape[-1]), self.dtype, name="norm_out")(h))
         init = scaled_fan_in(0.0 if self.zero_init else OUTPUT_SCALE)
-        h = nn.Conv(z.shape[-1] * self.patch**2, (3, 3), kernel_init=init, dtype=self.dtype, name="conv_out")(h)
+        h = Conv(z.shape[-1] * self.patch**2, (3, 3), kernel_init=init, dtype=self.dtype, name="conv_out")(h)
         return z + from_patches(h, self.patch).astype(z.dtype)
 
 

@@ -10,6 +10,7 @@ from vdm_jax.networks.attention import Attention
 from vdm_jax.networks.blocks import (
     CONDITIONINGS,
     OUTPUT_SCALE,
+    Conv,
     GroupNorm,
     ResBlock,
     check_divides,
@@ -54,7 +55,7 @@ class UNet(nn.Module):
             return block(gradient_written_once(h), condition, train=train)
 
         h = z if self.fourier is None else jnp.concatenate([z, fourier_features(z, *self.fourier)], axis=-1)
-        h = nn.Conv(self.channels, (3, 3), dtype=self.dtype, name="conv_in")(h)
+        h = Conv(self.channels, (3, 3), dtype=self.dtype, name="conv_in")(h)
         skips = [h]
         for i in range(self.num_blocks):
             h = res_block(h, f"down{i}")
@@ -66,7 +67,7 @@ class UNet(nn.Module):
             h = res_block(jnp.concatenate([h, skips.pop()], axis=-1), f"up{i}")
         h = nn.silu(GroupNorm(groups, self.dtype, name="norm_out")(h))
         init = scaled_fan_in(0.0 if self.zero_init else OUTPUT_SCALE)
-        h = nn.Conv(z.shape[-1], (3, 3), kernel_init=init, dtype=self.dtype, name="conv_out")(h)
+        h = Conv(z.shape[-1], (3, 3), kernel_init=init, dtype=self.dtype, name="conv_out")(h)
         return z + h.astype(z.dtype)
 
 

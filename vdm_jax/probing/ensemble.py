@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Int, Integer, Key, PyTree
 from vdm_jax.base.errors import choose
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.program import Program, as_partial
+from vdm_jax.base.signals import Stopped, catch_sigterm
 from vdm_jax.probing.batching import BATCHING, in_turn
 from vdm_jax.probing.example_sources import IMAGE, Classes, Condition, ExampleSource, Images
 from vdm_jax.probing.heads import Members
@@ -261,11 +262,25 @@ def fit(
     *,
     params: PyTree = None,
     progress: Callable[[range], Any] = iter,
+    stored: tuple[State, int] | None = None,
+    at_stop: Callable[[State, int], Any] = lambda state, num_rounds: None,
 ) -> State:
-    """Trains until every member has stopped or `num_updates` are done. params: [M, K, ...], to start from."""
-    state = ensemble.start(ensemble.init(keys) if params is None else params, keys, conditions)
-    for index in progress(range(ensemble.training.num_rounds)):
-        state = ensemble.round(state, keys, conditions, jnp.full(len(keys), index))
-        if bool((state.stale >= ensemble.training.patience).all()):
-            break
+    """Trains until every member has stopped or `num_updates` are done.
+
+    params: [M, K, ...], to start from. stored: a state and its number of rounds, to go on from. At SIGTERM the round is
+    finished, `at_stop(state, num_rounds)` is called, and `Stopped` is raised.
+    """
+    if stored is None:
+        state, first = ensemble.start(ensemble.init(keys) if params is None else params, keys, conditions), 0
+    else:
+        state, first = stored
+    done = first
+    with catch_sigterm() as stop_requested:
+        for index in progress(range(first, ensemble.training.num_rounds)):
+            state, done = ensemble.round(state, keys, conditions, jnp.full(len(keys), index)), index + 1
+            if bool((state.stale >= ensemble.training.patience).all()) or stop_requested():
+                break
+        if stop_requested():
+            at_stop(state, done)
+            raise Stopped
     return state

@@ -15,11 +15,14 @@ from vdm_jax.base.progress import bar
 from vdm_jax.diffusion.posterior import Feature
 from vdm_jax.probing.chunks import Results, restructure, run_in_chunks
 from vdm_jax.probing.curves import summarise_known, summarise_scores
-from vdm_jax.probing.ensemble import Ensemble, Scored, fit, timestep_keys
+from vdm_jax.probing.ensemble import Ensemble, Scored, State, fit, timestep_keys
+from vdm_jax.probing.example_sources import Condition
+from vdm_jax.probing.unfinished import Unfinished
 
 # Parts of a chunk's results, each {feature: {curve: [M]}}: under the exact posterior, by labels, the share known that
 # windows are read from, by labels of held-out x, and of each row of a pool.
 PROBE, BY_LABEL, KNOWN, HELD_OUT, BY_ROW = "probe", "by_label", "known", "held_out", "by_row"
+UNFINISHED = "unfinished.npz"  # what SIGTERM has stopped, in the folder of the chunks
 MOST_NOISE = 5.0  # gamma above which no training starts
 
 
@@ -49,11 +52,26 @@ def train_in_chunks(
         own = {name: jnp.asarray(values[index]) for name, values in conditions.items()}
         keys = timestep_keys(key, chunk)
         params = jax.tree.map(lambda leaf: jnp.repeat(leaf, len(chunk), axis=0), started[0]) if started else None
-        state = fit(ensemble, keys, own, params=params, progress=bar(f"probe {chunk[0]} … {chunk[-1]}"))
+        state = fit_or_go_on(ensemble, keys, own, params, f"probe {chunk[0]} … {chunk[-1]}", unfinished(chunk))
         results = {"params": state.best, "rounds": state.rounds, "validation_loss": state.best_loss}
         return results | measure(state.best, keys, own)
 
-    return run_in_chunks(run, steps, at_once, folder, say, {"params": shapes_of_timestep(ensemble)})
+    def unfinished(chunk: np.ndarray) -> Unfinished:
+        return Unfinished(folder / UNFINISHED, chunk)
+
+    results = run_in_chunks(run, steps, at_once, folder, say, {"params": shapes_of_timestep(ensemble)})
+    unfinished(steps).remove()
+    return results
+
+
+def fit_or_go_on(
+    ensemble: Ensemble, keys: Key[Array, " m"], conditions: Condition, params: PyTree, name: str, stored: Unfinished
+) -> State:
+    """`fit`, from where SIGTERM has stopped it if that is stored. The number of rounds and all numbers are the same."""
+    found = None
+    if stored.path.exists():
+        found = stored.load(jax.eval_shape(lambda: ensemble.start(ensemble.init(keys), keys, conditions)))
+    return fit(ensemble, keys, conditions, params=params, progress=bar(name), stored=found, at_stop=stored.save)
 
 
 def warm_start(
@@ -70,13 +88,16 @@ def warm_start(
     longer = replace(ensemble, mesh=make_mesh(1), training=replace(ensemble.training, num_updates=num_updates))
     keys = timestep_keys(named_key(key, "warm_start"), steps[index])
 
+    stored = Unfinished(folder / "warm_start" / UNFINISHED, steps[index])
+
     def run(_: np.ndarray, chunk: np.ndarray) -> Results:
         say(f"warm start at timestep {chunk[0]}")
         own = {name: jnp.asarray(values[index]) for name, values in conditions.items()}
-        return {"params": fit(longer, keys, own, progress=bar("warm start")).best}
+        return {"params": fit_or_go_on(longer, keys, own, None, "warm start", stored).best}
 
     like = {"params": shapes_of_timestep(ensemble)}
     found = run_in_chunks(run, steps[index], 1, folder / "warm_start", like=like)
+    stored.remove()
     return restructure(found["params"], jax.eval_shape(longer.init, keys))
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_text
+from vdm_jax.base.progress import bar
 from vdm_jax.report.primitives.markup import Absent, Gallery, facts, section
 from vdm_jax.report.primitives.stylesheet import STYLE
 from vdm_jax.report.primitives.workdir import Workdir
@@ -45,9 +46,10 @@ def write_report(workdir: str | Path, sections: Sequence[Section]) -> Path:
     if not path.is_dir():
         raise UserError(f"workdir={str(path)!r} is not a folder; --jobs=train makes it")
     run, gallery = Workdir(path), Gallery(path / "report")
-    drawn = [(each, each.draw(run, gallery)) for each in sections]
-    absent = [(each.title, html) for each, html in drawn if isinstance(html, Absent)]
-    shown = [(each.name, each.title, html) for each, html in drawn if not isinstance(html, Absent)]
+    each = (sections[i] for i in bar("report: sections")(range(len(sections))))
+    drawn = [(part, part.draw(run, gallery)) for part in each]
+    absent = [(part.title, html) for part, html in drawn if isinstance(html, Absent)]
+    shown = [(part.name, part.title, html) for part, html in drawn if not isinstance(html, Absent)]
     if absent:
         shown.append(("absent", "Not in this report", _not_shown(absent, path)))
     gallery.drop_stale()

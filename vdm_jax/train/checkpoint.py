@@ -27,7 +27,7 @@ from vdm_jax.train.listing import (
     stated_parts,
 )
 from vdm_jax.train.reading import Incomplete, Unreadable, quiet, read_patiently, reason_of
-from vdm_jax.train.state import TrainState
+from vdm_jax.train.state import TrainState, as_trees
 
 SWEEP_SECONDS = 60
 
@@ -203,7 +203,8 @@ def restore_parts(
 
 
 def to_parts(state: TrainState) -> dict[str, PyTree]:
-    """The state as the separate parts of a checkpoint."""
+    """The state as the separate parts of a checkpoint, which are trees."""
+    state = as_trees(state)
     counters = {"step": state.step, "skipped": state.skipped, "skipped_in_a_row": state.skipped_in_a_row}
     parts = {name: getattr(state, name) for name in ("params", "ema_params", "opt_state", "carry")}
     return parts | {"counters": counters}

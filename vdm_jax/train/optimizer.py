@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import PyTree
@@ -42,9 +43,22 @@ def make_optimizer(
 ) -> optax.GradientTransformation:
     """AdamW (Loshchilov & Hutter 2019) on gradients clipped to a global norm of `clip` (None: not clipped).
 
-    Weight decay applies to the parameters for which `decays(params)` is True (None: to all parameters). `schedule` is
-    one of `SCHEDULES`; "cosine" falls to zero at `num_steps`.
+    Weight decay applies to the parameters for which `decays(params)` is True (None: to all parameters): one truth
+    value a leaf, or an array of them. `schedule` is one of `SCHEDULES`; "cosine" falls to zero at `num_steps`.
     """
     rate = make_learning_rate(learning_rate, schedule=schedule, warmup_steps=warmup_steps, num_steps=num_steps)
-    adamw = optax.adamw(rate, b1=b1, b2=b2, weight_decay=weight_decay, mask=decays)
+    decay = optax.add_decayed_weights(weight_decay) if decays is None else _decay_some(weight_decay, decays)
+    adamw = optax.chain(optax.scale_by_adam(b1, b2), decay, optax.scale_by_learning_rate(rate))
     return adamw if clip is None else optax.chain(optax.clip_by_global_norm(clip), adamw)
+
+
+def _decay_some(weight_decay: float, decays: Callable[[PyTree], PyTree]) -> optax.GradientTransformation:
+    """Adds `weight_decay` times the parameters for which `decays` is True. optax has masks of whole leaves alone."""
+
+    def update(updates: PyTree, state: PyTree, params: PyTree) -> tuple[PyTree, PyTree]:
+        def add(update, param, decays):
+            return update + weight_decay * param if decays is True else update + weight_decay * decays * param
+
+        return jax.tree.map(add, updates, params, decays(params)), state
+
+    return optax.GradientTransformation(lambda _: optax.MaskedState(optax.EmptyState()), update)

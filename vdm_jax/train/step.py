@@ -104,9 +104,11 @@ def train_step(
     """
     batch = batch_fn(data, state.step)
     key = jax.random.fold_in(key, state.step)
+    params = state.params if state.layout is None else state.layout.unravel(state.params)
     grads, means = accumulated_gradients(
-        loss_fn, state.params, state.carry, batch, key, state.step, accumulate=accumulate, mesh=mesh
+        loss_fn, params, state.carry, batch, key, state.step, accumulate=accumulate, mesh=mesh
     )
+    grads = grads if state.layout is None else state.layout.ravel(grads)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     grad_norm = optax.tree.norm(grads)
     finite = jnp.isfinite(means["loss"] + grad_norm + optax.tree.norm(updates))
@@ -122,7 +124,7 @@ def train_step(
     )
     skipped = state.skipped + ~finite
     skipped_in_a_row = jnp.where(finite, 0, state.skipped_in_a_row + 1)
-    state = TrainState(state.step + 1, params, ema_params, opt_state, carry, skipped, skipped_in_a_row)
+    state = TrainState(state.step + 1, params, ema_params, opt_state, carry, skipped, skipped_in_a_row, state.layout)
     return state, means | {"grad_norm": grad_norm, "finite": finite}
 
 

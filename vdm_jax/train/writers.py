@@ -14,7 +14,9 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+import jax
 import numpy as np
+from matplotlib.image import imread
 
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.files import write_text
@@ -163,6 +165,9 @@ class Writers:
         for name in names:
             self._attempt(name, lambda name=name: self._open.update({name: WRITERS[name][0](workdir)}))
 
+    def __bool__(self) -> bool:
+        return bool(self._open)
+
     def each(self, do: Callable[[Writer], None]) -> None:
         """Calls `do(writer)` for all of them."""
         for name, writer in list(self._open.items()):
@@ -176,6 +181,35 @@ class Writers:
             said = " ".join(str(error).split())[:300]
             told = f"the writer {name} failed ({type(error).__name__}: {said}) and gets no more rows"
             print(f"train: {told}; metrics.jsonl has them all", file=sys.stderr, flush=True)
+
+
+def open_log(setting: str, workdir: pathlib.Path, config: Mapping[str, Any]) -> "WritersLog":
+    """`metrics.jsonl` of a training, whose rows also go to the writers that `setting`, `train.writers`, names."""
+    return WritersLog(workdir / "metrics.jsonl", _open(setting, workdir), config)
+
+
+def show_pictures(setting: str, workdir: pathlib.Path, folder: pathlib.Path, step: int) -> None:
+    """Gives the PNG files in `folder` to the writers that are installed, at the step of the checkpoint."""
+    try:
+        check_installed(setting)
+    except UserError as error:  # sampling needs none
+        print(f"sample: {error}", flush=True)
+        return
+    if writers := _open(setting, workdir):
+        pictures = {path.stem: _read(path) for path in sorted(folder.glob("*.png"))}
+        writers.each(lambda writer: writer.pictures(step, pictures))
+        writers.each(lambda writer: writer.close(False))
+
+
+def _open(setting: str, workdir: pathlib.Path) -> Writers:
+    """Of the first process alone."""
+    return Writers(names_of(setting) if jax.process_index() == 0 else [], workdir)
+
+
+def _read(path: pathlib.Path) -> Picture:
+    """A PNG without its transparency."""
+    pixels = np.atleast_3d(imread(path))[..., :3]
+    return np.rint(255 * pixels).astype(np.uint8)
 
 
 class WritersLog(MetricsLog):

@@ -1,22 +1,24 @@
-"""What an experiment with a diffusion model consists of; its data; tables of noise."""
+"""What an experiment with a diffusion model consists of; its data; tables of noise; what choices of these read."""
 
 import functools
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError, choose
-from vdm_jax.base.places import report_found
 from vdm_jax.data.dataset import Dataset
+from vdm_jax.data.places import report_found
 from vdm_jax.data.sources import SOURCES, load_data, locate
 from vdm_jax.data.understood import understood
-from vdm_jax.diffusion.schedules import Schedule, make_schedule, settings_of
-from vdm_jax.experiments.common.choices import data_settings
+from vdm_jax.diffusion.schedules import SCHEDULES, Schedule, make_schedule, settings_of
+from vdm_jax.launch.choices import Choice
+from vdm_jax.launch.settings import value_of
 from vdm_jax.models.diffusion import DiffusionModel
+from vdm_jax.networks.gamma import LEARNED_GAMMAS
 
 IMPLIED = {  # `Kind.implied` of every kind: what files of version 0.1 mean
     "data.split": "holdout",
@@ -89,3 +91,56 @@ def fixed_table(diffusion: ConfigDict) -> Schedule:
 def given(config: ConfigDict, names: tuple[str, ...]) -> dict:
     """Those of the settings `names` that are set; a run's own file may be older than some of them."""
     return {name: config[name] for name in names if config.get(name) is not None}
+
+
+# ---- what choices read ----------------------------------------------------------------------------------------------
+
+OF_A_GRID = ("split",)  # settings of the data that are for grids of sprites alone
+NAMES = {"data_dir": "dir"}  # of arguments of a source that are settings of another name
+
+
+def data_settings(source: str) -> tuple[str, ...]:
+    """The settings of `config.data` that a source reads besides its name."""
+    chosen = SOURCES[source]
+    return tuple(NAMES.get(name, name) for name in chosen.takes) + (OF_A_GRID if chosen.grid else ())
+
+
+def by_data(of_a_grid: tuple[str, ...], of_others: tuple[str, ...]) -> Choice:
+    """Settings that are read of grids of sprites alone, and of other data alone."""
+    return Choice("data.source", {name: of_a_grid if chosen.grid else of_others for name, chosen in SOURCES.items()})
+
+
+def above(setting: str, least: int, reads: tuple[str, ...]) -> Choice:
+    """Settings that are read where a number is at least `least`."""
+
+    def of_number(settings: Mapping[str, Any]) -> Iterable[str]:
+        return [str(least) if value_of(settings, setting) >= least else "less"]
+
+    return Choice(setting, {f"{least}": reads, "less": ()}, of_number)
+
+
+def not_empty(setting: str, example: str, reads: tuple[str, ...]) -> Choice:
+    """Settings that are read where a text is not empty."""
+
+    def of_text(settings: Mapping[str, Any]) -> Iterable[str]:
+        return [example if value_of(settings, setting) else ""]
+
+    return Choice(setting, {example: reads, "": ()}, of_text)
+
+
+DATA = Choice("data.source", {name: tuple(f"data.{each}" for each in data_settings(name)) for name in SOURCES})
+# A learned schedule takes gamma_min and gamma_max as `linear` does. The number of steps is always read: it is the T of
+# the bound, whatever the schedule.
+NOISE = Choice(
+    "diffusion.schedule",
+    {
+        name: tuple(f"diffusion.{each}" for each in settings if each != "num_steps")
+        for name, settings in (
+            {name: settings_of(name) for name in SCHEDULES} | dict.fromkeys(LEARNED_GAMMAS, settings_of("linear"))
+        ).items()
+    },
+)
+FRECHET = (
+    above("evaluate.frechet_images", 2, ("evaluate.inception",)),
+    not_empty("evaluate.inception", "FILE", ("evaluate.fid_reference_images",)),
+)

@@ -116,15 +116,15 @@ def check_numbers(config: ConfigDict, numbers: tuple[tuple[str, Callable[[float]
                 raise UserError(f"config.{setting}={value}; expected {expected}")
 
 
-def check_data(data: Dataset, inception: str) -> None:
+def check_data(data: Dataset, evaluate: ConfigDict) -> None:
     """Raises `UserError` for a split with fewer images than an evaluation needs, and for images whose channels the
-    Inception network of the file `inception` does not take."""
+    Inception network of `config.evaluate.inception` does not take."""
     for name in ("train", "test"):
         if (number := len(getattr(data, name))) < FEWEST:
-            raise UserError(f"data {data.name!r} have {number} {name} images; expected at least {FEWEST}")
-    if inception and data.shape[2] not in (1, 3):
+            raise UserError(f"data {data.name!r} have {number} {name} images; expected at least {FEWEST}: add some")
+    if evaluate.inception and data.shape[2] not in (1, 3):
         takes = f"InceptionV3 takes images of 1 or 3 channels, and those of {data.name!r} have {data.shape[2]}"
-        raise UserError(f"config.evaluate.inception={inception}: {takes}; leave it unset")
+        raise UserError(f"config.evaluate.inception={evaluate.inception}: {takes}; leave it unset")
 
 
 def check_batch(train: ConfigDict, num_images: int, num_devices: int, at_least: int = 1) -> None:

@@ -20,12 +20,12 @@ Levels = Integer[np.ndarray, "n h w c"]
 
 
 def encode_all(model: DiffusionModel, params: PyTree, levels: Levels, batch_size: int) -> tuple[Codes, Codes]:
-    """mu, logvar of every image."""
+    """mu, logvar of every image. Batches are all of `batch_size`: one program serves every number of images."""
 
     def encode(batch):
         return _encode(model, params, batch)
 
-    return map_batches(encode, levels, batch_size, progress=bar("codes"), place=across_devices)
+    return map_batches(encode, levels, batch_size, progress=bar("codes"), place=across_devices, whole=True)
 
 
 def encoder_of(model: DiffusionModel, params: PyTree, batch_size: int) -> Callable[[Levels], tuple[Codes, Codes]]:

@@ -37,9 +37,9 @@ from vdm_jax.data.dataset import Dataset
 from vdm_jax.experiments.common.build import Experiment
 from vdm_jax.experiments.common.checkpoints import load_weights
 from vdm_jax.experiments.common.evaluate import sampling
-from vdm_jax.experiments.common.writers import show_samples
 from vdm_jax.launch import store as workdirs
 from vdm_jax.models.generate import generate_batches
+from vdm_jax.train.writers import show_pictures
 
 CHAIN_POINTS = 10
 NAME, PARTS, OF = "prior", "prior.part", "of.json"  # the set; the folder of its batches, and what that is of
@@ -64,7 +64,7 @@ def sample(experiment: Experiment, workdir: pathlib.Path, *, draw: Draw) -> str:
     settings = workdirs.plain(experiment.config)
     origin = provenance() | {"data": experiment.data.fingerprint}
     write_json(about, of | {"settings": settings, "provenance": origin})
-    show_samples(experiment.config, about.parent, weights.step)
+    show_pictures(experiment.config.train.get("writers", ""), workdir, about.parent, weights.step)
     shutil.rmtree(about.parent / PARTS)
     return "done"
 

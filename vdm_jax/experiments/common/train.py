@@ -1,6 +1,7 @@
 """The training job: from the latest checkpoint, or from fresh parameters, to `config.train.num_steps`."""
 
 import pathlib
+from collections.abc import Callable
 
 import jax
 import optax
@@ -16,13 +17,15 @@ from vdm_jax.base.signals import catch_sigterm
 from vdm_jax.experiments.common.build import Experiment
 from vdm_jax.experiments.common.checkpoints import initial_params
 from vdm_jax.experiments.common.training import ModelTraining, make_training
-from vdm_jax.experiments.common.writers import open_log
+from vdm_jax.launch.settings import plain
 from vdm_jax.train.checkpoint import Checkpointer, resume
+from vdm_jax.train.flat import layout_of
 from vdm_jax.train.loop import Result, run
 from vdm_jax.train.metrics import MetricsLog
 from vdm_jax.train.optimizer import make_optimizer
-from vdm_jax.train.state import init_state
+from vdm_jax.train.state import as_vectors, averaged, init_state
 from vdm_jax.train.step import make_train_step
+from vdm_jax.train.writers import open_log
 
 
 def train(experiment: Experiment, workdir: pathlib.Path) -> str:
@@ -31,7 +34,8 @@ def train(experiment: Experiment, workdir: pathlib.Path) -> str:
     with catch_sigterm() as stop_requested:
         training = make_training(experiment, mesh.size)
         params = initial_params(experiment.model, seed)
-        with open_log(experiment.config, workdir) as log:
+        writers = experiment.config.train.get("writers", "")  # older files lack it
+        with open_log(writers, workdir, plain(experiment.config)) as log:
             result = run_from_checkpoint(training, params, experiment.config.train, workdir, mesh, log)
         status = "stopped" if stop_requested() else result.status
     if status == "stopped":
@@ -52,7 +56,7 @@ def run_from_checkpoint(
         b2=config.b2,
         weight_decay=config.weight_decay,
         clip=config.clip or None,
-        decays=choose("config.train.decay", config.decay, DECAYS),
+        decays=of_vectors(choose("config.train.decay", config.decay, DECAYS), params),
     )
     step = make_step(training, config, optimizer, mesh)
     state = replicate(init_state(params, optimizer, training.carry), mesh)
@@ -67,7 +71,7 @@ def run_from_checkpoint(
             state = restored
             say(f"goes on from step {int(state.step)}")
         return run(
-            state,
+            replicate(as_vectors(state), mesh),
             lambda state: step(state, data),
             num_steps=config.num_steps,
             batch_size=config.batch_size,
@@ -75,7 +79,7 @@ def run_from_checkpoint(
             log_every=config.log_every,
             eval_every=config.eval_every,
             checkpoint_every=config.checkpoint_every,
-            evaluate=training.validate,
+            evaluate=lambda state: training.validate(averaged(state)),
             checkpointer=checkpointer,
             log=log,
             max_skipped_in_a_row=config.max_skipped_in_a_row,
@@ -95,6 +99,12 @@ def all_but_biases(params: PyTree) -> PyTree:
 
 
 DECAYS = {"all": all_but_gamma, "all_but_biases": all_but_biases}
+
+
+def of_vectors(decays: Callable[[PyTree], PyTree], params: PyTree) -> Callable[[PyTree], PyTree]:
+    """One of `DECAYS` for parameters that are a vector (`as_vectors`), or a tree where no vector can hold them."""
+    chosen, layout = decays(params), layout_of(params)
+    return lambda _: chosen if layout is None else layout.spread(chosen)
 
 
 def make_step(training: ModelTraining, config: ConfigDict, optimizer: optax.GradientTransformation, mesh: Mesh):

@@ -37,6 +37,6 @@ def build_ddpm(config: ConfigDict) -> Experiment:
     if schedule.no_bound and weighting == "bound":
         raise UserError(f"weighting='bound' with schedule={config.diffusion.schedule!r}: {schedule.no_bound}")
     data = load(config.data)
-    check_data(data, config.evaluate.inception)
+    check_data(data, config.evaluate)
     check_batch(config.train, len(data.train), jax.device_count())
     return Experiment(config, data, make_ddpm(config, data))

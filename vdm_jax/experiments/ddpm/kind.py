@@ -1,11 +1,10 @@
 """The kind "ddpm": a diffusion model in pixels on a table of noise, without a code."""
 
-from vdm_jax.experiments.common.build import IMPLIED, understood_data
-from vdm_jax.experiments.common.choices import DATA, FRECHET, NOISE, above, by_data
-from vdm_jax.experiments.common.describe import describe_model
+from vdm_jax.experiments.common.build import DATA, FRECHET, IMPLIED, NOISE, above, by_data, understood_data
 from vdm_jax.experiments.common.functions import diffusion_functions, restore
 from vdm_jax.experiments.common.jobs import fingerprints, model_jobs
 from vdm_jax.experiments.common.networks import network_choices
+from vdm_jax.experiments.common.training import describe_model
 from vdm_jax.experiments.ddpm.build import build_ddpm
 from vdm_jax.experiments.ddpm.evaluate import evaluate_ddpm
 from vdm_jax.experiments.ddpm.sample import draw_ddpm

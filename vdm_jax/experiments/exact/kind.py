@@ -3,8 +3,7 @@
 import pathlib
 
 from vdm_jax.diffusion.timesteps import timesteps
-from vdm_jax.experiments.common.build import IMPLIED, understood_data
-from vdm_jax.experiments.common.choices import DATA, NOISE
+from vdm_jax.experiments.common.build import DATA, IMPLIED, NOISE, understood_data
 from vdm_jax.experiments.common.exact import ExactExperiment, check_timesteps, describe_exact, exact
 from vdm_jax.experiments.exact.build import build_exact
 from vdm_jax.launch.kind import Job, Kind, from_files

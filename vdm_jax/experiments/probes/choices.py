@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from vdm_jax.experiments.common.choices import DATA, NOISE, by_data
+from vdm_jax.experiments.common.build import DATA, NOISE, by_data
 from vdm_jax.experiments.probes.readers import NET, READERS
 from vdm_jax.experiments.probes.samplers import MODEL
 from vdm_jax.launch.choices import Choice

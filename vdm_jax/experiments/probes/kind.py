@@ -12,9 +12,9 @@ from ml_collections import ConfigDict
 from vdm_jax.base.pytrees import num_parameters
 from vdm_jax.diffusion.timesteps import distinct_steps, timesteps
 from vdm_jax.experiments.common.build import IMPLIED, fixed_table, understood_data
-from vdm_jax.experiments.common.describe import in_units
 from vdm_jax.experiments.common.exact import BATCHES, check_timesteps, describe_exact, exact
 from vdm_jax.experiments.common.trained_model import is_about_model
+from vdm_jax.experiments.common.training import in_units
 from vdm_jax.experiments.probes.build import ProbeExperiment, build_probes
 from vdm_jax.experiments.probes.chain_probes import FOLDER, chain_probes
 from vdm_jax.experiments.probes.chains import LINES, chains

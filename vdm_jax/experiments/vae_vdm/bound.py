@@ -44,13 +44,14 @@ def measure_bound(
     from the prior (`diffusion_from_prior_…`), and the differences to that under the own w (`…_cost_…`).
     """
     settings = {"passes": config.passes, "batch_size": config.batch_size, "key": key, "place": across_devices}
-    estimate = evaluate_bound(model.terms, params, images, progress=bar("evaluate: bound"), **settings)
+    own = {name: images[name] for name in ("levels", "mu", "logvar") if name in images}  # the program of the validation
+    estimate = evaluate_bound(model.terms, params, own, progress=bar("evaluate: bound"), **settings)
     means, errors = dict(estimate.mean), dict(estimate.standard_error)
     if model.code is not None:
         of_others = partial(foreign_terms, model)
         foreign = evaluate_bound(of_others, params, images, progress=bar("evaluate: other codes"), **settings)
-        own = estimate.per_image["diffusion"]  # under the same noise: the difference has less variance than its parts
-        costs = summarise({f"{name}_cost": values - own for name, values in foreign.per_image.items()}, config.passes)
+        paid = estimate.per_image["diffusion"]  # under the same noise: the difference has less variance than its parts
+        costs = summarise({f"{name}_cost": values - paid for name, values in foreign.per_image.items()}, config.passes)
         means |= foreign.mean | costs.mean
         errors |= foreign.standard_error | costs.standard_error
     del means["bpd"], errors["bpd"]  # `in_units` makes it of the bound

@@ -14,16 +14,14 @@ def build(config: ConfigDict) -> Experiment:
     """Checks every setting, loads the data and binds the networks; nothing is compiled yet. Raises `UserError`."""
     check_settings(config)
     data = load(config.data)
-    check_data(data, config.evaluate.inception)
+    check_data(data, config.evaluate)
     model = make_vae_vdm(config, data)
     fewest_images = model.code.rate.fewest_images if model.code else 1
     check_batch(config.train, len(data.train), jax.device_count(), fewest_images)
     parts = config.train.accumulate * jax.device_count()
     if model.code and model.code.rate.steered_by_held_out and len(data.validation) < parts:
-        steers = f"config.rate.mode={config.rate.mode!r} holds its rate on validation images, at least {parts}"
-        raise UserError(
-            f"{steers}, one for each device and micro-batch; data {data.name!r} have {len(data.validation)}"
-        )
+        needs = f"config.rate.mode={config.rate.mode!r} needs {parts} validation images, one for each device and part"
+        raise UserError(f"{needs} of a batch (config.train.accumulate); data {data.name!r} have {len(data.validation)}")
     if model.fixed_schedule:  # raises where a table has no such grid to sample over
         make_times(model.fixed_schedule, config.sample.num_steps, config.sample.grid)
     return Experiment(config, data, model)

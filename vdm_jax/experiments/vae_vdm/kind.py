@@ -1,12 +1,11 @@
 """The kind "vae_vdm": a variational diffusion model with a learned code."""
 
-from vdm_jax.experiments.common.build import IMPLIED, understood_data
-from vdm_jax.experiments.common.choices import DATA, FRECHET, NOISE
-from vdm_jax.experiments.common.describe import describe_model
+from vdm_jax.experiments.common.build import DATA, FRECHET, IMPLIED, NOISE, understood_data
 from vdm_jax.experiments.common.functions import diffusion_functions, restore
 from vdm_jax.experiments.common.jobs import fingerprints, model_jobs
 from vdm_jax.experiments.common.networks import ENCODER_CHOICES, network_choices
 from vdm_jax.experiments.common.rates import RATE_CHOICES
+from vdm_jax.experiments.common.training import describe_model
 from vdm_jax.experiments.vae_vdm.build import build
 from vdm_jax.experiments.vae_vdm.evaluate import evaluate
 from vdm_jax.experiments.vae_vdm.sample import draw_vae_vdm
