@@ -100,6 +100,7 @@ FIGURES = {
     "figures/sweep_class.png": classes,
     "figures/probe_gap.png": part(gap, "quick"),
     "figures/nets_mlp_gap.png": part(gap, "nets/mlp"),
+    "figures/nets_conv_gap.png": part(gap, "nets/conv"),
     "figures/trained_backward_shape.png": part(of_chains, backward_figure, "shape", "sparse-linear", BOTH),
     "figures/trained_backward_scale.png": part(of_chains, backward_figure, "scale", "sparse-linear", BOTH),
     "figures/trained_backward_x.png": part(of_chains, backward_figure, "x", "sparse-linear", BOTH),

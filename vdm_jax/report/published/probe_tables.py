@@ -104,7 +104,8 @@ def nets(folder: Path) -> str:
     runs = {
         "linear": Workdir(folder / "nets" / "linear"),
         "MLP, 128 and 128 wide": Workdir(folder / "nets" / "mlp"),
-        "matched filters": Workdir(folder / "quick"),
+        "convolutional, 32 and 64 channels": Workdir(folder / "nets" / "conv"),
+        "matched filters, templates of labelled sprites": Workdir(folder / "quick"),
     }
 
     def cell(net: str, name: str) -> str:
