@@ -40,7 +40,7 @@ CODES += [{"model.encoder": "none"}, {"model.encoder": "none", "model.equal_capa
 CODES += [{"model.encoder": "digits", "model.equal_capacity": True}]
 RATES = [{"rate.mode": mode} for mode in SETTINGS]
 RATES += [
-    {"rate.prior": prior, "rate.mode": mode} for prior in PRIORS for mode in set(SETTINGS) - set(NO_LEARNED_PRIOR)
+    {"rate.prior": prior, "rate.mode": mode} for prior in PRIORS for mode in SETTINGS if mode not in NO_LEARNED_PRIOR
 ]
 NOISES = [{"diffusion.schedule": name, "diffusion.num_steps": 40} for name in LEARNED_GAMMAS]
 NOISES += [
