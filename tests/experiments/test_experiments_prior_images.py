@@ -1,5 +1,6 @@
 """The set `prior`: streamed in bounded memory, resumed after a kill, of these weights alone."""
 
+import json
 import tracemalloc
 
 import jax
@@ -117,13 +118,16 @@ def test_a_started_set_binds_the_workdir_to_its_settings_and_a_larger_set_is_com
         assert is_complete(KIND, "sample", asked, workdir) != left and is_complete(KIND, "evaluate", asked, workdir)
     open_parts(tmp_path / "samples" / PARTS, WEIGHTS)
     (tmp_path / "claims").mkdir()
-    (tmp_path / "claims" / "sample.json").write_text((workdir / "claims" / "sample.json").read_text())
+    claim = json.loads((workdir / "claims" / "sample.json").read_text())
+    claim["settings"]["train"]["learning_rate_schedule"] = "constant"  # such a training may be continued
+    (tmp_path / "claims" / "sample.json").write_text(json.dumps(claim))
     for change, differs in (
         ({"num_images": 7, "batch_size": 3, "guided_sources": 1}, 0),
         ({"num_steps": 5, "seed": 1}, 2),
     ):
         asked = config.copy_and_resolve_references()
         asked.sample.update(change)
+        asked.train.update(learning_rate_schedule="constant", num_steps=asked.train.num_steps + 10)
         assert len(claim_differences(KIND, "sample", plain(asked), tmp_path)) == differs
 
 

@@ -14,7 +14,6 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.base.mesh import check_devices
 from vdm_jax.base.program import announced
 from vdm_jax.base.signals import Stopped, stop_at_sigterm
-from vdm_jax.data.places import known
 from vdm_jax.launch import store
 from vdm_jax.launch.choices import refuse_unread
 from vdm_jax.launch.config_files import load_config, naming_settings
@@ -25,25 +24,6 @@ from vdm_jax.launch.status import remaining
 from vdm_jax.train.archive import MANIFEST, pack, unpack
 
 NEEDS = "needs"  # folder of the runs that a run needs
-PROGRAMS = {  # what is printed while these functions are compiled
-    "train_steps": "the training step",
-    "terms": "the bound",
-    "encode": "the encoder",
-    "generate": "the sampler",
-    "init": "the initial parameters",
-    "step": "the training step of a classifier",
-    "forward": "the classifier",
-    "logits": "the classifier",
-    "features": "the Inception network",
-    "draw_queries": "exact queries",
-    "means": "the exact posterior",
-    "start": "the first validation of the probes",
-    "round": "a round of the probes' training",
-    "scores": "the probes' scores",
-    "backward": "chains from noise",
-    "round_trip": "round trips",
-    "generated": "chains from noise",
-}
 
 
 def run(
@@ -56,7 +36,7 @@ def run(
     each job that can stop, and after the last job. SIGTERM ends a job that does not save its state itself; what
     it has kept stays.
     """
-    with stop_at_sigterm(), announced(PROGRAMS):
+    with stop_at_sigterm(), announced(kind_of(kinds, config).programs):
         try:
             return _run(kinds, config, workdir, jobs, options)
         except Stopped:
@@ -162,9 +142,10 @@ def build(kind: Kind, config: ConfigDict, workdir: pathlib.Path) -> tuple[Any, s
 
     The folder is "" where the config names it, or where there is none. Raises `UserError`.
     """
-    with known(store.remembered_place(workdir)) as place:
-        built = kind.build(with_needs(kind, config, workdir))
-    return built, place.found
+    if kind.find is None:
+        return kind.build(with_needs(kind, config, workdir)), ""
+    folder = kind.find(config, store.remembered_place(workdir))
+    return kind.build(with_needs(kind, config, workdir), folder), folder
 
 
 def _run_jobs(

@@ -1,9 +1,10 @@
 """The kind "ddpm": a diffusion model in pixels on a table of noise, without a code."""
 
-from vdm_jax.experiments.common.build import DATA, FRECHET, IMPLIED, NOISE, above, by_data, understood_data
+from vdm_jax.experiments.common.build import DATA, FRECHET, IMPLIED, NOISE, above, by_data, find_data, understood_data
 from vdm_jax.experiments.common.functions import diffusion_functions, restore
 from vdm_jax.experiments.common.jobs import fingerprints, model_jobs
 from vdm_jax.experiments.common.networks import network_choices
+from vdm_jax.experiments.common.programs import OF_MODELS
 from vdm_jax.experiments.common.training import describe_model
 from vdm_jax.experiments.ddpm.build import build_ddpm
 from vdm_jax.experiments.ddpm.evaluate import evaluate_ddpm
@@ -26,8 +27,10 @@ KIND = Kind(
     build_ddpm,
     model_jobs(READS, evaluate_ddpm, draw_ddpm),
     inputs=fingerprints,
+    find=find_data,
     understood=understood_data,
     describe=describe_model,
+    programs=OF_MODELS,
     restore=restore,
     functions=diffusion_functions,
     sections=DDPM_PAGE,

@@ -11,8 +11,9 @@ from ml_collections import ConfigDict
 
 from vdm_jax.base.pytrees import num_parameters
 from vdm_jax.diffusion.timesteps import distinct_steps, timesteps
-from vdm_jax.experiments.common.build import IMPLIED, fixed_table, understood_data
+from vdm_jax.experiments.common.build import IMPLIED, find_data, fixed_table, understood_data
 from vdm_jax.experiments.common.exact import BATCHES, check_timesteps, describe_exact, exact
+from vdm_jax.experiments.common.programs import OF_CLASSIFIERS, OF_EXACT_CURVES
 from vdm_jax.experiments.common.trained_model import is_about_model
 from vdm_jax.experiments.common.training import in_units
 from vdm_jax.experiments.probes.build import ProbeExperiment, build_probes
@@ -44,6 +45,15 @@ EXTENDED_CHAIN_PROBES = (
     "chains.model",
     "chains.checkpoint",
 )
+
+PROGRAMS = {
+    "start": "the first validation of the probes",
+    "round": "a round of the probes' training",
+    "scores": "the probes' scores",
+    "backward": "chains from noise",
+    "round_trip": "round trips",
+    "generated": "chains from noise",
+}
 
 
 def describe_probes(experiment: ProbeExperiment) -> Iterator[str]:
@@ -182,8 +192,10 @@ KIND = Kind(
         ),
     },
     inputs=lambda experiment: {"data": experiment.identity},
+    find=find_data,
     understood=understood_data,
     describe=describe_probes,
+    programs=OF_EXACT_CURVES | OF_CLASSIFIERS | PROGRAMS,
     restore=restore,
     functions=probe_functions,
     sections=PROBES_PAGE,

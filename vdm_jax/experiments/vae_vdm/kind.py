@@ -1,9 +1,10 @@
 """The kind "vae_vdm": a variational diffusion model with a learned code."""
 
-from vdm_jax.experiments.common.build import DATA, FRECHET, IMPLIED, NOISE, understood_data
+from vdm_jax.experiments.common.build import DATA, FRECHET, IMPLIED, NOISE, find_data, understood_data
 from vdm_jax.experiments.common.functions import diffusion_functions, restore
 from vdm_jax.experiments.common.jobs import fingerprints, model_jobs
 from vdm_jax.experiments.common.networks import ENCODER_CHOICES, network_choices
+from vdm_jax.experiments.common.programs import OF_MODELS
 from vdm_jax.experiments.common.rates import RATE_CHOICES
 from vdm_jax.experiments.common.training import describe_model
 from vdm_jax.experiments.vae_vdm.build import build
@@ -19,8 +20,10 @@ KIND = Kind(
     build,
     model_jobs(READS, evaluate, draw_vae_vdm, ("evaluate_curves.npz", "evaluate_images.npz", "embeddings.npz")),
     inputs=fingerprints,
+    find=find_data,
     understood=understood_data,
     describe=describe_model,
+    programs=OF_MODELS,
     restore=restore,
     functions=diffusion_functions,
     sections=VAE_VDM_PAGE,
