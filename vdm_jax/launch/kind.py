@@ -146,6 +146,7 @@ class Kind(NamedTuple):
             under which nothing changes; otherwise older claims and records are refused.
         folders: settings that name a folder. The command line makes their paths absolute.
         choices: what each choice reads. A setting that is set and that no choice in force reads is refused.
+        programs: words for compiled programs by the names of their functions; others are called by these.
     """
 
     build: Callable[[ConfigDict], Built]
@@ -164,6 +165,7 @@ class Kind(NamedTuple):
     implied: Mapping[str, Any] = {}
     folders: tuple[str, ...] = ("data.dir",)
     choices: tuple[Choice, ...] = ()
+    programs: Mapping[str, str] = {}
 
 
 Kinds = Mapping[str, Kind]

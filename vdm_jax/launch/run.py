@@ -25,25 +25,6 @@ from vdm_jax.launch.status import remaining
 from vdm_jax.train.archive import MANIFEST, pack, unpack
 
 NEEDS = "needs"  # folder of the runs that a run needs
-PROGRAMS = {  # what is printed while these functions are compiled
-    "train_steps": "the training step",
-    "terms": "the bound",
-    "encode": "the encoder",
-    "generate": "the sampler",
-    "init": "the initial parameters",
-    "step": "the training step of a classifier",
-    "forward": "the classifier",
-    "logits": "the classifier",
-    "features": "the Inception network",
-    "draw_queries": "exact queries",
-    "means": "the exact posterior",
-    "start": "the first validation of the probes",
-    "round": "a round of the probes' training",
-    "scores": "the probes' scores",
-    "backward": "chains from noise",
-    "round_trip": "round trips",
-    "generated": "chains from noise",
-}
 
 
 def run(
@@ -56,7 +37,7 @@ def run(
     each job that can stop, and after the last job. SIGTERM ends a job that does not save its state itself; what
     it has kept stays.
     """
-    with stop_at_sigterm(), announced(PROGRAMS):
+    with stop_at_sigterm(), announced(kind_of(kinds, config).programs):
         try:
             return _run(kinds, config, workdir, jobs, options)
         except Stopped:

@@ -4,6 +4,7 @@ from vdm_jax.experiments.common.build import DATA, FRECHET, IMPLIED, NOISE, abov
 from vdm_jax.experiments.common.functions import diffusion_functions, restore
 from vdm_jax.experiments.common.jobs import fingerprints, model_jobs
 from vdm_jax.experiments.common.networks import network_choices
+from vdm_jax.experiments.common.programs import MODELS
 from vdm_jax.experiments.common.training import describe_model
 from vdm_jax.experiments.ddpm.build import build_ddpm
 from vdm_jax.experiments.ddpm.evaluate import evaluate_ddpm
@@ -34,5 +35,6 @@ KIND = Kind(
     compare=write_ddpm_sweep,
     compared="evaluate",
     implied=IMPLIED | {"model.network": "multiscale", "model.fourier_min": 0, "model.fourier_max": -1},
+    programs=MODELS,
     choices=(DATA, NOISE, *network_choices("model"), SCORES, COVERAGE, *FRECHET),
 )

@@ -5,6 +5,7 @@ import pathlib
 from vdm_jax.diffusion.timesteps import timesteps
 from vdm_jax.experiments.common.build import DATA, IMPLIED, NOISE, understood_data
 from vdm_jax.experiments.common.exact import ExactExperiment, check_timesteps, describe_exact, exact
+from vdm_jax.experiments.common.programs import EXACT_CURVES
 from vdm_jax.experiments.exact.build import build_exact
 from vdm_jax.launch.kind import Job, Kind, from_files
 from vdm_jax.report.compare.probe_sweep import write_probe_sweep
@@ -36,5 +37,6 @@ KIND = Kind(
     compare=write_probe_sweep,
     compared="exact",
     implied=IMPLIED,
+    programs=EXACT_CURVES,
     choices=(DATA, NOISE),
 )

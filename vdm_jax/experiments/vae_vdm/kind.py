@@ -4,6 +4,7 @@ from vdm_jax.experiments.common.build import DATA, FRECHET, IMPLIED, NOISE, unde
 from vdm_jax.experiments.common.functions import diffusion_functions, restore
 from vdm_jax.experiments.common.jobs import fingerprints, model_jobs
 from vdm_jax.experiments.common.networks import ENCODER_CHOICES, network_choices
+from vdm_jax.experiments.common.programs import MODELS
 from vdm_jax.experiments.common.rates import RATE_CHOICES
 from vdm_jax.experiments.common.training import describe_model
 from vdm_jax.experiments.vae_vdm.build import build
@@ -29,5 +30,6 @@ KIND = Kind(
     implied=IMPLIED
     | {"model.unet.network": "vdm"}
     | dict.fromkeys(("model.unet.multipliers", "model.unet.attention", "model.unet.patch")),
+    programs=MODELS,
     choices=(DATA, NOISE, *network_choices("model.unet"), *ENCODER_CHOICES, *RATE_CHOICES, *FRECHET),
 )
