@@ -1,5 +1,6 @@
 """What each choice reads, as declared, is what the code reads; config files set nothing that none of them reads."""
 
+import re
 from importlib import import_module
 
 import pytest
@@ -188,3 +189,10 @@ def test_settings_without_effect(deltas, setting, choice, way_out):
     no_effect, _, ways = str(told.value).partition("; it is read with ")
     assert setting in no_effect and choice in no_effect and way_out in ways
     assert list(deltas)[-1] in unread(choices, config)
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_programs_with_words_are_functions_of_the_library(kind):
+    text = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "vdm_jax").rglob("*.py"))
+    functions = {name.strip("_") for name in re.findall(r"^ *def (\w+)\(", text, re.MULTILINE)}
+    assert kind.programs and kind.programs.keys() <= functions

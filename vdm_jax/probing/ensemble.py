@@ -106,7 +106,7 @@ class Ensemble:
 
     @cached_property
     def _init(self) -> Callable[[Key[Array, " m"], Images, Classes | None], PyTree]:
-        def one(key, examples, known):
+        def initial(key, examples, known):
             seeds, names = self.members.seeds, self.members.names
             targets = None if known is None else self.members.targets(known)
             categorical = jnp.asarray(self.members.categorical)
@@ -119,7 +119,7 @@ class Ensemble:
                 found.append(init(keys, examples[rows], own, categorical[i :: len(seeds)]))
             return jax.tree.map(lambda *leaves: jnp.stack(leaves, 1).reshape(-1, *leaves[0].shape[1:]), *found)
 
-        return jax.jit(jax.vmap(one, (0, None, None)))
+        return jax.jit(jax.vmap(initial, (0, None, None)))
 
     @cached_property
     def start(self) -> Program:

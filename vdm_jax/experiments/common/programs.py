@@ -1,19 +1,41 @@
-"""`Kind.programs`: what is printed while compiled functions of these names compile."""
+"""`Kind.programs`: what is printed while a program compiles, by the name of its function without outer underscores."""
 
-OF_CLASSIFIERS = {
+TRAINED_NETWORKS = {  # of evaluations, of distances between images and of readers of generated ones
     "step": "the training step of a classifier",
     "forward": "the classifier",
     "logits": "the classifier",
 }
-OF_MODELS = OF_CLASSIFIERS | {
+MODELS = TRAINED_NETWORKS | {
     "train_steps": "the training step",
+    "truncated_normal": "the initial parameters",
+    "scaled": "the initial parameters",
     "terms": "the bound",
     "encode": "the encoder",
+    "draw_prior": "the sampler of codes",
     "generate": "the sampler",
-    "init": "the initial parameters",
     "features": "the Inception network",
+    "nearest": "the nearest sprites",
 }
-OF_EXACT_CURVES = {
+EXACT_CURVES = {
     "draw_queries": "exact queries",
     "means": "the exact posterior",
 }
+PROBES = (
+    TRAINED_NETWORKS
+    | EXACT_CURVES
+    | {
+        "initial": "the probes' initial parameters",
+        "start": "the first validation of the probes",
+        "round": "a round of the probes' training",
+        "scores": "the probes' scores",
+        "score": "the probes' scores",
+        "backward": "chains from noise",
+        "round_trip": "round trips",
+        "generated": "chains from noise",
+        "of_members": "noised images",
+        "distance": "distances to the images",
+        "compare": "the exact posterior on chains",
+        "statistics": "statistics of real and generated images",
+        "posterior_statistics": "statistics of real and generated images",
+    }
+)

@@ -5,7 +5,7 @@ import pathlib
 from vdm_jax.diffusion.timesteps import timesteps
 from vdm_jax.experiments.common.build import DATA, IMPLIED, NOISE, find_data, understood_data
 from vdm_jax.experiments.common.exact import ExactExperiment, check_timesteps, describe_exact, exact
-from vdm_jax.experiments.common.programs import OF_EXACT_CURVES
+from vdm_jax.experiments.common.programs import EXACT_CURVES
 from vdm_jax.experiments.exact.build import build_exact
 from vdm_jax.launch.kind import Job, Kind, from_files
 from vdm_jax.report.compare.probe_sweep import write_probe_sweep
@@ -34,7 +34,7 @@ KIND = Kind(
     find=find_data,
     understood=understood_data,
     describe=describe_exact,
-    programs=OF_EXACT_CURVES,
+    programs=EXACT_CURVES,
     sections=EXACT_PAGE,
     compare=write_probe_sweep,
     compared="exact",

@@ -13,7 +13,7 @@ from vdm_jax.base.pytrees import num_parameters
 from vdm_jax.diffusion.timesteps import distinct_steps, timesteps
 from vdm_jax.experiments.common.build import IMPLIED, find_data, fixed_table, understood_data
 from vdm_jax.experiments.common.exact import BATCHES, check_timesteps, describe_exact, exact
-from vdm_jax.experiments.common.programs import OF_CLASSIFIERS, OF_EXACT_CURVES
+from vdm_jax.experiments.common.programs import PROBES
 from vdm_jax.experiments.common.trained_model import is_about_model
 from vdm_jax.experiments.common.training import in_units
 from vdm_jax.experiments.probes.build import ProbeExperiment, build_probes
@@ -45,15 +45,6 @@ EXTENDED_CHAIN_PROBES = (
     "chains.model",
     "chains.checkpoint",
 )
-
-PROGRAMS = {
-    "start": "the first validation of the probes",
-    "round": "a round of the probes' training",
-    "scores": "the probes' scores",
-    "backward": "chains from noise",
-    "round_trip": "round trips",
-    "generated": "chains from noise",
-}
 
 
 def describe_probes(experiment: ProbeExperiment) -> Iterator[str]:
@@ -195,7 +186,7 @@ KIND = Kind(
     find=find_data,
     understood=understood_data,
     describe=describe_probes,
-    programs=OF_EXACT_CURVES | OF_CLASSIFIERS | PROGRAMS,
+    programs=PROBES,
     restore=restore,
     functions=probe_functions,
     sections=PROBES_PAGE,

@@ -4,7 +4,7 @@ from vdm_jax.experiments.common.build import DATA, FRECHET, IMPLIED, NOISE, find
 from vdm_jax.experiments.common.functions import diffusion_functions, restore
 from vdm_jax.experiments.common.jobs import fingerprints, model_jobs
 from vdm_jax.experiments.common.networks import ENCODER_CHOICES, network_choices
-from vdm_jax.experiments.common.programs import OF_MODELS
+from vdm_jax.experiments.common.programs import MODELS
 from vdm_jax.experiments.common.rates import RATE_CHOICES
 from vdm_jax.experiments.common.training import describe_model
 from vdm_jax.experiments.vae_vdm.build import build
@@ -23,7 +23,7 @@ KIND = Kind(
     find=find_data,
     understood=understood_data,
     describe=describe_model,
-    programs=OF_MODELS,
+    programs=MODELS,
     restore=restore,
     functions=diffusion_functions,
     sections=VAE_VDM_PAGE,
