@@ -7,7 +7,8 @@ import sys
 
 from vdm_jax.base.ending import FAILED, OneSentence, escape_output
 
-HELP = f"""{__doc__}
+DOES = "Runs the jobs of one experiment: `vdm-jax --config=configs/FILE.py[:VARIANT] --workdir=DIR --jobs=A,B`."
+HELP = f"""{DOES}
 
 `python -m vdm_jax` and, in a checkout, `python launch.py` do the same.
 

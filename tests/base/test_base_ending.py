@@ -5,6 +5,7 @@ import io
 import os
 import pathlib
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -31,17 +32,44 @@ ENDS = [  # what is raised, the exit code, what the sentence says
     (OSError(errno.ENOSPC, "No space left on device", "/runs/a"), 1, "/runs/a: No space left on device; free some"),
     (PermissionError(errno.EACCES, "Permission denied", "/runs/a"), 1, "/runs/a: Permission denied; change its perm"),
     (FileNotFoundError(errno.ENOENT, "No such file or directory", "/x"), 1, "/x: No such file or directory"),
+    (FileNotFoundError(errno.ENOENT, "No such file or directory"), 1, "prog: No such file or directory"),
+    (
+        DeprecationWarning("old"),
+        2,
+        "a warning is an error, as PYTHONWARNINGS or -W asks (DeprecationWarning: old); unset",
+    ),
+    (ValueError("Invalid value for JAX flag jax_of_a_test"), 2, "JAX_OF_A_TEST=x: Invalid value for JAX flag"),
+    (ValueError("Invalid value for JAX flag jax_of_none"), 1, "this is a fault of the program: ValueError: Invalid"),
+    (FileExistsError(errno.EEXIST, "File exists", "/x"), 1, "/x: File exists; remove it, or rename it"),
     (MemoryError(), 1, "too little memory (of the host)"),
     (RuntimeError("RESOURCE_EXHAUSTED: 5 GiB\nat …"), 1, "too little memory (RESOURCE_EXHAUSTED: 5 GiB)"),
 ]
 
 
 @pytest.mark.parametrize(("error", "code", "told"), ENDS, ids=lambda value: repr(value)[:40])
-def test_one_sentence(error, code, told, capsys):
+def test_one_sentence(error, code, told, capsys, monkeypatch):
+    monkeypatch.setenv("JAX_OF_A_TEST", "x")
     with OneSentence("prog") as end:
         raise error
     lines = capsys.readouterr().err.splitlines()
     assert end.code == code and len(lines) == 1 and lines[0].startswith("prog: ") and told in lines[0], lines
+
+
+def test_a_current_folder_that_is_gone(tmp_path, capsys, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with OneSentence("prog") as end:
+        os.getcwd()
+    assert end.code == 1 and capsys.readouterr().err == "prog: the current folder is gone; change to another one\n"
+
+
+def test_a_file_that_hides_a_package_is_named(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.setitem(sys.modules, "optax", SimpleNamespace(__file__=str(tmp_path / "optax.py")))
+    with OneSentence("prog") as end:
+        raise ImportError("cannot import name 'x'", name="chex")
+    assert end.code == 1 and f"{tmp_path / 'optax.py'} hides the package of its name; rename" in capsys.readouterr().err
 
 
 def test_an_error_that_nobody_foresaw_leaves_its_traceback_in_a_file(tmp_path, capsys, monkeypatch):

@@ -126,11 +126,22 @@ def break_one(pets):
     (pets / "dog" / "01.png").write_bytes((pets / "dog" / "01.png").read_bytes()[:40])
 
 
+def only_npz(pets):
+    (pets / "a.npz").write_bytes(b"")
+    for path in pets.rglob("*.png"):
+        path.unlink()
+
+
 FAULTS = [
     (lambda pets: write(pets / "cat" / "a.png", np.zeros((9, 9))), {}, r"2 sizes \(60 of 5 x 6, 1 of 9 x 9, .*size=5$"),
     (break_one, {}, r"1 of 60 images .* cannot be read; remove them: dog/01.png \("),
     (lambda pets: write(pets / "a.png", np.zeros((6, 5))), {}, "1 images beside class folders such as cat"),
     (lambda pets: (pets / "dog").rename(pets / "test"), {}, "has the subfolder 'test' and no 'train'"),
+    (
+        lambda pets: (pets / "cat" / "a.png").symlink_to("nowhere.png"),
+        {},
+        "1 of 61 images are links to .* as cat/a.png",
+    ),
     (lambda pets: None, {"size": 0}, "data.size=0; expected a side of at least 1"),
     (lambda pets: None, {"channels": 2}, "data.channels=2; expected 1 or 3"),
     (lambda pets: None, {"crop": "centre", "size": 4}, "did you mean 'center'"),
@@ -138,6 +149,12 @@ FAULTS = [
     (lambda pets: None, {"test_size": 60}, "data.test_size=60 of the 60 images"),
     (lambda pets: None, {"max_gib": 1e-9}, "more than max_gib=1e-09"),
     (lambda pets: None, {"num_levels": 4}, "num_levels=4: the data source 'folder' has no such choice"),
+    (only_npz, {}, r"holds no image; .*, not 1 \.npz; --config.data.source=npz --config.data.name=a reads a.npz"),
+    (
+        lambda pets: None,
+        {"data_dir": __file__},
+        "is a file; expected the folder of images, such as --config.data.dir=/",
+    ),
     (lambda pets: None, {"data_dir": "nowhere"}, r"'nowhere' \(data.dir\) does not exist"),
 ]
 
@@ -169,6 +186,6 @@ def test_folders_that_are_no_data_set(tmp_path):
 def test_a_folder_in_the_data_folder(pets, monkeypatch):
     monkeypatch.setenv("VDM_DATA_DIR", str(pets.parent))
     assert load_data("folder", name="pets").fingerprint == load(pets).fingerprint
-    with pytest.raises(UserError, match="no folder 'pest' in"):
+    with pytest.raises(UserError, match="no folder 'pest' in .*; did you mean 'pets'"):
         load_data("folder", name="pest")
     assert os.environ["VDM_DATA_DIR"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vdm_jax.base.errors import UserError
-from vdm_jax.data.arrays import looks_channels_first, meant
+from vdm_jax.data.arrays import looks_channels_first, looks_numbers_last, meant
 from vdm_jax.data.sources import load_data
 
 needs_data = pytest.mark.skipif("VDM_DATA_DIR" not in os.environ, reason="VDM_DATA_DIR is not set: no real MNIST here")
@@ -110,7 +110,22 @@ def test_unlabelled_and_named_labels(tmp_path):
         ({"num_levels": np.array([4, 4])}, r"num_levels is int64\[2\]; expected one whole number"),
         ({"num_levels": np.array(4.5)}, r"num_levels is float64\[\]; expected one whole number"),
         ({"num_levels": np.array("four")}, r"num_levels is <U4\[\]; expected one whole number"),
-        ({"x_train": np.zeros((60, 0, 5), np.uint8)}, r"x_train is uint8\[60, 0, 5\]; expected whole numbers"),
+        (
+            {"x_train": np.zeros((60, 0, 5), np.uint8)},
+            r"uint8\[60, 0, 5\], which holds no pixel; expected whole numbers",
+        ),
+        (
+            {"x_train": np.zeros((9, 8, 3, 60), np.uint8)},
+            r"looks like \[H, W, C, N\]: np.moveaxis\(x_train, -1, 0\) puts",
+        ),
+        (
+            {"x_train": np.full((60, 6, 5), -3)},
+            r"int64\[60, 6, 5\]; the values are -3 … -3: \(x.astype\(int\) \+ 128\)",
+        ),
+        (
+            {"y_train": np.ones((60, 3))},
+            r"\[60, 3\]; expected one class .* or one-hot; labels\[:, 0\] chooses the first",
+        ),
         ({"x_train": np.array([{}])}, "not a readable npz file of plain arrays"),
     ],
 )
@@ -139,11 +154,12 @@ def test_labels_of_every_form_are_the_same_classes(tmp_path, wrong, right):
         (lambda x: x / 255, "np.rint(255 * x).astype(np.uint8)"),
         (lambda x: x / 127.5 - 1, "np.rint(127.5 * (x + 1)).astype(np.uint8)"),
         (lambda x: x.astype(np.float32), "np.rint(x).astype(np.uint8)"),
+        (lambda x: (x.astype(int) - 128).astype(np.int8), "(x.astype(int) + 128).astype(np.uint8)"),
     ],
 )
-def test_what_is_said_to_do_with_floats_makes_their_levels(tmp_path, of, way):
+def test_what_is_said_to_do_with_other_numbers_makes_their_levels(tmp_path, of, way):
     levels = arrays()["x_train"]
-    with pytest.raises(UserError, match="mine.npz: x_train is float") as error:
+    with pytest.raises(UserError, match="mine.npz: x_train is (float|int8)") as error:
         load(tmp_path, arrays() | {"x_train": of(levels)})
     assert way in str(error.value)
     np.testing.assert_array_equal(eval(way, {"np": np, "x": of(levels)}), levels)  # noqa: S307
@@ -175,7 +191,9 @@ def test_channels_first_are_asked_for(tmp_path):
 @pytest.mark.parametrize("shape", [(28, 28, 1), (3, 32, 3), (1, 7, 4), (32, 32, 5), (9, 9, 12), (2, 2, 2)])
 def test_channels_last_are_taken_as_they_are(shape):
     assert not looks_channels_first((10, *shape))
+    assert not looks_numbers_last((10, *shape))
     assert looks_channels_first((10, 3, 32, 32)) and looks_channels_first((10, 5, 8, 9))
+    assert looks_numbers_last((32, 32, 3, 60)) and looks_numbers_last((28, 28, 1, 9))
 
 
 def test_names_of_other_formats_are_known():
@@ -209,6 +227,15 @@ def test_missing_folder_and_file_say_how_to_get_mnist(tmp_path, monkeypatch):
         load_data("npz", name="mnits")
     with pytest.raises(UserError, match=rf"is a file; expected --config.data.dir={tmp_path} --config.data.name=mnist$"):
         load_data("npz", name="fashion", data_dir=str(tmp_path / "mnist.npz"))
+    with pytest.raises(UserError, match=rf"without its folder and ending: --config.data.dir={tmp_path} .*name=mnist$"):
+        load_data("npz", name="mnist.npz")
+    with pytest.raises(UserError, match=f"no mnist.npz .*: it is in {tmp_path}, which --config.data.dir={tmp_path} "):
+        load_data("npz", name="mnist", data_dir=str(tmp_path.parent))
+    (tmp_path / "a.npz").mkdir()
+    (tmp_path / "b.npz").symlink_to("nowhere")
+    for name, what in (("a", "a folder"), ("b", "a link to nothing")):
+        with pytest.raises(UserError, match=f"{name}.npz is no file, but {what}"):
+            load_data("npz", name=name)
     assert load_data("npz", name="mnist").name == "mnist"
 
 

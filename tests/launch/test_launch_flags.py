@@ -102,6 +102,8 @@ MISTAKES = [
     (["--jobs=train,evalute"], r"job='evalute'.*did you mean 'evaluate'\?"),
     (["--jobs="], r"no job; expected --jobs with any of"),
     (["--workdir="], r"^--workdir= names no folder"),
+    (["--workdir=gs://bucket/run"], r"^--workdir=gs://bucket/run is an address; expected a folder"),
+    (["--config.train={'num_steps': 3}"], r": train is a section; .* --config.train.accumulate=VALUE$"),
     (["--archive="], r"^--archive= names no folder"),
     (["--stop_after=inf"], r"^--stop_after=inf; expected seconds, .* at most 1e9$"),
     (["--config.kind=probes"], r"^config\.kind cannot be set; choose another --config$"),

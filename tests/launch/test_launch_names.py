@@ -23,6 +23,7 @@ from vdm_jax.launch.store import remembered_place
         ("mnist", ("data.name=fashion", "name=mine"), "mine"),
         ("mnist", ("data.source=tfds", "data.name=emnist/balanced:3.0.0"), "emnist-balanced-3.0.0-mvdm-te"),
         ("mnist", ("data.source=folder", "data.dir=/somewhere/pets"), "pets-mvdm-te"),
+        ("mnist", ("data.source=folder", "data.dir=/somewhere/pets/cat/.."), "pets-mvdm-te"),
         ("mnist", ("data.source=folder", "data.dir=/somewhere/pets", "data.name=cats"), "cats-mvdm-te"),
         ("digits", ("data.source=npz", "data.name=fashion"), "fashion-target"),
         ("collapse", ("data.name=fashion",), "fashion-collapse-14-target"),

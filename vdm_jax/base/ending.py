@@ -6,11 +6,13 @@ Only the standard library and `base/errors.py` are imported here: a package that
 import errno
 import os
 import pathlib
+import re
 import sys
 import tempfile
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from importlib.metadata import packages_distributions
 from types import TracebackType
 from typing import Any
 
@@ -24,6 +26,8 @@ WAYS_OUT = {
     errno.EDQUOT: "free some space, or choose another folder",
     errno.EACCES: "change its permissions, or choose another folder",
     errno.EPERM: "change its permissions, or choose another folder",
+    errno.EEXIST: "remove it, or rename it",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
     errno.EROFS: "choose a folder that can be written",
 }
 
@@ -75,6 +79,8 @@ class OneSentence:
             return FAILED, f"too little memory ({first_line(error) or 'of the host'}); free some of it"
         if isinstance(error, OSError) and error.errno is not None:
             return FAILED, _of_system(error)
+        if given := _of_environment(error):
+            return INVALID, given
         where = self._keep_traceback(error)
         told = f"this is a fault of the program: {type(error).__name__}: {first_line(error)}"
         return FAILED, f"{told}; {where}"
@@ -138,7 +144,21 @@ def _has(error: BaseException | None, kind: type[BaseException]) -> bool:
     return error is not None
 
 
+def _hiding() -> str:
+    """A file such as jax.py in the current folder that is imported in place of a package; or ""."""
+    beside = os.path.realpath(sys.path[0] or os.curdir)
+    if beside in map(os.path.realpath, sys.path[1:]):  # where packages are
+        return ""
+    for name, module in list(sys.modules.items()):
+        path = os.path.realpath(getattr(module, "__file__", None) or "")
+        if os.path.dirname(path) == beside and name in packages_distributions():
+            return path
+    return ""
+
+
 def _of_import(error: ImportError) -> str:
+    if path := _hiding():
+        return f"{path} hides the package of its name; rename the file, or start in another folder"
     package = (error.name or "").partition(".")[0]
     if package == "vdm_jax" or not package:
         return f"the installation is incomplete ({first_line(error)}); install vdm-jax again: python -m pip install ."
@@ -148,10 +168,27 @@ def _of_import(error: ImportError) -> str:
     return f"the package {package!r} cannot be imported ({first_line(error)}); install it again"
 
 
+def _of_environment(error: BaseException) -> str:
+    """What an environment variable asks for that cannot be; "" where none is to blame."""
+    if isinstance(error, Warning):
+        told = f"a warning is an error, as PYTHONWARNINGS or -W asks ({type(error).__name__}: {first_line(error)})"
+        return f"{told}; unset it, or leave that class of warnings out"
+    words = re.findall(r"\w+", first_line(error).upper()) if isinstance(error, ValueError) else []
+    for name in dict.fromkeys(words):
+        if name.startswith(("JAX_", "XLA_")) and name in os.environ:
+            return f"{name}={os.environ[name]}: {first_line(error)}; unset it, or give it a value that JAX takes"
+    return ""
+
+
 def _of_system(error: OSError) -> str:
     """What the operating system refused, where, and what helps."""
     what = error.strerror or first_line(error)
     place = error.filename if error.filename2 is None else error.filename2
+    if place is None and isinstance(error, FileNotFoundError):
+        try:
+            os.getcwd()
+        except FileNotFoundError:
+            return "the current folder is gone; change to another one"
     told = f"{os.fsdecode(place)}: {what}" if isinstance(place, (str, bytes, os.PathLike)) else what
     way_out = WAYS_OUT.get(error.errno)
     return f"{told}; {way_out}" if way_out else told

@@ -63,8 +63,15 @@ def as_images(path: Path, key: str, images: np.ndarray, layout: str) -> np.ndarr
         side = round(images.shape[1] ** 0.5)
         shape = f"{side}, {side}" if side**2 == images.shape[1] else "HEIGHT, WIDTH"
         raise UserError(f"{found}; {EXPECTED}; x.reshape(-1, {shape}) restores the images of flat rows")
-    if images.dtype.kind not in "bui" or images.ndim not in (3, 4) or not images.size:
+    if images.ndim in (3, 4) and not images.size:
+        raise UserError(f"{found}, which holds no pixel; {EXPECTED}")
+    if images.dtype.kind not in "bui" or images.ndim not in (3, 4):
         raise UserError(f"{found}; {EXPECTED}")
+    if images.min() < 0:
+        raise UserError(f"{found}; {levels_advice(images)}")
+    if not layout and looks_numbers_last(images.shape):
+        way = f"np.moveaxis({key}, -1, 0) puts the number of images first"
+        raise UserError(f"{found}, which looks like [H, W, C, N]: {way}, --config.data.layout=NHWC reads it as it is")
     if layout == "NCHW":
         if images.ndim == 3:
             raise UserError(f"{found}, which has no axis of channels; leave data.layout unset")
@@ -85,8 +92,14 @@ def looks_channels_first(shape: tuple[int, ...]) -> bool:
     return len(shape) == 4 and shape[3] > MOST_CHANNELS and shape[1] < min(shape[2:])
 
 
+def looks_numbers_last(shape: tuple[int, ...]) -> bool:
+    """Whether images of this shape are rather [H, W, C, N], as in files of MATLAB: the third axis is that of channels,
+    the others are none."""
+    return len(shape) == 4 and shape[2] <= MOST_CHANNELS < min(shape[0], shape[1], shape[3])
+
+
 def levels_advice(images: np.ndarray) -> str:
-    """How to make levels of images of floating-point numbers, by their range."""
+    """How to make levels of images of floating-point or negative numbers, by their range."""
     low, high = float(images.min()), float(images.max())
     values = f"the values are {low:.4g} … {high:.4g}"
     if not np.isfinite([low, high]).all():
@@ -97,6 +110,10 @@ def levels_advice(images: np.ndarray) -> str:
         return f"{values}: np.rint(255 * x).astype(np.uint8) makes levels of them"
     if low >= -1 and high <= 1:
         return f"{values}: np.rint(127.5 * (x + 1)).astype(np.uint8) makes levels of them"
+    if images.dtype.kind == "i" and low >= -128 and high <= 127:
+        return f"{values}: (x.astype(int) + 128).astype(np.uint8) makes levels 0 … 255 of signed bytes"
+    if images.dtype.kind == "i":
+        return f"{values}: expected levels 0, 1, …; x - x.min() starts them at 0"
     return f"{values}: undo their normalisation, and round them to levels 0 … 255 of np.uint8"
 
 

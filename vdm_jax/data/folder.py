@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from vdm_jax.base.errors import UserError, choose
+from vdm_jax.base.errors import UserError, choose, suggestion
 from vdm_jax.base.files import cache_folder, write_file
 from vdm_jax.base.progress import bar
 from vdm_jax.data.dataset import SPLITS, ImageData, stratified_parts
@@ -89,6 +89,7 @@ def load_folder(
         name or folder.name,
         arrays,
         num_levels=256,
+        advise_levels=False,
         validation_size=validation_size,
         label_names=names,
         notes=notes,
@@ -102,10 +103,16 @@ def find_folder(name: str, data_dir: str | None) -> Path:
     if folder and Path(folder).is_dir():
         return Path(folder)
     if data_dir:
-        what = "is a file" if Path(data_dir).is_file() else "does not exist"
-        raise UserError(f"the data folder {data_dir!r} (data.dir) {what}; name the folder of images by data.dir")
+        if Path(data_dir).is_file():
+            way = f"expected the folder of images, such as --config.data.dir={Path(data_dir).parent}"
+            raise UserError(f"the data folder {data_dir!r} (data.dir) is a file; {way}")
+        raise UserError(
+            f"the data folder {data_dir!r} (data.dir) does not exist; name the folder of images by data.dir"
+        )
     if parent and name:
-        raise UserError(f"no folder {name!r} in {parent!r} ({FOLDER_VARIABLE}); --config.data.dir=FOLDER names it")
+        there = [path.name for path in Path(parent).iterdir() if path.is_dir()] if Path(parent).is_dir() else []
+        way = f"--config.data.dir=FOLDER names it{suggestion(name, sorted(there))}"
+        raise UserError(f"no folder {name!r} in {parent!r} ({FOLDER_VARIABLE}); {way}")
     raise UserError("no folder of images; --config.data.dir=FOLDER names it")
 
 

@@ -53,8 +53,13 @@ def list_images(folder: Path) -> Listing:
             others[path.suffix.lower() or path.name] += 1
     if not found:
         there = ", ".join(f"{count:,} {ending}" for ending, count in others.most_common(3))
-        raise UserError(f"{folder} holds no image; expected {', '.join(ENDINGS)}" + (f", not {there}" if there else ""))
+        told = f"{folder} holds no image; expected {', '.join(ENDINGS)}" + (f", not {there}" if there else "")
+        if npz := sorted(folder.glob("*.npz")):
+            told += f"; --config.data.source=npz --config.data.name={npz[0].stem} reads {npz[0].name}"
+        raise UserError(told)
     files = sorted(found)
+    if broken := [file for file in files if not (folder / file).exists()]:
+        raise UserError(f"{folder}: {len(broken):,} of {len(files):,} images are links to nothing, such as {broken[0]}")
     splits, classes = zip(*(_place(file) for file in files), strict=True)
     if "train" in splits:
         outside = [file for file, split in zip(files, splits, strict=True) if not split]

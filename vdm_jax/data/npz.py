@@ -68,6 +68,10 @@ def _of_variable() -> str:
 
 def _missing(name: str, data_dir: str | None) -> str:
     """Why there is no `NAME.npz`, and what is there."""
+    if name.endswith(".npz"):
+        parent = Path(data_dir or _of_variable(), name).parent
+        way = f"--config.data.dir={parent} --config.data.name={Path(name).stem}"
+        return f"data.name={name!r} is no name of data; expected that of a file without its folder and ending: {way}"
     how_to_get = (MNIST if name == "mnist" else "") + OWN
     folder, what = data_dir or _of_variable(), "data.dir" if data_dir else FOLDER_VARIABLE
     if not folder:
@@ -79,8 +83,13 @@ def _missing(name: str, data_dir: str | None) -> str:
         return f"the data folder {folder!r} ({what}) is a file; expected --config.data.dir={path.parent}{stem}"
     if not path.is_dir():
         return f"the data folder {folder!r} ({what}) does not exist; name another by --config.data.dir; {how_to_get}"
-    here = sorted(file.stem for file in path.glob("*.npz"))
+    if os.path.lexists(own := path / f"{name}.npz"):
+        return f"{own} is no file, but {'a folder' if own.is_dir() else 'a link to nothing'}; {how_to_get}"
+    here = sorted(file.stem for file in path.glob("*.npz") if file.is_file())
     missing = f"no {name}.npz in the data folder {folder!r} ({what})"
+    deeper = next((file.parent for file in sorted(path.glob("*/*.npz")) if file.name == own.name), None)
+    if deeper:
+        return f"{missing}: it is in {deeper}, which --config.data.dir={deeper} reads"
     if not here:
         return f"{missing}: it holds no .npz file; {how_to_get}; --config.data.source=folder reads PNG, JPEG and WebP"
     if len(here) == 1:

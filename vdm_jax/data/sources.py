@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vdm_jax.base.errors import UserError, choose
+from vdm_jax.base.errors import UserError, choose, suggestion
 from vdm_jax.data.dataset import Dataset, downsampled
 from vdm_jax.data.digits import load_digits
 from vdm_jax.data.dsprites import load_dsprites, locate_dsprites
@@ -25,6 +25,13 @@ UNSET = {
     "channels": None,
     "test_size": None,
     "downsample": 1,
+}
+
+SYNONYMS = {  # words of other libraries
+    "folder": "image images imagefolder image_folder img png pngs jpg jpeg webp dir directory files",
+    "npz": "keras numpy np npy array arrays file mnist",
+    "tfds": "tensorflow_datasets tensorflow tf cifar10",
+    "digits": "sklearn",
 }
 
 
@@ -114,9 +121,10 @@ def load_data(
 
     Raises `UserError`.
     """
-    chosen = choose("data source", source, SOURCES)
+    chosen = choose_source(source)
     if source == "digits" and name not in (None, "", "digits"):
-        raise UserError(f"data.name={name!r} is no data set of data.source='digits'; expected 'digits'")
+        way = "expected 'digits', or --config.data.source=npz, folder or tfds for other data"
+        raise UserError(f"data.name={name!r} is no data set of data.source='digits'; {way}")
     settings = {
         "data_dir": data_dir or None,
         "validation_size": validation_size,
@@ -152,9 +160,22 @@ def _check_taken(source: str, settings: dict[str, Any], split: str) -> None:
         raise UserError(f"data.split={split!r} is for data.source={grids}, not for {source!r}; expected 'holdout'")
 
 
+def choose_source(source: str) -> Source:
+    """The source of this name. Raises `UserError`, also for the words of other libraries and for a path."""
+    if source in SOURCES:
+        return SOURCES[source]
+    meant = next((own for own, words in SYNONYMS.items() if source.lower() in words.split()), "")
+    if Path(source).suffix == ".npz":
+        meant = f"npz --config.data.dir={Path(source).parent} --config.data.name={Path(source).stem}"
+    elif "/" in source:
+        meant = f"folder --config.data.dir={source}"
+    near = f"; did you mean --config.data.source={meant}?" if meant else suggestion(source, SOURCES)
+    raise UserError(f"data source={source!r}; expected one of {sorted(SOURCES)}{near}")
+
+
 def locate(source: str, name: str, data_dir: str) -> Location | None:
     """Where the data lie; None for data without files. Raises `UserError` where they are not there."""
-    chosen = choose("data source", source, SOURCES)
+    chosen = choose_source(source)
     if chosen.locate is None or not (name or source == "folder"):
         return None
     path, folder = chosen.locate(name, data_dir or None)

@@ -23,6 +23,7 @@ def make_image_data(
     num_levels: int,
     validation_size: int | None,
     label_names: Sequence[str] | None = None,
+    advise_levels: bool = True,
     notes: Sequence[str] = (),
 ) -> ImageData:
     """The data set called `name` from images [N, H, W] or [N, H, W, C] and labels [N], or None, of each split.
@@ -36,6 +37,7 @@ def make_image_data(
         validation_size: without `validation`, the size of the stratified part of train that becomes the validation set,
             the same in every run (None: a tenth, at most 5,000).
         label_names: None for the numbers themselves.
+        advise_levels: whether data.num_levels is a setting of the source, and a note on unused levels names it.
         notes: what else to say of the data before a job.
 
     Raises `UserError`.
@@ -51,7 +53,7 @@ def make_image_data(
         raise UserError(f"{path} brings its own validation images: leave validation_size unset")
     label_names = names(path, label_names, splits)
     read = [*notes, *(["reads one-hot labels"] if one_hot else [])]
-    found = [*read, *level_notes(splits, num_levels), *label_notes(splits, label_names)]
+    found = [*read, *level_notes(splits, num_levels, advise_levels), *label_notes(splits, label_names)]
     return ImageData(
         name,
         **splits,
@@ -88,7 +90,9 @@ def as_classes(path: Path, split: str, labels: np.ndarray, num_images: int) -> n
     if labels.shape[1:] == (1,):
         labels = labels[:, 0]
     if labels.ndim != 1:
-        way = "labels.argmax(1) chooses the largest of each row"
+        binary = labels.ndim == 2 and np.isin(labels, (0, 1)).all()
+        chosen = "labels[:, 0] chooses the first attribute" if binary else "labels.argmax(1) chooses the largest"
+        way = f"{chosen} of each row"
         raise UserError(
             f"{found}; expected one class for each image, [{num_images}], [{num_images}, 1] or one-hot; {way}"
         )

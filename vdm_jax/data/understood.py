@@ -20,16 +20,19 @@ def understood(data: Dataset, source: str) -> str:
     return "; ".join([line, *(data.notes if isinstance(data, ImageData) else ())])
 
 
-def level_notes(splits: Mapping[str, Split], num_levels: int) -> list[str]:
-    """Notes on images of one value, on levels of which half or more are unused, and on splits of different range."""
+def level_notes(splits: Mapping[str, Split], num_levels: int, advise: bool = True) -> list[str]:
+    """Notes on images of one value, on levels of which half or more are unused, and on splits of different range.
+
+    advise: whether to name data.num_levels, which is no setting of every source.
+    """
     highest = {name: int(split.stored.max()) for name, split in splits.items()}
     low, high = min(int(split.stored.min()) for split in splits.values()), max(highest.values())
     if low == high:
         return [f"all pixels of all images are {low}"]
     notes = []
     if 2 * high < num_levels:
-        way = f"--config.data.num_levels={high + 1} is right if there are no others"
-        notes.append(f"no level is above {high} of {num_levels - 1}: {way}")
+        way = f": --config.data.num_levels={high + 1} is right if there are no others" if advise else ""
+        notes.append(f"no level is above {high} of {num_levels - 1}{way}")
     for name, own in highest.items():
         if 2 * own < high:
             notes.append(f"no level of the {name} images is above {own}, of the others up to {high}")

@@ -149,6 +149,8 @@ def _parse_values(argv: Sequence[str], default_config: str, own: ConfigDict, kin
     for name in ("workdir", "archive"):
         if values[name].present and not values[name].value:  # such as from a shell variable that is not set
             raise UserError(f"--{name}= names no folder; leave it out, or name one")
+        if "://" in (values[name].value or ""):  # pathlib would make a folder gs: of it
+            raise UserError(f"--{name}={values[name].value} is an address; expected a folder of this machine")
     if values.sweep is not None and (values.archive or values.stop_after):
         raise UserError("--archive and --stop_after are for one run, not for a sweep")
     return values
@@ -202,12 +204,19 @@ def _config_file_first(argv: Sequence[str]) -> list[str]:
 
 
 def _check_settings_exist(argv: Sequence[str], config: ConfigDict, kind: Kind) -> None:
-    """Raises `UserError` for a `--config.KEY` that is no setting, naming the nearest."""
+    """Raises `UserError` for a `--config.KEY` that is no setting, naming the nearest, and for a section."""
     names = list(flat(config))
     for argument in argv[1:]:
         flag = argument.partition("=")[0].lstrip("-")
         key = flag.removeprefix("config.")
-        if not argument.startswith("-") or key == flag or key in names:
+        if not argument.startswith("-") or key == flag:
+            continue
+        if key in names:
+            if isinstance(config[key], ConfigDict):
+                first = next(flat(config[key]))
+                raise UserError(
+                    f"{argument}: {key} is a section; set its settings, such as --config.{key}.{first}=VALUE"
+                )
             continue
         near = nearest_setting(key, names, kind.renamed)
         raise UserError(f"unknown setting {key!r}{f'; did you mean {near!r}?' if near else ''}")

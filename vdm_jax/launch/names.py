@@ -1,6 +1,6 @@
 """Names of runs on other data than those of their config file. Titles and default workdirs come from them."""
 
-import pathlib
+import os
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +21,7 @@ def name_after_data(config: ConfigDict, own: ConfigDict, typed: Mapping[str, Any
     if not isinstance(data, ConfigDict) or "name" not in data:
         return
     if data.get("source") == FOLDER and data.get("dir") and "data.name" not in typed and "data.dir" in typed:
-        data.name = pathlib.Path(data.dir).expanduser().absolute().name
+        data.name = os.path.basename(os.path.abspath(os.path.expanduser(data.dir)))  # also of ..
     if "name" not in typed:
         config.name = named(config.name, own, config)
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from vdm_jax.base.errors import UserError, choose
+from vdm_jax.base.errors import UserError
 from vdm_jax.data.dataset import Dataset
-from vdm_jax.data.sources import SOURCES, load_data, locate
+from vdm_jax.data.sources import SOURCES, choose_source, load_data, locate
 from vdm_jax.data.understood import understood
 from vdm_jax.diffusion.schedules import SCHEDULES, Schedule, make_schedule, settings_of
 from vdm_jax.launch.choices import Choice
@@ -63,7 +63,7 @@ def load(config: ConfigDict, folder: str = "") -> Dataset:
     folder: that of `find_data`, where `config` names none. The latest data set is kept: members of a sweep with the
     same data read them once.
     """
-    choose("data source", config.source, SOURCES)
+    choose_source(config.source)
     settings = given(config, data_settings(config.source))
     own = settings.pop("dir", "")
     try:

@@ -14,7 +14,7 @@ SEEDS = (0, 1, 2)
 RECORDS = {  # name of the picture -> its images
     "real": "images/real.npz",
     "prior-linear": "digits-linear-0/samples/prior.npz",
-    "prior-cosine": "images/prior-cosine.npz",
+    "prior-cosine": "digits-cosine-0/samples/prior.npz",
     "prior-dirac": "images/prior-dirac.npz",
 }
 SCHEDULES = {"linear": "linear", "cosine": "cosine", "dirac": "Dirac"}
