@@ -164,6 +164,7 @@ DAMAGES = {  # what is done to a file or folder of a checkpoint
     "counters/array_metadatas/*": truncate,
     "ema_params/manifest.ocdbt": Path.unlink,
     "carry": shutil.rmtree,
+    "_CHECKPOINT_METADATA": Path.unlink,
     "*": lambda path: shutil.rmtree(path) if path.is_dir() else path.unlink(),
 }
 LIKE = {"nu": 0.0}
@@ -176,7 +177,7 @@ def test_a_damaged_checkpoint_is_named_and_a_whole_one_offered(folder, damage, m
     monkeypatch.setattr(reading, "READ_ATTEMPTS", 1)
     for path in (folder / "50").glob(damage):
         DAMAGES[damage](path)
-    told = rf"checkpoint 50 in {folder} is damaged \(.*\); step 40 is whole$"
+    told = rf"checkpoint 50 in {folder} is damaged \((?!TypeError).*\); step 40 is whole$"
     with pytest.raises(Damaged, match=told) as error:
         restore_state(folder, "latest", make_state(0, carry=LIKE))
     assert error.value.whole == 40 and "\n" not in str(error.value) and not caplog.records
