@@ -127,7 +127,7 @@ def _evaluate() -> dict:
 def _sample() -> dict:
     return dict(
         sampler="ancestral",  # ancestral, ancestral_beta, ddim, dpmpp_2m
-        num_steps=100,  # of inference, fewer than diffusion.num_steps
+        num_steps=100,  # of inference, at most diffusion.num_steps
         grid="time",  # steps uniform in "time" or in "logsnr"
         num_images=64,  # of samples/prior.npz, any number
         png_folder=False,  # True: each of them also as samples/prior/000000.png, …

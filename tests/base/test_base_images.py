@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vdm_jax.base.images import even_pixel_values, image_grid, to_pixels, to_unit
+from vdm_jax.base.images import even_pixel_values, image_grid, num_images, read_images, to_pixels, to_unit
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,15 @@ def test_grid_keeps_colour_and_takes_another_margin():
     assert grid.shape == (8, 20, 3)
     np.testing.assert_array_equal(grid[2:6, 2:6], image[0])
     np.testing.assert_array_equal(grid[2:6, 8:], 0.5)
+
+
+def test_a_damaged_file_has_no_images_however_it_is_compressed(tmp_path):
+    path, images = tmp_path / "earlier.npz", np.arange(240, dtype=np.uint8).reshape(5, 4, 4, 3)
+    np.savez_compressed(path, images=images)
+    np.testing.assert_array_equal(np.concatenate(list(read_images(path))), images)
+    content = bytearray(path.read_bytes())
+    content[60:90] = b"\xff" * 30  # the start of the compressed array: no block of zlib begins so
+    path.write_bytes(content)
+    assert num_images(path) == 0
+    with pytest.raises(ValueError):
+        list(read_images(path))

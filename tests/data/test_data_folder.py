@@ -103,6 +103,8 @@ def test_the_cache_is_read_until_files_or_settings_change(pets, own_cache, monke
     reads = []
     monkeypatch.setattr(folders, "read_images", lambda *args: reads.append(1) or read_images(*args))
     assert load(pets).fingerprint == first.fingerprint and not reads
+    with pytest.raises(UserError, match="more than max_gib"):
+        load(pets, max_gib=1e-9)
     load(pets, size=4)
     assert len(reads) == 1
     kept[0].write_bytes(kept[0].read_bytes()[:100])  # damaged

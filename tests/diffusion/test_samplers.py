@@ -107,6 +107,15 @@ def test_a_table_ends_without_noise(key, sampler, name, spacing):
     np.testing.assert_array_equal(GaussianLikelihood().decode(z_0, schedule.gamma(times[-1])), z_0)
 
 
+@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+def test_steps_that_carry_no_noise_change_nothing(key, sampler):
+    """Down every entry of a table that adds noise at some alone, with gamma = -inf at several: no NaN, and x_hat."""
+    schedule, point = make_schedule("dirac", num_steps=50, t2=0.9), jnp.array([[0.3, -0.9]])
+    z_1 = jax.random.normal(jax.random.key(1), (4, 2))
+    z_0 = sample(key, point_denoise(schedule, point), schedule, z_1, jnp.arange(50, -1, -1) / 50, sampler)
+    np.testing.assert_allclose(z_0, jnp.broadcast_to(point, (4, 2)), atol=1e-3)
+
+
 def test_sampling_from_a_noised_image_starts_there(key):
     z = jnp.full((2, 2), 0.5)
     times = jnp.linspace(0.9, 0.6, 1001)

@@ -5,7 +5,7 @@ from importlib import import_module
 
 import pytest
 from launching import ROOT
-from reading import settings_read
+from reading import DECIDES_ITSELF, settings_read
 from vdm_jax.configs import base, ddpm, digits, mnist, probes
 
 from vdm_jax.base.errors import UserError
@@ -23,7 +23,6 @@ from vdm_jax.networks.sizes import ENCODER_SIZES
 
 FILES = [import_module(f"vdm_jax.configs.{path.stem}") for path in sorted((ROOT / "configs").glob("[!_]*.py"))]
 OF_A_MODEL = ("model.", "diffusion.", "rate.")
-DECIDES_ITSELF = {"model.unet.fourier_min", "model.fourier_min"}  # the range of features, read to see whether it is one
 
 
 def listed(kind) -> set[str]:

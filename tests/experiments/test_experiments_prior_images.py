@@ -1,5 +1,6 @@
 """The set `prior`: streamed in bounded memory, resumed after a kill, of these weights alone."""
 
+import json
 import tracemalloc
 
 import jax
@@ -16,7 +17,7 @@ from vdm_jax.experiments.common.sample import PARTS, open_parts, stored, write_p
 from vdm_jax.experiments.vae_vdm.build import build
 from vdm_jax.experiments.vae_vdm.kind import KIND
 from vdm_jax.launch.status import is_complete
-from vdm_jax.launch.store import claim_differences, plain
+from vdm_jax.launch.store import claim, claim_differences, plain
 from vdm_jax.models.generate import generate, generate_batches
 
 SHAPE = (23, 8, 6, 2)
@@ -120,14 +121,27 @@ def test_a_started_set_binds_the_workdir_to_its_settings_and_a_larger_set_is_com
         assert is_complete(KIND, "sample", asked, workdir) != left and is_complete(KIND, "evaluate", asked, workdir)
     open_parts(tmp_path / "samples" / PARTS, WEIGHTS)
     (tmp_path / "claims").mkdir()
-    (tmp_path / "claims" / "sample.json").write_text((workdir / "claims" / "sample.json").read_text())
+    claim = json.loads((workdir / "claims" / "sample.json").read_text())
+    claim["settings"]["train"]["learning_rate_schedule"] = "constant"  # such a training may be continued
+    (tmp_path / "claims" / "sample.json").write_text(json.dumps(claim))
     for change, differs in (
         ({"num_images": 7, "batch_size": 3, "guided_sources": 1}, 0),
         ({"num_steps": 5, "seed": 1}, 2),
     ):
         asked = config.copy_and_resolve_references()
         asked.sample.update(change)
+        asked.train.update(learning_rate_schedule="constant", num_steps=asked.train.num_steps + 10)
         assert len(claim_differences(KIND, "sample", plain(asked), tmp_path)) == differs
+
+
+@pytest.mark.parametrize(("schedule", "differs"), [("constant", 0), ("cosine", 1)])
+def test_a_started_set_does_not_keep_a_training_from_its_continuation(tmp_path, schedule, differs):
+    config = digits.get_config()
+    config.train.learning_rate_schedule = schedule
+    claim(KIND, "sample", config, tmp_path, {})
+    open_parts(tmp_path / "samples" / PARTS, WEIGHTS)
+    config.train.num_steps *= 2
+    assert len(claim_differences(KIND, "sample", plain(config), tmp_path)) == differs
 
 
 def test_an_image_and_its_code_are_functions_of_their_index(key):

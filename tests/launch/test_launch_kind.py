@@ -3,6 +3,7 @@
 import json
 import signal
 import time
+from contextlib import nullcontext
 
 import pytest
 from ml_collections import ConfigDict
@@ -16,7 +17,7 @@ from vdm_jax.launch.memory import OutOfMemory
 from vdm_jax.launch.run import run, run_built
 from vdm_jax.launch.settings import plain
 from vdm_jax.launch.status import is_compared, remaining
-from vdm_jax.launch.store import alone_at
+from vdm_jax.launch.store import alone_at, check, claim
 
 
 def toy_config(**count) -> ConfigDict:
@@ -67,6 +68,21 @@ TOY = Kind(
 )  # fmt: skip
 KINDS = {"toy": TOY}
 ALL = ["count", "add"]
+
+
+@pytest.mark.parametrize(("keeps", "stays"), [("out/drafts", True), ("lines.txt", False)])
+def test_drafts_leave_the_config_of_the_workdir_and_bind_their_own_job_alone(tmp_path, keeps, stays):
+    job = Job(from_files(count), reads=("count",), keeps=(keeps,), leaves=("out",), writes="out/about.json")
+    kind = Kind(lambda config: config, {"count": job, "show": Job(job.run, reads=("show",))})
+    for stop in (3, 5):
+        claim(kind, "count", toy_config(stop=stop), tmp_path, {})
+    own, claimed = (json.loads((tmp_path / name).read_text()) for name in ("config.json", "claims/count.json"))
+    assert own["count"]["stop"] == (3 if stays else 5) and claimed["settings"]["count"]["stop"] == 5
+    (tmp_path / "out").mkdir()
+    (tmp_path / keeps).write_text("")
+    for jobs, refused in (["count"], True), (["show"], not stays):
+        with pytest.raises(UserError, match="count.stop is 5 there and 9 here") if refused else nullcontext():
+            check({"toy": kind}, toy_config(stop=9), tmp_path, {}, None, jobs)
 
 
 def test_its_jobs_run_in_their_order_and_are_not_done_again(tmp_path, capsys):

@@ -5,11 +5,11 @@ import pathlib
 import launching
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 import launch
 from vdm_jax.base.errors import UserError
-from vdm_jax.data.places import found_before, known
-from vdm_jax.data.sources import load_data
+from vdm_jax.experiments.common.build import find_data, load
 from vdm_jax.experiments.kinds import KINDS
 from vdm_jax.launch import flags
 from vdm_jax.launch.store import remembered_place
@@ -75,10 +75,15 @@ def test_data_that_came_by_the_variable_are_found_without_it(tmp_path, monkeypat
     assert launch.main([*again, f"--config.data.dir={tmp_path / 'there'}"]) == 0
 
 
-def test_a_place_is_known_while_a_run_is_built(tmp_path, monkeypatch):
+def test_data_are_where_they_were_unless_the_config_or_the_variable_names_another_place(tmp_path, monkeypatch):
     monkeypatch.delenv("VDM_DATA_DIR", raising=False)
-    with known(images(tmp_path / "here")):
-        assert found_before() and load_data("npz", name="mine").name == "mine"
-    assert not found_before()
+    here, there = images(tmp_path / "here"), images(tmp_path / "there")
+    config = ConfigDict(dict(data=dict(source="npz", name="mine", dir="")))
+    assert find_data(config, here) == here and load(config.data, here).name == "mine"
+    assert find_data(config, "") == ""
     with pytest.raises(UserError, match="no data folder: set VDM_DATA_DIR"):
-        load_data("npz", name="mine")
+        load(config.data, "")
+    monkeypatch.setenv("VDM_DATA_DIR", there)
+    assert find_data(config, here) == there
+    config.data.dir = here
+    assert find_data(config, there) == "" and load(config.data, there).name == "mine"

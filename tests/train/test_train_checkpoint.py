@@ -158,6 +158,7 @@ def truncate(path: Path) -> None:
 
 
 DAMAGES = {  # what is done to a file or folder of a checkpoint
+    "_CHECKPOINT_METADATA": truncate,
     "params/manifest.ocdbt": truncate,
     "opt_state/d/*": truncate,
     "params/_METADATA": truncate,

@@ -1,4 +1,4 @@
-"""Atomic writes: a file is complete, or it does not exist."""
+"""Atomic writes: a file is complete, or it does not exist. And the user's folder for caches."""
 
 import json
 import os
@@ -8,6 +8,15 @@ from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 import numpy as np
+
+
+def cache_folder() -> pathlib.Path:
+    """The folder `vdm_jax` in that for the user's caches: $XDG_CACHE_HOME, else ~/.cache.
+
+    Raises `RuntimeError` where the user has no home.
+    """
+    given = pathlib.Path(os.environ.get("XDG_CACHE_HOME", ""))  # a relative path is to be ignored
+    return (given if given.is_absolute() else pathlib.Path.home() / ".cache") / "vdm_jax"
 
 
 def write_file(path: pathlib.Path, write: Callable[[BinaryIO], Any]) -> None:

@@ -6,6 +6,7 @@ In npz files the array is called "arr_0" and holds bytes [N, H, W, C], as the ev
 
 import pathlib
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from io import BufferedIOBase
 from typing import BinaryIO
@@ -153,7 +154,7 @@ def read_images(path: pathlib.Path, most: int | None = None) -> Iterator[Images]
                 count = min(left, max(1, BATCH // size))
                 yield np.frombuffer(member.read(count * size), dtype).reshape(count, *shape)
                 left -= count
-    except (zipfile.BadZipFile, EOFError, KeyError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
         raise ValueError(f"{path}: {error}") from error
 
 
@@ -165,7 +166,7 @@ def num_images(path: pathlib.Path) -> int:
                 return 0
             with archive.open(_member(archive)) as member:
                 return _header(member)[0][0]
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
         return 0
 
 

@@ -18,6 +18,7 @@ from vdm_jax.benchmarks.measure import Timing, ratio, side_by_side
 from vdm_jax.benchmarks.networks import ModelCase
 from vdm_jax.benchmarks.program import CompiledProgram
 from vdm_jax.benchmarks.roofline import Machine, measure_machine, roofline
+from vdm_jax.launch.memory import keep_freed_memory
 from vdm_jax.launch.store import check_place
 from vdm_jax.networks.sizes import ENCODER_SIZES, UNET_SIZES
 
@@ -99,6 +100,7 @@ def run_cases(
     escape_output()
     with OneSentence(name) as ending:
         check_devices()
+        keep_freed_memory()  # as in every run of launch.py
         options = parse(name, description, arguments)
         todo = cases(options)
         machine = measure_machine(tuple(dict.fromkeys(case.dtype for case in todo)))

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matplotlib.figure import Figure
 
 from vdm_jax.base.ending import exit_code
 from vdm_jax.base.errors import UserError, choose
@@ -34,7 +33,8 @@ from vdm_jax.probing.ensemble import timestep_keys
 from vdm_jax.probing.heads import MEMBERS
 from vdm_jax.probing.time_to_curve import Course, from_neighbours, from_one, make_fit_to_curve, make_gap
 from vdm_jax.probing.training import warm_start_index
-from vdm_jax.report.primitives import style
+from vdm_jax.report.compare.race import race_figure
+from vdm_jax.report.primitives.style import to_png
 
 DEFAULT_CONFIG = "configs/probes.py"
 NEVER = -1.0  # no gap is smaller: a training without an early end
@@ -103,24 +103,6 @@ def describe(courses: dict[str, list[Course]], within: float) -> dict[str, Any]:
     return found
 
 
-def figure_of(ways: dict[str, Any], within: float) -> Figure:
-    """The share of all probes that are within, against seconds of training; a line a seed. ways: of `describe`."""
-    drawn, axes = style.panel(
-        title=f"probes within {within:g} of the exact curve",
-        xlabel="seconds of training",
-        ylabel="share of all probes",
-        size=(6.2, 3.3),
-    )
-    for (name, way), colour in zip(ways.items(), style.LINE_COLOURS, strict=False):
-        for i, course in enumerate(way["course"]):
-            seconds, share = [0.0, *course["seconds"]], [0.0, *course["share_there"]]
-            axes.step(seconds, share, where="post", color=colour, linewidth=1.2)
-            axes.plot(seconds[-1:], share[-1:], "o", color=colour, markersize=5, label=None if i else name)
-    axes.set_ylim(-0.03, 1.03)
-    style.legend(axes, loc="upper left", bbox_to_anchor=(1.01, 1.0))
-    return drawn
-
-
 def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
     """(options, the remaining arguments, which set the config)."""
     what = __doc__.splitlines()[0]
@@ -168,7 +150,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(line(way.name, courses[way.name][-1], options.within), flush=True)
         found = describe(courses, options.within)
         path = write_record("time_to_curve", options, {"config": workdirs.plain(parsed.config), "ways": found})
-        picture = style.to_png(figure_of(found, options.within))
+        picture = to_png(race_figure(found, options.within))
         write_file(path.with_suffix(".png"), lambda file, picture=picture: file.write(picture))
     print(path)
     return 0

@@ -18,7 +18,6 @@ import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
 from vdm_jax.base.errors import UserError
-from vdm_jax.data.places import found_before, moved
 from vdm_jax.data.sprites import FACTORS, SHAPES, SpriteGrid
 from vdm_jax.data.tfds import import_tfds, in_one_line, locate_tfds
 
@@ -68,15 +67,13 @@ def load_dsprites(name: str, data_dir: str | None) -> RecordedGrid:
 
 
 def locate_dsprites(name: str, data_dir: str | None) -> tuple[Path, Path]:
-    """The file, in `data_dir`, else here, else where it was found before, or the TFDS build; and its folder."""
+    """The file, in `data_dir` or here, or the TFDS build; and its folder. Raises `UserError`."""
     if not name.endswith(FILES):
         return locate_tfds(name, data_dir)
-    folders = [data_dir] if data_dir else [".", found_before()]
-    for folder in filter(None, folders):
-        if (path := Path(folder) / name).is_file():
-            return path, path.parent
-    path = Path(folders[0]) / name
-    raise UserError(f"no file {str(path)!r} (data.dir, data.name); {HOW_TO_GET}{'' if data_dir else moved()}")
+    path = Path(data_dir or ".") / name
+    if not path.is_file():
+        raise UserError(f"no file {str(path)!r} (data.dir, data.name); {HOW_TO_GET}")
+    return path, path.parent
 
 
 def read_npz(path: Path) -> Recorded:

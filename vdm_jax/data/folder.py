@@ -10,6 +10,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,15 +18,14 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vdm_jax.base.errors import UserError, choose
-from vdm_jax.base.files import write_file
+from vdm_jax.base.files import cache_folder, write_file
 from vdm_jax.base.progress import bar
 from vdm_jax.data.dataset import SPLITS, ImageData, stratified_parts
 from vdm_jax.data.folder_files import Listing, list_images, stamp
-from vdm_jax.data.places import found_before, moved
+from vdm_jax.data.npz import FOLDER_VARIABLE
 from vdm_jax.data.splits import SPLIT_SEED, make_image_data
 from vdm_jax.data.tfds import DEFAULT_MAX_GIB, check_memory
 
-FOLDER_VARIABLE = "VDM_DATA_DIR"
 CROPS = ("center", "none")
 FEWEST_TEST, MAX_TEST = 10, 10_000  # images of a test split that is taken off
 MOST_NAMED = 3  # files in a message
@@ -98,16 +98,15 @@ def load_folder(
 def find_folder(name: str, data_dir: str | None) -> Path:
     """The folder of the images. Raises `UserError`."""
     parent = os.path.expanduser(os.environ.get(FOLDER_VARIABLE, ""))
-    tried = [data_dir] if data_dir else [parent and name and os.path.join(parent, name), found_before()]
-    for folder in filter(None, tried):
-        if Path(folder).is_dir():
-            return Path(folder)
+    folder = data_dir or (parent and name and os.path.join(parent, name))
+    if folder and Path(folder).is_dir():
+        return Path(folder)
     if data_dir:
         what = "is a file" if Path(data_dir).is_file() else "does not exist"
         raise UserError(f"the data folder {data_dir!r} (data.dir) {what}; name the folder of images by data.dir")
-    if parent and name and not found_before():
+    if parent and name:
         raise UserError(f"no folder {name!r} in {parent!r} ({FOLDER_VARIABLE}); --config.data.dir=FOLDER names it")
-    raise UserError(f"no folder of images; --config.data.dir=FOLDER names it{moved()}")
+    raise UserError("no folder of images; --config.data.dir=FOLDER names it")
 
 
 def split_up(
@@ -138,14 +137,18 @@ def cached(
     folder: Path, listing: Listing, settings: dict[str, Any], max_gib: float
 ) -> tuple[UInt8[np.ndarray, "n h w c"], list[str]]:
     """The images and what to say of them, from the cache, or read and put there. Without a cache they are read anew."""
-    home = os.environ.get("XDG_CACHE_HOME", "")
-    home = Path(home if os.path.isabs(home) else os.path.expanduser("~/.cache"))
-    path = home / "vdm_jax" / "images" / f"{stamp(folder, listing.files, settings)}.npz"
+    try:
+        path = cache_folder() / "images" / f"{stamp(folder, listing.files, settings)}.npz"
+    except RuntimeError:  # no home
+        return read_images(folder, listing.files, settings, max_gib)
     try:
         with np.load(path, allow_pickle=False) as file:
-            return file["levels"], [str(note) for note in file["notes"]]
+            levels, notes = file["levels"], [str(note) for note in file["notes"]]
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):
         pass  # there is none, or it is damaged
+    else:
+        check_memory(folder, levels.nbytes, max_gib)
+        return levels, notes
     levels, notes = read_images(folder, listing.files, settings, max_gib)
     try:
         write_file(path, lambda file: np.savez(file, levels=levels, notes=np.array(notes, dtype=np.str_)))
@@ -203,7 +206,7 @@ def _notes(headers: list[Header], shown: Counter, side: int | None, crop: str, l
 
 
 def read_header(path: Path) -> Header:
-    """The header of a file; no pixel is decoded."""
+    """The header of a file. Pixels are decoded of PNG files alone, whose EXIF data may come last."""
     from PIL import Image
 
     with Image.open(path) as image:
@@ -242,8 +245,8 @@ def _each(folder: Path, files: list[str], read: Callable[[Path], Any], what: str
             failed[file] = " ".join(str(error).split()) or type(error).__name__
             return None
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(attempt, files)
+    # Closed first where SIGTERM or Ctrl-C ends the loop: images that wait are then not read.
+    with ThreadPoolExecutor(os.cpu_count()) as pool, closing(pool.map(attempt, files)) as results:
         found = [next(results) for _ in bar(f"data: {what} images")(range(len(files)))]
     if failed:
         told = "; ".join(f"{file} ({failed[file][:80]})" for file in sorted(failed)[:MOST_NAMED])

@@ -15,7 +15,6 @@ import numpy as np
 from vdm_jax.base.errors import UserError, suggestion
 from vdm_jax.data.arrays import KNOWN, as_images, resolve_num_levels, unread_names
 from vdm_jax.data.dataset import SPLITS, ImageData
-from vdm_jax.data.places import found_before, moved
 from vdm_jax.data.splits import make_image_data
 
 FOLDER_VARIABLE = "VDM_DATA_DIR"
@@ -52,12 +51,11 @@ def load_npz(
 
 
 def find_file(name: str, data_dir: str | None) -> Path:
-    """The path of `NAME.npz`: in `data_dir`, else in `VDM_DATA_DIR`, else where it was found before."""
-    folders = [data_dir] if data_dir else [_of_variable(), found_before()]
-    for folder in filter(None, folders):
-        if (path := Path(folder) / f"{name}.npz").is_file():
-            return path
-    raise UserError(_missing(name, data_dir) + ("" if data_dir else moved()))
+    """The path of `NAME.npz`: in `data_dir`, or in the folder `VDM_DATA_DIR`. Raises `UserError`."""
+    folder = data_dir or _of_variable()
+    if folder and (path := Path(folder) / f"{name}.npz").is_file():
+        return path
+    raise UserError(_missing(name, data_dir))
 
 
 def _as_text(label: np.generic) -> str:
@@ -73,8 +71,6 @@ def _missing(name: str, data_dir: str | None) -> str:
     how_to_get = (MNIST if name == "mnist" else "") + OWN
     folder, what = data_dir or _of_variable(), "data.dir" if data_dir else FOLDER_VARIABLE
     if not folder:
-        if found_before():
-            return f"no data folder: {FOLDER_VARIABLE} is not set, and there is no {name}.npz where it was"
         ways = f"set {FOLDER_VARIABLE}, or --config.data.dir, to the folder that holds {name}.npz"
         return f"no data folder: {ways}; {how_to_get}"
     path = Path(folder)

@@ -19,7 +19,6 @@ from jaxtyping import Int64, UInt8
 from vdm_jax.base.errors import UserError, suggestion
 from vdm_jax.base.progress import bar
 from vdm_jax.data.dataset import ImageData
-from vdm_jax.data.places import found_before, moved
 from vdm_jax.data.splits import make_image_data
 
 FOLDER_VARIABLE = "TFDS_DATA_DIR"  # TFDS's own, as is the folder where it is unset
@@ -95,21 +94,19 @@ def find_build(name: str, data_dir: str | None) -> Path:
 
 
 def locate_tfds(name: str, data_dir: str | None) -> tuple[Path, Path]:
-    """The build, and the folder of builds that it is in: `data_folder`, else the one it was found in before."""
-    wanted = parse_name(name)
-    folders = [data_folder(data_dir), *([Path(found_before())] if found_before() and not data_dir else [])]
-    for folder in folders:
-        builds = builds_in(folder) if folder.is_dir() else {}
-        if fitting := [build for build in builds if _fits(build, wanted)]:
-            latest = max(fitting, key=lambda build: [int(part) for part in build.partition(":")[2].split(".")])
-            return builds[latest], folder
-    there = f"the folder {str(folders[0])!r} (data.dir, else {FOLDER_VARIABLE}, else {DEFAULT_FOLDER})"
-    how = HOW_TO_BUILD.format(name, f" --dir={data_dir}" if data_dir else "") + ("" if data_dir else moved())
-    if not folders[0].is_dir():
+    """The build, and the folder of builds that it is in. Raises `UserError`."""
+    wanted, folder = parse_name(name), data_folder(data_dir)
+    there = f"the folder {str(folder)!r} (data.dir, else {FOLDER_VARIABLE}, else {DEFAULT_FOLDER})"
+    how = HOW_TO_BUILD.format(name, f" --dir={data_dir}" if data_dir else "")
+    if not folder.is_dir():
         raise UserError(f"no TFDS build of {name!r}: {there} does not exist; {how}")
-    builds = builds_in(folders[0])
-    known = f"it holds {sorted(builds)}{suggestion(name, builds)}" if builds else "it holds no builds"
-    raise UserError(f"no TFDS build of {name!r} in {there}: {known}; {how}")
+    builds = builds_in(folder)
+    fitting = [build for build in builds if _fits(build, wanted)]
+    if not fitting:
+        known = f"it holds {sorted(builds)}{suggestion(name, builds)}" if builds else "it holds no builds"
+        raise UserError(f"no TFDS build of {name!r} in {there}: {known}; {how}")
+    latest = max(fitting, key=lambda build: [int(part) for part in build.partition(":")[2].split(".")])
+    return builds[latest], folder
 
 
 def builds_in(folder: Path) -> dict[str, Path]:

@@ -6,7 +6,9 @@ import warnings
 
 import jax
 
-FOLDER = "vdm_jax/compiled"  # in $XDG_CACHE_HOME, or in ~/.cache
+from vdm_jax.base.files import cache_folder
+
+FOLDER = "compiled"  # in `cache_folder`
 MOST_BYTES = 2**30
 
 
@@ -21,7 +23,7 @@ def keep_compiled_programs() -> pathlib.Path | None:
     if jax.config.jax_compilation_cache_dir is not None:
         return None
     try:
-        folder = cache_folder()
+        folder = cache_folder() / FOLDER
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # programs in it are run: no one else may write there
         limit_size(folder, MOST_BYTES)
     except (OSError, RuntimeError):  # no home, or one that cannot be written
@@ -33,15 +35,10 @@ def keep_compiled_programs() -> pathlib.Path | None:
     return folder
 
 
-def cache_folder() -> pathlib.Path:
-    """Raises `RuntimeError` where the user has no home."""
-    given = pathlib.Path(os.environ.get("XDG_CACHE_HOME", ""))  # a relative path is to be ignored
-    return (given if given.is_absolute() else pathlib.Path.home() / ".cache") / FOLDER
-
-
 def limit_size(folder: pathlib.Path, most_bytes: int) -> None:
-    """Removes the files that were not used for longest until the rest are at most `most_bytes`."""
-    found = [(path, path.stat()) for path in folder.iterdir()]
+    """Removes the files that were not used for longest until the rest are at most `most_bytes`. XLA has folders of its
+    own there on a GPU."""
+    found = [(path, path.stat()) for path in folder.rglob("*") if path.is_file()]
     total = sum(stat.st_size for _, stat in found)
     for path, stat in sorted(found, key=lambda pair: max(pair[1].st_atime, pair[1].st_mtime)):
         if total <= most_bytes:

@@ -49,7 +49,8 @@ class Job(NamedTuple):
             function of the plain config that returns them.
         after: jobs whose files it uses. It remains to be done while one of them remains.
         requires: those of `after` without whose record it cannot start.
-        keeps: files and folders that the job adds to as it goes. They bind the folder to the settings.
+        keeps: files and folders that the job adds to as it goes. They bind the folder to the settings. Drafts, those
+            in a folder that it leaves, are gone when it is done, and bind this job alone.
         writes: the record, a JSON file written last. It states "settings" and says that the job is done.
         leaves: further files that the job writes with its record.
         memory_hint: what to lower where memory is too small.
@@ -96,6 +97,11 @@ class Job(NamedTuple):
         if self.ready is not None:
             self.ready(config)
 
+    @property
+    def keeps_drafts(self) -> bool:
+        """Whether what the job keeps are drafts."""
+        return any(name.startswith(f"{folder}/") for name in self.keeps for folder in self.leaves)
+
     def has_kept(self, workdir: Path) -> bool:
         """Whether the folder holds anything that the job keeps. An empty folder holds nothing."""
         paths = [workdir / name for name in self.keeps]
@@ -127,13 +133,18 @@ class Kind(NamedTuple):
     """A kind of experiment.
 
     Attributes:
-        build: `build(config)` -> what the jobs take. Checks every setting and loads the data; raises `UserError`.
+        build: `build(config)`, or with `find` `build(config, folder)`, -> what the jobs take. Checks every setting and
+            loads the data; raises `UserError`.
+        find: `find(config, before)` -> the folder of the data where the config names none, or "". before: the folder in
+            which they were found before, or "".
         check: `check(config)` before the runs that this one needs, whose files `build` may read. Raises `UserError` for
             settings that can be judged without them.
         describe: `describe(built)` -> further lines of `--dry_run`: sizes, work.
         jobs: by name, in their order. A kind with `sections` has the job "report" besides, its last.
         inputs: `inputs(built)` -> fingerprints of what the results depend on besides settings: {"data": …}.
         understood: `understood(built)` -> a line that says which data were read, printed before the jobs.
+        programs: by the names of compiled functions what is printed while they compile; others are called by their
+            names.
         needs: `needs(config)` -> runs of other kinds that are completed first.
         restore: `restore(built, workdir)` -> the trained parameters in a folder. Raises `UserError`.
         functions: `functions(built, params)` -> the functions that `vdm_jax.load` offers.
@@ -146,15 +157,16 @@ class Kind(NamedTuple):
             under which nothing changes; otherwise older claims and records are refused.
         folders: settings that name a folder. The command line makes their paths absolute.
         choices: what each choice reads. A setting that is set and that no choice in force reads is refused.
-        programs: words for compiled programs by the names of their functions; others are called by these.
     """
 
-    build: Callable[[ConfigDict], Built]
+    build: Callable[..., Built]
     jobs: Mapping[str, Job]
+    find: Callable[[ConfigDict, str], str] | None = None
     inputs: Callable[[Built], dict[str, str]] = _nothing
     understood: Callable[[Built], str] = lambda _: ""
     check: Callable[[ConfigDict], Any] = _nothing
     describe: Callable[[Built], Iterable[str]] = _nothing
+    programs: Mapping[str, str] = {}
     needs: Callable[[ConfigDict], dict[str, Need]] = _nothing
     restore: Callable[[Built, Path], Any] | None = None
     functions: Callable[[Built, Any], dict[str, Callable[..., Any]]] | None = None
@@ -165,7 +177,6 @@ class Kind(NamedTuple):
     implied: Mapping[str, Any] = {}
     folders: tuple[str, ...] = ("data.dir",)
     choices: tuple[Choice, ...] = ()
-    programs: Mapping[str, str] = {}
 
 
 Kinds = Mapping[str, Kind]

@@ -14,7 +14,6 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.base.mesh import check_devices
 from vdm_jax.base.program import announced
 from vdm_jax.base.signals import Stopped, stop_at_sigterm
-from vdm_jax.data.places import known
 from vdm_jax.launch import store
 from vdm_jax.launch.choices import refuse_unread
 from vdm_jax.launch.config_files import load_config, naming_settings
@@ -144,9 +143,10 @@ def build(kind: Kind, config: ConfigDict, workdir: pathlib.Path) -> tuple[Any, s
 
     The folder is "" where the config names it, or where there is none. Raises `UserError`.
     """
-    with known(store.remembered_place(workdir)) as place:
-        built = kind.build(with_needs(kind, config, workdir))
-    return built, place.found
+    if kind.find is None:
+        return kind.build(with_needs(kind, config, workdir)), ""
+    folder = kind.find(config, store.remembered_place(workdir))
+    return kind.build(with_needs(kind, config, workdir), folder), folder
 
 
 def _run_jobs(

@@ -45,11 +45,12 @@ def check(
 
     Raises `UserError` where it holds a run of another kind, files that a job keeps for other settings or of other
     inputs, a record that a job requires but that is missing or of other settings, or files that a job cannot use.
+    Drafts bind the job that keeps them, and no other.
     """
     kind, settings = kinds[config.kind], plain(config)
     refuse_other_kinds(kinds, config.kind, workdir)
     for name, job in kind.jobs.items():
-        if job.has_kept(workdir) and not job.is_idle(config):
+        if job.has_kept(workdir) and not job.is_idle(config) and (name in jobs or not job.keeps_drafts):
             _refuse_other_claim(kind, name, settings, inputs, workdir)
     for name in jobs:
         _refuse_without_records(kind, name, settings, workdir, jobs)
@@ -90,6 +91,7 @@ def check_place(folder: pathlib.Path, flag: str) -> None:
 def claim(kind: Kind, name: str, config: ConfigDict, workdir: pathlib.Path, inputs: Mapping[str, str]) -> None:
     """Claims what the job will keep: writes `config.json`, `data.json` and `claims/JOB.json`. Raises `UserError`.
 
+    A job that keeps drafts alone, such as one that samples otherwise than before, leaves the workdir's config as it is.
     Called with the job's lock held. What another process has kept since `check` is compared once more.
     """
     settings, job = plain(config), kind.jobs[name]
@@ -97,7 +99,8 @@ def claim(kind: Kind, name: str, config: ConfigDict, workdir: pathlib.Path, inpu
         _refuse_other_claim(kind, name, settings, inputs, workdir)
     stated = {"kind": config.kind, "settings": selected(settings, job.reads), "inputs": dict(inputs)}
     try:
-        write_json(workdir / CONFIG, settings)
+        if not (job.keeps_drafts and (workdir / CONFIG).exists()):
+            write_json(workdir / CONFIG, settings)
         write_json(workdir / DATA, {"fingerprint": inputs.get("data", "")})
         write_json(workdir / CLAIMS / f"{name}.json", stated)
     except OSError as error:

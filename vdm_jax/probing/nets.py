@@ -24,8 +24,8 @@ class Net(NamedTuple):
     """A network of a probe.
 
     init: (key, examples, targets, categorical) -> params. examples: x without noise, [E, ...]. targets: the outputs
-        wanted for them, [E, O] (standardised values, one-hot classes), or None. Nets with
-        `num_examples` alone use either.
+        wanted for them, [E, O] (standardised values, one-hot classes), or None. Only nets that take `num_examples`
+        use either.
     apply: (params, z [B, ...], gamma [], categorical [O]) -> [B, O]; categorical: which outputs are logits.
     """
 

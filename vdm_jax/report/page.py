@@ -1,5 +1,6 @@
 """One self-contained HTML page from the files of a workdir alone."""
 
+import shlex
 from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
@@ -63,7 +64,7 @@ def _not_shown(absent: Sequence[tuple[str, Absent]], path: Path) -> str:
     html = ""
     if titles := [title for title, each in absent if each.job]:
         jobs = dict.fromkeys(job for _, each in absent for job in each.job.split(",") if job)
-        command = f"python launch.py --workdir={path} --jobs={','.join(jobs)},report"
+        command = shlex.join(["python", "launch.py", f"--workdir={path}", f"--jobs={','.join(jobs)},report"])
         html += f"<p>Not made yet: {escape(', '.join(titles))}. <code>{escape(command)}</code> makes it.</p>"
     reasons: dict[str, list[str]] = {}
     for title, each in absent:

@@ -237,9 +237,9 @@ def _restore(folder: Path, which: str | int, like: dict[str, PyTree]) -> Restore
     there = ocp.checkpointables_metadata(path).metadata
     there = {name: there[name] for name in like if name in there}
     wanted = {name: part for name, part in like.items() if jax.tree.leaves(part)}
-    if damaged := [
-        name for name in wanted if there.get(name, ...) is None or name in stated_parts(path) - there.keys()
-    ]:
+    if (stated := stated_parts(path)) is None:
+        raise OSError("its list of parts is missing or damaged")
+    if damaged := [name for name in wanted if there.get(name, ...) is None or name in stated - there.keys()]:
         raise OSError(f"the metadata of {damaged[0]} are missing or damaged")
     _check_same(f"checkpoint {chosen.step} in {folder}", there, wanted)
     return Restored(*chosen, like | ocp.load_checkpointables(path, wanted))

@@ -11,7 +11,6 @@ from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.data.dataset import Dataset
-from vdm_jax.data.places import report_found
 from vdm_jax.data.sources import SOURCES, load_data, locate
 from vdm_jax.data.understood import understood
 from vdm_jax.diffusion.schedules import SCHEDULES, Schedule, make_schedule, settings_of
@@ -43,18 +42,38 @@ class Experiment:
     model: DiffusionModel
 
 
-def load(config: ConfigDict) -> Dataset:
-    """The data set of `config.data`, from the settings that its source takes.
+def find_data(config: ConfigDict, before: str) -> str:
+    """`Kind.find` of every kind: the folder of the data where `config.data` names none. "" for data without files.
 
-    The latest one is kept: members of a sweep with the same data read them once.
+    before: the folder in which they were found before, which counts where they are nowhere else.
+    """
+    data = config.data
+    if data.get("dir"):
+        return ""
+    try:
+        place = locate(data.source, data.name, "")
+    except UserError:  # of which `load` tells
+        return before
+    return place.data_dir if place else ""
+
+
+def load(config: ConfigDict, folder: str = "") -> Dataset:
+    """The data set of `config.data`, from the settings that its source takes. Raises `UserError`.
+
+    folder: that of `find_data`, where `config` names none. The latest data set is kept: members of a sweep with the
+    same data read them once.
     """
     choose("data source", config.source, SOURCES)
     settings = given(config, data_settings(config.source))
     own = settings.pop("dir", "")
-    place = locate(config.source, config.name, own)
+    try:
+        place = locate(config.source, config.name, own or folder)
+    except UserError as error:
+        if own or not folder:
+            raise
+        told = f"the data of this run were found in {folder!r}: --config.data.dir=FOLDER names their new place"
+        raise UserError(f"{error}; {told}") from error
     folder = own or (place.data_dir if place else "")
-    if not own:
-        report_found(folder)
     stamp = tuple(sorted(_stamp(place.path))) if place else ()
     return _load(config.source, config.name, folder, tuple(settings.items()), stamp)
 

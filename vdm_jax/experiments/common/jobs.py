@@ -79,7 +79,7 @@ def model_jobs(
             ignores=(*IGNORED, *OF_THE_SET),
             after=("train",),
             keeps=(f"samples/{PARTS}",),
-            extends=OF_OTHER_SETS,
+            extends=lambda settings: (*OF_OTHER_SETS, *lengthens(settings)),  # other weights: batches are made anew
             writes="samples/about.json",
             leaves=("samples",),
             memory_hint=SAMPLE_HINT,

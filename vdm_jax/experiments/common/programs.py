@@ -1,4 +1,4 @@
-"""What is printed while a compiled program is made, by the name of its function without underscores at the ends."""
+"""`Kind.programs`: what is printed while a program compiles, by the name of its function without outer underscores."""
 
 TRAINED_NETWORKS = {  # of evaluations, of distances between images and of readers of generated ones
     "step": "the training step of a classifier",

@@ -132,8 +132,9 @@ def describe_model(experiment: Experiment) -> Iterator[str]:
 
 
 def count_flops(function, *shapes: PyTree) -> float:
-    """The floating-point operations of `function`, as XLA counts them in the program before it is compiled."""
-    return jax.jit(function).lower(*shapes).cost_analysis().get("flops", math.nan)
+    """The floating-point operations of `function`, as XLA counts them in the program before it is compiled; nan on
+    a back end that does not count."""
+    return (jax.jit(function).lower(*shapes).cost_analysis() or {}).get("flops", math.nan)
 
 
 def num_bytes(tree: PyTree) -> int:

@@ -26,8 +26,11 @@ NUMBERS = (
 )
 
 
-def build_ddpm(config: ConfigDict) -> Experiment:
-    """Checks every setting, loads the data and binds the network; nothing is compiled yet. Raises `UserError`."""
+def build_ddpm(config: ConfigDict, folder: str = "") -> Experiment:
+    """Checks every setting, loads the data and binds the network; nothing is compiled yet. Raises `UserError`.
+
+    folder: of the data, where `config.data` names none.
+    """
     check_settings(config)
     check_numbers(config, NUMBERS)
     schedule = fixed_table(config.diffusion)
@@ -36,7 +39,7 @@ def build_ddpm(config: ConfigDict) -> Experiment:
     choose("weighting", weighting, WEIGHTINGS)
     if schedule.no_bound and weighting == "bound":
         raise UserError(f"weighting='bound' with schedule={config.diffusion.schedule!r}: {schedule.no_bound}")
-    data = load(config.data)
+    data = load(config.data, folder)
     check_data(data, config.evaluate)
     check_batch(config.train, len(data.train), jax.device_count())
     return Experiment(config, data, make_ddpm(config, data))

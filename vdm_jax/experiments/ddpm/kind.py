@@ -1,6 +1,6 @@
 """The kind "ddpm": a diffusion model in pixels on a table of noise, without a code."""
 
-from vdm_jax.experiments.common.build import DATA, FRECHET, IMPLIED, NOISE, above, by_data, understood_data
+from vdm_jax.experiments.common.build import DATA, FRECHET, IMPLIED, NOISE, above, by_data, find_data, understood_data
 from vdm_jax.experiments.common.functions import diffusion_functions, restore
 from vdm_jax.experiments.common.jobs import fingerprints, model_jobs
 from vdm_jax.experiments.common.networks import network_choices
@@ -27,14 +27,15 @@ KIND = Kind(
     build_ddpm,
     model_jobs(READS, evaluate_ddpm, draw_ddpm),
     inputs=fingerprints,
+    find=find_data,
     understood=understood_data,
     describe=describe_model,
+    programs=MODELS,
     restore=restore,
     functions=diffusion_functions,
     sections=DDPM_PAGE,
     compare=write_ddpm_sweep,
     compared="evaluate",
     implied=IMPLIED | {"model.network": "multiscale", "model.fourier_min": 0, "model.fourier_max": -1},
-    programs=MODELS,
     choices=(DATA, NOISE, *network_choices("model"), SCORES, COVERAGE, *FRECHET),
 )

@@ -7,10 +7,13 @@ from vdm_jax.experiments.common.exact import ExactExperiment, check_exact
 from vdm_jax.experiments.common.populations import check_classes
 
 
-def build_exact(config: ConfigDict) -> ExactExperiment:
-    """Checks every setting and loads the data. Raises `UserError`, also for images without two classes."""
+def build_exact(config: ConfigDict, folder: str = "") -> ExactExperiment:
+    """Checks every setting and loads the data. Raises `UserError`, also for images without two classes.
+
+    folder: of the data, where `config.data` names none.
+    """
     check_exact(config)
     schedule = fixed_table(config.diffusion)
-    data = load(config.data)
+    data = load(config.data, folder)
     check_classes(data)
     return ExactExperiment(config, data, schedule)

@@ -3,7 +3,7 @@
 import pathlib
 
 from vdm_jax.diffusion.timesteps import timesteps
-from vdm_jax.experiments.common.build import DATA, IMPLIED, NOISE, understood_data
+from vdm_jax.experiments.common.build import DATA, IMPLIED, NOISE, find_data, understood_data
 from vdm_jax.experiments.common.exact import ExactExperiment, check_timesteps, describe_exact, exact
 from vdm_jax.experiments.common.programs import EXACT_CURVES
 from vdm_jax.experiments.exact.build import build_exact
@@ -31,12 +31,13 @@ KIND = Kind(
         )
     },
     inputs=lambda experiment: {"data": experiment.identity},
+    find=find_data,
     understood=understood_data,
     describe=describe_exact,
+    programs=EXACT_CURVES,
     sections=EXACT_PAGE,
     compare=write_probe_sweep,
     compared="exact",
     implied=IMPLIED,
-    programs=EXACT_CURVES,
     choices=(DATA, NOISE),
 )

@@ -18,11 +18,14 @@ class ProbeExperiment(ExactExperiment):
     model: TrainedModel | None = None  # where a sampler needs one
 
 
-def build_probes(config: ConfigDict) -> ProbeExperiment:
-    """Checks every setting and loads the data; nothing is compiled yet. Raises `UserError`."""
+def build_probes(config: ConfigDict, folder: str = "") -> ProbeExperiment:
+    """Checks every setting and loads the data; nothing is compiled yet. Raises `UserError`.
+
+    folder: of the data, where `config.data` names none.
+    """
     check_exact(config)
     check_chains(config.chains, config.diffusion.num_steps)
-    data = load(config.data)
+    data = load(config.data, folder)
     check_population(config, data)
     check_probe(config.probe, data)
     check_chain_probes(config)

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from vdm_jax.base.pytrees import num_parameters
 from vdm_jax.diffusion.timesteps import distinct_steps, timesteps
-from vdm_jax.experiments.common.build import IMPLIED, fixed_table, understood_data
+from vdm_jax.experiments.common.build import IMPLIED, find_data, fixed_table, understood_data
 from vdm_jax.experiments.common.exact import BATCHES, check_timesteps, describe_exact, exact
 from vdm_jax.experiments.common.programs import PROBES
 from vdm_jax.experiments.common.trained_model import is_about_model
@@ -183,8 +183,10 @@ KIND = Kind(
         ),
     },
     inputs=lambda experiment: {"data": experiment.identity},
+    find=find_data,
     understood=understood_data,
     describe=describe_probes,
+    programs=PROBES,
     restore=restore,
     functions=probe_functions,
     sections=PROBES_PAGE,
@@ -193,7 +195,6 @@ KIND = Kind(
     implied=IMPLIED
     | {"data.downsample": 1}
     | dict.fromkeys(("data.validation_size", "data.num_levels", "data.max_gib")),
-    programs=PROBES,
     choices=PROBE_CHOICES,
     folders=("data.dir", "chains.model"),
     renamed={f"chain_probes.told_{name}": f"chain_probes.real_or_generated_{name}" for name in REAL_OR_GENERATED}

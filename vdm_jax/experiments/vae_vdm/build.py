@@ -10,10 +10,13 @@ from vdm_jax.experiments.common.checks import check_batch, check_data, check_set
 from vdm_jax.experiments.common.models import make_vae_vdm
 
 
-def build(config: ConfigDict) -> Experiment:
-    """Checks every setting, loads the data and binds the networks; nothing is compiled yet. Raises `UserError`."""
+def build(config: ConfigDict, folder: str = "") -> Experiment:
+    """Checks every setting, loads the data and binds the networks; nothing is compiled yet. Raises `UserError`.
+
+    folder: of the data, where `config.data` names none.
+    """
     check_settings(config)
-    data = load(config.data)
+    data = load(config.data, folder)
     check_data(data, config.evaluate)
     model = make_vae_vdm(config, data)
     fewest_images = model.code.rate.fewest_images if model.code else 1

@@ -1,6 +1,6 @@
 """The kind "vae_vdm": a variational diffusion model with a learned code."""
 
-from vdm_jax.experiments.common.build import DATA, FRECHET, IMPLIED, NOISE, understood_data
+from vdm_jax.experiments.common.build import DATA, FRECHET, IMPLIED, NOISE, find_data, understood_data
 from vdm_jax.experiments.common.functions import diffusion_functions, restore
 from vdm_jax.experiments.common.jobs import fingerprints, model_jobs
 from vdm_jax.experiments.common.networks import ENCODER_CHOICES, network_choices
@@ -20,8 +20,10 @@ KIND = Kind(
     build,
     model_jobs(READS, evaluate, draw_vae_vdm, ("evaluate_curves.npz", "evaluate_images.npz", "embeddings.npz")),
     inputs=fingerprints,
+    find=find_data,
     understood=understood_data,
     describe=describe_model,
+    programs=MODELS,
     restore=restore,
     functions=diffusion_functions,
     sections=VAE_VDM_PAGE,
@@ -30,6 +32,5 @@ KIND = Kind(
     implied=IMPLIED
     | {"model.unet.network": "vdm"}
     | dict.fromkeys(("model.unet.multipliers", "model.unet.attention", "model.unet.patch")),
-    programs=MODELS,
     choices=(DATA, NOISE, *network_choices("model.unet"), *ENCODER_CHOICES, *RATE_CHOICES, *FRECHET),
 )

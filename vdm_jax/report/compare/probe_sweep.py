@@ -117,8 +117,10 @@ def curves_figure(feature: str, runs: Mapping[str, Workdir], axis: str) -> Figur
 
 
 def _places(record: Mapping[str, Any], axis: str) -> np.ndarray:
-    """The positions of the timesteps of a record on the axis."""
+    """The positions of the timesteps of a record on the axis. Log SNRs outside the frame are NaN: a line to a far
+    timestep would leave the curve that all schedules have in common."""
     if axis == TIMESTEP:
         return np.array(record["timesteps"], np.float64)
     abar = np.array(record["abar"], np.float64)
-    return np.log(abar / (1 - abar))
+    logsnr = np.log(abar / (1 - abar))
+    return np.where(np.abs(logsnr) <= SHOWN, logsnr, np.nan)
