@@ -6,7 +6,7 @@ import pathlib
 import sys
 
 from vdm_jax.base.ending import FAILED, OneSentence, escape_output
-from vdm_jax.base.signals import stop_at_sigterm
+from vdm_jax.base.signals import Stopped, catch_sigterm, stop_at_sigterm
 
 HELP = f"""{__doc__}
 
@@ -62,10 +62,13 @@ def launch(argv: list[str], launcher: list[str], ending: OneSentence) -> None:
     if not all(any(flag in argument for argument in argv) for flag in ("dry_run", "sweep")):  # its lines are commands
         print(f"{ending.program}: starting …", flush=True)
     # Imported late: a missing package or a mistyped flag should not wait for the start of a device.
-    from vdm_jax.experiments.kinds import KINDS
-    from vdm_jax.launch import choices, dry_run, flags, run, sweep
-    from vdm_jax.launch.compiled import keep_compiled_programs
-    from vdm_jax.launch.memory import keep_freed_memory
+    with catch_sigterm() as stop_requested:  # what it raises could be lost in an import
+        from vdm_jax.experiments.kinds import KINDS
+        from vdm_jax.launch import choices, dry_run, flags, run, sweep
+        from vdm_jax.launch.compiled import keep_compiled_programs
+        from vdm_jax.launch.memory import keep_freed_memory
+    if stop_requested():
+        raise Stopped
 
     arguments = flags.parse(argv, KINDS)
     ending.folder = arguments.workdir

@@ -165,7 +165,6 @@ DAMAGES = {  # what is done to a file or folder of a checkpoint
     "counters/array_metadatas/*": truncate,
     "ema_params/manifest.ocdbt": Path.unlink,
     "carry": shutil.rmtree,
-    "_CHECKPOINT_METADATA": Path.unlink,
     "*": lambda path: shutil.rmtree(path) if path.is_dir() else path.unlink(),
 }
 LIKE = {"nu": 0.0}
