@@ -6,6 +6,7 @@ import pathlib
 import sys
 
 from vdm_jax.base.ending import FAILED, OneSentence, escape_output
+from vdm_jax.base.signals import Stopped, catch_sigterm, stop_at_sigterm
 
 DOES = "Runs the jobs of one experiment: `vdm-jax --config=configs/FILE.py[:VARIANT] --workdir=DIR --jobs=A,B`."
 HELP = f"""{DOES}
@@ -34,20 +35,21 @@ Jobs of each kind of config, in their order:
 """
 
 
-def help_text() -> str:
-    """How the program is called."""
+def print_help() -> None:
+    """How the program is called; at once, and then what takes seconds to import."""
+    print(HELP, end="", flush=True)
     from vdm_jax.experiments.kinds import KINDS
     from vdm_jax.launch.kind import jobs_of
 
-    return HELP + "\n".join(f"  {name + ':':<10} {', '.join(jobs_of(kind))}" for name, kind in KINDS.items())
+    print("\n".join(f"  {name + ':':<10} {', '.join(jobs_of(kind))}" for name, kind in KINDS.items()))
 
 
 def main(argv: list[str]) -> int:
     """Does what the command line asks; returns the exit code."""
     is_module = pathlib.Path(argv[0]).name == "__main__.py"
-    with OneSentence("vdm-jax" if is_module else pathlib.Path(argv[0]).name) as ending:
+    with OneSentence("vdm-jax" if is_module else pathlib.Path(argv[0]).name) as ending, stop_at_sigterm():
         if {"--help", "-h", "-help"} & set(argv[1:]):
-            print(help_text())
+            print_help()
         else:
             launch(argv, [sys.executable, *(["-m", "vdm_jax"] if is_module else [argv[0]])], ending)
     return ending.code
@@ -58,13 +60,16 @@ def launch(argv: list[str], launcher: list[str], ending: OneSentence) -> None:
     # What ends a run is reported in one sentence, and orbax logs it too; matplotlib warns of each folder it cannot use.
     for name in ("absl", "asyncio", "matplotlib"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    if not any("dry_run" in argument for argument in argv):  # its lines are commands
+    if not all(any(flag in argument for argument in argv) for flag in ("dry_run", "sweep")):  # its lines are commands
         print(f"{ending.program}: starting …", flush=True)
     # Imported late: a missing package or a mistyped flag should not wait for the start of a device.
-    from vdm_jax.experiments.kinds import KINDS
-    from vdm_jax.launch import choices, dry_run, flags, run, sweep
-    from vdm_jax.launch.compiled import keep_compiled_programs
-    from vdm_jax.launch.memory import keep_freed_memory
+    with catch_sigterm() as stop_requested:  # what it raises could be lost in an import
+        from vdm_jax.experiments.kinds import KINDS
+        from vdm_jax.launch import choices, dry_run, flags, run, sweep
+        from vdm_jax.launch.compiled import keep_compiled_programs
+        from vdm_jax.launch.memory import keep_freed_memory
+    if stop_requested():
+        raise Stopped
 
     arguments = flags.parse(argv, KINDS)
     ending.folder = arguments.workdir

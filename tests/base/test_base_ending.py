@@ -13,6 +13,7 @@ from vdm_jax.base import ending
 from vdm_jax.base.ending import OneSentence, escape_output
 from vdm_jax.base.errors import RunFailed, UserError
 from vdm_jax.base.mesh import check_devices, no_device
+from vdm_jax.base.signals import Stopped
 
 
 def interrupted_import() -> ImportError:
@@ -26,6 +27,8 @@ ENDS = [  # what is raised, the exit code, what the sentence says
     (RunFailed("a save failed"), 1, "a save failed"),
     (KeyboardInterrupt(), 130, "the same command continues"),
     (interrupted_import(), 130, "the same command continues"),
+    (Stopped(), 0, "stopped by SIGTERM; the same command goes on"),
+    (NotADirectoryError(errno.ENOTDIR, "Not a directory", "/runs/a"), 1, "/runs/a: Not a directory; something else"),
     (ModuleNotFoundError("No module named 'optax'", name="optax.losses"), 1, "package 'optax' is not installed in "),
     (ImportError("libfoo.so: no such file", name="jaxlib"), 1, "'jaxlib' cannot be imported (libfoo.so"),
     (ImportError("cannot import name 'x'", name="vdm_jax.base"), 1, "the installation is incomplete"),
@@ -137,6 +140,8 @@ def test_characters_that_the_terminal_lacks_are_escaped(monkeypatch):
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
     monkeypatch.setattr(sys, "stderr", None)
     escape_output()
+    assert not sys.stderr.isatty(), "what is closed can be asked and written"
+    print("1 … 2, é, \udce9", file=sys.stderr)
     print("1 … 2, é, \udce9")
     sys.stdout.flush()
     assert sys.stdout.buffer.getvalue() == rb"1 \u2026 2, \xe9, \udce9" + b"\n"

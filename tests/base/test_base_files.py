@@ -1,12 +1,28 @@
 """Files that are there whole or not at all."""
 
+import errno
 import json
 import os
+import resource
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
+from vdm_jax.base.ending import OneSentence
 from vdm_jax.base.files import write_file, write_json, write_npz, write_text
+from vdm_jax.train.metrics import MetricsLog
+
+
+@contextmanager
+def limited(most_bytes: int):
+    """Files cannot become larger."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_new_file_and_its_folders(tmp_path):
@@ -48,6 +64,18 @@ def test_a_writer_that_fails_leaves_the_old_file_alone(tmp_path, mistake):
     with pytest.raises(mistake, match="on the way"):
         write_file(path, write)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"file": b"old"}
+
+
+@pytest.mark.parametrize("write", [write_text, lambda path, text: MetricsLog(path).write({"step": 1, "text": text})])
+def test_a_full_disk_is_named_with_the_file(tmp_path, write, capsys):
+    """The system names no file where it is the content that finds no room."""
+    path = tmp_path / "file"
+    with pytest.raises(OSError) as told, limited(1_000):
+        write(path, "too much" * 1_000)
+    assert told.value.errno == errno.EFBIG and told.value.filename == str(path)
+    with OneSentence("vdm-jax"):
+        raise told.value
+    assert f"vdm-jax: {path}: File too large; raise the limit" in capsys.readouterr().err
 
 
 def test_a_replacement_that_fails_leaves_no_draft(tmp_path, monkeypatch):

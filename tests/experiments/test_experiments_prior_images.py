@@ -64,6 +64,9 @@ def test_a_killed_set_goes_on_and_has_the_same_bytes(tmp_path, killed_after, oth
     with Image.open(folder / "prior" / "000022.png") as last:
         np.testing.assert_array_equal(np.array(last)[:, 7:], IMAGES[22, ..., 1])
     assert len(list((folder / "prior").iterdir())) == 23
+    (folder / "prior" / "notes.txt").write_text("mine")
+    write_prior(folder, SHAPE, maker([]))
+    assert [path.name for path in (folder / "prior").iterdir()] == ["notes.txt"], "of an earlier set nothing is left"
 
 
 def test_the_picture_shows_a_page(tmp_path):

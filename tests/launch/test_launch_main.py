@@ -3,6 +3,7 @@
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -63,6 +64,17 @@ def test_help_names_every_flag(capsys):
     for name, kind in KINDS.items():
         (line,) = [line for line in out.splitlines() if line.split()[:1] == [f"{name}:"]]
         assert line.split(maxsplit=1)[1].split(", ") == list(jobs_of(kind))
+
+
+def test_sigterm_before_the_first_job_is_said(capsys, monkeypatch):
+    """Importing takes seconds, in which a cluster may take the machine back."""
+    from vdm_jax import __main__ as program
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(program, "launch", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    assert program.main(["launch.py"]) == 0
+    assert capsys.readouterr().err == "launch.py: stopped by SIGTERM; the same command goes on from there\n"
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_the_program_is_named_in_its_errors(capsys):

@@ -66,6 +66,7 @@ def test_data_that_are_not_there(capfd, tmp_path, monkeypatch):
 def test_nothing_trained_yet(capfd, tmp_path, job):
     assert "train first" in refused(capfd, *arguments(tmp_path / "run", jobs=job))
     assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("job, less", [("train", "config.train.accumulate"), ("report", "free some of it")])

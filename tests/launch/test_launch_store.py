@@ -92,7 +92,7 @@ def test_a_setting_without_an_implied_value_is_a_difference_but_in_version_0_1(t
     [
         ("model.unet.network", {}, []),
         ("model.unet.network", {"model__unet__network": "multiscale"}, ["model.unet.network"]),
-        ("sample.num_images", {}, ["sample.num_images"]),
+        ("sample.num_steps", {}, ["sample.num_steps"]),
     ],
 )
 def test_a_record_that_lacks_a_setting(tmp_path, lacks, deltas, told):

@@ -1,6 +1,6 @@
 """How a program ends: the one place that makes a sentence on stderr and an exit code of an error.
 
-Only the standard library and `base/errors.py` are imported here: a package that is missing is reported like any fault.
+Of the library only files that import nothing else are imported here: a missing package is reported like any fault.
 """
 
 import errno
@@ -17,26 +17,33 @@ from types import TracebackType
 from typing import Any
 
 from vdm_jax.base.errors import RunFailed, UserError
+from vdm_jax.base.signals import Stopped
 
 DONE, FAILED, INVALID, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141  # exit codes; the last as of SIGPIPE
 SHOW_TRACEBACK = "VDM_JAX_TRACEBACK"  # environment variable: any value shows the traceback of every error
 TRACEBACK_FILE = "error.txt"
+SPACE = "free some space, or choose another folder"
+PERMISSIONS = "change its permissions, or choose another folder"
+IN_THE_WAY = "something else has a name that is needed: move it away, or choose another folder"
 WAYS_OUT = {
-    errno.ENOSPC: "free some space, or choose another folder",
-    errno.EDQUOT: "free some space, or choose another folder",
-    errno.EACCES: "change its permissions, or choose another folder",
-    errno.EPERM: "change its permissions, or choose another folder",
-    errno.EEXIST: "remove it, or rename it",
-    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
+    errno.ENOSPC: SPACE,
+    errno.EDQUOT: SPACE,
+    errno.EACCES: PERMISSIONS,
+    errno.EPERM: PERMISSIONS,
     errno.EROFS: "choose a folder that can be written",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f), or choose another folder",
+    errno.ENOTDIR: IN_THE_WAY,
+    errno.EISDIR: IN_THE_WAY,
+    errno.EEXIST: IN_THE_WAY,
 }
 
 
 class OneSentence:
     """`with OneSentence("vdm-jax") as ending: …` reports what is raised inside; then `ending.code` is the exit code.
 
-    The code is 2 for a `UserError`, 1 for anything else, 130 for Ctrl-C and 141 where the reader of the output has
-    gone, which is not reported. An error that nobody foresaw leaves its traceback in a file, which the sentence names.
+    The code is 2 for a `UserError`, 1 for anything else, 130 for Ctrl-C, 0 for SIGTERM, and 141 where the reader of the
+    output has gone, which is not reported. An error that nobody foresaw leaves its traceback in a file, which the
+    sentence names.
 
     Attributes:
         program: the name that the sentence starts with.
@@ -73,6 +80,8 @@ class OneSentence:
             return FAILED, str(error)
         if _has(error, KeyboardInterrupt):  # also where an import in progress turned it into an ImportError
             return INTERRUPTED, "interrupted; the same command continues from the last checkpoint"
+        if _has(error, Stopped):
+            return DONE, "stopped by SIGTERM; the same command goes on from there"
         if isinstance(error, ImportError):
             return FAILED, _of_import(error)
         if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
@@ -114,9 +123,14 @@ def first_line(error: BaseException) -> str:
 
 
 def escape_output() -> None:
-    """What the encoding of the terminal lacks is printed as \\u2026, never an error."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # None where the descriptor is closed
+    """What the encoding of the terminal lacks is printed as \\u2026, never an error. What is closed is written nowhere.
+
+    Python's stream of a closed descriptor is None; the next file that is opened would take the descriptor's number.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8", errors="replace"))  # noqa: SIM115 (for the rest of the process)
+        if hasattr(stream := getattr(sys, name), "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 
 

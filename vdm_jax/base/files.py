@@ -3,7 +3,8 @@
 import json
 import os
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -24,11 +25,22 @@ def write_file(path: pathlib.Path, write: Callable[[BinaryIO], Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with open(draft, "wb") as file:
+        with naming(path), open(draft, "wb") as file:
             write(file)
         os.replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)  # it exists only if writing failed
+
+
+@contextmanager
+def naming(path: pathlib.Path) -> Iterator[None]:
+    """An `OSError` that names no file, as that of a full disk while a file is written, names this one."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

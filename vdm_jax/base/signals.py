@@ -71,6 +71,8 @@ def _handled(own: _StopRequest) -> Iterator[_StopRequest]:
     if threading.current_thread() is not threading.main_thread():
         yield own
         return
+    if isinstance(before, _StopRequest) and before.is_set():  # its exception was lost, as in a destructor
+        own.set()
     signal.signal(signal.SIGTERM, own)
     try:
         yield own

@@ -44,5 +44,6 @@ def _built(kinds: Kinds, config: ConfigDict, workdir: pathlib.Path, jobs: Sequen
         with what_memory_lacks("reading the data"), naming_settings(config):
             built, _ = build(kind, config, workdir)
         store.check(kinds, config, workdir, kind.inputs(built), built, jobs)
+        store.refuse_untrained(kind, workdir, jobs)
         yield from filter(None, [kind.understood(built)])
         yield from kind.describe(built)

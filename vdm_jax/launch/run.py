@@ -91,6 +91,7 @@ def run_built(
         owner = store.owner(kind, _training(kind), config, inputs)
         print(f"archive: step {unpack(options.archive, workdir, owner, *store.packed(kind))}", flush=True)
         store.check(kinds, config, workdir, inputs, built, jobs)  # what the archive brought
+    store.refuse_untrained(kind, workdir, jobs)
     return _run_jobs(kind, built, config, workdir, inputs, jobs, options, place)
 
 

@@ -63,6 +63,15 @@ def check(
             job.check(built, workdir)
 
 
+def refuse_untrained(kind: Kind, workdir: pathlib.Path, jobs: Sequence[str]) -> None:
+    """Raises `UserError` where one of `jobs` uses a training that has not begun, before it claims the folder."""
+    for name, job in ((name, jobs_of(kind)[name]) for name in jobs if jobs_of(kind)[name].reads):
+        for other in set(job.after) - set(jobs):
+            if kind.jobs[other].can_stop and not kind.jobs[other].has_kept(workdir):
+                folder = workdir / kind.jobs[other].keeps[0]
+                raise UserError(f"no checkpoint in {folder}: train first; --jobs={other},{name} does both")
+
+
 def check_place(folder: pathlib.Path, flag: str) -> None:
     """Raises `UserError` where `--flag` names a folder that cannot be written, before anything is computed for it.
 

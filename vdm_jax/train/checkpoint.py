@@ -232,6 +232,8 @@ def _is_whole(folder: Path, step: int, like: dict[str, PyTree]) -> bool:
 def _restore(folder: Path, which: str | int, like: dict[str, PyTree]) -> Restored:
     chosen = find_checkpoint(folder, which)
     path = folder / str(chosen.step)
+    if stated_parts(path) is None:
+        raise OSError("its list of parts is missing or damaged")
     there = ocp.checkpointables_metadata(path).metadata
     there = {name: there[name] for name in like if name in there}
     wanted = {name: part for name, part in like.items() if jax.tree.leaves(part)}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vdm_jax.base.errors import UserError
+from vdm_jax.base.files import naming
 
 WAY_OUT = "bring back a copy, or delete the file: what it states is lost, or measured again"
 
@@ -21,7 +22,7 @@ class MetricsLog:
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Appends one row. Non-finite numbers become null, because JSON cannot represent them."""
-        with open(self.path, "a") as file:
+        with naming(self.path), open(self.path, "a") as file:
             file.write(json.dumps({name: _plain(value) for name, value in row.items()}) + "\n")
 
     def rows(self) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ import pathlib
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import jax
@@ -176,12 +177,20 @@ def write_prior(
     shown, columns = page_size(*shape[1:])
     page = np.concatenate(list(_read(files, min(shown, number))))
     write_png(folder / f"{NAME}.png", picture(page, columns))
-    shutil.rmtree(folder / NAME, ignore_errors=True)  # of an earlier set
+    remove_pngs(folder / NAME)  # of an earlier set
     if png_folder:
         each = (image for batch in _read(files, number) for image in batch)
         digits = max(6, len(str(number - 1)))
         for i, image in zip(bar("sample: PNG files")(range(number)), each, strict=False):
             write_png(folder / NAME / f"{i:0{digits}}.png", image)
+
+
+def remove_pngs(folder: pathlib.Path) -> None:
+    """Removes the images of a set, and the folder unless it holds something else."""
+    for path in folder.glob("[0-9]*.png"):
+        path.unlink()
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _part(parts: pathlib.Path, first: int) -> pathlib.Path:

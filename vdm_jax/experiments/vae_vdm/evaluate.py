@@ -40,7 +40,8 @@ def evaluate(experiment: Experiment, workdir: pathlib.Path) -> str:
     curves, by_image = measure_curves(model, params, images, named_key(key, "curve"), config.evaluate)
     say("generating images and scoring them")
     scores, reasons = measure_images(experiment, params, images, named_key(key, "images"))
-    say("reading the code")
+    if model.code is not None:
+        say("reading the code")
     read, unread, pictures = read_codes(experiment, params, images)
     values |= entropy | scores | read
     reasons |= unknown | unread
