@@ -43,7 +43,11 @@ ENDS = [  # what is raised, the exit code, what the sentence says
     ),
     (ValueError("Invalid value for JAX flag jax_of_a_test"), 2, "JAX_OF_A_TEST=x: Invalid value for JAX flag"),
     (ValueError("Invalid value for JAX flag jax_of_none"), 1, "this is a fault of the program: ValueError: Invalid"),
-    (FileExistsError(errno.EEXIST, "File exists", "/x"), 1, "/x: File exists; remove it, or rename it"),
+    (
+        FileExistsError(errno.EEXIST, "File exists", "/x"),
+        1,
+        "/x: File exists; something else has a name that is needed: move it away, or choose another folder",
+    ),
     (MemoryError(), 1, "too little memory (of the host)"),
     (RuntimeError("RESOURCE_EXHAUSTED: 5 GiB\nat …"), 1, "too little memory (RESOURCE_EXHAUSTED: 5 GiB)"),
 ]
