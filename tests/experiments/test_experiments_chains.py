@@ -58,7 +58,7 @@ def test_the_exact_model_is_on_the_exact_curves_and_ddim_is_not(workdir):
 
 def test_the_report_draws_it(workdir):
     page = write_report(workdir, PROBES_PAGE).read_text()
-    assert "When features are decided" in page and page.count("--jobs=") == 2, "nothing is missing but probes"
+    assert "When features are decided" in page and page.count("--jobs=") == 1, "nothing is missing but probes"
     assert (
         page.count("<img") == 1 + 5 + 5 + 5 + 2 + 1
     )  # all windows; exact; backward, round trip, shape by class, told apart

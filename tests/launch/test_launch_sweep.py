@@ -40,7 +40,7 @@ def test_stopped_it_goes_on_and_ends_with_one_table(words, start, monkeypatch, c
     words, folder = words
     names = ["unconditional,passes=1", "unconditional,passes=2"]
     sweep = start(*words)
-    wait_for(folder / names[0] / "log.txt", "step 1 of 10", sweep.process)
+    wait_for(folder / names[0] / "metrics.jsonl", '"step": 1', sweep.process)
     sweep.process.send_signal(signal.SIGTERM)
     code, out, err = sweep.finish()
     assert code == 0 and out.endswith("was stopped\nsweep: stopped; the same command goes on from there\n"), err

@@ -142,11 +142,13 @@ def note(text: str) -> None:
 
 
 def show_line(text: str) -> None:
-    """Overwrites the last line of the terminal. Without a terminal it prints a line a minute."""
+    """Overwrites the last line of the terminal. Without a terminal it prints a line a minute, from the latest "" on."""
     if sys.stderr.isatty():
         width = shutil.get_terminal_size().columns - 1
         print(f"{CLEAR}{text[:width]}", end="", file=sys.stderr, flush=True)
-    elif text and time.perf_counter() - _LAST_LINE[0] >= LONGEST:
+    elif not text:
+        _LAST_LINE[0] = time.perf_counter()
+    elif time.perf_counter() - _LAST_LINE[0] >= LONGEST:
         note(text)
 
 

@@ -92,6 +92,7 @@ def run_member(
             command = member.command(launcher, jobs)
             say(place)
             say(shlex.join(command))
+            show_line("")
             code = run_logged(
                 command, log, lock=lock, stop_requested=stop_requested, show=lambda line: show_line(f"{place}: {line}")
             )

@@ -63,9 +63,13 @@ def _not_shown(absent: Sequence[tuple[str, Absent]], path: Path) -> str:
     """What the page does not show: what can still be made, with the command, and what does not apply."""
     html = ""
     if titles := [title for title, each in absent if each.job]:
+        whys = dict.fromkeys(each.why for _, each in absent if each.job)
         jobs = dict.fromkeys(job for _, each in absent for job in each.job.split(",") if job)
         command = shlex.join(["python", "launch.py", f"--workdir={path}", f"--jobs={','.join(jobs)},report"])
-        html += f"<p>Not made yet: {escape(', '.join(titles))}. <code>{escape(command)}</code> makes it.</p>"
+        html += (
+            f"<p>Not made yet: {escape(', '.join(titles))}. {escape('. '.join(whys))}. "
+            f"<code>{escape(command)}</code> makes it.</p>"
+        )
     reasons: dict[str, list[str]] = {}
     for title, each in absent:
         if not each.job:

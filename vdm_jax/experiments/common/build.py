@@ -48,7 +48,7 @@ def find_data(config: ConfigDict, before: str) -> str:
     before: the folder in which they were found before, which counts where they are nowhere else.
     """
     data = config.data
-    if data.get("dir"):
+    if "dir" not in data_settings(data.source) or data.dir:
         return ""
     try:
         place = locate(data.source, data.name, "")
