@@ -310,7 +310,7 @@ def test_a_sweep_ends_with_losses_and_modes_in_one_table(workdir, tmp_path, capf
     typed = ["launch.py", f"--config={tmp_path / 'own.py'}", f"--workdir={tmp_path / 'sweep'}", *few]
     assert launch.main([*typed, "--sweep=*linear*"]) == 0
     out, record = capfd.readouterr().out, json.loads((workdir / "evaluate.json").read_text())
-    assert out.startswith(
+    assert out.partition("\n")[2].startswith(
         "sweep: 1 members, 1 of them done\n| setting | seeds | loss | bound, nats | bits/dim | no sprite"
     )
     assert "| ddpm-small-linear | 1 | " in out and "Missing, no evaluate.json yet: small-cosine\n" in out

@@ -65,7 +65,7 @@ def test_stopped_it_goes_on_and_ends_with_one_table(words, start, monkeypatch, c
     before = {path: path.stat().st_mtime_ns for name in names for path in (folder / name).rglob("*")}
     capfd.readouterr()
     assert launch.main(["launch.py", *words]) == 0
-    assert capfd.readouterr().out.startswith("sweep: 2 members, 2 of them done\n| setting |")
+    assert capfd.readouterr().out.partition("\n")[2].startswith("sweep: 2 members, 2 of them done\n| setting |")
     assert {path: path.stat().st_mtime_ns for name in names for path in (folder / name).rglob("*")} == before
 
 

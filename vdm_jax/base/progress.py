@@ -137,18 +137,21 @@ def forget_place() -> None:
 
 def note(text: str) -> None:
     """Prints a line on stderr, above a bar that may be there."""
-    _LAST_LINE[0] = time.perf_counter()
+    line_was_printed()
     print(f"{CLEAR if sys.stderr.isatty() else ''}{text}", file=sys.stderr, flush=True)
 
 
+def line_was_printed() -> None:
+    """Lines that come at intervals wait from now on."""
+    _LAST_LINE[0] = time.perf_counter()
+
+
 def show_line(text: str) -> None:
-    """Overwrites the last line of the terminal. Without a terminal it prints a line a minute, from the latest "" on."""
+    """Overwrites the last line of the terminal. Without a terminal it prints a line a minute."""
     if sys.stderr.isatty():
         width = shutil.get_terminal_size().columns - 1
         print(f"{CLEAR}{text[:width]}", end="", file=sys.stderr, flush=True)
-    elif not text:
-        _LAST_LINE[0] = time.perf_counter()
-    elif time.perf_counter() - _LAST_LINE[0] >= LONGEST:
+    elif text and time.perf_counter() - _LAST_LINE[0] >= LONGEST:
         note(text)
 
 

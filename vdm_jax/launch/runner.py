@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.locks import Busy, alone_in
-from vdm_jax.base.progress import duration, show_line
+from vdm_jax.base.progress import duration, line_was_printed, show_line
 from vdm_jax.launch.members import Member
 from vdm_jax.launch.process import last_line, run_logged
 from vdm_jax.launch.store import alone_at
@@ -92,7 +92,7 @@ def run_member(
             command = member.command(launcher, jobs)
             say(place)
             say(shlex.join(command))
-            show_line("")
+            line_was_printed()
             code = run_logged(
                 command, log, lock=lock, stop_requested=stop_requested, show=lambda line: show_line(f"{place}: {line}")
             )

@@ -46,8 +46,11 @@ def find_data(config: ConfigDict, before: str) -> str:
     """`Kind.find` of every kind: the folder of the data where `config.data` names none. "" for data without files.
 
     before: the folder in which they were found before, which counts where they are nowhere else.
+
+    Raises `UserError` for an unknown source.
     """
     data = config.data
+    choose_source(data.source)
     if "dir" not in data_settings(data.source) or data.dir:
         return ""
     try:
