@@ -42,6 +42,7 @@ def test_mnist_has_the_eighteen_columns_of_the_blog():
     assert len(mnist.VARIANTS) == 18
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", sorted(mnist.VARIANTS))
 def test_mnist_variants_have_the_counts_of_the_blog(variant):
     unet, encoder = variant.split("-")

@@ -16,6 +16,7 @@ def dots(num_images, seed):
     return levels, {"row": row, "colour": colour}
 
 
+@pytest.mark.slow
 def test_reads_places_and_tells_its_own_errors():
     held_out = dots(200, 1)
     model = make_classifier((8, 8, 1), sum(SIZES.values()), width=8, pooled=False)

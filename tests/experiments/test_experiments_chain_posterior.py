@@ -12,6 +12,7 @@ from vdm_jax.probing.chains.posterior import gaps_of_rows, posterior_scores, pos
 from vdm_jax.probing.chains.process import judge
 
 
+@pytest.mark.slow
 def test_each_row_is_scored_in_its_place():
     population, gammas = experiment().population, np.array([1.5, 3.0], np.float32)
     index = jnp.arange(0, 36, 4)

@@ -144,6 +144,7 @@ def test_a_started_set_does_not_keep_a_training_from_its_continuation(tmp_path, 
     assert len(claim_differences(KIND, "sample", plain(config), tmp_path)) == differs
 
 
+@pytest.mark.slow
 def test_an_image_and_its_code_are_functions_of_their_index(key):
     config = digits.get_config("target_learned_prior")
     config.update_from_flattened_dict(launching.SMALL | {"rate.prior_steps": 3})

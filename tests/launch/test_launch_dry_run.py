@@ -25,6 +25,7 @@ def lines_of(capsys, *typed) -> list[str]:
     return out.splitlines()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", ["configs/digits.py", "configs/ddpm.py:sparse-linear"])
 def test_a_training_is_described(capsys, tmp_path, config):
     typed = [f"--config={launching.ROOT / config}", f"--workdir={tmp_path / 'run'}"]

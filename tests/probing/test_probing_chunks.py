@@ -85,6 +85,7 @@ def stop_after(monkeypatch):
     return lambda number: rounds.__setitem__(0, number)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("warm_updates", [None, 12])
 def test_sigterm_between_rounds_changes_no_number(tmp_path, stop_after, warm_updates):
     def train(folder, timesteps=TIMESTEPS):

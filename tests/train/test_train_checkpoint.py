@@ -205,6 +205,7 @@ def test_a_score_that_cannot_be_read(folder):
     assert restore_state(folder, "best", make_state(0, carry=LIKE)).step == 40
 
 
+@pytest.mark.slow
 def test_nothing_is_moved_where_no_checkpoint_is_whole(folder, monkeypatch):
     monkeypatch.setattr(reading, "READ_ATTEMPTS", 1)
     for path in folder.glob("*/params/_METADATA"):
@@ -216,6 +217,7 @@ def test_nothing_is_moved_where_no_checkpoint_is_whole(folder, monkeypatch):
     assert [path.name for path in folder.parent.iterdir()] == ["checkpoints"]
 
 
+@pytest.mark.slow
 def test_what_is_no_checkpoint_is_no_obstacle(folder):
     """A folder and a file of somebody else; an empty folder with the name of a step is damaged."""
     (folder / "notes").mkdir()
