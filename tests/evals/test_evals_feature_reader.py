@@ -1,5 +1,6 @@
 import jax
 import numpy as np
+import pytest
 
 from vdm_jax.evals.feature_reader import read_features, train_reader
 from vdm_jax.networks.classifier import make_classifier
