@@ -195,7 +195,7 @@ def _sample() -> ConfigDict:
             sampler="ancestral",  # ancestral, ancestral_beta, ddim, dpmpp_2m
             num_steps=250,
             grid="time",  # steps uniform in "time" or in "logsnr"
-            num_images=64,  # of samples/prior.npz, any number; of the sets that are only looked at a page of these
+            num_images=64,  # generated for samples/prior.npz; the other sets hold at most a page of images
             png_folder=False,  # True: each of them also as samples/prior/000000.png, …
             clip=True,  # x_hat to the range of pixel values
             guided_sources=8,

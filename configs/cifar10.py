@@ -1,7 +1,7 @@
 """CIFAR-10 with VDM's choices for it: variant UNET-ENCODER, `vdm-none` … `mvdm-te`; U-Nets of VDM's size or smaller.
 
-Read from a TFDS build (`python -m vdm_jax.data.prepare cifar10`). `vdm-none` is VDM's own run without augmentation
-(2.64 bits a dimension), as google-research/vdm has it in configs/cifar10.py, experiment.py and train_state.py. Three
+Read from a TFDS build (`python -m vdm_jax.data.prepare cifar10`). `vdm-none` is VDM's own run without augmentation,
+as google-research/vdm has it in configs/cifar10.py, experiment.py and train_state.py. Three
 differences remain: a tenth of the training images is the validation split; weight decay leaves the learned gamma alone,
 which VDM's code shrinks as it does kernels; and the learning rate rises from its first hundredth, not from 0.
 """

@@ -129,7 +129,7 @@ def _sample() -> dict:
         sampler="ancestral",  # ancestral, ancestral_beta, ddim, dpmpp_2m
         num_steps=100,  # of inference, at most diffusion.num_steps
         grid="time",  # steps uniform in "time" or in "logsnr"
-        num_images=64,  # of samples/prior.npz, any number
+        num_images=64,  # generated for samples/prior.npz
         png_folder=False,  # True: each of them also as samples/prior/000000.png, …
         num_paths=8,  # images whose path is drawn
         clip=True,  # x_hat to the range of pixel values

@@ -8,6 +8,8 @@ import time
 
 import jax
 
+from vdm_jax.experiments.kinds import KINDS
+from vdm_jax.launch import flags
 from vdm_jax.train.metrics import read_metrics
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -36,12 +38,17 @@ SMALL = {
 }
 
 
+def parse(*typed) -> flags.Arguments:
+    """What `launch.py` understands of a command line."""
+    return flags.parse(["launch.py", *map(str, typed)], KINDS)
+
+
 def arguments(workdir: pathlib.Path, config: str = "configs/digits.py", jobs: str = "", **deltas) -> list[str]:
     """What is typed after `launch.py`; deltas with `__` for a dot, on top of `SMALL`. None: not typed."""
     settings = SMALL | {name.replace("__", "."): value for name, value in deltas.items()}
     settings = {name: value for name, value in settings.items() if value is not None}
-    flags = [f"--config={ROOT / config}", f"--workdir={workdir}", *(f"--config.{k}={v}" for k, v in settings.items())]
-    return flags + ([f"--jobs={jobs}"] if jobs else [])
+    typed = [f"--config={ROOT / config}", f"--workdir={workdir}", *(f"--config.{k}={v}" for k, v in settings.items())]
+    return typed + ([f"--jobs={jobs}"] if jobs else [])
 
 
 class Launched:

@@ -5,6 +5,7 @@ import pathlib
 import sys
 
 import pytest
+from launching import parse
 from vdm_jax.configs import digits, mnist
 
 from vdm_jax.base.errors import UserError
@@ -13,16 +14,7 @@ from vdm_jax.launch import flags
 from vdm_jax.launch.config_files import DEFAULT, default_of, find, load_config, root
 from vdm_jax.launch.kind import jobs_of
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(autouse=True)
-def in_the_checkout(monkeypatch):
-    monkeypatch.chdir(ROOT)
-
-
-def parse(*arguments) -> flags.Arguments:
-    return flags.parse(["launch.py", *map(str, arguments)], KINDS)
+pytestmark = pytest.mark.usefixtures("in_the_checkout")
 
 
 def stored(workdir: pathlib.Path, **overrides) -> pathlib.Path:

@@ -7,26 +7,17 @@ import sys
 from functools import partial
 
 import pytest
+from launching import parse
 from vdm_jax.configs import digits, mnist
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.experiments.kinds import KINDS
-from vdm_jax.launch import flags
 from vdm_jax.launch.kind import jobs_of
 from vdm_jax.launch.members import check, load_sweep, make_members, names_of, select
 from vdm_jax.launch.settings import read_config
 from vdm_jax.launch.sweep import check_member
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(autouse=True)
-def in_the_checkout(monkeypatch):
-    monkeypatch.chdir(ROOT)
-
-
-def parse(*arguments) -> flags.Arguments:
-    return flags.parse(["launch.py", *map(str, arguments)], KINDS)
+pytestmark = pytest.mark.usefixtures("in_the_checkout")
 
 
 def members(*arguments):

@@ -1,24 +1,13 @@
 """What a mistyped setting, flag or value is taken for."""
 
-import pathlib
-
 import pytest
+from launching import parse
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.experiments.kinds import KINDS
-from vdm_jax.launch import flags
 from vdm_jax.launch.config_files import load_config
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(autouse=True)
-def in_the_checkout(monkeypatch):
-    monkeypatch.chdir(ROOT)
-
-
-def parse(*arguments) -> flags.Arguments:
-    return flags.parse(["launch.py", *map(str, arguments)], KINDS)
+pytestmark = pytest.mark.usefixtures("in_the_checkout")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,7 @@
+import pytest
+from launching import ROOT
+
+
+@pytest.fixture
+def in_the_checkout(monkeypatch):
+    monkeypatch.chdir(ROOT)
