@@ -53,3 +53,9 @@ def coverage_lines(coverage: dict[str, Any]) -> list[str]:
 def beside_floor(distance: float, floor: float, num_images: int) -> str:
     """A Fréchet distance with its real-against-real floor and the number of images."""
     return f"{distance:.2f}, real against real {floor:.2f}, N = {num_images}"
+
+
+def autoencoder_summary(values: dict[str, Any]) -> str:
+    """One line each for reconstruction, bound, rate, latent space, prior samples, readouts and disentanglement of an
+    autoencoder's evaluate.json."""
+    raise NotImplementedError
