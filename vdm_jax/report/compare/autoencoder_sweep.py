@@ -14,19 +14,18 @@ from vdm_jax.report.compare.sweep import markdown, numbers
 from vdm_jax.report.primitives import style
 from vdm_jax.report.primitives.autoencoder_names import num_latents
 from vdm_jax.report.primitives.plane import rate_distortion_plane
-from vdm_jax.report.primitives.workdir import Place
 
 BETTER = (
     "Squared error: summed over an image, pixels in [0, 1]. Lower is better for it, D + R and holes, higher for prior "
     "samples on data, readouts and disentanglement. Bounds of different likelihoods are no contest"
 )
 MEMBERS = "members"  # the folder of the members of an ensemble, each a run
-AGAINST_LATENTS: dict[str, tuple[str, str, tuple[Place, ...], bool]] = {  # title, unit, places, logarithmic
-    "reconstruction": ("Reconstruction", "squared error, summed over an image", (("reconstruction_sum",),), True),
+AGAINST_LATENTS: dict[str, tuple[str, str, str, bool]] = {  # title, unit, key, logarithmic
+    "reconstruction": ("Reconstruction", "squared error, summed over an image", "reconstruction_sum", True),
     "on_data": (
         "Prior samples on the data",
         "share of decoded draws",
-        (("prior_samples_on_data", "value"), ("prior_samples_on_data",)),
+        "prior_samples_on_data",
         False,
     ),
 }
@@ -70,8 +69,8 @@ def with_members(runs: Mapping[str, Path]) -> dict[str, Path]:
 def figures_of(settings: Sequence[Setting]) -> dict[str, tuple[Figure | None, str]]:
     """Name -> (figure, what it shows); None where no setting has its numbers."""
     found: dict[str, tuple[Figure | None, str]] = {
-        name: (against_latents(settings, title, unit, places, logarithmic=logarithmic), f"{title} against latents")
-        for name, (title, unit, places, logarithmic) in AGAINST_LATENTS.items()
+        name: (against_latents(settings, title, unit, key, logarithmic=logarithmic), f"{title} against latents")
+        for name, (title, unit, key, logarithmic) in AGAINST_LATENTS.items()
     }
     return found | {"rate": (plane(settings), "rate and distortion")}
 
@@ -83,14 +82,14 @@ def family(setting: Setting) -> str:
 
 
 def against_latents(
-    settings: Sequence[Setting], title: str, unit: str, places: Sequence[Place], *, logarithmic: bool
+    settings: Sequence[Setting], title: str, unit: str, key: str, *, logarithmic: bool
 ) -> Figure | None:
     """A number against the number of latents, one line for each family of settings that differ in that alone. Bars are
     ± one standard error. None where no setting has the number."""
     lines: dict[str, list[tuple[int, Measured]]] = {}
     for setting in settings:
         latents = num_latents(setting.runs[0])
-        number = next((found for place in places if (found := setting.measured(*place)) is not None), None)
+        number = setting.measured(key)
         if latents and number is not None and np.isfinite(number.mean):
             lines.setdefault(family(setting), []).append((latents, number))
     if not lines:

@@ -1,15 +1,17 @@
 """The page of an autoencoder: its numbers, reconstructions, readouts and disentanglement scores."""
 
+from functools import partial
 from html import escape
 from typing import Any
 
+from vdm_jax.base.images import page_size
 from vdm_jax.report.page import Section
 from vdm_jax.report.primitives import image_figures
 from vdm_jax.report.primitives.autoencoder_names import BOUND, RECONSTRUCTION, SCORES, description
 from vdm_jax.report.primitives.markup import Gallery, card, figure, missing, not_applicable, panel, table
 from vdm_jax.report.primitives.measured import entry, measured, plain
 from vdm_jax.report.primitives.workdir import Workdir
-from vdm_jax.report.sections.numbers import NO_EVALUATION, run_facts
+from vdm_jax.report.sections.numbers import NO_EVALUATION, other_numbers, run_facts
 
 CARDS = (
     (("reconstruction_sum",), "reconstruction error", "squared error summed over a test image, pixels in [0, 1]"),
@@ -19,7 +21,9 @@ CARDS = (
     (("readout", "shape", "linear"), "shape by a linear readout", "accuracy on test images"),
     (("readout", "class", "linear"), "class by a linear readout", "accuracy on test images"),
 )
+MAX_PAIR_ROWS = 4
 READERS = {"linear": "linear", "mlp": "MLP"}
+METRICS = {"r2": "R²"}
 INPUTS = {"pixels": "raw pixels", "pca": "PCA of the same size", "untrained": "untrained encoder"}
 
 
@@ -55,7 +59,8 @@ def reconstruction_section(workdir: Workdir, gallery: Gallery) -> str:
     if real is None or made is None or real.shape != made.shape:
         absent = missing("There are no reconstructions yet", "sample")
         return f"{absent}{nearest}" if nearest else absent
-    drawn = image_figures.pairs_figure(real, made, ("image", "decoded"))
+    number = MAX_PAIR_ROWS * page_size(*real.shape[1:])[1]
+    drawn = image_figures.pairs_figure(real[:number], made[:number], ("image", "decoded"))
     shown = panel(gallery.save("reconstructions", drawn), alt="test images above their reconstructions", wide=True)
     what = "Test images (image) above their reconstructions (decoded): the mean of the latents, decoded. Not selected."
     return figure([shown], what) + nearest
@@ -75,7 +80,8 @@ def _nearest_table(nearest: object) -> str:
     if not rows:
         return ""
     number = next((n for _, _, n in found.values() if n), None)
-    head = f"reconstructions whose nearest sprite keeps (share{f' of {plain(number)}' if number else ''})"
+    over = f" ({plain(number)} test images)" if number else ""
+    head = f"what the nearest sprite of a reconstruction shares with the original{over}"
     return table([head, "share ± standard error"], rows, numbers=(1,))
 
 
@@ -93,10 +99,10 @@ def readout_section(workdir: Workdir, gallery: Gallery) -> str:
             found = [entry(readout, factor, reader), *(entry(given, name, factor, reader) for name in inputs)]
             if found[0][0] is None:
                 continue
-            metric = str(of_factor.get("metric", "accuracy"))
+            metric = METRICS.get(name := str(of_factor.get("metric", "accuracy")), name.replace("_", " "))
             kinds.add(metric)
             numbers.add(found[0][2])
-            words = (escape(factor.replace("_", " ")), READERS[reader], escape(metric.replace("_", " ")))
+            words = (escape(factor.replace("_", " ")), READERS[reader], escape(metric))
             rows.append([*words, *(measured(value, error) for value, error, _ in found)])
     if not rows:
         return missing("There is no readout yet", "evaluate")
@@ -105,7 +111,7 @@ def readout_section(workdir: Workdir, gallery: Gallery) -> str:
     head = ["factor", "reader", *(["score"] if len(kinds) > 1 else []), "latents", *(INPUTS[name] for name in inputs)]
     number = f" on {plain(max(numbers))} test images" if numbers and None not in numbers else " on test images"
     first = 2 + (len(kinds) > 1)
-    score = kinds.pop().replace("_", " ") if len(kinds) == 1 else "Score"
+    score = kinds.pop() if len(kinds) == 1 else "Score"
     text = (
         f"{score[:1].upper()}{score[1:]}{number} ± one standard error over images. Compare a trained encoder with the "
     )
@@ -135,7 +141,14 @@ def disentanglement_section(workdir: Workdir, gallery: Gallery) -> str:
     return table(head, rows, numbers=(1, 2, 3, 4)) + "<p>± one standard error; higher is better.</p>"
 
 
+SHOWN = (
+    *("provenance", "reasons", "settings", "num_images", "num_latents", "objective", *RECONSTRUCTION, *BOUND),
+    *("nearest_sprite", "readout", "readout_baselines", "disentanglement", "aggregate"),
+    *("active_units", "prior_samples_on_data", "prior_samples_on_data_covariance", "holes"),
+)
+
 AUTOENCODER_NUMBERS = Section("numbers", "The numbers", headline, run_facts)
 RECONSTRUCTIONS = Section("reconstruction", "Reconstruction", reconstruction_section)
 READOUTS = Section("readouts", "Readouts of the factors", readout_section)
 DISENTANGLEMENT = Section("disentanglement", "Disentanglement", disentanglement_section)
+AUTOENCODER_OTHER_NUMBERS = Section("other", "Raw numbers", partial(other_numbers, elsewhere=SHOWN))

@@ -47,15 +47,17 @@ def latent_section(workdir: Workdir, gallery: Gallery) -> str:
     if eigenvalues.size:
         drawn = latent_figures.eigenvalues(eigenvalues)
         panels.append(panel(gallery.save("latent_eigenvalues", drawn), alt="eigenvalues of the latents' covariance"))
-        sentences.append("Eigenvalues of the covariance of the latents (aggregate posterior); N(0, I) has 1 (dashed)")
+        sentences.append(
+            "Eigenvalues of the covariance of the latents (aggregate posterior); those of N(0, I) are 1 (dashed)"
+        )
     if "kl_per_dim" in arrays:
         drawn = latent_figures.kl_per_dimension(arrays["kl_per_dim"])
         panels.append(panel(gallery.save("latent_kl", drawn), alt="rate of each latent"))
-        sentences.append("rate of each latent in nats, the mean KL(q(u_i | x) ‖ N(0, 1)), in descending order")
+        sentences.append("Rate of each latent in nats, the mean KL(q(u_i | x) ‖ N(0, 1)), in descending order")
     if "mean_covariance" in arrays and len(arrays["mean_covariance"]) > 1:
         drawn = latent_figures.covariance(arrays["mean_covariance"])
         panels.append(panel(gallery.save("latent_covariance", drawn), alt="covariance of the latents' means"))
-        sentences.append("covariance of the means of the leading latents, which DIP-VAE I brings to the identity")
+        sentences.append("Covariance of the means of the leading latents; DIP-VAE I moves it towards the identity")
     rows = [
         [escape(name), measured(value, error)]
         for place, name in _places()
@@ -65,7 +67,7 @@ def latent_section(workdir: Workdir, gallery: Gallery) -> str:
     if not panels and not rows:
         return missing("There are no numbers of the latent space yet", "evaluate")
     number = f" {plain(values['num_images'])}" if entry(values, "num_images")[0] is not None else ""
-    caption = f"{'; '.join(sentences)}. Of{number} test images."
+    caption = f"{'. '.join(sentences)}. Of{number} test images."
     shown = figure(panels, caption) if panels else ""
     return shown + (table(["", ""], rows, numbers=(1,)) if rows else "")
 
@@ -146,12 +148,11 @@ def traversal_section(workdir: Workdir, gallery: Gallery) -> str:
                 wide=True,
             )
         )
-    unit = "rate in nats" if by == "rate" else "variance over test images"
+    unit = "rate in nats" if by == "rate" else "variance of the mean over test images"
     return figure(
         panels,
-        "One latent moved, the others at the means of a test image. Rows: the leading latents by their "
-        f"{by}, with its {unit}. Columns: the value of the latent, in deviations of its mean over test images from its "
-        "average.",
+        f"One latent is moved; the others are at the means of a test image. Rows: the leading latents by {by}, with the "
+        f"{unit}. Columns: the latent is at its average over test images plus so many deviations of its mean.",
     )
 
 
