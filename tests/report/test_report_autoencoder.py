@@ -110,7 +110,7 @@ def test_the_summary_of_a_run():
 
 @pytest.fixture
 def runs(tmp_path):
-    """Two sizes of two families, two seeds each; one of them as an ensemble of two members."""
+    """Two sizes of two families, two seeds each."""
     found = {}
     for name, factor in (("vae", 1.0), ("beta4", 2.0)):
         for latents in (4, 16):
@@ -118,16 +118,13 @@ def runs(tmp_path):
                 values = runs_of.numbers(latents) | {"reconstruction_sum": factor * 80 / latents + seed}
                 values["prior_samples_on_data"] = runs_of.number(0.5 - latents / 100 + seed / 50)
                 full = f"autoencoder-{name}-{latents}"
-                is_member = (name, latents) == ("beta4", 16)
-                place = f"{full}/members/seed={seed}" if is_member else f"{full},seed={seed}"
                 config = runs_of.config(full, latents=latents, seed=seed)
-                workdir = runs_of.write(tmp_path / place, config, values)
-                found |= {full: tmp_path / full} if is_member else {f"{full},seed={seed}": workdir}
+                found[f"{full},seed={seed}"] = runs_of.write(tmp_path / f"{full},seed={seed}", config, values)
     return found
 
 
 @pytest.mark.slow
-def test_one_row_a_setting_of_runs_and_of_members(runs, tmp_path):
+def test_one_row_a_setting_with_its_error_over_seeds(runs, tmp_path):
     text = write_autoencoder_sweep(tmp_path / "out", runs, {"vae-256": "failed"})
     lines = text.splitlines()
     assert lines[0].startswith("| setting | seeds | R, nats | D, nats | D + R, nats | squared error, sum |")
@@ -139,7 +136,7 @@ def test_one_row_a_setting_of_runs_and_of_members(runs, tmp_path):
     assert (row["shape, linear"], row["MIG"]) == ("0.7", "0.11")
     assert "± one standard error over seeds." in text and "Missing, failed: vae-256" in text
     told = json.loads((tmp_path / "out" / "sweep.json").read_text())
-    assert told["settings"]["autoencoder-beta4-16"]["runs"] == [f"autoencoder-beta4-16/seed={i}" for i in (0, 1)]
+    assert told["settings"]["autoencoder-beta4-16"]["runs"] == [f"autoencoder-beta4-16,seed={i}" for i in (0, 1)]
     numbers = told["settings"]["autoencoder-vae-4"]["numbers"]
     assert numbers["prior_samples_on_data.value"]["mean"] == pytest.approx(0.47)
     assert not [name for name in numbers if name.endswith(("standard_error", ".num"))]
@@ -149,9 +146,8 @@ def test_one_row_a_setting_of_runs_and_of_members(runs, tmp_path):
 
 
 def test_a_line_a_family_over_the_number_of_latents(runs):
-    flat = [path for name, path in runs.items() if (path / "evaluate.json").exists()]
-    settings = read_settings(flat)
-    assert [family(setting) for setting in settings] == ["autoencoder-vae"] * 2 + ["autoencoder-beta4"]
+    settings = read_settings(runs.values())
+    assert [family(setting) for setting in settings] == ["autoencoder-vae"] * 2 + ["autoencoder-beta4"] * 2
     drawn = against_latents(settings, "Reconstruction", "error", "reconstruction_sum", logarithmic=True)
     (axes,) = drawn.axes
     lines = {container.get_label(): container[0] for container in axes.containers}
@@ -159,7 +155,7 @@ def test_a_line_a_family_over_the_number_of_latents(runs):
     np.testing.assert_allclose(lines["autoencoder-vae"].get_ydata(), [20.5, 5.5])
     drawn.draw_without_rendering()
     assert not axes.bbox.overlaps(drawn.legends[0].get_window_extent())
-    assert len(plane(settings).axes[0].containers) == 3
+    assert len(plane(settings).axes[0].containers) == 4
     assert against_latents(settings, "", "", "unknown", logarithmic=False) is None
 
 
@@ -168,8 +164,5 @@ def test_without_a_run_there_is_a_sentence_and_no_figure(tmp_path):
     assert text.startswith("No member is evaluated yet.\n") and not list(tmp_path.glob("*.png"))
 
 
-def test_the_page_of_an_ensemble_lists_its_members(runs):
-    found = sections(runs["autoencoder-beta4-16"], "members")
-    assert found["members"].startswith(" Members 2 members, each a run in a folder of its own: seed=0 , seed=1")
-    assert "10.50 ± 0.50" in found["members"]
-    assert not Workdir(runs["autoencoder-vae-4,seed=0"]).is_unconditional
+def test_a_model_with_a_code_is_not_unconditional(runs):
+    assert not any(Workdir(path).is_unconditional for path in runs.values())

@@ -19,7 +19,6 @@ BETTER = (
     "Squared error: summed over an image, pixels in [0, 1]. Lower is better for it, D + R and holes, higher for prior "
     "samples on data, readouts and disentanglement. Bounds of different likelihoods are no contest"
 )
-MEMBERS = "members"  # the folder of the members of an ensemble, each a run
 AGAINST_LATENTS: dict[str, tuple[str, str, str, bool]] = {  # title, unit, key, logarithmic
     "reconstruction": ("Reconstruction", "squared error, summed over an image", "reconstruction_sum", True),
     "on_data": (
@@ -36,13 +35,12 @@ def write_autoencoder_sweep(folder: str | Path, runs: Mapping[str, Path], missin
     have numbers, into `folder`. Returns the text of sweep.md.
 
     Args:
-        runs: name -> workdir of each evaluated run. Of an ensemble its evaluated members count.
+        runs: name -> workdir of each evaluated run.
         missing: name -> reason, of each run without numbers.
     """
-    folder, found = Path(folder), with_members(runs)
-    settings = read_settings(found.values())
+    folder, settings = Path(folder), read_settings(runs.values())
     text = markdown(settings, [table_of(settings)], BETTER, missing)
-    write_json(folder / "sweep.json", numbers(settings, found, missing))
+    write_json(folder / "sweep.json", numbers(settings, runs, missing))
     pictures = ""
     for name, (drawn, alt) in figures_of(settings).items():
         path = folder / f"sweep_{name}.png"
@@ -55,15 +53,6 @@ def write_autoencoder_sweep(folder: str | Path, runs: Mapping[str, Path], missin
     text_and_pictures = f"{text}\n{pictures}" if pictures else text
     write_text(folder / "sweep.md", text_and_pictures)
     return text
-
-
-def with_members(runs: Mapping[str, Path]) -> dict[str, Path]:
-    """The runs, an ensemble replaced by its evaluated members: NAME/MEMBER -> workdir."""
-    found: dict[str, Path] = {}
-    for name, path in runs.items():
-        members = sorted(each.parent for each in (Path(path) / MEMBERS).glob("*/evaluate.json"))
-        found |= {f"{name}/{member.name}": member for member in members} or {name: Path(path)}
-    return found
 
 
 def figures_of(settings: Sequence[Setting]) -> dict[str, tuple[Figure | None, str]]:

@@ -151,8 +151,8 @@ def traversal_section(workdir: Workdir, gallery: Gallery) -> str:
     unit = "rate in nats" if by == "rate" else "variance of the mean over test images"
     return figure(
         panels,
-        f"One latent is moved; the others are at the means of a test image. Rows: the leading latents by {by}, with the "
-        f"{unit}. Columns: the latent is at its average over test images plus so many deviations of its mean.",
+        f"One latent is moved; the others are at the means of a test image. Rows: the leading latents by {by}, with "
+        f"the {unit}. Columns: the latent is at its average over test images plus so many deviations of its mean.",
     )
 
 
