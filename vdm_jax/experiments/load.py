@@ -14,7 +14,8 @@ from vdm_jax.base.mesh import check_devices
 from vdm_jax.data.dataset import Dataset
 from vdm_jax.experiments.kinds import KINDS
 from vdm_jax.launch.config_files import DEFAULT, default_of, find, lay_over, load_config, naming_settings
-from vdm_jax.launch.run import build
+from vdm_jax.launch.ensemble import members_of
+from vdm_jax.launch.jobs import build
 from vdm_jax.launch.store import check_inputs
 
 
@@ -73,6 +74,9 @@ def load(workdir: str | pathlib.Path, *, checkpoint: str | int | None = None, we
     config = load_config(default_of(str(folder), find(DEFAULT)))
     kind = choose("config.kind", config.kind, KINDS)
     lay_over(config, folder, kind)
+    if members := members_of(kind, config, folder):
+        told = f"{folder} holds an ensemble of {len(members)} runs"
+        raise UserError(f"{told}; load one of them, such as {next(iter(members.values())).workdir}")
     if kind.functions is None:
         raise UserError(f"{folder} holds a run of kind {config.kind!r}, which has no functions to load")
     chosen = {"evaluate.checkpoint": checkpoint, "evaluate.weights": weights}

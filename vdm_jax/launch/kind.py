@@ -18,6 +18,7 @@ Path = pathlib.Path
 Status = Literal["done", "stopped"]
 REPORT = "report"
 PAGE = "report/index.html"
+MEMBERS = "members"  # folder of the members of an ensemble
 
 
 class RunOptions(NamedTuple):
@@ -54,12 +55,15 @@ class Job(NamedTuple):
         writes: the record, a JSON file written last. It states "settings" and says that the job is done.
         leaves: further files that the job writes with its record.
         memory_hint: what to lower where memory is too small.
+        run_members: `run_members([(built, workdir), …], options)` does the job for all members of an ensemble at once;
+            None: `run` does it for one after the other.
         is_done: `is_done(config, workdir)`, what the record alone does not say.
         idle: `idle(config)`, whether this config asks nothing of the job. It is then complete and claims nothing.
         check: `check(built, workdir)` before any job starts. Raises `UserError` where what is kept cannot be used.
         ready: `ready(config)` before the data are read. Raises `UserError` where the job cannot run on this machine.
         stated: `stated(workdir)`, the settings that an older version stated in what it kept; None: config.json.
         summary: `summary(record)`, the text that a launch with this job ends with.
+        remade: whether archives lack its files and its record, which are large and quickly made again.
         can_stop: whether it honours `RunOptions.stop_after`. Its checkpoints are what an archive carries.
         lock: the file that is locked while it runs. Default: a job that keeps files has one of its own.
     """
@@ -81,8 +85,10 @@ class Job(NamedTuple):
     ready: Callable[[ConfigDict], None] | None = None
     stated: Callable[[Path], Mapping[str, Any] | None] | None = None
     summary: Callable[[dict[str, Any]], str] | None = None
+    remade: bool = False
     can_stop: bool = False
     lock: str = ""
+    run_members: Callable[[Sequence[tuple[Built, Path]], RunOptions], Status] | None = None
 
     def extended(self, settings: dict[str, Any]) -> tuple[str, ...]:
         """The settings that may change while what is kept stays valid, under these `settings`."""
@@ -146,6 +152,9 @@ class Kind(NamedTuple):
         programs: by the names of compiled functions what is printed while they compile; others are called by their
             names.
         needs: `needs(config)` -> runs of other kinds that are completed first.
+        members: `members(config)` -> the configs of the runs of this kind that a run of this config consists of, by
+            name. They are complete runs in WORKDIR/members/NAME; a kind with members has no needs. {}: the run itself.
+            Raises `UserError`.
         restore: `restore(built, workdir)` -> the trained parameters in a folder. Raises `UserError`.
         functions: `functions(built, params)` -> the functions that `vdm_jax.load` offers.
         sections: of the report page.
@@ -168,6 +177,7 @@ class Kind(NamedTuple):
     describe: Callable[[Built], Iterable[str]] = _nothing
     programs: Mapping[str, str] = {}
     needs: Callable[[ConfigDict], dict[str, Need]] = _nothing
+    members: Callable[[ConfigDict], dict[str, ConfigDict]] = _nothing
     restore: Callable[[Built, Path], Any] | None = None
     functions: Callable[[Built, Any], dict[str, Callable[..., Any]]] | None = None
     sections: Sequence[Any] = ()

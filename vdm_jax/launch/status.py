@@ -6,13 +6,19 @@ from collections.abc import Sequence
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError
-from vdm_jax.launch.kind import Kind, chosen_jobs, jobs_of
+from vdm_jax.launch.kind import MEMBERS, Kind, chosen_jobs, jobs_of
 from vdm_jax.launch.settings import plain, read_config
 from vdm_jax.launch.store import DATA, claim_differences, read_record, record_differences
 
 
 def remaining(kind: Kind, config: ConfigDict, workdir: pathlib.Path, jobs: Sequence[str]) -> list[str]:
-    """Those of `jobs`, in their order, that are not complete for this config; with each, those that come after it."""
+    """Those of `jobs`, in their order, that are not complete for this config; with each, those that come after it.
+
+    Of an ensemble, those that are not complete for each of its members.
+    """
+    if members := kind.members(config):
+        of_members = [remaining(kind, own, workdir / MEMBERS / name, jobs) for name, own in members.items()]
+        return [name for name in chosen_jobs(kind, jobs) if any(name in own for own in of_members)]
     left: list[str] = []
     for name in chosen_jobs(kind, jobs):
         if set(jobs_of(kind)[name].after) & set(left) or not is_complete(kind, name, config, workdir):

@@ -195,8 +195,9 @@ def owner(kind: Kind, name: str, config: ConfigDict, inputs: Mapping[str, str]) 
 def packed(kind: Kind) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(descriptions, records): the names of what an archive carries besides checkpoints, records last."""
     kept = tuple(name for job in kind.jobs.values() if job.can_stop for name in job.keeps if name != "checkpoints")
-    made = [name for job in kind.jobs.values() if not job.can_stop for name in (*job.leaves, *job.keeps)]
-    records = [job.writes for job in kind.jobs.values() if job.writes]
+    jobs = [job for job in kind.jobs.values() if not job.remade]
+    made = [name for job in jobs if not job.can_stop for name in (*job.leaves, *job.keeps)]
+    records = [job.writes for job in jobs if job.writes]
     inside = [record for record in records if any(record.startswith(f"{folder}/") for folder in made)]
     return DESCRIPTIONS + kept, tuple([*made, *(record for record in records if record not in inside)])
 

@@ -1,5 +1,6 @@
 """The sweep of a config file: its members are checked, run or listed, and put into one table."""
 
+import pathlib
 import shlex
 from collections.abc import Sequence
 from functools import partial
@@ -9,10 +10,12 @@ import jax
 from vdm_jax.base.errors import RunFailed, UserError
 from vdm_jax.base.signals import catch_sigterm
 from vdm_jax.launch import flags, store
+from vdm_jax.launch.ensemble import members_of, prepared
+from vdm_jax.launch.jobs import build
 from vdm_jax.launch.kind import Kind, Kinds, jobs_of, kind_of, lock_of
 from vdm_jax.launch.members import Member, check, make_members, select
 from vdm_jax.launch.memory import what_memory_lacks
-from vdm_jax.launch.run import are_needs_complete, build
+from vdm_jax.launch.run import are_needs_complete
 from vdm_jax.launch.runner import LOG, Outcome, run_members, say
 from vdm_jax.launch.status import is_compared, remaining
 
@@ -75,6 +78,10 @@ def check_member(kinds: Kinds, member: Member) -> None:
     kind = kind_of(kinds, member.config)
     for name in member.jobs:
         jobs_of(kind)[name].check_ready(member.config)
+    if members := members_of(kind, member.config, member.workdir):
+        for run in prepared(kinds, members, member.jobs).values():
+            store.check(kinds, run.config, run.workdir, run.inputs, run.built, member.jobs)
+        return
     if not are_needs_complete(kinds, member.config, member.workdir):
         return
     built, _ = build(kind, member.config, member.workdir)
@@ -88,10 +95,16 @@ def write_table(kind: Kind, members: Sequence[Member], arguments: flags.Argument
         reason = f"no {kind.jobs[kind.compared].writes} yet"
         try:
             if is_compared(kind, member.config, member.workdir):
-                runs[member.name] = member.workdir
+                runs |= _runs_of(kind, member)
                 continue
         except UserError as error:
             reason = str(error)
         status = outcomes[member.name].status if member.name in outcomes else "done"
         missing[member.name] = MISSING.get(status, reason)
     return kind.compare(arguments.workdir, runs, missing)
+
+
+def _runs_of(kind: Kind, member: Member) -> dict[str, pathlib.Path]:
+    """The folders of a member of the sweep by name; of an ensemble those of its own members."""
+    own = members_of(kind, member.config, member.workdir)
+    return {f"{member.name}/{name}": run.workdir for name, run in own.items()} or {member.name: member.workdir}

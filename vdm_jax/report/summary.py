@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from vdm_jax.report.primitives.measured import entry
+
+READOUT_BASELINES = {"pixels": "raw pixels", "pca": "PCA", "untrained": "untrained encoder"}
 BASELINES = {"random projection": "random_projection", "raw pixels": "raw_pixels", "untrained encoder": "untrained"}
 
 
@@ -53,3 +56,40 @@ def coverage_lines(coverage: dict[str, Any]) -> list[str]:
 def beside_floor(distance: float, floor: float, num_images: int) -> str:
     """A Fréchet distance with its real-against-real floor and the number of images."""
     return f"{distance:.2f}, real against real {floor:.2f}, N = {num_images}"
+
+
+def autoencoder_summary(values: dict[str, Any]) -> str:
+    """One line each for reconstruction, bound, rate, latent space, prior samples, readouts and disentanglement of an
+    autoencoder's evaluate.json."""
+
+    def measured(*place: str, digits: int) -> str:
+        value, error, _ = entry(values, *place)
+        return "" if value is None else f"{value:.{digits}f}" + ("" if error is None else f" ± {error:.{digits}f}")
+
+    number = f"{values['num_images']:,} test images" if "num_images" in values else "test images"
+    lines = []
+    if found := measured("reconstruction_sum", digits=2):
+        lines.append(f"reconstruction  {found} squared error summed over an image, {number}")
+    if found := measured("bound_nats", digits=2):
+        lines.append(f"bound           {found} nats an image")
+    elif (why := (values.get("reasons") or {}).get("bound_nats")) is not None:
+        lines.append(f"no bound        {why}")
+    if found := measured("rate_nats", digits=2):
+        units = measured("active_units", digits=0)
+        lines.append(f"rate            {found} nats an image" + (f", {units} active units" if units else ""))
+    if found := measured("prior_samples_on_data", digits=3):
+        lines.append(f"prior           {found} of decoded draws are near a data image")
+    if found := measured("holes", digits=3):
+        lines.append(f"holes           {found} of the points between data decode to no data image")
+    readout = values.get("readout")
+    for factor in [each for each in ("shape", "class") if isinstance(readout, dict) and each in readout]:
+        own, others = measured("readout", factor, "linear", digits=3), []
+        for name, words in READOUT_BASELINES.items():
+            if other := measured("readout_baselines", name, factor, "linear", digits=3).partition(" ±")[0]:
+                others.append(f"{words} {other}")
+        lines.append(f"{factor:15} {own} by a linear readout" + (f" ({', '.join(others)})" if others else ""))
+    scores = values.get("disentanglement")
+    shown = {key: measured("disentanglement", key, digits=3) for key in scores} if isinstance(scores, dict) else {}
+    if found := [f"{key} {text}" for key, text in shown.items() if text]:
+        lines.append(f"disentangled    {', '.join(found)}")
+    return "\n".join(lines)

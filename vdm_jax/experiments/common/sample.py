@@ -54,9 +54,8 @@ def sample(experiment: Experiment, workdir: pathlib.Path, *, draw: Draw) -> str:
     "done"."""
     config = experiment.config.sample
     weights = load_weights(workdir, experiment.model, experiment.config)
-    print(
-        f"sample: step {weights.step}, {weights.kind} weights, {config.num_steps} steps of {config.sampler}", flush=True
-    )
+    sampler = f", {config.num_steps} steps of {config.sampler}" if "sampler" in config else ""  # decoders have none
+    print(f"sample: step {weights.step}, {weights.kind} weights{sampler}", flush=True)
     about = workdir / "samples" / "about.json"
     about.unlink(missing_ok=True)  # it describes files that are about to be replaced
     of = {"checkpoint_step": weights.step, "weights": weights.kind}

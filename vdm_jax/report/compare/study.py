@@ -19,7 +19,7 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.base.names import describe, short_names
 from vdm_jax.base.statistics import mean_and_error
 from vdm_jax.report.compare.columns import COLUMNS
-from vdm_jax.report.primitives.measured import ERROR_SUFFIXES, error_at
+from vdm_jax.report.primitives.measured import ERROR, ERROR_SUFFIXES, NUM, VALUE, error_at
 from vdm_jax.report.primitives.workdir import Place, Workdir, is_number, leaves
 
 SEEDS = ("train.seed", "evaluate.seed", "sample.seed")
@@ -61,8 +61,10 @@ class Setting:
         return str(self.runs[0].config.get("kind", "vae_vdm"))
 
     def measured(self, *place: str) -> Measured | None:
-        """The number at a place of evaluate.json over the runs; None if a run lacks it."""
+        """The number at a place of evaluate.json, or the "value" of an entry there, over the runs; None if a run lacks
+        it."""
         values = [leaves(run.evaluate) for run in self.runs]
+        place = place if place in values[0] else (*place, VALUE)
         numbers = np.array([run[place] for run in values if is_number(run.get(place))], np.float64)
         if len(numbers) < len(values):
             return None
@@ -76,7 +78,8 @@ class Setting:
         """Every number of evaluate.json that all runs have, by its place."""
         places = [place for place, value in leaves(self.runs[0].evaluate).items() if is_number(value)]
         about = {place for place in places for start in ABOUT if place[: len(start)] == start}
-        places = [place for place in places if place not in about and not place[-1].endswith(ERROR_SUFFIXES)]
+        places = [place for place in places if place not in about and not place[-1].endswith((*ERROR_SUFFIXES, ERROR))]
+        places = [place for place in places if (*place[:-1], VALUE) not in places or place[-1] != NUM]
         found = {place: self.measured(*place) for place in places}
         return {place: number for place, number in found.items() if number is not None}
 

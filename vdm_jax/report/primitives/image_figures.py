@@ -1,13 +1,17 @@
 """Grids of images. Each image pixel is a whole number of figure pixels, so that grids are sharp and even."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Real, UInt8
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from vdm_jax.base.images import CELL, enlargement, image_grid, page_size
 from vdm_jax.report.primitives.style import DPI, INK
 
 HEADER = 44  # height of the column names in figure pixels
+MARGIN = 190  # width of the row names in figure pixels
 
 
 def grid_figure(images: UInt8[np.ndarray, "n h w c"], *, num_columns: int | None = None) -> Figure:
@@ -40,6 +44,50 @@ def path_figure(path: UInt8[np.ndarray, "n s h w c"], times: Real[np.ndarray, " 
     return _side_by_side([block], scale=_scale(path[0]), headers=[[f"t = {t:.2f}" for t in times]])
 
 
+def pairs_figure(
+    above: UInt8[np.ndarray, "n h w c"], below: UInt8[np.ndarray, "n h w c"], names: Sequence[str]
+) -> Figure:
+    """Two images of each pair, one above the other, in the columns of a page; `names` are those of the two rows."""
+    columns = min(len(above), page_size(*above.shape[1:])[1])
+    number = len(above) // columns * columns
+    rows = [image[:number].reshape(-1, 1, columns, *image.shape[1:]) for image in (above, below)]
+    mixed = np.concatenate(rows, axis=1).reshape(-1, columns, *above.shape[1:])
+    return rows_figure(mixed, row_names=list(names) * (number // columns))
+
+
+def rows_figure(
+    images: UInt8[np.ndarray, "n k h w c"], *, row_names: Sequence[str] = (), column_names: Sequence[str] = ()
+) -> Figure:
+    """N rows of K images, under the names of the columns and beside the names of the rows."""
+    n, k, *shape = images.shape
+    block = _block(images.reshape(n * k, *shape), k)
+    headers = [list(column_names)] if column_names else None
+    return _side_by_side([block], scale=_scale(images[0]), headers=headers, row_names=row_names)
+
+
+def between_figure(
+    first: UInt8[np.ndarray, "n h w c"], between: UInt8[np.ndarray, "n s h w c"], last: UInt8[np.ndarray, "n h w c"]
+) -> Figure:
+    """One row for each pair: an image, the images from the one to the other, the other image."""
+    n, s, *shape = between.shape
+    blocks = [_block(first, 1), _block(between.reshape(n * s, *shape), s), _block(last, 1)]
+    headers = [["image a"], [f"{share:.2f}" for share in np.linspace(0, 1, s)], ["image b"]]
+    return _side_by_side(blocks, scale=_scale(first), headers=headers)
+
+
+def heat_map_figure(source: UInt8[np.ndarray, "n h w c"], maps: Real[np.ndarray, "n a b k"]) -> Figure:
+    """One row for each image: the image, then the K channels of its latents, red above and blue below zero. The colours
+    of a channel end at its largest absolute value."""
+    size = source.shape[1:3]
+    scaled = maps / np.maximum(np.abs(maps).max(axis=(0, 1, 2)), np.finfo(np.float32).tiny)
+    coloured = colormaps["RdBu_r"]((1 + np.moveaxis(scaled, -1, 1)) / 2, bytes=True)[..., :3]  # [N, K, a, b, 3]
+    for axis in (0, 1):
+        coloured = coloured.repeat(max(1, size[axis] // maps.shape[1 + axis]), axis=2 + axis)
+    blocks = [_block(source, 1), _block(coloured.reshape(-1, *coloured.shape[2:]), maps.shape[-1])]
+    headers = [["image"], [f"channel {i}" for i in range(maps.shape[-1])]]
+    return _side_by_side(blocks, scale=_scale(source), headers=headers)
+
+
 def _scale(images: np.ndarray) -> int:
     return enlargement(*images.shape[1:3])
 
@@ -50,14 +98,22 @@ def _block(images: np.ndarray, num_columns: int) -> np.ndarray:
     return grid if grid.shape[-1] == 3 else grid.repeat(3, axis=-1)
 
 
-def _side_by_side(blocks: list[np.ndarray], *, scale: int, headers: list[list[str]] | None = None) -> Figure:
-    """Blocks of equal height from left to right, with evenly spaced headers above each block."""
+def _side_by_side(
+    blocks: list[np.ndarray], *, scale: int, headers: list[list[str]] | None = None, row_names: Sequence[str] = ()
+) -> Figure:
+    """Blocks of equal height from left to right, with evenly spaced headers above each block, and names of the rows at
+    the left."""
     widths = [block.shape[1] * scale for block in blocks]
     top = HEADER if headers else 0
     height, gap = blocks[0].shape[0] * scale + top, CELL // 4
-    width = sum(widths) + gap * (len(blocks) - 1)
+    margin = MARGIN if row_names else 0
+    width = margin + sum(widths) + gap * (len(blocks) - 1)
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
-    left = 0
+    look = dict(va="center", fontsize=8.5, color=INK)
+    for i, name in enumerate(row_names):
+        y = (1 - (i + 0.5) / len(row_names)) * (height - top) / height
+        figure.text((margin - gap / 2) / width, y, name, ha="right", **look)
+    left = margin
     for i, block in enumerate(blocks):
         axes = figure.add_axes((left / width, 0, widths[i] / width, (height - top) / height))
         axes.imshow(block, interpolation="nearest", vmin=0, vmax=1, aspect="auto")
@@ -65,6 +121,6 @@ def _side_by_side(blocks: list[np.ndarray], *, scale: int, headers: list[list[st
         names = headers[i] if headers else []
         for j, name in enumerate(names):
             x = left + (j + 0.5) / len(names) * widths[i]
-            figure.text(x / width, 1 - 0.5 * top / height, name, ha="center", va="center", fontsize=8.5, color=INK)
+            figure.text(x / width, 1 - 0.5 * top / height, name, ha="center", **look)
         left += widths[i] + gap
     return figure

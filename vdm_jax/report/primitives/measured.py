@@ -9,6 +9,7 @@ from typing import Any
 from vdm_jax.report.primitives.workdir import Place, Workdir, is_number, leaves
 
 ERROR_SUFFIXES = ("_standard_error", "_se")
+VALUE, ERROR, NUM = "value", "standard_error", "num"  # of a nested entry
 
 
 def measured(value: object, error: object = None) -> str:
@@ -40,13 +41,33 @@ def plain(value: int | float) -> str:
 
 
 def error_places(place: Place) -> list[Place]:
-    """The places of the standard error of the number at `place`."""
-    return [(*place[:-1], place[-1] + suffix) for suffix in ERROR_SUFFIXES]
+    """The places of the standard error of the number at `place`: KEY_standard_error beside KEY, and "standard_error"
+    beside "value" in a nested entry."""
+    nested = [(*place[:-1], ERROR)] if place[-1] == VALUE else []
+    return nested + [(*place[:-1], place[-1] + suffix) for suffix in ERROR_SUFFIXES]
 
 
 def error_at(found: Mapping[Place, Any], place: Place) -> float | None:
     """The standard error of the number at `place` among leaves; None if there is none."""
     return next((float(found[each]) for each in error_places(place) if is_number(found.get(each))), None)
+
+
+def entry(values: object, *place: str) -> tuple[float | None, float | None, int | None]:
+    """(value, standard error, N) of the number at a place of nested dicts, None where there is none.
+
+    It is a plain number with KEY_standard_error beside it, or an entry {"value", "standard_error", "num"}."""
+    *path, key = place
+    for name in path:
+        values = values.get(name) if isinstance(values, dict) else None
+    if not isinstance(values, dict):
+        return None, None, None
+    found = values.get(key)
+    if is_number(found):
+        return float(found), standard_error(values, key), None
+    if not isinstance(found, dict) or not is_number(found.get(VALUE)):
+        return None, None, None
+    error, number = found.get(ERROR), found.get(NUM)
+    return float(found[VALUE]), float(error) if is_number(error) else None, number if is_number(number) else None
 
 
 def standard_error(values: dict[str, Any], key: str) -> float | None:
@@ -76,6 +97,7 @@ def row_name(workdir: Workdir, place: Place, value: object, names: Mapping[str, 
     """The name of the leaf in words. Under it the reason, if the leaf has no value."""
     key = place[0]
     why = workdir.reason(key) if value is None and len(place) == 1 else None
+    place = place[:-1] if len(place) > 1 and place[-1] == VALUE else place
     words = (part.replace("frechet", "Fréchet").replace("fid_", "FID_").replace("_", " ") for part in place)
     name = escape(names[key] if len(place) == 1 and key in names else ": ".join(words))
     return f'{name}<br><span class="reason">{escape(why)}</span>' if why else name

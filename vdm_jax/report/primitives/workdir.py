@@ -119,7 +119,7 @@ class Workdir:
     def is_unconditional(self) -> bool:
         """True where the config of the model has no encoder, or evaluate.json says why it has no rate."""
         model = self.config.get("model")
-        no_encoder = isinstance(model, dict) and model.get("encoder", "none") == "none"
+        no_encoder = isinstance(model, dict) and "code" not in model and model.get("encoder", "none") == "none"
         return no_encoder or (
             self.evaluate.get("encoder_kl_nats") is None and self.reason("encoder_kl_nats") is not None
         )

@@ -1,5 +1,21 @@
 """The sections of a report, one file a kind of record, and the pages that the kinds of experiments make of them."""
 
+from vdm_jax.report.sections.autoencoder import (
+    AUTOENCODER_NUMBERS,
+    AUTOENCODER_OTHER_NUMBERS,
+    DISENTANGLEMENT,
+    READOUTS,
+    RECONSTRUCTIONS,
+)
+from vdm_jax.report.sections.autoencoder_latents import (
+    CODEBOOK,
+    HEAT_MAPS,
+    INTERPOLATIONS,
+    LATENT_SPACE,
+    PRIOR_SAMPLES,
+    TRAVERSALS,
+)
+from vdm_jax.report.sections.autoencoder_training import TERMS
 from vdm_jax.report.sections.chain_probes import CHAIN_PROBES
 from vdm_jax.report.sections.chains import CHAINS
 from vdm_jax.report.sections.codes import CODE, CODE_PROBES
@@ -22,3 +38,7 @@ VAE_VDM_PAGE = (
 DDPM_PAGE = (NUMBERS, LOSS, SAMPLES, PATH, COVERAGE, FRECHET, OTHER_NUMBERS, *_ORIGIN)
 EXACT_PAGE = (TIMELINE, EXACT, *_ORIGIN)
 PROBES_PAGE = (TIMELINE, EXACT, PROBE, CHAINS, CHAIN_PROBES, *_ORIGIN)
+AUTOENCODER_PAGE = (
+    AUTOENCODER_NUMBERS, RECONSTRUCTIONS, LATENT_SPACE, PRIOR_SAMPLES, INTERPOLATIONS, TRAVERSALS, HEAT_MAPS,
+    CODEBOOK, READOUTS, DISENTANGLEMENT, BOUND, TERMS, RATE_DISTORTION, AUTOENCODER_OTHER_NUMBERS, *_ORIGIN,
+)  # fmt: skip

@@ -1,6 +1,7 @@
 """The numbers of evaluate.json: headline, the bound by term, and all others."""
 
 import math
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -98,12 +99,15 @@ def _bound_table(workdir: Workdir) -> str:
     return table([head[i] for i in columns], cells, numbers=(1, 2), totals=totals) if known else ""
 
 
-def other_numbers(workdir: Workdir, gallery: Gallery) -> str:
-    """All numbers of evaluate.json that no table or figure shows, folded, and the reasons of those without a value."""
+def other_numbers(workdir: Workdir, gallery: Gallery, elsewhere: Sequence[str] = ELSEWHERE) -> str:
+    """All numbers of evaluate.json that no table or figure shows, folded, and the reasons of those without a value.
+
+    elsewhere: keys that the other sections show.
+    """
     if not workdir.evaluate:
         return NO_EVALUATION
     values = without_errors(workdir.evaluate)
-    rest = {k: v for k, v in values.items() if k not in ELSEWHERE and not k.startswith(tuple(PROBES)) and v is not None}
+    rest = {k: v for k, v in values.items() if k not in elsewhere and not k.startswith(tuple(PROBES)) and v is not None}
     rows = [row for row in rows_of(workdir, rest, {}) if row[1] != NOTHING]
     html = folded("All other numbers of evaluate.json, by their names there", table(["", ""], rows, numbers=(1,)))
     reasons = workdir.evaluate.get("reasons")
