@@ -97,7 +97,8 @@ def _run_stacked(
 ) -> list[TrainState]:
     """Advances members that are at one step together to step `until`; the states of each, saved."""
     advance = stacked_step(step, len(members))
-    state, data, keys = (_stack([getattr(member, name) for member in members]) for name in ("state", "data", "key"))
+    state, data = (_stack([getattr(member, name) for member in members]) for name in ("state", "data"))
+    keys = jnp.stack([jax.random.clone(member.key) for member in members])
     at, per_call = int(members[0].state.step), settings["steps_per_call"]
     intervals = [settings[name] for name in ("log_every", "eval_every", "checkpoint_every")]
     writes = [loop.make_write(member.log, at) for member in members]
