@@ -1,26 +1,20 @@
-"""From a config of kind "autoencoder" to the data set and the model; what a member of an ensemble is called."""
+"""From a config of kind "autoencoder" to the data set and the model."""
 
 from dataclasses import dataclass
 
 import jax
 from ml_collections import ConfigDict
 
-from vdm_jax.base.errors import choose
-from vdm_jax.data.dataset import Dataset
-from vdm_jax.experiments.autoencoder.checks import check_autoencoder, check_images
-from vdm_jax.experiments.common.build import Experiment, given, load
+from vdm_jax.experiments.autoencoder.checks import check_autoencoder, check_held_out, check_images
+from vdm_jax.experiments.common.autoencoders import make_autoencoder
+from vdm_jax.experiments.common.build import Experiment, load
 from vdm_jax.experiments.common.checks import check_batch, check_data, check_settings
-from vdm_jax.experiments.common.networks import DTYPES
-from vdm_jax.experiments.common.rates import rate_mode
 from vdm_jax.models.autoencoder import Autoencoder
-from vdm_jax.models.decoder_likelihood import LIKELIHOODS
-from vdm_jax.models.vq import VectorQuantiser
-from vdm_jax.networks.autoencoder import make_backbone
 
 
 @dataclass(frozen=True)
 class AutoencoderExperiment(Experiment):
-    """What every job starts from; built once a process. Of an ensemble each member has one."""
+    """What every job starts from; built once a process. Each member of an ensemble has one."""
 
     model: Autoencoder
 
@@ -36,5 +30,8 @@ def build_autoencoder(config: ConfigDict, folder: str = "") -> AutoencoderExperi
     check_data(data, config.evaluate)
     check_images(config, data)
     model = make_autoencoder(config, data)
-    check_batch(config.train, len(data.train), jax.device_count(), model.rate.fewest_images)
+    fewest = model.rate.fewest_images if model.regulariser == "none" else 2
+    check_batch(config.train, len(data.train), jax.device_count(), fewest)
+    if model.rate.steered_by_held_out:
+        check_held_out(config, data, jax.device_count())
     return AutoencoderExperiment(config, data, model)
