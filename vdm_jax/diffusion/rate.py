@@ -16,6 +16,7 @@ from vdm_jax.diffusion.gaussian import kl_to_standard_normal
 UNCONDITIONAL = "the model is unconditional: there is no code"
 Carry = dict[str, Float[Array, ""]]
 Step = int | Int[Array, ""]
+Weight = float | Float[Array, ""]  # an array where members of an ensemble differ in it
 
 
 def encoder_kl(mu: Float[Array, "b w"], logvar: Float[Array, "b w"]) -> Float[Array, "b w"]:
@@ -78,7 +79,7 @@ class RateMode:
 class FixedRate(RateMode):
     """beta R: beta = 1 minimises the bound; the blog's code had beta = 1e4. Checkpoints are chosen by D + beta R."""
 
-    beta: float = 1.0
+    beta: Weight = 1.0
 
     @property
     def objective(self) -> str:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from vdm_jax.base.errors import UserError
-from vdm_jax.diffusion.rate import Carry, Code, FixedRate, Step
+from vdm_jax.diffusion.rate import Carry, Code, FixedRate, Step, Weight
 
 
 def mmd_to_standard_normal(w: Float[Array, "b d"]) -> Float[Array, " b"]:
@@ -38,7 +38,7 @@ class MmdRate(FixedRate):
     """
 
     fewest_images: ClassVar[int] = 2
-    beta: float = 0.0
+    beta: Weight = 0.0
     mmd_weight: float = 1000.0
 
     @property

@@ -64,3 +64,8 @@ class CodeModel:
 def draw_code(key: Key[Array, ""], mu: Codes, logvar: Codes) -> Codes:
     """w ~ N(mu, exp(logvar)), reparameterised."""
     return mu + jnp.exp(0.5 * logvar) * jax.random.normal(key, mu.shape)
+
+
+def flat(latents: Float[Array, "b ..."]) -> Codes:
+    """[B, …] -> [B, D]."""
+    return latents.reshape(len(latents), -1)

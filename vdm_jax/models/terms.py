@@ -27,6 +27,24 @@ def metrics_of(terms: Terms, num_dims: int, rate: Float[Array, " b"] | None) -> 
     }
 
 
+def code_metrics(
+    distortion: Float[Array, " b"],
+    rate: Float[Array, " b"] | None,
+    squared_error: Float[Array, " b"],
+    num_dims: int | None,
+) -> dict[str, Float[Array, " b"]]:
+    """The terms of an autoencoder by name, [B] each: D = -log p(x | u), nats; the squared error summed over an image;
+    R of a noisy code; D + R, also as bits per dimension.
+
+    num_dims: D of an image; None where D + R is no bound.
+    """
+    found = {"distortion": distortion, "squared_error": squared_error}
+    if rate is None:
+        return found
+    bound = {"bound": distortion + rate, "bpd": bits_per_dim(distortion + rate, num_dims)} if num_dims else {}
+    return found | {"rate": rate} | bound
+
+
 def one_by_one(one: Callable[..., dict[str, Array]], keys: Key[Array, " b"], *arrays: Array) -> dict[str, Array]:
     """`one(key, *slices [1, ...]) -> {name: [1, ...]}` over the examples, each with its own key."""
 

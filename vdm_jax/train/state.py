@@ -13,9 +13,10 @@ from vdm_jax.train.flat import Layout, layout_of, ravel_parts, unravel_parts
 
 Metrics = dict[str, Any]
 LossFn = Callable[..., tuple[jax.Array, Metrics]]
-"""`loss_fn(params, carry, batch, key, step) -> (loss [B], {name: [B] or []})`"""
+"""`loss_fn(params, carry, batch, key, step) -> (loss [B], {name: [B] or []})`. The metric "statistics" is a dict of
+arrays [B, …], which only `update_carry` sees."""
 UpdateCarry = Callable[[PyTree, Metrics, Any], PyTree]
-"""`update_carry(carry, {name: []}, step) -> carry`, from the batch's mean metrics"""
+"""`update_carry(carry, {name: []}, step) -> carry`, from the batch's mean metrics; "statistics" are [...] each"""
 
 
 @jax.tree_util.register_dataclass

@@ -16,6 +16,8 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.base.mesh import DATA, replicated, split_over_data
 from vdm_jax.train.state import LossFn, Metrics, TrainState, UpdateCarry
 
+STATISTICS = "statistics"  # a metric of [B, …] arrays, averaged over the batch for `update_carry` alone
+
 
 def ema_rate(num_updates: Int[Array, ""], ema_decay: float, warmup: bool = True) -> Float[Array, ""]:
     """`1 - min(ema_decay, (1 + n) / (10 + n))` after n updates. Early averages forget the random start quickly.
@@ -30,11 +32,16 @@ def ema_rate(num_updates: Int[Array, ""], ema_decay: float, warmup: bool = True)
 def mean_gradients(
     loss_fn: LossFn, params: PyTree, carry: PyTree, batch: PyTree, key: Key[Array, ""], step: Int[Array, ""]
 ) -> tuple[PyTree, Metrics]:
-    """Gradients of the mean loss of the batch, and the mean {name: []} of every metric and of "loss"."""
+    """Gradients of the mean loss of the batch, and the mean {name: []} of every metric and of "loss".
+
+    The arrays of the metric `STATISTICS` keep their axes behind the batch.
+    """
 
     def mean_loss(params):
         loss, metrics = loss_fn(params, carry, batch, key, step)
-        means = jax.tree.map(jnp.mean, {**metrics, "loss": loss})
+        kept = {name: metrics[name] for name in metrics if name == STATISTICS}
+        means = jax.tree.map(jnp.mean, {**metrics, "loss": loss} | dict.fromkeys(kept))
+        means |= jax.tree.map(partial(jnp.mean, axis=0), kept)
         return means["loss"], means
 
     return jax.grad(mean_loss, has_aux=True)(params)
@@ -117,6 +124,7 @@ def train_step(
     rate = ema_rate(state.step - state.skipped, ema_decay, ema_warmup)
     ema_params = jax.tree.map(lambda mean, new: mean + rate * (new - mean), state.ema_params, params)
     carry = state.carry if update_carry is None else update_carry(state.carry, means, state.step)
+    means.pop(STATISTICS, None)
     params, ema_params, opt_state, carry = jax.tree.map(
         partial(jnp.where, finite),
         (params, ema_params, opt_state, carry),

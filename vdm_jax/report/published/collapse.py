@@ -41,12 +41,17 @@ def main_table(data: str, folder: Path) -> str:
             return f"0 (D + R = {mean('bound_nats')(one)})"
         return interval(difference_over_seeds(one, none, "bound_nats"))
 
+    def over_images(one: Setting) -> str:
+        found = None if one is none else costs.mean_bound_over_images(one, none)
+        return DASH if found is None else f"{float(found.error):.2f}"
+
     def saved(one: Setting) -> str:
         return DASH if one is none else interval(costs.saving_over_seeds(one, none).area)
 
     columns = {
         "setting": lambda one: one.name,
         "D + R above no code, nats [95% interval]": above,
+        "… ± over test images": over_images,
         "D, nats": mean("distortion_nats"),
         "R, nats": mean("encoder_kl_nats"),
         "I(x; w), nats, between bounds": information,

@@ -35,6 +35,18 @@ def bound_over_images(ours: Workdir, theirs: Workdir) -> Difference:
     return paired_difference(*(each["bound_nats"].astype(np.float64) for each in (a, b)), "images")
 
 
+def mean_bound_over_images(ours: Setting, theirs: Setting) -> Difference | None:
+    """D + R of `ours` minus `theirs`, nats, the mean over seeds of each test image, paired over the images.
+
+    Its error is of other images under the trainings at hand. None where a run has no numbers of each image.
+    """
+    found = [[run.arrays(IMAGES, "bound_nats") for run in one.runs] for one in (ours, theirs)]
+    if any(arrays is None for runs in found for arrays in runs):
+        return None
+    a, b = (np.mean([run["bound_nats"].astype(np.float64) for run in runs], axis=0) for runs in found)
+    return paired_difference(a, b, "images")
+
+
 def saving_over_seeds(ours: Setting, without: Setting) -> Saving:
     """What the code of `ours` saves, paired seed by seed."""
     curves = [[run.arrays(CURVES, "logsnr", "own") for run in one.runs] for one in (without, ours)]

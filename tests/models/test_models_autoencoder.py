@@ -1,0 +1,310 @@
+"""An autoencoder's terms against exact solutions: linear VAEs on Gaussian data, PCA, codebooks, DIP, two players."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from vdm_jax.base.errors import UserError
+from vdm_jax.diffusion.gaussian import sum_values
+from vdm_jax.diffusion.rate import FixedRate
+from vdm_jax.diffusion.rate_modes import make_rate_mode
+from vdm_jax.models.adversarial import ReconstructionLoss, adaptive_weight
+from vdm_jax.models.autoencoder import Autoencoder
+from vdm_jax.models.decoder_likelihood import BernoulliDecoder, GaussianDecoder, LevelsDecoder
+from vdm_jax.models.vq import VectorQuantiser
+from vdm_jax.networks.autoencoder import OUTPUT, Backbone, make_backbone
+from vdm_jax.networks.discriminator import make_discriminator
+from vdm_jax.networks.network import Network
+
+EIGENVALUES = np.array([4.0, 1.0, 0.25, 0.04])  # of Gaussian data along their axes
+NUM_DIMS = len(EIGENVALUES)
+BINARY = np.array([-1, 1], np.float32)
+
+
+def linear_backbone(num_latents, stochastic=True):
+    """u = E x with a variance of its own for each latent; output = D u."""
+
+    def init_encoder(key):
+        weights = 0.3 * jax.random.normal(key, (NUM_DIMS, num_latents))
+        return {"weights": weights, "logvar": jnp.zeros(num_latents)}
+
+    def encode(params, x, label=None):
+        mean = x @ params["weights"]
+        return mean, jnp.broadcast_to(params["logvar"][None], mean.shape) if stochastic else None
+
+    def init_decoder(key):
+        return {OUTPUT: 0.3 * jax.random.normal(key, (num_latents, NUM_DIMS))}
+
+    return Backbone(
+        Network(init_encoder, encode),
+        Network(init_decoder, lambda params, u, label=None: u @ params[OUTPUT]),
+        (num_latents,),
+    )
+
+
+def trained(model, x, num_steps=1500, learning_rate=0.02, carry=None):
+    """Parameters and carry after Adam on one batch, with a rate that falls to 0."""
+    params = model.init(jax.random.key(0))
+    carry = model.init_carry(jax.random.key(1)) if carry is None else carry
+    optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, num_steps))
+
+    def step(state, i):
+        params, opt_state, carry = state
+
+        def mean_loss(params):
+            loss, metrics = model.loss_fn(params, carry, {"levels": x}, jax.random.fold_in(jax.random.key(2), i), i)
+            return loss.mean(), metrics
+
+        grads, metrics = jax.grad(mean_loss, has_aux=True)(params)
+        updates, opt_state = optimizer.update(grads, opt_state)
+        statistics = {name: value.mean(0) for name, value in metrics.pop("statistics", {}).items()}
+        means = {name: value.mean() for name, value in metrics.items()} | {"statistics": statistics}
+        return (optax.apply_updates(params, updates), opt_state, model.update_carry(carry, means, i)), None
+
+    (params, _, carry), _ = jax.jit(lambda s: jax.lax.scan(step, s, jnp.arange(num_steps)))(
+        (params, optimizer.init(params), carry)
+    )
+    return params, carry
+
+
+def gaussian_data(num=4096):
+    """Rows whose second moments are exactly `EIGENVALUES` on the diagonal and 0 off it."""
+    x = np.random.RandomState(0).randn(num, NUM_DIMS)
+    x = x @ np.linalg.inv(np.linalg.cholesky(x.T @ x / num)).T
+    return jnp.asarray(x * np.sqrt(EIGENVALUES), jnp.float32)
+
+
+def evaluated(model, params, x):
+    terms = model.terms(params, jax.random.split(jax.random.key(3), len(x)), jnp.zeros(len(x)), {"levels": x})
+    return {name: float(values.mean()) for name, values in terms.items()}
+
+
+@pytest.mark.parametrize("beta", [1.0, 4.0])
+def test_a_linear_vae_on_gaussian_data_fills_from_below(beta):
+    """SCIENCE §8: error min(λ, β σ²) and rate ½ ln⁺(λ/(β σ²)) a direction; with beta 1 D + R is the model's -log p."""
+    sigma = 0.4
+    model = Autoencoder(
+        linear_backbone(NUM_DIMS), (NUM_DIMS,), GaussianDecoder(None, sigma), rate=FixedRate(beta=beta)
+    )
+    x = gaussian_data()
+    params, _ = trained(model, x)
+    found, water = evaluated(model, params, x), beta * sigma**2
+    assert found["squared_error"] == pytest.approx(np.minimum(EIGENVALUES, water).sum(), rel=0.02)
+    rate = 0.5 * np.maximum(0, np.log(EIGENVALUES / water)).sum()
+    assert found["rate"] == pytest.approx(rate, rel=0.02)
+    if beta == 1:
+        variance = np.maximum(EIGENVALUES, sigma**2)  # of the optimal model's own density
+        exact = 0.5 * (np.log(2 * np.pi * variance) + EIGENVALUES / variance).sum()
+        assert found["bound"] == pytest.approx(exact, rel=0.005)
+
+
+def test_a_linear_autoencoder_is_pca():
+    model = Autoencoder(linear_backbone(2, False), (NUM_DIMS,), GaussianDecoder(None, 1.0), code="deterministic")
+    x = gaussian_data()
+    params, _ = trained(model, x, 800)
+    found = evaluated(model, params, x)
+    assert found["squared_error"] == pytest.approx(EIGENVALUES[2:].sum(), rel=0.01)
+    assert "rate" not in found and "deterministic" in model.no_bound
+
+
+@pytest.mark.parametrize("by", ["ema", "gradient"])
+def test_as_many_codes_as_images_reconstruct(by):
+    """The codebook ends at the encodings, so that quantisation costs nothing."""
+    x = jnp.asarray(np.random.RandomState(1).randn(8, NUM_DIMS), jnp.float32)
+    quantiser = VectorQuantiser(8, NUM_DIMS, by, restart_below=0.1)
+    model = Autoencoder(
+        linear_backbone(NUM_DIMS, False),
+        (NUM_DIMS,),
+        GaussianDecoder(None, 1.0),
+        code="quantised",
+        quantiser=quantiser,
+    )
+    if by == "gradient":  # nothing restarts unused codes: begin at the encodings
+        model = _from_encodings(model, x)
+    params, carry = trained(model, x, 1500, 0.02)
+    found = evaluated(model, model.complete(params, carry), x)
+    assert found["squared_error"] < 1e-2
+
+
+def _from_encodings(model, x):
+    first = model.init
+
+    class Begun(Autoencoder):
+        def init(self, key):
+            params = first(key)
+            encoded = self.backbone.encoder.apply(params["encoder"], x)[0]
+            return params | {"codebook": {"codes": encoded + 0.01}}
+
+    return Begun(**{name: getattr(model, name) for name in model.__dataclass_fields__})
+
+
+def test_the_gradient_passes_through_the_quantisation():
+    """d/dz of sum(a u) is a, and the commitment adds 2 c (z - e)."""
+    quantiser = VectorQuantiser(3, 2)
+    codes = jnp.array([[0.0, 0.0], [1.0, 1.0], [-1.0, 2.0]])
+    z, a = jnp.array([[0.9, 0.8], [-0.7, 1.6]]), jnp.array([[1.0, -2.0], [3.0, 0.5]])
+
+    def loss(z):
+        found = quantiser.quantise(jax.random.key(0), codes, z)
+        return jnp.sum(a * found.u) + found.loss.sum()
+
+    np.testing.assert_array_equal(quantiser.nearest(codes, z), [1, 2])
+    np.testing.assert_allclose(jax.grad(loss)(z), a + 2 * 0.25 * (z - codes[jnp.array([1, 2])]), rtol=1e-6)
+
+
+def test_moving_averages_end_at_the_means_of_clusters_and_restart_unused_codes():
+    quantiser = VectorQuantiser(3, 1, decay=0.9, restart_below=0.05)
+    z = jnp.array([[-1.1], [-0.9], [1.9], [2.1]])
+    carry = {"codes": jnp.array([[-1.0], [2.0], [50.0]]), "uses": jnp.full(3, 1 / 3), "sums": jnp.zeros((3, 1))}
+    for i in range(120):
+        found = quantiser.quantise(jax.random.key(i), carry["codes"], z)
+        carry = quantiser.update(carry, {name: value.mean(0) for name, value in found.statistics.items()})
+    assert np.abs(np.asarray(carry["codes"])).max() < 2.2  # the code at 50 has begun again
+    assert float(jnp.abs(z - carry["codes"][quantiser.nearest(carry["codes"], z)]).max()) < 0.12
+
+
+@pytest.mark.parametrize("name", ["dip1", "dip2"])
+def test_dip_brings_its_covariance_to_the_identity(name):
+    """With weights that dominate: I: Cov[mean] = I; II: Cov[mean] + E[variance] = I, whatever the data's variances."""
+    model = Autoencoder(
+        linear_backbone(2),
+        (NUM_DIMS,),
+        GaussianDecoder(None, 0.5),
+        rate=FixedRate(beta=1.0),
+        regulariser=name,
+        dip=(300.0, 300.0),
+    )
+    x = gaussian_data(1024)
+    params, _ = trained(model, x)
+    mean, variance = model.moments(params, x)
+    covariance = np.cov(np.asarray(mean).T, bias=True)
+    if name == "dip2":
+        covariance = covariance + np.diag(np.asarray(variance).mean(0))
+    np.testing.assert_allclose(covariance, np.eye(2), atol=0.02)
+
+
+@pytest.mark.parametrize(
+    "likelihood, num_levels",
+    [
+        (BernoulliDecoder(BINARY), 2),
+        (LevelsDecoder(np.linspace(-1, 1, 5, dtype=np.float32)), 5),
+        (LevelsDecoder(np.linspace(-1, 1, 5, dtype=np.float32), 0.3), 5),
+    ],
+)
+def test_likelihoods_of_levels_sum_to_one(likelihood, num_levels):
+    output = jnp.array([[0.3]])
+    levels = jnp.arange(num_levels)[:, None]
+    each = [likelihood.log_prob(likelihood.init_params(), levels[k : k + 1], output) for k in range(num_levels)]
+    assert float(jnp.exp(jnp.concatenate(each)).sum()) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_learned_deviation_ends_at_that_of_the_residuals():
+    model = Autoencoder(linear_backbone(2, False), (NUM_DIMS,), GaussianDecoder(None), code="deterministic")
+    x = gaussian_data(1024)
+    params, _ = trained(model, x, 1500)
+    error = evaluated(model, params, x)["squared_error"]
+    assert float(jnp.exp(params["likelihood"]["log_sigma"])) == pytest.approx(np.sqrt(error / NUM_DIMS), rel=0.01)
+
+
+def small_model(**settings):
+    shape = (8, 8, 1)
+    backbone = make_backbone(
+        "fc", shape, latents=3, channels=4, stochastic=True, num_classes=settings.get("num_classes", 0)
+    )
+    return Autoencoder(backbone, shape, BernoulliDecoder(BINARY), unit=2.0, **settings)
+
+
+def binary_images(num=6):
+    return jnp.asarray(np.random.RandomState(2).randint(0, 2, (num, 8, 8, 1)), jnp.uint8)
+
+
+@pytest.mark.parametrize("name", ["fixed", "warmup", "cyclical", "free_bits", "target", "mmd", "none"])
+def test_every_rate_mode_of_the_first_half_gives_a_finite_loss_and_gradient(name):
+    model = small_model(rate=make_rate_mode(name))
+    params, carry = model.init(jax.random.key(0)), model.init_carry(jax.random.key(1))
+    batch = {"levels": binary_images()}
+    if model.rate.steered_by_held_out:
+        batch["held_out"] = binary_images(3)
+
+    def mean_loss(params):
+        loss, metrics = model.loss_fn(params, carry, batch, jax.random.key(2), 5)
+        return loss.mean(), metrics
+
+    grads, metrics = jax.grad(mean_loss, has_aux=True)(params)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(grads))
+    means = {key: value.mean() for key, value in metrics.items()}
+    assert jax.tree.structure(model.update_carry(carry, means, 5)) == jax.tree.structure(carry)
+
+
+def test_beta_is_read_from_the_carry():
+    """Members of an ensemble share the program and differ in the carry."""
+    model = small_model(rate=FixedRate(beta=1.0))
+    params, carry = model.init(jax.random.key(0)), model.init_carry(jax.random.key(1))
+    batch = {"levels": binary_images()}
+    losses = [
+        model.loss_fn(params, carry | {"hyper": {"beta": jnp.float32(beta)}}, batch, jax.random.key(2), 0)
+        for beta in (1.0, 3.0)
+    ]
+    np.testing.assert_allclose(losses[1][0] - losses[0][0], 2 * losses[0][1]["rate"], rtol=1e-4)
+
+
+def test_both_halves_of_a_conditional_model_read_the_label():
+    model = small_model(num_classes=2)
+    params = model.init(jax.random.key(0))
+    x, u = binary_images(2), jnp.ones((2, 3))
+    first, second = jnp.array([0, 0]), jnp.array([1, 1])
+    assert float(jnp.abs(model.moments(params, x, first)[0] - model.moments(params, x, second)[0]).max()) > 1e-3
+    assert float(jnp.abs(model.decode(params, u, first) - model.decode(params, u, second)).max()) > 1e-4
+    with pytest.raises(UserError, match="labels are missing"):
+        model.moments(params, x)
+
+
+def test_the_adaptive_weight_is_the_ratio_of_two_gradients():
+    last = {"kernel": jnp.array([1.0, 2.0])}
+    weight = adaptive_weight(
+        lambda p: jnp.array([3.0, 4.0]) * p["kernel"], lambda p: jnp.array([0.0, 1.0]) * p["kernel"], last
+    )
+    assert float(weight) == pytest.approx(5.0, rel=1e-3)  # means over the batch divide both by 2
+
+
+def test_each_player_has_the_gradient_of_its_own_loss():
+    """Before `start` the discriminator stands still; after it, its gradient is that of its hinge loss alone, and the
+    decoder's has that of fooling it."""
+    shape = (16, 16, 1)
+    player = make_discriminator(shape, 4)
+    backbone = make_backbone("conv", shape, latent_channels=2, channels=4, stochastic=True)
+    x = jnp.asarray(np.random.RandomState(3).randint(0, 2, (4, *shape)), jnp.uint8)
+    loss = ReconstructionLoss("l1", discriminator=player, weight=0.5, start=10)
+    model = Autoencoder(backbone, shape, BernoulliDecoder(BINARY), unit=2.0, reconstruction=loss)
+    params, carry = model.init(jax.random.key(0)), model.init_carry(jax.random.key(1))
+
+    @jax.jit
+    def gradients(params, step):
+        return jax.grad(lambda p: model.loss_fn(p, carry, {"levels": x}, jax.random.key(2), step)[0].mean())(params)
+
+    before, after = gradients(params, 9), gradients(params, 10)
+    assert float(optax.tree.norm(before["discriminator"])) == 0
+    assert float(optax.tree.norm(after["discriminator"])) > 0
+    changed = jax.tree.map(lambda a, b: jnp.abs(a - b).max(), before["decoder"], after["decoder"])
+    assert max(float(leaf) for leaf in jax.tree.leaves(changed)) > 1e-6
+
+
+def test_mistakes_are_named():
+    with pytest.raises(UserError, match="gaussian or levels"):
+        BernoulliDecoder(np.zeros(5, np.float32))
+    with pytest.raises(UserError, match="sides of at least 16"):
+        make_discriminator((8, 8, 1), 8)
+    with pytest.raises(UserError, match="divisible by 4"):
+        make_backbone("fc", (30, 30, 1), latents=2, stochastic=True)
+    with pytest.raises(UserError, match="latents=0"):
+        make_backbone("fc", (32, 32, 1), latents=0, stochastic=True)
+
+
+def test_squared_errors_are_in_pixels_of_0_to_1():
+    model = small_model()
+    x = binary_images(2)
+    error = model.squared_error(x, jnp.zeros((2, 8, 8, 1)))  # probability one half at every pixel
+    np.testing.assert_allclose(error, [64 * 0.25, 64 * 0.25], rtol=1e-6)
+    assert sum_values(x.astype(jnp.float32)).shape == (2,)
