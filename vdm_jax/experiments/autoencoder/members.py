@@ -19,7 +19,10 @@ TYPES = {int: "whole numbers", float: "numbers"}
 
 def members_of(config: ConfigDict) -> dict[str, ConfigDict]:
     """The config of each member by its name, such as "seed=0,beta=4": all combinations of the lists, which it has
-    emptied. {} without lists: the run itself. Raises `UserError`."""
+    emptied. {} without lists: the run itself. Raises `UserError`.
+
+    The name in the config stays: tables average over runs of one name that differ in their seeds alone.
+    """
     lists = {setting: read_list(config, name) for name, (setting, _) in LISTS.items() if config.ensemble[name]}
     if not lists:
         return {}
@@ -29,7 +32,6 @@ def members_of(config: ConfigDict) -> dict[str, ConfigDict]:
         name = describe(chosen, short)
         own = config.copy_and_resolve_references()
         own.update_from_flattened_dict(chosen | {f"ensemble.{each}": "" for each in LISTS})
-        own.name = f"{config.name},{name}"
         members[name] = own
     if len(members) == 1:
         typed = " ".join(f"--config.{setting}={values[0]}" for setting, values in lists.items())
