@@ -52,6 +52,21 @@ def make_optimizer(
     return adamw if clip is None else optax.chain(optax.clip_by_global_norm(clip), adamw)
 
 
+def with_own_rate(optimizer: optax.GradientTransformation, learning_rate: float) -> optax.GradientTransformation:
+    """`optimizer`, made with a learning rate of 1, times `learning_rate`, which is a number of the state: trainings
+    with other rates share a compiled step. The state is (rate [], the state of `optimizer`)."""
+
+    def init(params: PyTree) -> tuple[jax.Array, PyTree]:
+        return jnp.float32(learning_rate), optimizer.init(params)
+
+    def update(updates: PyTree, state: tuple[jax.Array, PyTree], params: PyTree | None = None):
+        rate, inner = state
+        updates, inner = optimizer.update(updates, inner, params)
+        return jax.tree.map(lambda leaf: rate * leaf, updates), (rate, inner)
+
+    return optax.GradientTransformation(init, update)
+
+
 def _decay_some(weight_decay: float, decays: Callable[[PyTree], PyTree]) -> optax.GradientTransformation:
     """Adds `weight_decay` times the parameters for which `decays` is True. optax has masks of whole leaves alone."""
 
