@@ -1,5 +1,6 @@
 """The kinds of experiment that a config file can name, one line a kind."""
 
+from vdm_jax.experiments.autoencoder.kind import KIND as autoencoder
 from vdm_jax.experiments.ddpm.kind import KIND as ddpm
 from vdm_jax.experiments.exact.kind import KIND as exact
 from vdm_jax.experiments.probes.kind import KIND as probes
@@ -10,4 +11,5 @@ KINDS = {
     "ddpm": ddpm,
     "exact": exact,
     "probes": probes,
+    "autoencoder": autoencoder,
 }

@@ -87,7 +87,8 @@ NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
 def check_settings(config: ConfigDict) -> None:
     """Raises `UserError` for a number out of range, an unknown name or an unusable file, for all jobs."""
     for setting, choices in NAMES.items():
-        choose(f"config.{setting}", _value(config, setting), choices)
+        if (name := _value(config, setting)) is not None:  # a decoder has no sampler
+            choose(f"config.{setting}", name, choices)
     check_numbers(config, NUMBERS)
     names_of(config.train.get("writers", ""))
     checkpoint = config.evaluate.checkpoint
@@ -97,7 +98,7 @@ def check_settings(config: ConfigDict) -> None:
     if str(checkpoint).isdecimal() and float(checkpoint) > config.train.num_steps:
         end = f"expected 'best', 'latest' or a step up to config.train.num_steps={config.train.num_steps}"
         raise UserError(f"config.evaluate.checkpoint={checkpoint}; {end}")
-    if config.evaluate.inception:
+    if config.evaluate.get("inception"):
         try:
             read_weights(config.evaluate.inception)
         except UserError as error:
@@ -122,7 +123,7 @@ def check_data(data: Dataset, evaluate: ConfigDict) -> None:
     for name in ("train", "test"):
         if (number := len(getattr(data, name))) < FEWEST:
             raise UserError(f"data {data.name!r} have {number} {name} images; expected at least {FEWEST}: add some")
-    if evaluate.inception and data.shape[2] not in (1, 3):
+    if evaluate.get("inception") and data.shape[2] not in (1, 3):
         takes = f"InceptionV3 takes images of 1 or 3 channels, and those of {data.name!r} have {data.shape[2]}"
         raise UserError(f"config.evaluate.inception={evaluate.inception}: {takes}; leave it unset")
 

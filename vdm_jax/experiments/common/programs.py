@@ -16,6 +16,19 @@ MODELS = TRAINED_NETWORKS | {
     "features": "the Inception network",
     "nearest": "the nearest sprites",
 }
+AUTOENCODERS = TRAINED_NETWORKS | {
+    "train_steps": "the training step",
+    "truncated_normal": "the initial parameters",
+    "scaled": "the initial parameters",
+    "terms": "the bound",
+    "moments": "the encoder",
+    "encode_batch": "the encoder",
+    "decode": "the decoder",
+    "decode_batch": "the decoder",
+    "decoded": "the decoder",
+    "levels_of": "the sprites",
+    "nearest": "the nearest sprites",
+}
 EXACT_CURVES = {
     "draw_queries": "exact queries",
     "means": "the exact posterior",

@@ -24,7 +24,7 @@ from vdm_jax.train.loop import Result, run
 from vdm_jax.train.metrics import MetricsLog
 from vdm_jax.train.optimizer import make_optimizer
 from vdm_jax.train.state import as_vectors, averaged, init_state
-from vdm_jax.train.step import make_train_step
+from vdm_jax.train.step import CompiledStep, make_train_step
 from vdm_jax.train.writers import open_log
 
 
@@ -47,8 +47,15 @@ def run_from_checkpoint(
     training: ModelTraining, params: PyTree, config: ConfigDict, workdir: pathlib.Path, mesh: Mesh, log: MetricsLog
 ) -> Result:
     """The loop with the settings `config.train`, from the latest checkpoint or from `params`."""
-    optimizer = make_optimizer(
-        config.learning_rate,
+    optimizer = make_optimizer_of(config, params)
+    step = make_step(training, config, optimizer, mesh)
+    return run_step(training, step, optimizer, params, config, workdir, mesh, log)
+
+
+def make_optimizer_of(config: ConfigDict, params: PyTree, **settings) -> optax.GradientTransformation:
+    """The optimizer that `config.train` states, for parameters in a vector. settings: in place of those."""
+    stated = dict(
+        learning_rate=config.learning_rate,
         num_steps=config.num_steps,
         schedule=config.learning_rate_schedule,
         warmup_steps=config.warmup_steps,
@@ -58,7 +65,24 @@ def run_from_checkpoint(
         clip=config.clip or None,
         decays=of_vectors(choose("config.train.decay", config.decay, DECAYS), params),
     )
-    step = make_step(training, config, optimizer, mesh)
+    return make_optimizer(**stated | settings)
+
+
+def run_step(
+    training: ModelTraining,
+    step: CompiledStep,
+    optimizer: optax.GradientTransformation,
+    params: PyTree,
+    config: ConfigDict,
+    workdir: pathlib.Path,
+    mesh: Mesh,
+    log: MetricsLog,
+    *,
+    vectors: bool = True,
+) -> Result:
+    """`run_from_checkpoint` with a step that is compiled already. vectors: whether the state is laid out in vectors,
+    which an optimizer of parts of the parameters cannot take."""
+    laid_out = as_vectors if vectors else lambda state: state
     state = replicate(init_state(params, optimizer, training.carry), mesh)
     data = replicate(training.data, mesh)
     say(f"{num_parameters(state.params):,} parameters, {training.num_images:,} images, {mesh.size} device(s)")
@@ -71,7 +95,7 @@ def run_from_checkpoint(
             state = restored
             say(f"goes on from step {int(state.step)}")
         return run(
-            replicate(as_vectors(state), mesh),
+            replicate(laid_out(state), mesh),
             lambda state: step(state, data),
             num_steps=config.num_steps,
             batch_size=config.batch_size,
@@ -79,7 +103,7 @@ def run_from_checkpoint(
             log_every=config.log_every,
             eval_every=config.eval_every,
             checkpoint_every=config.checkpoint_every,
-            evaluate=lambda state: training.validate(averaged(state)),
+            evaluate=lambda state: training.validate(training.complete(averaged(state), state.carry)),
             checkpointer=checkpointer,
             log=log,
             max_skipped_in_a_row=config.max_skipped_in_a_row,

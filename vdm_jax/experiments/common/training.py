@@ -37,6 +37,7 @@ class ModelTraining(NamedTuple):
     validate: Callable[[PyTree], dict[str, float]]  # of averaged weights; with "score", lower is better
     carry: PyTree = None  # what the loss remembers from step to step
     update_carry: UpdateCarry | None = None
+    complete: Callable[[PyTree, PyTree], PyTree] = lambda params, carry: params  # what `validate` takes, with the carry
 
 
 def make_training(experiment: Experiment, num_devices: int) -> ModelTraining:
@@ -103,11 +104,15 @@ def _score(model: DiffusionModel, means: dict[str, float]) -> float:
 
 def describe_model(experiment: Experiment) -> Iterator[str]:
     """The parameters by part, the memory and the work of the training."""
-    config, model, num_devices = experiment.config.train, experiment.model, jax.device_count()
-    params = jax.eval_shape(model.init, jax.random.key(0))
+    params = jax.eval_shape(experiment.model.init, jax.random.key(0))
+    yield from describe_training(make_training(experiment, jax.device_count()), params, experiment.config.train)
+
+
+def describe_training(training: ModelTraining, params: PyTree, config: ConfigDict) -> Iterator[str]:
+    """The lines of `describe_model`. params: their shapes. config: `config.train`."""
+    num_devices = jax.device_count()
     parts = ", ".join(f"{name} {num_parameters(part):,}" for name, part in params.items())
     yield f"parameters: {num_parameters(params):,} ({parts})"
-    training = make_training(experiment, num_devices)
     batch = jax.eval_shape(training.batch_fn, training.data, jax.ShapeDtypeStruct((), jnp.int32))
 
     def mean_loss(params, batch, key):
