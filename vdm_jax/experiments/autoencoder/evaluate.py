@@ -72,7 +72,7 @@ def evaluate(experiment: AutoencoderExperiment, workdir: pathlib.Path) -> str:
         values |= codebook(mean, model.quantiser.num_codes)
     found, why = on_data(experiment, weights.params, measured, key)
     values, reasons = values | found, reasons | why
-    values["readout"], values["readout_baselines"], why = readouts(experiment, coder, workdir)
+    values["readout"], values["readout_baselines"], why = readouts(experiment, coder)
     reasons |= why
     values["disentanglement"], why = disentanglement(config.evaluate, data, coder, model.num_classes > 0)
     record = about(config, data.fingerprint, weights, model.describe_objective(), reasons | why)

@@ -1,0 +1,59 @@
+"""Readouts on representations whose best scores are known."""
+
+import jax
+import numpy as np
+import pytest
+
+from vdm_jax.diffusion.posterior import Feature
+from vdm_jax.evals.readouts import Examples, train_readouts
+
+FACTORS = {
+    "kind": Feature(np.full(3, 1 / 3)),
+    "place": Feature(np.full(4, 1 / 4), np.linspace(0, 1, 4)[:, None]),
+    "same": Feature(np.ones(1)),
+}
+
+
+def examples(seed, num, features_of):
+    random = np.random.RandomState(seed)
+    labels = {name: random.randint(0, len(factor.prior), num) for name, factor in FACTORS.items()}
+    return Examples(features_of(random, labels).astype(np.float32), labels)
+
+
+def scores(features_of, num_steps=300):
+    splits = [examples(seed, num, features_of) for seed, num in enumerate((2000, 300, 500))]
+    return train_readouts(jax.random.key(0), *splits, FACTORS, num_steps=num_steps, num_seeds=2)
+
+
+def test_a_copy_of_the_factors_is_read_by_both():
+    found = scores(
+        lambda random, labels: np.stack(
+            [labels["place"], np.zeros(len(labels["kind"])), *np.eye(3)[:, labels["kind"]]], 1
+        )
+    )
+    for reader in ("linear", "mlp"):
+        assert found["kind"][reader]["value"] > 0.99
+        assert found["place"][reader]["value"] > 0.99
+        assert found["kind"][reader]["num"] == 500
+    assert "same" not in found  # one class
+    assert (found["kind"]["metric"], found["place"]["metric"]) == ("accuracy", "r2")
+
+
+def test_noise_is_chance():
+    found = scores(lambda random, labels: random.randn(len(labels["kind"]), 4))
+    for reader in ("linear", "mlp"):
+        accuracy = found["kind"][reader]
+        assert accuracy["value"] == pytest.approx(1 / 3, abs=4 * accuracy["standard_error"] + 0.03)
+        assert abs(found["place"][reader]["value"]) < 0.1
+
+
+def test_a_mlp_reads_what_a_linear_map_cannot():
+    """The kind is a parity of two signs."""
+
+    def parity(random, labels):
+        first = random.choice([-1, 1], len(labels["kind"]))
+        labels["kind"] = labels["kind"] % 2
+        return np.stack([first, first * (2 * labels["kind"] - 1)], 1) + 0.1 * random.randn(len(first), 2)
+
+    found = scores(parity)
+    assert found["kind"]["mlp"]["value"] > 0.98 and found["kind"]["linear"]["value"] < 0.7

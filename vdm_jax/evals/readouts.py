@@ -1,0 +1,194 @@
+"""Readouts of a representation: a linear map and an MLP for every factor and seed, trained as one ensemble.
+
+A factor without values is classified, and its score is the accuracy. One with values is regressed, and its score is R²,
+1 less the squared error over the variance of the test values.
+"""
+
+import math
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Integer, Key, PyTree
+
+from vdm_jax.base.keys import named_key
+from vdm_jax.diffusion.posterior import Feature
+
+READERS = {"linear": 0, "mlp": 128}  # units of the hidden layer; 0: none
+LEARNING_RATE = {"linear": 3e-2, "mlp": 3e-3}
+BATCH = 256
+ROUNDS = 10  # validations; the weights of the best one are kept
+SMALL = 1e-6
+
+Features = Float[np.ndarray, "_ f"]
+
+
+class Examples(NamedTuple):
+    """Features of a split [N, F], and the class of each factor."""
+
+    features: Features
+    labels: dict[str, Integer[np.ndarray, " _"]]
+
+
+class Targets(NamedTuple):
+    """What members regress or classify: [N, M, O] values, their standard deviation [M, O], and whether each member
+    classifies [M]. Of a classifier the values are one-hot; unused outputs are masked by `used` [M, O]."""
+
+    values: dict[str, Float[np.ndarray, "_ m o"]]
+    used: Float[np.ndarray, "m o"]
+    classifies: Float[np.ndarray, " m"]
+
+
+def train_readouts(
+    key: Key[Array, ""],
+    train: Examples,
+    validation: Examples,
+    test: Examples,
+    factors: Mapping[str, Feature],
+    *,
+    num_steps: int,
+    num_seeds: int = 3,
+) -> dict[str, dict[str, Any]]:
+    """Scores on test images: {factor: {"linear": entry, "mlp": entry, "metric": "accuracy" or "r2"}}.
+
+    An entry has "value", the mean over seeds, "standard_error" over test images of the scores' mean over seeds, and
+    "num", the number of test images. The weights are those of the best of 10 validations. A factor that has one class
+    in the training images is left out.
+    """
+    chosen = {name: factor for name, factor in factors.items() if len(np.unique(train.labels[name])) > 1}
+    splits = {"train": train, "validation": validation, "test": test}
+    targets = _targets(chosen, {name: split.labels for name, split in splits.items()})
+    mean, deviation = train.features.mean(axis=0), train.features.std(axis=0)
+    used = deviation > SMALL * max(1.0, float(np.abs(train.features).max()))
+    scale = np.where(used, 1 / np.where(used, deviation, 1.0), 0.0)
+    features = {name: ((split.features - mean) * scale).astype(np.float32) for name, split in splits.items()}
+    found: dict[str, dict[str, Any]] = {
+        name: {"metric": "accuracy" if factor.values is None else "r2"} for name, factor in chosen.items()
+    }
+    for reader, hidden in READERS.items():
+        run = partial(_fit, hidden=hidden, learning_rate=LEARNING_RATE[reader], num_steps=num_steps)
+        outputs = run(named_key(key, reader), features, targets, num_seeds)
+        for i, (name, factor) in enumerate(chosen.items()):
+            values = targets.values["test"][:, i]
+            found[name][reader] = _score(outputs[:, i], values, targets.used[i] > 0, factor.values is None)
+    return found
+
+
+def _targets(factors: Mapping[str, Feature], labels: dict[str, dict[str, np.ndarray]]) -> Targets:
+    """The targets of every split, with as many outputs as the widest factor needs. Values are standardised by the
+    training split."""
+    tables = [np.eye(len(f.prior)) if f.values is None else np.asarray(f.values, np.float64) for f in factors.values()]
+    for i, (name, factor) in enumerate(factors.items()):
+        if factor.values is not None:
+            seen = tables[i][labels["train"][name]]
+            tables[i] = (tables[i] - seen.mean(axis=0)) / np.maximum(seen.std(axis=0), SMALL)
+    width = max(table.shape[1] for table in tables)
+    used = np.array([[column < table.shape[1] for column in range(width)] for table in tables], np.float32)
+    padded = [np.pad(table, ((0, 0), (0, width - table.shape[1]))) for table in tables]
+    values = {
+        split: np.stack([table[own[name]] for table, name in zip(padded, factors, strict=True)], axis=1)
+        for split, own in labels.items()
+    }
+    classifies = np.array([factor.values is None for factor in factors.values()], np.float32)
+    return Targets({split: each.astype(np.float32) for split, each in values.items()}, used, classifies)
+
+
+def _fit(
+    key: Key[Array, ""],
+    features: dict[str, Features],
+    targets: Targets,
+    num_seeds: int,
+    *,
+    hidden: int,
+    learning_rate: float,
+    num_steps: int,
+) -> Float[np.ndarray, "s m n o"]:
+    """Outputs of the test images of every seed and member."""
+    sizes = (features["train"].shape[1], *([hidden] if hidden else []), targets.used.shape[1])
+    num_members = len(targets.used)
+    keys = jax.random.split(named_key(key, "init"), num_seeds * num_members).reshape(num_seeds, num_members)
+    params = jax.vmap(jax.vmap(partial(_init, sizes=sizes)))(keys)
+    per_round = max(1, math.ceil(num_steps / ROUNDS))
+    optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, per_round * ROUNDS))
+    outputs = _train_readouts(
+        named_key(key, "batches"), params, features, targets, optimizer=optimizer, per_round=per_round, seeds=num_seeds
+    )
+    return np.asarray(outputs)
+
+
+def _init(key: Key[Array, ""], sizes: tuple[int, ...]) -> PyTree:
+    keys = jax.random.split(key, len(sizes) - 1)
+    params = [
+        {"kernel": jax.random.normal(own, shape) / math.sqrt(shape[0]), "bias": jnp.zeros(shape[1])}
+        for own, shape in zip(keys, zip(sizes[:-1], sizes[1:], strict=True), strict=True)
+    ]
+    params[-1] = jax.tree.map(jnp.zeros_like, params[-1])  # at first the mean is predicted, or all classes alike
+    return params
+
+
+def _apply(params: PyTree, x: Float[Array, "n f"]) -> Float[Array, "n o"]:
+    for i, layer in enumerate(params):
+        x = (jax.nn.relu(x) if i else x) @ layer["kernel"] + layer["bias"][None]
+    return x
+
+
+def _losses(params: PyTree, x: Array, values: Array, used: Array, classifies: Array) -> Float[Array, " n"]:
+    """Of one member: cross-entropy where it classifies, the squared error of standardised values otherwise."""
+    output = _apply(params, x)
+    log_p = jax.nn.log_softmax(jnp.where(used[None] > 0, output, -1e9), axis=1)
+    squares = jnp.sum(used[None] * (output - values) ** 2, axis=1)
+    return jnp.where(classifies > 0, -jnp.sum(used[None] * values * log_p, axis=1), squares)
+
+
+@partial(jax.jit, static_argnames=("optimizer", "per_round", "seeds"))
+def _train_readouts(key, params, features, targets, *, optimizer, per_round, seeds):
+    """Trains all members of all seeds at once. Members of a seed share their batches."""
+    number = features["train"].shape[0]
+    members = jax.vmap(_losses, (0, None, 1, 0, 0))
+
+    def of_seeds(params, x, values):  # x [S, B, F] or [B, F]; values [S, B, M, O] or [B, M, O]
+        axis = 0 if x.ndim == 3 else None
+        each = jax.vmap(members, (0, axis, axis, None, None))
+        return each(params, x, values, targets.used, targets.classifies).mean(-1)  # [S, M]
+
+    def update(state, step_key):
+        params, opt_state = state
+        rows = jax.random.randint(step_key, (seeds, min(BATCH, number)), 0, number)
+        x, values = features["train"][rows], targets.values["train"][rows]
+        grads = jax.grad(lambda params: of_seeds(params, x, values).sum())(params)
+        updates, opt_state = optimizer.update(grads, opt_state)
+        return (optax.apply_updates(params, updates), opt_state), None
+
+    def one_round(carry, round_key):
+        state, best, best_loss = carry
+        state, _ = jax.lax.scan(update, state, jax.random.split(round_key, per_round))
+        loss = of_seeds(state[0], features["validation"], targets.values["validation"])
+        better = loss < best_loss
+
+        def chosen(new, old):
+            return jnp.where(better.reshape(*better.shape, *[1] * (new.ndim - 2)), new, old)
+
+        return (state, jax.tree.map(chosen, state[0], best), jnp.minimum(loss, best_loss)), None
+
+    state = (params, optimizer.init(params))
+    start = (state, params, of_seeds(params, features["validation"], targets.values["validation"]))
+    (_, best, _), _ = jax.lax.scan(one_round, start, jax.random.split(key, ROUNDS))
+    return jax.vmap(jax.vmap(_apply, (0, None)), (0, None))(best, features["test"])
+
+
+def _score(outputs: np.ndarray, values: np.ndarray, used: np.ndarray, classifies: bool) -> dict[str, Any]:
+    """outputs [S, N, O], values [N, O] -> an entry."""
+    number = len(values)
+    if classifies:
+        right = outputs[..., used].argmax(-1) == values[:, used].argmax(-1)
+        each = right.mean(axis=0)
+        value, error = float(each.mean()), float(each.std(ddof=min(1, number - 1)) / np.sqrt(number))
+        return {"value": value, "standard_error": error, "num": number}
+    squares = ((outputs - values) ** 2)[..., used].sum(-1).mean(axis=0)
+    variance = values[:, used].var(axis=0).sum()
+    error = float(squares.std(ddof=min(1, number - 1)) / np.sqrt(number) / variance)
+    return {"value": float(1 - squares.mean() / variance), "standard_error": error, "num": number}
