@@ -65,6 +65,7 @@ VARIANTS = (  # one for each method and for each kind of data; other sizes and p
     *("quick", *(f"quick-{method}" for method in QUICK_METHODS)),
     *METHODS,
     *(f"vae-16-{name}" for name in DATA),
+    "kl-full",
 )
 
 
@@ -162,7 +163,7 @@ def _model() -> dict:
 def _quantiser() -> dict:
     return dict(  # of code="quantised"
         num_codes=512,
-        update="ema",  # of the codebook: ema (moving averages of the encodings), gradient
+        codebook="ema",  # how it is trained: ema (moving averages of the encodings), gradient
         decay=0.99,  # of ema
         commitment=0.25,  # weight of the encoder's distance to its code
         restart_below=0.01,  # a code with a smaller moving count of uses in a batch is restarted; 0: none is

@@ -85,9 +85,7 @@ def evaluated(model, params, x):
 def test_a_linear_vae_on_gaussian_data_fills_from_below(beta):
     """SCIENCE §8: error min(λ, β σ²) and rate ½ ln⁺(λ/(β σ²)) a direction; with beta 1 D + R is the model's -log p."""
     sigma = 0.4
-    model = Autoencoder(
-        linear_backbone(NUM_DIMS), (NUM_DIMS,), GaussianDecoder(None, sigma), rate=FixedRate(beta=beta)
-    )
+    model = Autoencoder(linear_backbone(NUM_DIMS), (NUM_DIMS,), GaussianDecoder(None, sigma), rate=FixedRate(beta=beta))
     x = gaussian_data()
     params, _ = trained(model, x)
     found, water = evaluated(model, params, x), beta * sigma**2

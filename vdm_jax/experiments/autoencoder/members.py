@@ -29,7 +29,6 @@ def members_of(config: ConfigDict) -> dict[str, ConfigDict]:
         name = describe(chosen, short)
         own = config.copy_and_resolve_references()
         own.update_from_flattened_dict(chosen | {f"ensemble.{each}": "" for each in LISTS})
-        own.name = f"{config.name},{name}"
         members[name] = own
     if len(members) == 1:
         typed = " ".join(f"--config.{setting}={values[0]}" for setting, values in lists.items())
