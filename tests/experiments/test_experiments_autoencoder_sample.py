@@ -1,5 +1,6 @@
 """The sets of images of an autoencoder, and the priors that they are drawn from."""
 
+import json
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -14,11 +15,14 @@ from vdm_jax.base.keys import keys_of
 from vdm_jax.data.dataset import ImageData, Split
 from vdm_jax.experiments.autoencoder.prior import code_frequencies, make_priors
 from vdm_jax.experiments.autoencoder.sample import draw_autoencoder, leading_latents, pairs_of
+from vdm_jax.experiments.common import sample as common
 from vdm_jax.experiments.common.build import Experiment
+from vdm_jax.experiments.common.checkpoints import Weights
 from vdm_jax.experiments.common.sample import PARTS, open_parts
 
-SIDE, LATENTS = 4, (2, 2, 4)
+SIDE = 4
 PIXELS = np.linspace(-1, 1, 17, dtype=np.float32)
+PARAMS = {"scale": jnp.float32(2.0)}
 SETS = {"real", "reconstructions", "prior", "interpolations", "heat_maps"}
 
 
@@ -29,23 +33,24 @@ class LinearExperiment(Experiment):
     model: Any
 
 
-def identity_model(code: str, conditional: bool) -> SimpleNamespace:
-    """Latents are the 16 pixels in another shape: every decoding is known. A label shifts what is decoded."""
+def identity_model(code: str, num_channels: int) -> SimpleNamespace:
+    """Latents are the pixels in another shape: every decoding is known. A label shifts what is decoded."""
+    latents = (2, 2, 4 * num_channels)
 
     def moments(params, levels, labels=None):
-        u = jnp.asarray(PIXELS)[levels].reshape(len(levels), *LATENTS) * params["scale"]
+        u = jnp.asarray(PIXELS)[levels].reshape(len(levels), *latents) * params["scale"]
         return u, jnp.full_like(u, 0.25) if code == "gaussian" else None
 
     def decode(params, u, labels=None):
         shift = 0.0 if labels is None else labels[:, None, None, None].astype(jnp.float32)
-        return u.reshape(len(u), SIDE, SIDE, 1) / params["scale"] + shift
+        return u.reshape(len(u), SIDE, SIDE, num_channels) / params["scale"] + shift
 
     return SimpleNamespace(moments=moments, decode=decode)
 
 
-def draw(folder, code="gaussian", *, conditional=False, **changes):
-    """Levels of the test images, and the arrays of every set by its name."""
-    levels = np.random.default_rng(0).integers(0, 17, (40, SIDE, SIDE, 1)).astype(np.uint8)
+def make_experiment(code="gaussian", *, conditional=False, num_channels=1, **changes) -> LinearExperiment:
+    """changes: of the section `sample`."""
+    levels = np.random.default_rng(0).integers(0, 17, (40, SIDE, SIDE, num_channels)).astype(np.uint8)
     split = Split(levels, (np.arange(40) % 3).astype(np.int32))
     names = ("a", "b", "c")
     data = ImageData("noise", split, split, split, PIXELS, names)
@@ -57,11 +62,18 @@ def draw(folder, code="gaussian", *, conditional=False, **changes):
             sample=settings | changes,
             model=dict(code=code, conditional=conditional),
             quantiser=dict(num_codes=1000),
+            train=dict(writers=""),
         )
     )
-    params = {"scale": jnp.float32(2.0)}
+    return LinearExperiment(config, data, identity_model(code, num_channels))
+
+
+def draw(folder, code="gaussian", **settings):
+    """Levels of the test images, and the arrays of every set by its name."""
+    experiment = make_experiment(code, **settings)
     open_parts(folder / PARTS, {"checkpoint_step": 1})
-    draw_autoencoder(LinearExperiment(config, data, identity_model(code, conditional)), params, folder)
+    draw_autoencoder(experiment, PARAMS, folder)
+    levels = experiment.data.test.levels
     found = {}
     for path in folder.glob("*.npz"):
         with np.load(path) as file:
@@ -87,6 +99,37 @@ def test_every_set_of_a_code_and_its_pictures(tmp_path, code, more):
     assert found["prior"]["arr_0"].shape == (21, SIDE, SIDE, 1)
     maps = found["heat_maps"]
     np.testing.assert_allclose(maps["maps"].reshape(8, -1), 2 * PIXELS[levels[:8]].reshape(8, -1))
+
+
+def test_colour_images_and_spatial_latents_of_more_channels(tmp_path):
+    _, found = draw(tmp_path, "deterministic", num_channels=3)
+    assert found["heat_maps"]["maps"].shape == (8, 2, 2, 12)
+    assert found["traversals"]["traversals"].shape == (3, 2, 9, SIDE, SIDE, 3)
+    assert found["prior_covariance"]["arr_0"].shape == (21, SIDE, SIDE, 3)
+
+
+def test_the_job_states_the_weights_and_goes_on_after_a_kill(tmp_path, monkeypatch, capsys):
+    weights = Weights(PARAMS, 7, "ema")
+    monkeypatch.setattr(common, "load_weights", lambda *_: weights)
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert common.sample(make_experiment(), whole, draw=draw_autoencoder) == "done"
+    assert "sample: step 7, ema weights\n" in capsys.readouterr().out
+    written = common.write_images
+
+    def dies_at_the_third(path, *rest):
+        if path.name == "000000016.npz":
+            raise KeyboardInterrupt
+        written(path, *rest)
+
+    with monkeypatch.context() as dying, pytest.raises(KeyboardInterrupt):
+        dying.setattr(common, "write_images", dies_at_the_third)
+        common.sample(make_experiment(), killed, draw=draw_autoencoder)
+    assert common.sample(make_experiment(), killed, draw=draw_autoencoder) == "done"
+    assert "sample: 16 of 21 images are there" in capsys.readouterr().out
+    for path in (whole / "samples").glob("*.npz"):
+        assert (killed / "samples" / path.name).read_bytes() == path.read_bytes()
+    about = json.loads((killed / "samples" / "about.json").read_text())
+    assert (about["checkpoint_step"], about["weights"]) == (7, "ema")
 
 
 def test_interpolations_lie_on_the_line_and_end_at_the_images(tmp_path):

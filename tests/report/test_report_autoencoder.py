@@ -7,7 +7,10 @@ from html import unescape
 import autoencoder_runs as runs_of
 import numpy as np
 import pytest
+from vdm_jax.configs import autoencoder
 
+from vdm_jax.experiments.autoencoder.members import members_of
+from vdm_jax.launch.settings import plain
 from vdm_jax.report.compare.autoencoder_sweep import against_latents, family, plane, write_autoencoder_sweep
 from vdm_jax.report.compare.study import read_settings
 from vdm_jax.report.page import write_report
@@ -166,3 +169,16 @@ def test_without_a_run_there_is_a_sentence_and_no_figure(tmp_path):
 
 def test_a_model_with_a_code_is_not_unconditional(runs):
     assert not any(Workdir(path).is_unconditional for path in runs.values())
+
+
+def test_members_of_an_ensemble_are_averaged_over_their_seeds(tmp_path):
+    config = autoencoder.get_config("vae-16-small")
+    config.ensemble.update(seeds="0,1", beta="1,4")
+    members = members_of(config)
+    assert list(members) == ["seed=0,beta=1", "seed=0,beta=4", "seed=1,beta=1", "seed=1,beta=4"]
+    for name, own in members.items():
+        runs_of.write(tmp_path / name, plain(own), runs_of.numbers() | {"reconstruction_sum": 10.0 + own.train.seed})
+    settings = read_settings(tmp_path / name for name in members)
+    assert [family(setting) for setting in settings] == [f"autoencoder-vae-small,rate.beta={beta}" for beta in (1, 4)]
+    for setting in settings:
+        assert setting.seeds == [0, 1] and setting.measured("reconstruction_sum")[:2] == (10.5, 0.5)

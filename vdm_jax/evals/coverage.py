@@ -111,7 +111,6 @@ def read_exactly(data: SpriteData, levels: Levels) -> tuple[Labels, Float[np.nda
     The nearest sprite is the limit of the exact posterior without noise.
     """
     posterior, grid = make_sprite_posterior(data.grid), data.grid
-    numbers = len(grid.offsets) ** 2 * (grid.num_templates + grid.window**2)
 
     @jax.jit
     def nearest(batch):
@@ -119,9 +118,27 @@ def read_exactly(data: SpriteData, levels: Levels) -> tuple[Labels, Float[np.nda
         sprite = data.levels_of(index)
         return index, (sprite != batch).sum((1, 2, 3)), sprite.astype(jnp.int32).sum((1, 2, 3))
 
-    batch_size = max(1, int(POSTERIOR_NUMBERS / numbers))
-    index, distance, area = map_batches(nearest, levels, batch_size, progress=bar("evaluate: exact reader"))
+    index, distance, area = map_batches(nearest, levels, _batch_size(data), progress=bar("evaluate: exact reader"))
     return data.labels(grid.factors(index)), distance.astype(float), area.astype(float)
+
+
+def sprite_distances(data: SpriteData, images: Float[np.ndarray, "n h w c"]) -> Float[np.ndarray, " n"]:
+    """Root mean square a pixel between each image and its nearest sprite, pixels in [0, 1]. images: pixels of ±1, any
+    numbers between."""
+    posterior = make_sprite_posterior(data.grid)
+
+    @jax.jit
+    def distance(batch):
+        difference = batch - data.take(posterior.nearest(batch))
+        return jnp.sqrt(jnp.mean(difference**2, axis=(1, 2, 3))) / 2
+
+    return map_batches(distance, images, _batch_size(data), progress=bar("evaluate: nearest sprites"))
+
+
+def _batch_size(data: SpriteData) -> int:
+    """Images whose exact posteriors are held at a time."""
+    grid = data.grid
+    return max(1, int(POSTERIOR_NUMBERS / (len(grid.offsets) ** 2 * (grid.num_templates + grid.window**2))))
 
 
 def data_shares(data: SpriteData) -> dict[str, Float[np.ndarray, " k"]]:

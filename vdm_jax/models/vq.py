@@ -50,7 +50,7 @@ class VectorQuantiser:
     restart_below: float = 0.01
 
     def __post_init__(self) -> None:
-        choose("quantiser.codebook", self.by, UPDATES)
+        choose("quantiser.update", self.by, UPDATES)
 
     def init_params(self, key: Key[Array, ""]) -> PyTree:
         """{"codes": [K, D]} of a codebook with gradients; {} otherwise."""

@@ -82,7 +82,7 @@ def run(
             if due_eval or due_save:
                 scores = evaluate(state)
                 write(step, "validation", scores)
-            if due_save and _is_good(state):
+            if due_save and is_good(state):
                 checkpointer.save(state, score=float(scores["score"]))
             window.resume()
 
@@ -104,10 +104,10 @@ def make_write(log: MetricsLog, start: int) -> Callable[[int, str, dict[str, flo
 
 def finish(state: TrainState, checkpointer: Checkpointer, unsaved: bool) -> None:
     """Saves an `unsaved` state and waits. Raises `TrainingFailed` without a checkpoint and with a skipped update."""
-    if unsaved and _is_good(state):
+    if unsaved and is_good(state):
         checkpointer.save(state)
     checkpointer.wait()
-    if not _is_good(state) and not checkpointer.saved():
+    if not is_good(state) and not checkpointer.saved():
         raise failure(state, checkpointer)
 
 
@@ -138,6 +138,6 @@ def failure(state: TrainState, checkpointer: Checkpointer) -> TrainingFailed:
     )
 
 
-def _is_good(state: TrainState) -> bool:
+def is_good(state: TrainState) -> bool:
     """Whether the latest update was applied; the weights are finite."""
     return int(state.skipped_in_a_row) == 0

@@ -56,18 +56,22 @@ def accumulated_gradients(
     step: Int[Array, ""],
     *,
     accumulate: int,
-    mesh: Mesh,
+    mesh: Mesh | None,
 ) -> tuple[PyTree, Metrics]:
-    """`mean_gradients` of `accumulate` micro-batches in turn. Each micro-batch has its own key."""
-    check_divisible(batch, accumulate * mesh.shape[DATA])
+    """`mean_gradients` of `accumulate` micro-batches in turn. Each micro-batch has its own key. Without a mesh the
+    batch stays on one device."""
+
+    def split(x, axis=0):
+        return x if mesh is None else jax.lax.with_sharding_constraint(x, split_over_data(mesh, axis))
+
+    check_divisible(batch, accumulate * (1 if mesh is None else mesh.shape[DATA]))
     if accumulate == 1:
-        batch = jax.lax.with_sharding_constraint(batch, split_over_data(mesh))
-        return mean_gradients(loss_fn, params, carry, batch, key, step)
+        return mean_gradients(loss_fn, params, carry, split(batch), key, step)
 
     def micro_batches(x):  # every accumulate-th example: no example moves to another device
-        x = jax.lax.with_sharding_constraint(x, split_over_data(mesh))
+        x = split(x)
         x = x.reshape(x.shape[0] // accumulate, accumulate, *x.shape[1:]).swapaxes(0, 1)
-        return jax.lax.with_sharding_constraint(x, split_over_data(mesh, axis=1))
+        return split(x, axis=1)
 
     def add(total, micro):
         index, batch = micro
@@ -98,7 +102,7 @@ def train_step(
     ema_decay: float,
     ema_warmup: bool,
     accumulate: int,
-    mesh: Mesh,
+    mesh: Mesh | None,
 ) -> tuple[TrainState, Metrics]:
     """One step. Its random draws are a function of `key` and `state.step` alone.
 

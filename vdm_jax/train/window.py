@@ -42,15 +42,23 @@ class Window:
     def take(self) -> dict[str, float]:
         """Means of the metrics over the calls since the last `take` (NaN if every step was skipped), and
         "images_per_second" (NaN if no call was timed). Requires a paused clock."""
+        return self.take_each(None)[0]
+
+    def take_each(self, num_members: int | None) -> list[dict[str, float]]:
+        """The same of each member where metrics are stacked, [M]. "images_per_second" is that of all together."""
         calls = jax.device_get(self._calls)
-        row = {name: _mean([call[name] for call in calls]) for name in calls[0]}
+        if num_members is None:
+            rows = [{name: _mean([call[name] for call in calls]) for name in calls[0]}]
+        else:
+            each = range(num_members)
+            rows = [{name: _mean([call[name][i] for call in calls]) for name in calls[0]} for i in each]
         timed = self._timed_calls > 0
-        row["images_per_second"] = self._timed_calls * self._images_per_call / self._seconds if timed else math.nan
+        rate = self._timed_calls * self._images_per_call / self._seconds if timed else math.nan
         self._calls, self._timed_calls, self._seconds = [], 0, 0.0
-        return row
+        return [row | {"images_per_second": rate} for row in rows]
 
 
-def _mean(values: list[np.ndarray]) -> float:
+def _mean(values: list[np.ndarray | np.floating]) -> float:
     values = np.asarray(values, np.float64)
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else math.nan

@@ -101,7 +101,7 @@ def images_of(data: Dataset, *, labelled: bool) -> Callable[[str, Integer[np.nda
     return take
 
 
-class EncodingProgress:
+class CompleteRows:
     """How many rows of each part are complete, in encoded/progress.json."""
 
     def __init__(self, path: pathlib.Path, of: dict[str, Any], rows: dict[str, int]):
@@ -121,7 +121,7 @@ class EncodingProgress:
             write_json(self.path, {"of": self.of, "rows": self.rows})
 
 
-def open_progress(folder: pathlib.Path, of: dict[str, Any]) -> EncodingProgress:
+def open_progress(folder: pathlib.Path, of: dict[str, Any]) -> CompleteRows:
     """The progress of an earlier launch with the same weights, data and batches; otherwise none."""
     path, rows = folder / PROGRESS, {}
     with suppress(OSError, ValueError, KeyError, TypeError):
@@ -130,7 +130,7 @@ def open_progress(folder: pathlib.Path, of: dict[str, Any]) -> EncodingProgress:
             rows = {str(part): int(number) for part, number in there["rows"].items()}
             print(f"encode: {sum(rows.values()):,} images are there", flush=True)
     write_json(path, {"of": of, "rows": rows})
-    return EncodingProgress(path, of, rows)
+    return CompleteRows(path, of, rows)
 
 
 def open_arrays(

@@ -1,52 +1,188 @@
-"""The evaluation job of an autoencoder: reconstruction and bound on test images."""
+"""The evaluation job of an autoencoder: reconstruction, the latent space, readouts of factors, disentanglement."""
 
 import pathlib
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
+import numpy as np
+from jaxtyping import Float, Integer, Key, PyTree, Shaped
 
+from vdm_jax.base.images import to_unit
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.mesh import across_devices
 from vdm_jax.base.progress import bar
+from vdm_jax.data.dataset import Dataset, Split
+from vdm_jax.evals import latent_space
 from vdm_jax.evals.bpd import evaluate_bound
+from vdm_jax.evals.coverage import read_exactly, sprite_distances
+from vdm_jax.evals.image_metrics import psnr, ssim, ssim_reason, standard_error
+from vdm_jax.evals.information import active_units
 from vdm_jax.experiments.autoencoder.build import AutoencoderExperiment
+from vdm_jax.experiments.autoencoder.prior import COVARIANCE, FITTED, PRIOR, code_frequencies, make_priors
+from vdm_jax.experiments.autoencoder.readouts import disentanglement, readouts
+from vdm_jax.experiments.autoencoder.sample import Coder, make_coder, make_draws
 from vdm_jax.experiments.common.checkpoints import load_weights
 from vdm_jax.experiments.common.evaluate import about, save, say
 
+SMALLEST_SSIM = 11
+LATENTS = "evaluate_latents.npz"
+TERMS = {  # of evaluate.json: the term, and what it is divided by
+    "reconstruction_sum": ("squared_error_of_mean", None),
+    "reconstruction_per_pixel": ("squared_error_of_mean", "num_dims"),
+    "reconstruction_sum_of_draws": ("squared_error", None),
+    "negative_log_likelihood": ("distortion", None),
+    "bound_nats": ("bound", None),
+    "rate_nats": ("rate", None),
+    "rate_per_dim": ("rate", "num_latents"),
+}
+OF_A_CODE = ("bound_nats", "rate_nats", "rate_per_dim")
+
+
+class Measured(NamedTuple):
+    """Test images and their codes. mean, variance: [N, *latent]; variance None: deterministic. labels: of a conditional
+    model."""
+
+    test: Split
+    labels: Integer[np.ndarray, " n"] | None
+    mean: Float[np.ndarray, "n ..."]
+    variance: Float[np.ndarray, "n ..."] | None
+    draws: Float[np.ndarray, "n ..."]
+
 
 def evaluate(experiment: AutoencoderExperiment, workdir: pathlib.Path) -> str:
-    """Writes `evaluate.json`; returns "done"."""
+    """Writes `evaluate_latents.npz` and `evaluate.json`; returns "done"."""
     config, data, model = experiment.config, experiment.data, experiment.model
     weights = load_weights(workdir, model, config)
-    split = data.test.first(config.evaluate.num_images)
-    say(f"step {weights.step}, {weights.kind} weights, {len(split):,} test images")
+    test = data.test.first(config.evaluate.num_images)
+    say(f"step {weights.step}, {weights.kind} weights, {len(test):,} test images")
+    key = jax.random.key(config.evaluate.seed)
+    coder = make_coder(model.moments, model.decode, weights.params, data.pixel_values, config.evaluate.batch_size)
+    labels = test.labels if model.num_classes else None
+    mean, variance = coder.encode(test.levels, labels)
+    noise = np.asarray(jax.random.normal(named_key(key, "draws"), mean.shape))
+    draws = mean if variance is None else mean + np.sqrt(variance) * noise
+    measured = Measured(test, labels, mean, variance, draws)
+
+    values, reasons = reconstruction(experiment, weights.params, coder, measured, named_key(key, "bound"))
+    flat = [None if part is None else part.reshape(len(part), -1) for part in (mean, variance, draws)]
+    values["aggregate"], arrays = latent_space.aggregate(*flat)
+    values["active_units"] = active_units(flat[0])
+    if model.quantiser is not None:
+        values |= codebook(mean, model.quantiser.num_codes)
+    found, why = on_data(experiment, weights.params, measured, key)
+    values, reasons = values | found, reasons | why
+    values["readout"], values["readout_baselines"], why = readouts(experiment, coder, workdir)
+    reasons |= why
+    values["disentanglement"], why = disentanglement(config.evaluate, data, coder, model.num_classes > 0)
+    record = about(config, data.fingerprint, weights, model.describe_objective(), reasons | why)
+    save(workdir, values | record, {LATENTS: arrays})
+    return "done"
+
+
+def reconstruction(
+    experiment: AutoencoderExperiment, params: PyTree, coder: Coder, measured: Measured, key: Key[jax.Array, ""]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Errors, D, R and the bound of test images, PSNR, SSIM, and of sprites the share whose nearest sprite has each
+    factor of the original."""
+    config, data, model = experiment.config.evaluate, experiment.data, experiment.model
+    labels = {} if measured.labels is None else {"labels": measured.labels}
     estimate = evaluate_bound(
         model.terms,
-        weights.params,
-        {"levels": split.levels} | ({"labels": split.labels} if model.num_classes else {}),
-        passes=config.evaluate.passes if model.code == "gaussian" else 1,
-        batch_size=config.evaluate.batch_size,
-        key=named_key(jax.random.key(config.evaluate.seed), "bound"),
+        params,
+        {"levels": measured.test.levels} | labels,
+        passes=config.passes if measured.variance is not None else 1,
+        batch_size=config.batch_size,
+        key=key,
         progress=bar("evaluate: bound"),
         place=across_devices,
     )
-    num_latents = 1
-    for side in model.latent_shape:
-        num_latents *= side
-    names = {
-        "reconstruction_sum": ("squared_error_of_mean", 1.0),
-        "reconstruction_per_pixel": ("squared_error_of_mean", 1 / model.num_dims),
-        "negative_log_likelihood": ("distortion", 1.0),
-        "bound_nats": ("bound", 1.0),
-        "rate_nats": ("rate", 1.0),
-        "rate_per_dim": ("rate", 1 / num_latents),
+    sizes = {"num_dims": model.num_dims, "num_latents": int(np.prod(model.latent_shape))}
+    values: dict[str, Any] = {"num_images": estimate.num_images, "passes": estimate.passes} | sizes
+    for name, (term, divisor) in TERMS.items():
+        for suffix, found in (("", estimate.mean), ("_standard_error", estimate.standard_error)):
+            values[name + suffix] = float(found[term]) / sizes.get(divisor, 1) if term in found else None
+    reasons = {name: model.no_bound or "the code has no noise" for name in OF_A_CODE if values[name] is None}
+    real = to_unit(measured.test.levels, data.num_levels)
+    decoded = coder.decode(measured.mean, measured.labels)
+    made = (decoded / np.float32(255)).astype(np.float32)
+    psnrs = psnr(made, real)
+    values["psnr"] = float(np.mean(psnrs[np.isfinite(psnrs)])) if np.isfinite(psnrs).any() else None
+    values["psnr_standard_error"] = standard_error(psnrs[np.isfinite(psnrs)]) if np.isfinite(psnrs).sum() > 1 else None
+    values["ssim"] = values["ssim_standard_error"] = None
+    if min(data.shape[:2]) >= SMALLEST_SSIM:
+        found = ssim(made, real)
+        values["ssim"], values["ssim_standard_error"] = float(found.mean()), standard_error(found)
+    else:
+        reasons["ssim"] = ssim_reason(real.shape)
+    values["nearest_sprite"] = nearest_sprite(data, measured.test.levels, decoded)
+    if values["nearest_sprite"] is None:
+        reasons["nearest_sprite"] = "these images are no sprites"
+    return values, reasons
+
+
+def nearest_sprite(
+    data: Dataset, levels: Integer[np.ndarray, "n h w c"], decoded: Integer[np.ndarray, "n h w c"]
+) -> dict[str, Any] | None:
+    """The share of reconstructions whose nearest sprite has each factor of the original, and all of them ("any")."""
+    if data.grid is None:
+        return None
+    made, _, _ = read_exactly(data, (decoded > 127).astype(levels.dtype))
+    real, _, _ = read_exactly(data, levels)
+    same = {name: made[name] == real[name] for name in ("shape", "scale", "orientation", "x", "y")}
+    together = np.logical_and.reduce(list(same.values()))
+    return {name: latent_space.share(hits) for name, hits in {"any": together, **same}.items()}
+
+
+def on_data(
+    experiment: AutoencoderExperiment, params: PyTree, measured: Measured, key: Key[jax.Array, ""]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The share of decoded prior samples that are near a sprite, and of points between two test codes that are not."""
+    config, data, model = experiment.config, experiment.data, experiment.model
+    names = ("prior_samples_on_data", "prior_samples_on_data_covariance", "holes")
+    if data.grid is None or not config.evaluate.prior_images:
+        why = "evaluate.prior_images=0" if data.grid is not None else "the nearest image is found of sprites alone"
+        return dict.fromkeys(names), dict.fromkeys(names, why)
+    number, within = config.evaluate.prior_images, config.evaluate.on_data
+    values: dict[str, Any] = dict.fromkeys(names)
+    labels = None if measured.labels is None else measured.labels[:FITTED]
+    for name, prior in make_priors(config.model.code, measured.mean[:FITTED]).items():
+        draws = make_draws(model.decode, params, prior, labels, named_key(key, f"prior {name}"))
+        images = in_batches(draws, number, config.evaluate.batch_size)
+        place = {PRIOR: names[0], COVARIANCE: names[1]}[name]
+        values[place] = latent_space.share(sprite_distances(data, images) <= within)
+    first, second = pairs(named_key(key, "pairs"), len(measured.mean), number)
+    middle = 0.5 * (measured.mean[first] + measured.mean[second])
+    if measured.labels is not None:
+        return values | {"holes": None}, {"holes": "of a conditional model two labels have no middle"}
+    decode = jax.jit(model.decode)
+    images = in_batches(lambda rows: decode(params, middle[rows]), number, config.evaluate.batch_size)
+    values["holes"] = latent_space.share(sprite_distances(data, images) > within)
+    why = {} if values[names[1]] is not None else {names[1]: "the prior of this code is given"}
+    return values, why
+
+
+def in_batches(images_of: Callable[..., Any], number: int, batch_size: int) -> Float[np.ndarray, "n h w c"]:
+    """`images_of(rows [B])` of rows 0 … N-1; one program serves all batches."""
+    found = []
+    for start in range(0, number, batch_size):
+        rows = np.minimum(np.arange(start, start + batch_size), number - 1)
+        found.append(np.asarray(images_of(rows))[: number - start])
+    return np.concatenate(found).astype(np.float32)
+
+
+def pairs(key: Key[jax.Array, ""], num_images: int, number: int) -> tuple[Shaped[np.ndarray, " n"], ...]:
+    """`number` pairs of different images, drawn with replacement."""
+    first = np.asarray(jax.random.randint(named_key(key, "first"), (number,), 0, num_images))
+    step = np.asarray(jax.random.randint(named_key(key, "step"), (number,), 1, max(num_images, 2)))
+    return first, (first + step) % num_images
+
+
+def codebook(latents: Float[np.ndarray, "n ..."], num_codes: int) -> dict[str, Any]:
+    """The share of codes that test images use, and the perplexity of their frequencies."""
+    shares = code_frequencies(latents, num_codes)
+    used = shares[shares > 0]
+    return {
+        "codebook_usage": float((shares > 0).mean()),
+        "codebook_perplexity": float(np.exp(-(used * np.log(used)).sum())),
     }
-    values: dict[str, Any] = {"num_images": estimate.num_images, "num_latents": num_latents}
-    for name, (term, scale) in names.items():
-        found = term in estimate.mean
-        values[name] = scale * float(estimate.mean[term]) if found else None
-        values[f"{name}_standard_error"] = scale * float(estimate.standard_error[term]) if found else None
-    reasons = {name: model.no_bound or "not defined" for name in names if values[name] is None}
-    record = about(config, data.fingerprint, weights, model.describe_objective(), reasons)
-    save(workdir, values | record, {})
-    return "done"

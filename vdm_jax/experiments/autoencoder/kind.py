@@ -9,7 +9,7 @@ from vdm_jax.data.encoded import FOLDER, MEAN, VARIANCE, path_of, read_about
 from vdm_jax.experiments.autoencoder.build import build_autoencoder
 from vdm_jax.experiments.autoencoder.choices import AUTOENCODER_CHOICES
 from vdm_jax.experiments.autoencoder.encode import RECORD, encode
-from vdm_jax.experiments.autoencoder.evaluate import evaluate
+from vdm_jax.experiments.autoencoder.evaluate import LATENTS, evaluate
 from vdm_jax.experiments.autoencoder.functions import autoencoder_functions
 from vdm_jax.experiments.autoencoder.members import members_of
 from vdm_jax.experiments.autoencoder.sample import draw_autoencoder
@@ -38,7 +38,7 @@ def is_encoded(job: Job, config: ConfigDict, workdir: pathlib.Path) -> bool:
 
 def autoencoder_jobs() -> dict[str, Job]:
     """train, encode, evaluate, sample."""
-    jobs = model_jobs(READS, evaluate, draw_autoencoder)
+    jobs = model_jobs(READS, evaluate, draw_autoencoder, (LATENTS,))
     encoding = Job(
         from_files(encode),
         reads=(*READS, "encode", "evaluate.checkpoint", "evaluate.weights"),

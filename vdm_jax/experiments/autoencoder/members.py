@@ -19,7 +19,10 @@ TYPES = {int: "whole numbers", float: "numbers"}
 
 def members_of(config: ConfigDict) -> dict[str, ConfigDict]:
     """The config of each member by its name, such as "seed=0,beta=4": all combinations of the lists, which it has
-    emptied. {} without lists: the run itself. Raises `UserError`."""
+    emptied. {} without lists: the run itself. Raises `UserError`.
+
+    The name in the config stays: tables average over runs of one name that differ in their seeds alone.
+    """
     lists = {setting: read_list(config, name) for name, (setting, _) in LISTS.items() if config.ensemble[name]}
     if not lists:
         return {}

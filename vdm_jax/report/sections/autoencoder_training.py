@@ -11,13 +11,16 @@ from vdm_jax.report.primitives.workdir import Workdir, is_number
 SHOWN_ABOVE = ("bound", "distortion", "rate")
 NO_TERMS = ("step", "epoch", "seconds", "bpd", "learning_rate", "images_per_second", "grad_norm", "skipped", "loss")
 NAMES = {
-    "squared_error": "squared error",
-    "perceptual": "perceptual distance",
-    "discriminator": "loss of the discriminator",
+    "squared_error": "squared error, summed, in [0, 1] pixels",
+    "compared": "distance of pixels and features",
+    "fooling": "what the discriminator makes of decodings",
+    "discriminator": "hinge loss of the discriminator",
     "adaptive_weight": "adaptive weight of the discriminator",
-    "perplexity": "perplexity of the codes",
-    "usage": "share of the codes that are used",
-    "commitment": "distance of the encodings to their codes",
+    "perplexity": "perplexity of the codes of a batch",
+    "used_codes": "share of the codes used in a batch",
+    "dip": "DIP penalty",
+    "beta": "weight of the rate",
+    "held_out_rate": "rate of held-out images, nats",
 }
 MOST = 9  # panels
 
