@@ -62,14 +62,14 @@ def launched(workdir, *typed, **settings):
 @pytest.fixture(scope="module")
 def ensemble(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "two"
-    assert launched(folder, "--jobs=train,encode,sample", ensemble__beta="1,4") == 0
+    assert launched(folder, "--jobs=train,encode", ensemble__beta="1,4") == 0
     return folder
 
 
 @pytest.mark.slow
 def test_members_are_complete_runs_that_any_kind_can_use(ensemble):
     config = config_of(ensemble__beta="1,4")
-    kind, jobs = KINDS["autoencoder"], ["train", "encode", "sample"]
+    kind, jobs = KINDS["autoencoder"], ["train", "encode"]
     assert remaining(kind, config, ensemble, jobs) == []
     for name, own in members_of(config).items():
         folder = ensemble / "members" / name
@@ -90,7 +90,7 @@ def test_members_are_complete_runs_that_any_kind_can_use(ensemble):
         with pytest.raises(UserError, match=r"u is of shape \[5, 7\]; expected latents \[B, 3\]"):
             run.decode(np.zeros((5, 7)))
         with pytest.raises(UserError, match="not conditional; leave them out"):
-            run.encode(run.data.test.levels[:2], labels=[0, 1])
+            run.encode(run.data.test.levels[:2], labels=np.array([0, 1]))
     with pytest.raises(UserError, match="holds an ensemble of 2 runs; load one of them"):
         vdm_jax.load(ensemble)
 
@@ -127,16 +127,16 @@ def test_encoding_goes_on_after_a_kill_and_writes_the_same_bytes(ensemble, monke
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("variant", ["ae-16", "vq", "cvae-16", "conv"])
+@pytest.mark.parametrize("variant", ["vq", "cvae-16"])
 def test_every_code_is_encoded_decoded_and_sampled(variant, tmp_path):
     of_backbone = {"model.latent_channels": 2} if variant in autoencoder.SPATIAL else {}
     own = {"quantiser.num_codes": 8} if variant == "vq" else {}
     config = autoencoder.get_config(variant)
     left_out = {"model.latents"} if variant in autoencoder.SPATIAL else set()
-    left_out |= {"evaluate.passes"} if variant in ("ae-16", "vq") else set()
+    left_out |= {"evaluate.passes"} if variant == "vq" else set()
     chosen = {name: value for name, value in (SMALL | of_backbone | own).items() if name not in left_out}
     words = [f"--config.{name}={value}" for name, value in chosen.items()]
-    typed = [f"--config=configs/autoencoder.py:{variant}", f"--workdir={tmp_path}", "--jobs=train,encode,sample"]
+    typed = [f"--config=configs/autoencoder.py:{variant}", f"--workdir={tmp_path}", "--jobs=train,encode"]
     with jobs_read_what_is_declared(tmp_path, all_jobs=False):
         assert launch.main(["launch.py", *typed, *words]) == 0
     run = vdm_jax.load(tmp_path)
