@@ -65,6 +65,7 @@ VARIANTS = (  # one for each method and for each kind of data; other sizes and p
     *("quick", *(f"quick-{method}" for method in QUICK_METHODS)),
     *METHODS,
     *(f"vae-16-{name}" for name in DATA),
+    "kl-full",
 )
 
 

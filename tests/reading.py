@@ -18,7 +18,10 @@ EXPERIMENTS = str(pathlib.Path(vdm_jax.__file__).parent / "experiments")
 
 
 ALWAYS = {"kind", "name", "jobs"}  # of the launch
-DECIDES_ITSELF = {"model.unet.fourier_min", "model.fourier_min"}  # the range of features, read to see whether it is one
+DECIDES_ITSELF = {  # the range of features, and lists of an ensemble, read to see whether there is one
+    *("model.unet.fourier_min", "model.fourier_min"),
+    *("ensemble.beta", "ensemble.lambda_od"),
+}
 
 
 @contextmanager

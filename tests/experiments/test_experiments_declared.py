@@ -6,22 +6,26 @@ from importlib import import_module
 import pytest
 from launching import ROOT
 from reading import DECIDES_ITSELF, settings_read
-from vdm_jax.configs import base, ddpm, digits, mnist, probes
+from vdm_jax.configs import autoencoder, base, ddpm, digits, mnist, probes
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.data.sources import SOURCES, load_data
 from vdm_jax.diffusion.schedules import SCHEDULES, make_schedule
 from vdm_jax.experiments.common import build
+from vdm_jax.experiments.common.autoencoders import MODES, REGULARISERS, make_autoencoder
 from vdm_jax.experiments.common.models import make_model
 from vdm_jax.experiments.common.networks import NETWORKS
 from vdm_jax.experiments.common.rates import NO_LEARNED_PRIOR, PRIORS, SETTINGS
 from vdm_jax.experiments.kinds import KINDS
 from vdm_jax.launch.choices import refuse_unread, unread
 from vdm_jax.launch.config_files import flat
+from vdm_jax.models.vq import UPDATES as VQ_UPDATES
+from vdm_jax.networks.autoencoder import BACKBONES
 from vdm_jax.networks.gamma import LEARNED_GAMMAS
 from vdm_jax.networks.sizes import ENCODER_SIZES
 
 FILES = [import_module(f"vdm_jax.configs.{path.stem}") for path in sorted((ROOT / "configs").glob("[!_]*.py"))]
+LATER = {"reconstruction.inception"}  # read by the training
 OF_A_MODEL = ("model.", "diffusion.", "rate.")
 
 
@@ -82,6 +86,25 @@ def test_a_model_reads_what_its_choices_declare(file, settings, data):
     assert read & governed == governed - set(unread(kind.choices, config))
 
 
+AE = {"data.source": "digits", "model.likelihood": "gaussian"}
+CODED = [{}, {"model.sigma": 0.1}, {"model.code": "deterministic"}, {"model.likelihood": "levels"}]
+CODED += [{"model.code": "quantised", "model.backbone": "conv", "quantiser.update": by} for by in VQ_UPDATES]
+CODED += [{"model.backbone": name} for name in BACKBONES] + [{"rate.mode": mode} for mode in MODES]
+CODED += [{"regulariser.name": name} for name in REGULARISERS]
+CODED += [{"reconstruction.loss": "l1", "reconstruction.perceptual": 1.0}]
+
+
+@pytest.mark.parametrize("settings", CODED, ids=lambda value: "-".join(map(str, value.values())))
+def test_an_autoencoder_reads_what_its_choices_declare(settings, data):
+    config, kind = config_of(autoencoder, **AE | settings), KINDS["autoencoder"]
+    with settings_read() as read:
+        make_autoencoder(config, data)
+    sections = ("model.", "quantiser.", "regulariser.", "rate.", "reconstruction.")
+    governed = {name for name in listed(kind) & set(flat(config)) if name.startswith(sections)} - LATER
+    left_out = set(unread(kind.choices, config))
+    assert not read & left_out - LATER and governed - left_out <= read
+
+
 @pytest.mark.parametrize("source", SOURCES)
 def test_data_are_read_by_what_their_source_declares(source, data, monkeypatch):
     monkeypatch.setattr(build, "_load", lambda *_: data)
@@ -118,7 +141,9 @@ def configs_of(file):
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.__name__)
 def test_what_a_config_file_sets_is_read_by_one_of_its_variants(file):
     """A value that no variant reads has no effect anywhere."""
-    default = {"vae_vdm": base, "ddpm": ddpm}.get(file.get_config().kind, probes).get_config()
+    default = {"vae_vdm": base, "ddpm": ddpm, "autoencoder": autoencoder}.get(
+        file.get_config().kind, probes
+    ).get_config()
     values_set, values_read = set(), set()
     for config in configs_of(file):
         kind = KINDS[config.kind]

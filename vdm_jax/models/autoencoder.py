@@ -247,8 +247,8 @@ class Autoencoder:
             mean, variance = self.moments(params, data, given)
             gaussian = variance is not None
             logvar = jnp.log(variance) if gaussian else None
-            u = draw_code(named_key(key, "code"), mean, logvar) if gaussian else mean
-            output = self._output(params, u, given)
+            u = draw_code(named_key(key, "code"), flat(mean), flat(logvar)) if gaussian else mean
+            output = self._output(params, u.reshape(mean.shape), given)
             distortion = -self.likelihood.log_prob(params.get("likelihood", {}), data, output)
             rate = sum_values(encoder_kl(flat(mean), flat(logvar))) if gaussian else None
             of_mean = self._output(params, mean, given) if gaussian else output

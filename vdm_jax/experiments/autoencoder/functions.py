@@ -68,7 +68,7 @@ class AutoencoderFunctions:
         check_number(n)
         given = self._labels(labels, n, drawn=named_key(key, "label"))
         prior = self._prior()
-        keys = keys_of(named_key(key, "u"), np.arange(n))
+        keys = keys_of(named_key(key, "u"), jnp.arange(n))
         return self._decode(np.asarray(prior.draw(prior.params, keys), np.float32), given)
 
     def _prior(self) -> LatentPrior:
