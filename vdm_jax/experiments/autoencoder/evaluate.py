@@ -24,6 +24,7 @@ from vdm_jax.experiments.autoencoder.readouts import disentanglement, readouts
 from vdm_jax.experiments.autoencoder.sample import Coder, make_coder, make_draws
 from vdm_jax.experiments.common.checkpoints import load_weights
 from vdm_jax.experiments.common.evaluate import about, save, say
+from vdm_jax.models.autoencoder import Autoencoder
 
 SMALLEST_SSIM = 11
 LATENTS = "evaluate_latents.npz"
@@ -41,7 +42,7 @@ TERMS = {  # of evaluate.json: the term, and what it is divided by
 OF_A_CODE = ("bound_nats", "rate_nats", "rate_per_dim")
 
 
-class Measured(NamedTuple):
+class EncodedImages(NamedTuple):
     """Test images and their codes. mean, variance: [N, *latent]; variance None: deterministic. labels: of a conditional
     model."""
 
@@ -64,7 +65,7 @@ def evaluate(experiment: AutoencoderExperiment, workdir: pathlib.Path) -> str:
     mean, variance = coder.encode(test.levels, labels)
     noise = np.asarray(jax.random.normal(named_key(key, "draws"), mean.shape))
     draws = mean if variance is None else mean + np.sqrt(variance) * noise
-    measured = Measured(test, labels, mean, variance, draws)
+    measured = EncodedImages(test, labels, mean, variance, draws)
 
     values, reasons = reconstruction(experiment, weights.params, coder, measured, named_key(key, "bound"))
     flat = [None if part is None else part.reshape(len(part), -1) for part in (mean, variance, draws)]
@@ -83,7 +84,7 @@ def evaluate(experiment: AutoencoderExperiment, workdir: pathlib.Path) -> str:
 
 
 def reconstruction(
-    experiment: AutoencoderExperiment, params: PyTree, coder: Coder, measured: Measured, key: Key[jax.Array, ""]
+    experiment: AutoencoderExperiment, params: PyTree, coder: Coder, measured: EncodedImages, key: Key[jax.Array, ""]
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Errors, D, R and the bound of test images, PSNR, SSIM, and of sprites the share whose nearest sprite has each
     factor of the original."""
@@ -137,7 +138,7 @@ def nearest_sprite(
 
 
 def on_data(
-    experiment: AutoencoderExperiment, params: PyTree, measured: Measured, key: Key[jax.Array, ""]
+    experiment: AutoencoderExperiment, params: PyTree, measured: EncodedImages, key: Key[jax.Array, ""]
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """The share of decoded prior samples that are near a sprite, and of points between two test codes that are not."""
     config, data, model = experiment.config, experiment.data, experiment.model
@@ -153,7 +154,10 @@ def on_data(
         images = in_batches(draws, number, config.evaluate.batch_size)
         place = {PRIOR: names[0], COVARIANCE: names[1]}[name]
         values[place] = latent_space.share(sprite_distances(data, images) <= within)
-    near = sprite_distances(data, _decoded(experiment, params, measured.mean, measured.labels)) <= within
+    near = (
+        sprite_distances(data, _decoded(model, params, measured.mean, measured.labels, config.evaluate.batch_size))
+        <= within
+    )
     values["reconstructions_on_data"] = latent_space.share(near)
     why = {} if values[names[1]] is not None else {names[1]: "the prior of this code is given"}
     if measured.labels is not None:
@@ -174,7 +178,8 @@ def holes(
     weight = np.linspace(0, 1, INTERPOLATED, dtype=np.float32)[1:-1].reshape(-1, *[1] * mean.ndim)
     between = (1 - weight) * mean[first[:few]] + weight * mean[second[:few]]
     off = [
-        sprite_distances(experiment.data, _decoded(experiment, params, u, None)) > config.on_data
+        sprite_distances(experiment.data, _decoded(experiment.model, params, u, None, config.batch_size))
+        > config.on_data
         for u in (middle, between.reshape(-1, *mean.shape[1:]))
     ]
     by_pair = off[1].reshape(inner, few).mean(axis=0)
@@ -183,18 +188,19 @@ def holes(
 
 
 def _decoded(
-    experiment: AutoencoderExperiment,
+    model: Autoencoder,
     params: PyTree,
     u: Float[np.ndarray, "n ..."],
     labels: Integer[np.ndarray, " n"] | None,
+    batch_size: int,
 ) -> Float[np.ndarray, "n h w c"]:
     """The pixel values of latents u."""
-    decode = jax.jit(experiment.model.decode)
+    decode = jax.jit(model.decode)
 
     def images_of(rows):
         return decode(params, u[rows], None if labels is None else labels[rows])
 
-    return in_batches(images_of, len(u), experiment.config.evaluate.batch_size)
+    return in_batches(images_of, len(u), batch_size)
 
 
 def in_batches(images_of: Callable[..., Any], number: int, batch_size: int) -> Float[np.ndarray, "n h w c"]:
