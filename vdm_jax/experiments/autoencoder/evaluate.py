@@ -24,9 +24,12 @@ from vdm_jax.experiments.autoencoder.readouts import disentanglement, readouts
 from vdm_jax.experiments.autoencoder.sample import Coder, make_coder, make_draws
 from vdm_jax.experiments.common.checkpoints import load_weights
 from vdm_jax.experiments.common.evaluate import about, save, say
+from vdm_jax.models.autoencoder import Autoencoder
 
 SMALLEST_SSIM = 11
 LATENTS = "evaluate_latents.npz"
+HOLES = ("holes", "holes_of_interpolations")
+INTERPOLATED = 10  # steps of an interpolation, both ends among them
 TERMS = {  # of evaluate.json: the term, and what it is divided by
     "reconstruction_sum": ("squared_error_of_mean", None),
     "reconstruction_per_pixel": ("squared_error_of_mean", "num_dims"),
@@ -39,7 +42,7 @@ TERMS = {  # of evaluate.json: the term, and what it is divided by
 OF_A_CODE = ("bound_nats", "rate_nats", "rate_per_dim")
 
 
-class Measured(NamedTuple):
+class EncodedImages(NamedTuple):
     """Test images and their codes. mean, variance: [N, *latent]; variance None: deterministic. labels: of a conditional
     model."""
 
@@ -62,7 +65,7 @@ def evaluate(experiment: AutoencoderExperiment, workdir: pathlib.Path) -> str:
     mean, variance = coder.encode(test.levels, labels)
     noise = np.asarray(jax.random.normal(named_key(key, "draws"), mean.shape))
     draws = mean if variance is None else mean + np.sqrt(variance) * noise
-    measured = Measured(test, labels, mean, variance, draws)
+    measured = EncodedImages(test, labels, mean, variance, draws)
 
     values, reasons = reconstruction(experiment, weights.params, coder, measured, named_key(key, "bound"))
     flat = [None if part is None else part.reshape(len(part), -1) for part in (mean, variance, draws)]
@@ -81,7 +84,7 @@ def evaluate(experiment: AutoencoderExperiment, workdir: pathlib.Path) -> str:
 
 
 def reconstruction(
-    experiment: AutoencoderExperiment, params: PyTree, coder: Coder, measured: Measured, key: Key[jax.Array, ""]
+    experiment: AutoencoderExperiment, params: PyTree, coder: Coder, measured: EncodedImages, key: Key[jax.Array, ""]
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Errors, D, R and the bound of test images, PSNR, SSIM, and of sprites the share whose nearest sprite has each
     factor of the original."""
@@ -135,11 +138,11 @@ def nearest_sprite(
 
 
 def on_data(
-    experiment: AutoencoderExperiment, params: PyTree, measured: Measured, key: Key[jax.Array, ""]
+    experiment: AutoencoderExperiment, params: PyTree, measured: EncodedImages, key: Key[jax.Array, ""]
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """The share of decoded prior samples that are near a sprite, and of points between two test codes that are not."""
     config, data, model = experiment.config, experiment.data, experiment.model
-    names = ("prior_samples_on_data", "prior_samples_on_data_covariance", "holes")
+    names = ("prior_samples_on_data", "prior_samples_on_data_covariance", "reconstructions_on_data", *HOLES)
     if data.grid is None or not config.evaluate.prior_images:
         why = "evaluate.prior_images=0" if data.grid is not None else "the nearest image is found of sprites alone"
         return dict.fromkeys(names), dict.fromkeys(names, why)
@@ -151,15 +154,53 @@ def on_data(
         images = in_batches(draws, number, config.evaluate.batch_size)
         place = {PRIOR: names[0], COVARIANCE: names[1]}[name]
         values[place] = latent_space.share(sprite_distances(data, images) <= within)
-    first, second = pairs(named_key(key, "pairs"), len(measured.mean), number)
-    middle = 0.5 * (measured.mean[first] + measured.mean[second])
-    if measured.labels is not None:
-        return values | {"holes": None}, {"holes": "of a conditional model two labels have no middle"}
-    decode = jax.jit(model.decode)
-    images = in_batches(lambda rows: decode(params, middle[rows]), number, config.evaluate.batch_size)
-    values["holes"] = latent_space.share(sprite_distances(data, images) > within)
+    near = (
+        sprite_distances(data, _decoded(model, params, measured.mean, measured.labels, config.evaluate.batch_size))
+        <= within
+    )
+    values["reconstructions_on_data"] = latent_space.share(near)
     why = {} if values[names[1]] is not None else {names[1]: "the prior of this code is given"}
-    return values, why
+    if measured.labels is not None:
+        return values, why | dict.fromkeys(HOLES, "of a conditional model two labels have no middle")
+    return values | holes(experiment, params, measured.mean, named_key(key, "pairs")), why
+
+
+def holes(
+    experiment: AutoencoderExperiment, params: PyTree, mean: Float[np.ndarray, "n ..."], key: Key[jax.Array, ""]
+) -> dict[str, Any]:
+    """The share of points between the codes of two test images that decode to no sprite: of midpoints, and of the inner
+    points of interpolations of `INTERPOLATED` steps, whose error counts pairs, not points."""
+    config, inner = experiment.config.evaluate, INTERPOLATED - 2
+    number = config.prior_images
+    first, second = pairs(key, len(mean), number)
+    middle = 0.5 * (mean[first] + mean[second])
+    few = -(-number // inner)
+    weight = np.linspace(0, 1, INTERPOLATED, dtype=np.float32)[1:-1].reshape(-1, *[1] * mean.ndim)
+    between = (1 - weight) * mean[first[:few]] + weight * mean[second[:few]]
+    off = [
+        sprite_distances(experiment.data, _decoded(experiment.model, params, u, None, config.batch_size))
+        > config.on_data
+        for u in (middle, between.reshape(-1, *mean.shape[1:]))
+    ]
+    by_pair = off[1].reshape(inner, few).mean(axis=0)
+    of_pairs = latent_space.entry(float(by_pair.mean()), standard_error(by_pair), inner * few)
+    return dict(zip(HOLES, (latent_space.share(off[0]), of_pairs), strict=True))
+
+
+def _decoded(
+    model: Autoencoder,
+    params: PyTree,
+    u: Float[np.ndarray, "n ..."],
+    labels: Integer[np.ndarray, " n"] | None,
+    batch_size: int,
+) -> Float[np.ndarray, "n h w c"]:
+    """The pixel values of latents u."""
+    decode = jax.jit(model.decode)
+
+    def images_of(rows):
+        return decode(params, u[rows], None if labels is None else labels[rows])
+
+    return in_batches(images_of, len(u), batch_size)
 
 
 def in_batches(images_of: Callable[..., Any], number: int, batch_size: int) -> Float[np.ndarray, "n h w c"]:

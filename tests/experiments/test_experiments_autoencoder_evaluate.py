@@ -1,0 +1,43 @@
+import numpy as np
+
+from vdm_jax.data.sprite_data import make_sprite_data, rendered
+from vdm_jax.data.sprites import FACTORS, GRIDS
+from vdm_jax.evals.coverage import sprite_distances
+from vdm_jax.experiments.autoencoder.evaluate import in_batches, nearest_sprite
+
+DATA = make_sprite_data(GRIDS["sparse"])
+
+
+def some(number, seed=0):
+    return np.random.default_rng(seed).choice(len(DATA.grid), number, replace=False)
+
+
+def test_sprites_are_their_own_nearest_and_others_are_not():
+    index = some(40)
+    levels = rendered(DATA, index)
+    for decoded, expected in ((255 * levels, 1.0), (255 * np.roll(levels, 1, axis=0), 0.0)):
+        found = nearest_sprite(DATA, levels, decoded.astype(np.uint8))
+        assert found["any"]["value"] == expected and found["any"]["num"] == 40
+        assert set(found) == {"any", *FACTORS}
+        assert all(found[name]["value"] >= expected for name in FACTORS)
+        assert expected == 1.0 or all(found[name]["value"] < 1 for name in FACTORS)
+
+
+def test_distance_to_the_nearest_sprite():
+    pixels = 2.0 * rendered(DATA, some(30)).astype(np.float32) - 1
+    np.testing.assert_allclose(sprite_distances(DATA, pixels), 0.0, atol=1e-6)
+    np.testing.assert_allclose(sprite_distances(DATA, 0.8 * pixels), 0.1, rtol=1e-5)  # ±1 -> 0.2 of a range of 2
+    noise = np.random.default_rng(0).uniform(-1, 1, pixels.shape).astype(np.float32)
+    assert sprite_distances(DATA, noise).min() > 0.3
+
+
+def test_batches_have_one_size_and_give_every_row_once():
+    sizes = []
+
+    def images_of(rows):
+        sizes.append(len(rows))
+        return np.broadcast_to(rows[:, None, None, None], (len(rows), 2, 2, 1))
+
+    found = in_batches(images_of, 7, 3)
+    assert sizes == [3, 3, 3]
+    np.testing.assert_array_equal(found[:, 0, 0, 0], np.arange(7))
