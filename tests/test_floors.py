@@ -26,6 +26,8 @@ LATE = {
     "array_record",
     "grain",
     "torch",
+    "diffusers",
+    "safetensors",
     "tensorboardX",
     "wandb",
 }

@@ -1,0 +1,70 @@
+"""Spaces from folders: a first stage in the format of Hugging Face diffusers, or a run of the kind autoencoder."""
+
+import json
+import pathlib
+
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from vdm_jax.base.errors import UserError
+from vdm_jax.base.pytrees import fingerprint
+from vdm_jax.base.space import Space
+from vdm_jax.data.dataset import Dataset
+from vdm_jax.experiments.common.autoencoders import make_autoencoder
+from vdm_jax.experiments.common.checkpoints import load_weights
+from vdm_jax.networks.diffusers_weights import CONFIG, is_diffusers, read_diffusers
+
+AUTOENCODER = "autoencoder"  # the kind
+
+
+def load_space(folder: str | pathlib.Path, data: Dataset) -> Space:
+    """The space of images like those of `data` that the weights in a folder make.
+
+    folder: with config.json and *.safetensors of an AutoencoderKL or a VQModel of diffusers, or a run of the kind
+    autoencoder. Raises `UserError` where it holds neither, or one that does not fit the images.
+    """
+    folder = pathlib.Path(folder)
+    if not (folder / CONFIG).is_file():
+        told = f"{folder} holds no space: there is no {CONFIG}"
+        raise UserError(f"{told}; name a run of kind {AUTOENCODER!r}, or a folder with a first stage of diffusers")
+    return diffusers_space(folder, data) if is_diffusers(folder) else run_space(folder, data)
+
+
+def diffusers_space(folder: pathlib.Path, data: Dataset) -> Space:
+    """The space of an AutoencoderKL, or of a VQModel, whose moments are those before the lookup of the codes.
+
+    Both see 2 level / (K - 1) - 1, as in diffusers, whatever the pixel values of `data` are; `decode` returns pixel
+    values of `data`. x is scaled and shifted as that library's pipelines do. The decoder has no likelihood.
+    """
+    backbone, params = read_diffusers(folder, data.shape)
+    values = data.pixel_values
+    top, low, high = len(values) - 1, float(values[0]), float(values[-1])
+
+    def moments(params, levels):
+        mean, logvar = backbone.encoder.apply(params["encoder"], levels.astype(jnp.float32) * (2 / top) - 1)
+        return mean, None if logvar is None else jnp.exp(logvar)
+
+    def decode(params, x):
+        return low + (backbone.decoder.apply(params["decoder"], x) + 1) * ((high - low) / 2)
+
+    return Space(
+        name=folder.name,
+        fingerprint=fingerprint(params),
+        shape=backbone.latent_shape,
+        params=params,
+        moments=moments,
+        decode=decode,
+        log_prob=None,
+        x_range=None,
+    )
+
+
+def run_space(folder: pathlib.Path, data: Dataset) -> Space:
+    """The space of the run of the kind autoencoder in `folder`, with the weights that its config's evaluation names."""
+    config = ConfigDict(json.loads((folder / CONFIG).read_text(encoding="utf-8")))
+    if config.get("kind") != AUTOENCODER:
+        told = f"{folder} holds a run of kind {config.get('kind')!r}, which makes no space"
+        raise UserError(f"{told}; name a run of kind {AUTOENCODER!r}, or a folder with a first stage of diffusers")
+    model = make_autoencoder(config, data)
+    params = load_weights(folder, model, config).params
+    return model.space(params, folder.name, fingerprint(params))
