@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vdm_jax.base.errors import UserError
-from vdm_jax.evals.disentanglement.common import Coded, Pool, alive
+from vdm_jax.evals.disentanglement.common import Coded, ImagePool, alive
 from vdm_jax.evals.disentanglement.dci import dci, scores_of
 from vdm_jax.evals.disentanglement.fixed_factor import factor_vae, z_diff
 from vdm_jax.evals.disentanglement.gaps import corrected_accuracy, entropy, equal_bins, mig, mutual_information, sap
@@ -94,7 +94,7 @@ def test_mig_is_that_of_a_plain_transcription():
 
 
 def test_draws_with_a_fixed_factor_share_its_value():
-    pool, factor = Pool(FACTORS), np.array([0, 1, 2, 1])
+    pool, factor = ImagePool(FACTORS), np.array([0, 1, 2, 1])
     rows = pool.draw_fixed(np.random.RandomState(0), factor, 10)
     for own, k in zip(rows, factor, strict=True):
         assert len(np.unique(FACTORS[own, k])) == 1

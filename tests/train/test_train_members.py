@@ -9,7 +9,7 @@ import pytest
 from toy_training import batch_fn, loss_fn, make_data, update_carry
 
 from vdm_jax.train.checkpoint import Checkpointer, resume
-from vdm_jax.train.members import Member, run_members
+from vdm_jax.train.members import TrainedMember, run_members
 from vdm_jax.train.metrics import MetricsLog, read_metrics
 from vdm_jax.train.optimizer import make_optimizer, with_own_rate
 from vdm_jax.train.state import init_state
@@ -52,7 +52,7 @@ def members_in(folder):
         state = init_state(params, optimizer_of(rate), {"mean_loss": jnp.zeros(())})
         checkpointer = Checkpointer(folder / str(i) / "checkpoints")
         restored, _ = resume(checkpointer.folder, state)
-        yield Member(
+        yield TrainedMember(
             restored or state,
             {"start": jnp.int32(3 * i)},
             jax.random.key(i),

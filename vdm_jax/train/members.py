@@ -26,7 +26,7 @@ MEMBERS = "members"  # the axis of the mesh
 BATCHINGS = ("in_turn", "at_once")
 
 
-class Member(NamedTuple):
+class TrainedMember(NamedTuple):
     """One training. data: what the step takes of its own, a pytree; key: of its draws. evaluate: numbers of a state,
     with "score"."""
 
@@ -44,7 +44,7 @@ def usual_batching() -> str:
 
 
 def run_members(
-    members: Sequence[Member],
+    members: Sequence[TrainedMember],
     step: Callable[[TrainState, PyTree, PyTree, Key[Array, ""]], tuple[TrainState, dict[str, Array]]],
     shared: PyTree,
     *,
@@ -63,7 +63,9 @@ def run_members(
         return "stopped" if stop_requested() else "done"
 
 
-def run_in_turn(members: Sequence[Member], step, shared: PyTree, stop_requested: Callable[[], bool], settings) -> None:
+def run_in_turn(
+    members: Sequence[TrainedMember], step, shared: PyTree, stop_requested: Callable[[], bool], settings
+) -> None:
     """One member after the other through one compiled step."""
     compiled = jax.jit(step, donate_argnums=0)
     for member in members:
@@ -79,7 +81,9 @@ def _advance(compiled, state, *, shared, data, key):
     return compiled(state, shared, data, key)
 
 
-def run_at_once(members: Sequence[Member], step, shared: PyTree, stop_requested: Callable[[], bool], settings) -> None:
+def run_at_once(
+    members: Sequence[TrainedMember], step, shared: PyTree, stop_requested: Callable[[], bool], settings
+) -> None:
     """Groups of members at the same step, the least trained first, until all are at the last step."""
     num_steps, left = settings["num_steps"], list(members)
     while not stop_requested() and (left := [member for member in left if int(member.state.step) < num_steps]):
@@ -93,7 +97,7 @@ def run_at_once(members: Sequence[Member], step, shared: PyTree, stop_requested:
 
 
 def _run_stacked(
-    members: Sequence[Member], step, shared: PyTree, stop_requested, settings: dict[str, Any], until: int
+    members: Sequence[TrainedMember], step, shared: PyTree, stop_requested, settings: dict[str, Any], until: int
 ) -> list[TrainState]:
     """Advances members that are at one step together to step `until`; the states of each, saved."""
     advance = stacked_step(step, len(members))
@@ -125,7 +129,7 @@ def _run_stacked(
 
 
 def _look(
-    state: TrainState, member: Member, write, row, at: int, due: Sequence[bool], settings: dict[str, Any]
+    state: TrainState, member: TrainedMember, write, row, at: int, due: Sequence[bool], settings: dict[str, Any]
 ) -> None:
     """What is due for one member: a row of the log, an evaluation, a checkpoint."""
     if row is not None:

@@ -37,7 +37,7 @@ def alive(coded: Coded) -> Coded:
     return Coded(codes.astype(np.float64), np.stack(columns, axis=1), tuple(names), tuple(ordered))
 
 
-class Pool:
+class ImagePool:
     """Images by the value of each factor, for draws in which one factor is fixed."""
 
     def __init__(self, factors: Integer[np.ndarray, "n f"]):

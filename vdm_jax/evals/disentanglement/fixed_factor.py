@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from vdm_jax.base.sklearn import import_sklearn, one_thread
-from vdm_jax.evals.disentanglement.common import Coded, Codes, Pool, alive, over_seeds
+from vdm_jax.evals.disentanglement.common import Coded, Codes, ImagePool, alive, over_seeds
 
 PAIRS = 64  # of images a point of Z-diff; images a vote of FactorVAE
 POINTS = (800, 400)  # that the classifier is fitted to, and that it is scored on
@@ -22,7 +22,7 @@ def z_diff(coded: Coded, num_seeds: int = SEEDS) -> dict[str, Any]:
     """
     coded = alive(coded)
     codes = coded.codes / np.maximum(coded.codes.std(axis=0), 1e-12)
-    pool, scores = Pool(coded.factors), []
+    pool, scores = ImagePool(coded.factors), []
     for seed in range(num_seeds):
         random = np.random.RandomState(seed)
         factor = random.randint(0, pool.num_factors, sum(POINTS))
@@ -48,7 +48,7 @@ def factor_vae(coded: Coded, num_seeds: int = SEEDS) -> dict[str, Any]:
     """
     coded = alive(coded)
     variance = np.maximum(coded.codes.var(axis=0), 1e-300)
-    pool, scores = Pool(coded.factors), []
+    pool, scores = ImagePool(coded.factors), []
     for seed in range(num_seeds):
         random = np.random.RandomState(seed)
         factor = random.randint(0, pool.num_factors, sum(POINTS))

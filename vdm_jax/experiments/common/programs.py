@@ -28,6 +28,8 @@ AUTOENCODERS = TRAINED_NETWORKS | {
     "decoded": "the decoder",
     "levels_of": "the sprites",
     "nearest": "the nearest sprites",
+    "distance": "the nearest sprites",
+    "train_readouts": "the readouts",
 }
 EXACT_CURVES = {
     "draw_queries": "exact queries",
