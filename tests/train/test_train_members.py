@@ -1,4 +1,4 @@
-"""Members of one shape: in turn bitwise as alone, at once to rounding, resumed from different steps, on two devices."""
+"""Members of one shape, stacked: as alone to rounding, resumed from different steps, split over devices."""
 
 from functools import partial
 
@@ -9,7 +9,7 @@ import pytest
 from toy_training import batch_fn, loss_fn, make_data, update_carry
 
 from vdm_jax.train.checkpoint import Checkpointer, resume
-from vdm_jax.train.members import TrainedMember, run_members
+from vdm_jax.train.members import TrainedMember, run_at_once
 from vdm_jax.train.metrics import MetricsLog, read_metrics
 from vdm_jax.train.optimizer import make_optimizer, with_own_rate
 from vdm_jax.train.state import init_state
@@ -62,10 +62,11 @@ def members_in(folder):
         )
 
 
-def trained(folder, batching, num_steps=16, chosen=(0, 1)):
+def trained(folder, num_steps=16, chosen=(0, 1)):
+    """The parameters of the chosen members after a training at once."""
     members = [member for i, member in enumerate(members_in(folder)) if i in chosen]
     step, shared = partial(one_step, optimizer_of(1.0)), jax.tree.map(jnp.asarray, make_data())
-    assert run_members(members, step, shared, batching=batching, num_steps=num_steps, **SETTINGS) == "done"
+    run_at_once(members, step, shared, lambda: False, num_steps=num_steps, **SETTINGS)
     for member in members:
         member.checkpointer.close()
     return [resume(member.checkpointer.folder, member.state)[0].params for member in members]
@@ -77,18 +78,21 @@ def as_arrays(params):
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
-    """Each member trained by itself."""
-    return [trained(tmp_path_factory.mktemp("alone"), "in_turn", chosen=(i,))[0] for i in range(len(RATES))]
-
-
-def test_in_turn_is_bitwise_as_alone(tmp_path, alone):
-    for own, other in zip(trained(tmp_path, "in_turn"), alone, strict=True):
-        np.testing.assert_array_equal(as_arrays(own), as_arrays(other))
+    """Each member by a loop over its own steps."""
+    found, shared = [], jax.tree.map(jnp.asarray, make_data())
+    step = jax.jit(partial(one_step, optimizer_of(1.0)))
+    for member in members_in(tmp_path_factory.mktemp("alone")):
+        state = member.state
+        for _ in range(16):
+            state, _ = step(state, shared, member.data, member.key)
+        member.checkpointer.close()
+        found.append(state.params)
+    return found
 
 
 def test_at_once_is_as_alone(tmp_path, alone):
     """On as many devices as divide the members. Rows and checkpoints are those of a run alone."""
-    for own, other in zip(trained(tmp_path, "at_once"), alone, strict=True):
+    for own, other in zip(trained(tmp_path), alone, strict=True):
         np.testing.assert_allclose(as_arrays(own), as_arrays(other), rtol=1e-4, atol=1e-5)
     rows = read_metrics(tmp_path / "1" / "metrics.jsonl")
     assert [row["step"] for row in rows if row["split"] == "train"] == [4, 8, 12, 16]
@@ -96,6 +100,6 @@ def test_at_once_is_as_alone(tmp_path, alone):
 
 
 def test_members_that_stopped_at_different_steps_end_alike(tmp_path, alone):
-    trained(tmp_path, "at_once", num_steps=8, chosen=(0,))
-    for own, other in zip(trained(tmp_path, "at_once"), alone, strict=True):
+    trained(tmp_path, num_steps=8, chosen=(0,))
+    for own, other in zip(trained(tmp_path), alone, strict=True):
         np.testing.assert_allclose(as_arrays(own), as_arrays(other), rtol=1e-4, atol=1e-5)

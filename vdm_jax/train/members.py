@@ -1,7 +1,6 @@
-"""Trainings of one shape, which differ in numbers alone: one compiled step serves them all.
+"""Trainings of one shape, which differ in numbers alone, stacked: they advance together, split over the devices.
 
-Members come in turn, or are stacked and advance together. Each has its own checkpoints and log, as if it were alone,
-and may have been stopped at another step than the others.
+Each has its own checkpoints and log, as if it were alone, and may have been stopped at another step than the others.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,8 +12,6 @@ import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Key, PyTree
 
-from vdm_jax.base.errors import choose
-from vdm_jax.base.signals import catch_sigterm
 from vdm_jax.train import loop
 from vdm_jax.train.checkpoint import Checkpointer
 from vdm_jax.train.metrics import MetricsLog
@@ -23,7 +20,7 @@ from vdm_jax.train.state import TrainState
 from vdm_jax.train.window import Window
 
 MEMBERS = "members"  # the axis of the mesh
-BATCHINGS = ("in_turn", "at_once")
+Step = Callable[[TrainState, PyTree, PyTree, Key[Array, ""]], tuple[TrainState, dict[str, Array]]]
 
 
 class TrainedMember(NamedTuple):
@@ -38,53 +35,15 @@ class TrainedMember(NamedTuple):
     log: MetricsLog
 
 
-def usual_batching() -> str:
-    """In turn on a CPU, whose cache holds the weights of one member; at once elsewhere."""
-    return "in_turn" if jax.default_backend() == "cpu" else "at_once"
-
-
-def run_members(
-    members: Sequence[TrainedMember],
-    step: Callable[[TrainState, PyTree, PyTree, Key[Array, ""]], tuple[TrainState, dict[str, Array]]],
-    shared: PyTree,
-    *,
-    batching: str = "",
-    **settings: Any,
-) -> str:
-    """Trains all members; returns "done", or "stopped" by SIGTERM with all states saved.
-
-    step: `step(state, shared, own data, key)`, of one member, not compiled. shared: data of all members, an argument of
-    what is compiled. batching: one of `BATCHINGS`, "" for `usual_batching`. settings: those of `loop.run`.
-    """
-    chosen = choose("batching", batching or usual_batching(), dict(zip(BATCHINGS, BATCHINGS, strict=True)))
-    train = {"in_turn": run_in_turn, "at_once": run_at_once}[chosen]
-    with catch_sigterm() as stop_requested:
-        train(members, step, shared, stop_requested, settings)
-        return "stopped" if stop_requested() else "done"
-
-
-def run_in_turn(
-    members: Sequence[TrainedMember], step, shared: PyTree, stop_requested: Callable[[], bool], settings
-) -> None:
-    """One member after the other through one compiled step."""
-    compiled = jax.jit(step, donate_argnums=0)
-    for member in members:
-        if not stop_requested():
-            advance = partial(_advance, compiled, shared=shared, data=member.data, key=member.key)
-            loop.run(
-                member.state, advance, evaluate=member.evaluate, checkpointer=member.checkpointer, log=member.log,
-                **settings,
-            )  # fmt: skip
-
-
-def _advance(compiled, state, *, shared, data, key):
-    return compiled(state, shared, data, key)
-
-
 def run_at_once(
-    members: Sequence[TrainedMember], step, shared: PyTree, stop_requested: Callable[[], bool], settings
+    members: Sequence[TrainedMember], step: Step, shared: PyTree, stop_requested: Callable[[], bool], **settings: Any
 ) -> None:
-    """Groups of members at the same step, the least trained first, until all are at the last step."""
+    """Trains all members together. Those that were stopped earlier first come up to the others.
+
+    step: `step(state, shared, own data, key) -> (state, metrics)` of one member, not compiled. shared: data of all
+    members, an argument of what is compiled. settings: those of `loop.run`. All states are saved at the end, and where
+    `stop_requested()`.
+    """
     num_steps, left = settings["num_steps"], list(members)
     while not stop_requested() and (left := [member for member in left if int(member.state.step) < num_steps]):
         first = min(int(member.state.step) for member in left)

@@ -21,6 +21,7 @@ from vdm_jax.base.progress import bar
 from vdm_jax.base.signals import catch_sigterm, sigterm_after
 from vdm_jax.data.order import batch_indices
 from vdm_jax.evals.bpd import evaluate_bound
+from vdm_jax.experiments.autoencoder.at_once import Prepared, train_at_once
 from vdm_jax.experiments.autoencoder.build import AutoencoderExperiment
 from vdm_jax.experiments.autoencoder.features import trained_features
 from vdm_jax.experiments.common.checkpoints import initial_params
@@ -41,38 +42,62 @@ def train(experiment: AutoencoderExperiment, workdir: pathlib.Path, options: Run
     return train_members([(experiment, workdir)], options)
 
 
-def train_members(members: Sequence[tuple[AutoencoderExperiment, pathlib.Path]], options: RunOptions) -> Status:
-    """Trains each member in its folder, one after the other with one compiled step. They have one shape and one data
-    set."""
-    mesh, first = make_mesh(), members[0][0]
+def train_members(
+    members: Sequence[tuple[AutoencoderExperiment, pathlib.Path]], options: RunOptions, at_once: bool | None = None
+) -> Status:
+    """Trains each member in its folder with one compiled step. They have one shape and one data set.
+
+    at_once: whether they are stacked, or trained one after the other. None: stacked but on a CPU, whose cache holds the
+    weights of one member.
+    """
+    first = members[0][0]
+    at_once = jax.default_backend() != "cpu" if at_once is None else at_once
     with sigterm_after(options.stop_after), catch_sigterm() as stop_requested:
         features = trained_features(first.config.reconstruction, first.data)
-        shared: CompiledStep | None = None
-        for experiment, workdir in members:
-            if len(members) > 1:
-                say(workdir.name)
-            config = experiment.config.train
-            training = make_training(experiment, first.model, mesh.size, features)
-            params = initial_params(experiment.model, config.seed)
-            optimizer = make_players(config, params)
-            step = make_step(training, config, optimizer, mesh)
-            shared = shared or step
-            with open_log(config.get("writers", ""), workdir, plain(experiment.config)) as log:
-                result = run_step(
-                    training,
-                    CompiledStep(shared.jitted, step.key),
-                    optimizer,
-                    params,
-                    config,
-                    workdir,
-                    mesh,
-                    log,
-                    vectors=OTHER_PLAYER not in params,
-                )
-            if stop_requested() or result.status == "stopped":
-                say(f"stopped and saved at step {int(result.state.step)}; the same command goes on from there")
-                return "stopped"
+        if at_once and len(members) > 1:
+            prepared = [_prepare(*member, first.model, 1, features) for member in members]
+            train_at_once(prepared, stop_requested, vectors=not first.model.is_two_player)
+        else:
+            _train_in_turn(members, features, stop_requested)
+        if stop_requested():
+            say("stopped and saved; the same command goes on from there")
+            return "stopped"
     return "done"
+
+
+def _train_in_turn(
+    members: Sequence[tuple[AutoencoderExperiment, pathlib.Path]],
+    features: PyTree | None,
+    stop_requested: Callable[[], bool],
+) -> None:
+    mesh, first, shared = make_mesh(), members[0][0], None
+    for experiment, workdir in members:
+        if stop_requested():
+            return
+        if len(members) > 1:
+            say(workdir.name)
+        config = experiment.config.train
+        _, _, training, params, optimizer = _prepare(experiment, workdir, first.model, mesh.size, features)
+        step = make_step(training, config, optimizer, mesh)
+        shared = shared or step
+        own = CompiledStep(shared.jitted, step.key)
+        with open_log(config.get("writers", ""), workdir, plain(experiment.config)) as log:
+            vectors = not first.model.is_two_player
+            run_step(training, own, optimizer, params, config, workdir, mesh, log, vectors=vectors)
+
+
+def _prepare(
+    experiment: AutoencoderExperiment,
+    workdir: pathlib.Path,
+    model: Autoencoder,
+    num_devices: int,
+    features: PyTree | None,
+) -> Prepared:
+    """A member with its training, first parameters and optimizer. model: whose functions are compiled."""
+    config = experiment.config.train
+    training = make_training(experiment, model, num_devices, features)
+    params = initial_params(experiment.model, config.seed)
+    return experiment, workdir, training, params, make_players(config, params)
 
 
 def make_players(config: ConfigDict, params: PyTree) -> optax.GradientTransformation:

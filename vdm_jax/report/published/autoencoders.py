@@ -1,0 +1,136 @@
+"""results/autoencoders: ten variants at 32x32, reconstruction, samples, readouts and scores of disentanglement."""
+
+import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from vdm_jax.base.statistics import mean_and_error
+from vdm_jax.report.primitives.image_figures import grid_figure
+from vdm_jax.report.primitives.workdir import Workdir
+from vdm_jax.report.published.page import Page
+from vdm_jax.report.published.table import DASH, number, table
+
+VARIANTS = {  # stem of the folders -> name
+    "ae-16": "AE",
+    "vae-16": "VAE",
+    "beta4-16": "beta-VAE, 4",
+    "beta10-16": "beta-VAE, 10",
+    "beta60-16": "beta-VAE, 60",
+    "dip1-16": "DIP-VAE I, 10",
+    "dip2-16": "DIP-VAE II, 5",
+    "conv": "CONV-VAE",
+    "kl": "KL-VAE",
+    "vq": "VQ-VAE",
+}
+FACTORS = ("shape", "orientation", "scale", "x", "y")
+SHOWN = ("vae-16", "ae-16", "beta10-16", "conv")  # whose samples are published
+Row = tuple[str, list[dict[str, Any]]]
+
+
+def rows_of(folder: Path, grid: str) -> list[Row]:
+    """(name, records of all seeds) of each variant that has a record."""
+    found = []
+    for stem, name in VARIANTS.items():
+        records = [Workdir(path).evaluate for path in sorted((folder / grid).glob(f"{stem}-[0-9]"))]
+        if records:
+            found.append((name, records))
+    return found
+
+
+def cell(*place: str) -> Callable[[Row], str]:
+    """The number at `place`: of one seed with the error of its record, of several the mean with that over seeds."""
+
+    def text(row: Row) -> str:
+        values, errors = zip(*(_number(record, place) for record in row[1]), strict=True)
+        if any(value is None for value in values):
+            return DASH
+        if len(values) == 1:
+            return number(values[0]) if errors[0] is None else number(values[0], errors[0])
+        found = mean_and_error(np.array(values, np.float64), "seeds")
+        return number(float(found.mean), float(found.error))
+
+    return text
+
+
+def _number(record: Mapping[str, Any], place: tuple[str, ...]) -> tuple[float | None, float | None]:
+    """(value, standard error) of a flat number or of an entry."""
+    at: Any = record
+    for key in place:
+        at = at.get(key) if isinstance(at, Mapping) else None
+    if isinstance(at, Mapping):
+        return at.get("value"), at.get("standard_error")
+    return at, record.get(f"{place[-1]}_standard_error") if len(place) == 1 else None
+
+
+def main_table(grid: str, folder: Path) -> str:
+    """The three axes: reconstruction, the bound, samples and the space between images."""
+    columns = {
+        "variant": lambda row: row[0],
+        "seeds": lambda row: str(len(row[1])),
+        "latents": cell("num_latents"),
+        "reconstruction error, sum over an image": cell("reconstruction_sum"),
+        "D + R, nats": cell("bound_nats"),
+        "R, nats": cell("rate_nats"),
+        "active units": cell("active_units"),
+        "nearest sprite is the original, share": cell("nearest_sprite", "any"),
+        "prior samples near a sprite, share": cell("prior_samples_on_data"),
+        "holes: midpoints near no sprite, share": cell("holes"),
+    }
+    return table(rows_of(folder, grid), columns)
+
+
+def readout_table(grid: str, folder: Path) -> str:
+    """Linear and MLP readouts of every factor, and the representations that they are compared with."""
+    rows = rows_of(folder, grid)
+    columns = {"representation": lambda row: row[0]} | {
+        f"{factor}, {'accuracy' if factor == 'shape' else 'R²'}: linear; MLP": functools.partial(_both, factor)
+        for factor in FACTORS
+    }
+    baselines = [
+        (name, [{"readout": record.get("readout_baselines", {}).get(key)} for record in rows[0][1]])
+        for key, name in (
+            ("pixels", "raw pixels"),
+            ("pca", "16 principal components"),
+            ("untrained", "untrained encoder"),
+        )
+    ]
+    return table(rows + (baselines if rows else []), columns)
+
+
+def _both(factor: str, row: Row) -> str:
+    return "; ".join(cell("readout", factor, reader)(row) for reader in ("linear", "mlp"))
+
+
+def score_table(grid: str, folder: Path) -> str:
+    """The scores of disentanglement."""
+    columns = {
+        "variant": lambda row: row[0],
+        "Z-diff": cell("disentanglement", "z_diff"),
+        "FactorVAE": cell("disentanglement", "factor_vae"),
+        "MIG": cell("disentanglement", "mig"),
+        "SAP": cell("disentanglement", "sap"),
+        "DCI, trees: D": cell("disentanglement", "dci"),
+        "… completeness": cell("disentanglement", "dci", "completeness"),
+        "… informativeness": cell("disentanglement", "dci", "informativeness"),
+    }
+    return table(rows_of(folder, grid), columns)
+
+
+def samples(stem: str, folder: Path) -> Figure:
+    """64 decoded draws of the prior of the variant's first seed."""
+    return grid_figure(Workdir(folder / "small" / f"{stem}-0").arrays("samples/prior.npz", "images")["images"])
+
+
+PAGE = Page(
+    "autoencoders",
+    tables={
+        "small": functools.partial(main_table, "small"),
+        "readouts": functools.partial(readout_table, "small"),
+        "disentanglement": functools.partial(score_table, "small"),
+    },
+    figures={f"figures/prior-{stem}.png": functools.partial(samples, stem) for stem in SHOWN},
+)
