@@ -40,7 +40,7 @@ def test_a_copy_of_the_factors_is_read_by_both():
 
 
 def test_noise_is_chance():
-    found = scores(lambda random, labels: random.randn(len(labels["kind"]), 4))
+    found = scores(lambda random, labels: random.randn(len(labels["kind"]), 5))
     for reader in ("linear", "mlp"):
         accuracy = found["kind"][reader]
         assert accuracy["value"] == pytest.approx(1 / 3, abs=4 * accuracy["standard_error"] + 0.03)
@@ -53,7 +53,8 @@ def test_a_mlp_reads_what_a_linear_map_cannot():
     def parity(random, labels):
         first = random.choice([-1, 1], len(labels["kind"]))
         labels["kind"] = labels["kind"] % 2
-        return np.stack([first, first * (2 * labels["kind"] - 1)], 1) + 0.1 * random.randn(len(first), 2)
+        signs = np.stack([first, first * (2 * labels["kind"] - 1)], 1) + 0.1 * random.randn(len(first), 2)
+        return np.concatenate([signs, np.zeros((len(first), 3))], axis=1)
 
     found = scores(parity)
     assert found["kind"]["mlp"]["value"] > 0.98 and found["kind"]["linear"]["value"] < 0.7

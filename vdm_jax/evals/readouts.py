@@ -113,9 +113,14 @@ def _fit(
     keys = jax.random.split(named_key(key, "init"), num_seeds * num_members).reshape(num_seeds, num_members)
     params = jax.vmap(jax.vmap(partial(_init, sizes=sizes)))(keys)
     per_round = max(1, math.ceil(num_steps / ROUNDS))
-    optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, per_round * ROUNDS))
     outputs = _train_readouts(
-        named_key(key, "batches"), params, features, targets, optimizer=optimizer, per_round=per_round, seeds=num_seeds
+        named_key(key, "batches"),
+        params,
+        features,
+        targets,
+        learning_rate=learning_rate,
+        per_round=per_round,
+        seeds=num_seeds,
     )
     return np.asarray(outputs)
 
@@ -144,9 +149,10 @@ def _losses(params: PyTree, x: Array, values: Array, used: Array, classifies: Ar
     return jnp.where(classifies > 0, -jnp.sum(used[None] * values * log_p, axis=1), squares)
 
 
-@partial(jax.jit, static_argnames=("optimizer", "per_round", "seeds"))
-def _train_readouts(key, params, features, targets, *, optimizer, per_round, seeds):
+@partial(jax.jit, static_argnames=("learning_rate", "per_round", "seeds"))
+def _train_readouts(key, params, features, targets, *, learning_rate, per_round, seeds):
     """Trains all members of all seeds at once. Members of a seed share their batches."""
+    optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, per_round * ROUNDS))
     number = features["train"].shape[0]
     members = jax.vmap(_losses, (0, None, 1, 0, 0))
 

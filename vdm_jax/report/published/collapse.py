@@ -47,6 +47,7 @@ def main_table(data: str, folder: Path, stems: Sequence[str] | None = None) -> s
         return DASH if one is none or found is None else f"{float(found.error):.2f}"
 
     has_images = costs.mean_bound_over_images(none, none) is not None
+
     def saved(one: Setting) -> str:
         return DASH if one is none else interval(costs.saving_over_seeds(one, none).area)
 
