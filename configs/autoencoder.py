@@ -166,7 +166,7 @@ def _quantiser() -> dict:
         update="ema",  # of the codebook: ema (moving averages of the encodings), gradient
         decay=0.99,  # of ema
         commitment=0.25,  # weight of the encoder's distance to its code
-        restart_below=0.01,  # a code with a smaller moving count of uses in a batch is restarted; 0: none is
+        restart_below=0.01,  # of ema: a code used less than this times the mean use of codes is restarted; 0: none is
     )
 
 

@@ -60,7 +60,8 @@ def trained(model, x, num_steps=1500, learning_rate=0.02, carry=None):
         grads, metrics = jax.grad(mean_loss, has_aux=True)(params)
         updates, opt_state = optimizer.update(grads, opt_state)
         statistics = {name: value.mean(0) for name, value in metrics.pop("statistics", {}).items()}
-        means = {name: value.mean() for name, value in metrics.items()} | {"statistics": statistics}
+        of_codebook = {"statistics": statistics, "draws": metrics.pop("draws", {})}
+        means = {name: value.mean() for name, value in metrics.items()} | of_codebook
         return (optax.apply_updates(params, updates), opt_state, model.update_carry(carry, means, i)), None
 
     (params, _, carry), _ = jax.jit(lambda s: jax.lax.scan(step, s, jnp.arange(num_steps)))(
@@ -158,7 +159,9 @@ def test_moving_averages_end_at_the_means_of_clusters_and_restart_unused_codes()
     carry = {"codes": jnp.array([[-1.0], [2.0], [50.0]]), "uses": jnp.full(3, 1 / 3), "sums": jnp.zeros((3, 1))}
     for i in range(120):
         found = quantiser.quantise(jax.random.key(i), carry["codes"], z)
-        carry = quantiser.update(carry, {name: value.mean(0) for name, value in found.statistics.items()})
+        statistics = found.for_update["statistics"]
+        means = {name: value.mean(0) for name, value in statistics.items()}
+        carry = quantiser.update(carry, means, found.for_update["draws"])
     assert np.abs(np.asarray(carry["codes"])).max() < 2.2  # the code at 50 has begun again
     assert float(jnp.abs(z - carry["codes"][quantiser.nearest(carry["codes"], z)]).max()) < 0.12
 

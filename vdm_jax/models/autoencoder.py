@@ -189,8 +189,8 @@ class Autoencoder:
     def loss_fn(
         self, params: PyTree, carry: PyTree, batch: dict[str, Array], key: Key[Array, ""], step: Any
     ) -> tuple[Float[Array, " b"], dict[str, Any]]:
-        """What training minimises, [B], and metrics by name, [B] or [] each, with the batch's "statistics" of a
-        codebook.
+        """What training minimises, [B], and metrics by name, [B] or [] each, with the batch's "statistics" and
+        "draws" of a codebook.
 
         batch: "levels", the data; "labels" of a conditional model; "held_out" (and "held_out_labels") where the rate
         mode is steered by the KL of validation data.
@@ -217,7 +217,7 @@ class Autoencoder:
             loss = loss + metrics["dip"]
         if quantised is not None:
             loss = loss + quantised.loss
-            metrics |= quantised.metrics | ({"statistics": quantised.statistics} if quantised.statistics else {})
+            metrics |= quantised.metrics | quantised.for_update
         if "held_out" in batch:
             kept = self._encode(params, batch["held_out"], batch.get("held_out_labels"))
             metrics["held_out_rate"] = jax.lax.stop_gradient(sum_values(encoder_kl(*(flat(part) for part in kept))))
@@ -230,7 +230,7 @@ class Autoencoder:
             mean_rate = means.get("held_out_rate", means.get("rate"))
             found["rate"] = self._mode(carry).update(carry["rate"], mean_rate, step)
         if "codebook" in carry:
-            found["codebook"] = self.quantiser.update(carry["codebook"], means["statistics"])
+            found["codebook"] = self.quantiser.update(carry["codebook"], means["statistics"], means["draws"])
         return found
 
     def terms(

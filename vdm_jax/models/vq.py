@@ -24,14 +24,15 @@ SMOOTHING = 1e-5  # uses that every code of a moving average has besides its own
 class Quantised(NamedTuple):
     """u: the codes, [B, …, D], with the gradient of z. index: their rows, [B, …]. loss: [B]. metrics: [] each.
 
-    statistics: of the batch, for `VectorQuantiser.update`; {} where the codebook has gradients.
+    for_update: what `VectorQuantiser.update` needs of the batch: "statistics", {"uses" [B, K], "sums" [B, K, D]}, whose
+    means over the batch it takes, and "draws", {"candidates" [K, D]}; {} where the codebook has gradients.
     """
 
     u: Latents
     index: Int[Array, "b ..."]
     loss: Float[Array, " b"]
     metrics: dict[str, Float[Array, ""]]
-    statistics: dict[str, Float[Array, "b ..."]]
+    for_update: dict[str, dict[str, Array]]
 
 
 @dataclass(frozen=True)
@@ -90,33 +91,31 @@ class VectorQuantiser:
             "used_codes": jnp.mean((shares > 0).astype(jnp.float32)),
         }
         u = z + jax.lax.stop_gradient(chosen - z)
-        return Quantised(u, index, loss, metrics, self._statistics(key, jax.lax.stop_gradient(z), is_row))
+        return Quantised(u, index, loss, metrics, self._for_update(key, jax.lax.stop_gradient(z), is_row))
 
-    def _statistics(self, key: Key[Array, ""], z: Latents, is_row: Float[Array, "b p k"]) -> dict[str, Array]:
-        """Of each example the uses of the codes and the sums of their vectors; one encoding of the batch for each code,
-        laid out so that its mean over the batch is that encoding."""
+    def _for_update(self, key: Key[Array, ""], z: Latents, is_row: Float[Array, "b p k"]) -> dict[str, dict]:
+        """Of each example the uses of the codes and the sums of their vectors, both divided by its places; for each
+        code one encoding of the batch."""
         if self.by == "gradient":
             return {}
-        batch = len(z)
-        rows = z.reshape(batch, -1, self.dim)
+        rows = z.reshape(len(z), -1, self.dim)
         places = jax.random.randint(named_key(key, "restart"), (self.num_codes,), 0, rows.shape[0] * rows.shape[1])
-        from_example = jax.nn.one_hot(places // rows.shape[1], batch).T  # [B, K]
-        candidates = rows.reshape(-1, self.dim)[places]
+        uses, sums = is_row.sum(axis=1), jnp.einsum("bpk,bpd->bkd", is_row, rows)
         return {
-            "uses": is_row.sum(axis=1) / rows.shape[1],
-            "sums": jnp.einsum("bpk,bpd->bkd", is_row, rows) / rows.shape[1],
-            "candidates": batch * from_example[:, :, None] * candidates[None],
+            "statistics": {"uses": uses / rows.shape[1], "sums": sums / rows.shape[1]},
+            "draws": {"candidates": rows.reshape(-1, self.dim)[places]},
         }
 
-    def update(self, carry: PyTree, means: dict[str, Array]) -> PyTree:
-        """The moving averages after a batch with these mean statistics. codes = sums / uses."""
+    def update(self, carry: PyTree, means: dict[str, Array], draws: dict[str, Array]) -> PyTree:
+        """The moving averages after a batch with these mean statistics: codes = sums / uses. Codes that are hardly used
+        start again at their candidates, with the mean use 1/K."""
         if self.by == "gradient":
             return carry
         uses = self.decay * carry["uses"] + (1 - self.decay) * means["uses"]
         sums = self.decay * carry["sums"] + (1 - self.decay) * means["sums"]
         restarts = uses * self.num_codes < self.restart_below
         uses = jnp.where(restarts, 1.0 / self.num_codes, uses)
-        sums = jnp.where(restarts[:, None], means["candidates"] / self.num_codes, sums)
+        sums = jnp.where(restarts[:, None], draws["candidates"] / self.num_codes, sums)
         smooth = (uses + SMOOTHING / self.num_codes) / (1 + SMOOTHING)
-        codes = jnp.where(restarts[:, None], means["candidates"], sums / smooth[:, None])
+        codes = jnp.where(restarts[:, None], draws["candidates"], sums / smooth[:, None])
         return {"codes": codes, "uses": uses, "sums": sums}

@@ -53,7 +53,7 @@ class BackboneKind(NamedTuple):
 
 
 class VectorEncoder(nn.Module):
-    """Convolutions of stride 2 down to sides below 8, then dense layers to the moments of a vector."""
+    """Convolutions of stride 2 while the sides are even and the next at least 4, then dense layers to the moments."""
 
     widths: tuple[int, ...]
     hidden: int
@@ -244,8 +244,8 @@ def make_backbone(
     kind = choose("model.backbone", name, BACKBONES)
     height, width, _ = image_shape
     if height % STRIDES or width % STRIDES or min(height, width) < 2 * STRIDES:
-        told = f"an autoencoder halves the sides twice, and images of {height}x{width} have"
-        raise UserError(f"{told} a side that is not divisible by 4, or below 8; --config.data.size resizes a folder's")
+        needs = f"model.backbone={name!r} needs sides that are divisible by 4 and at least {2 * STRIDES}"
+        raise UserError(f"{needs}, not images of {height}x{width}; --config.data.size=32 resizes images of a folder")
     channels = kind.channels if channels is None else channels
     if channels < 4 or channels % 2 or channels > 4_096:
         raise UserError(f"model.channels={channels}; expected an even number, 4 to 4,096")

@@ -13,7 +13,8 @@ SLOPE = 0.2  # of the leaky rectifier below 0
 
 
 class PatchDiscriminator(nn.Module):
-    """Two convolutions of stride 2 and two of stride 1, of 4 x 4 and 3 x 3 pixels. Each logit sees 34 x 34 pixels."""
+    """Two convolutions of stride 2 and two of stride 1, of 4 x 4 and 3 x 3 pixels. Each logit sees 26 x 26 pixels,
+    besides the statistics of its norms."""
 
     channels: int
 

@@ -13,10 +13,11 @@ from vdm_jax.train.flat import Layout, layout_of, ravel_parts, unravel_parts
 
 Metrics = dict[str, Any]
 LossFn = Callable[..., tuple[jax.Array, Metrics]]
-"""`loss_fn(params, carry, batch, key, step) -> (loss [B], {name: [B] or []})`. The metric "statistics" is a dict of
-arrays [B, …], which only `update_carry` sees."""
+"""`loss_fn(params, carry, batch, key, step) -> (loss [B], {name: [B] or []})`. Only `update_carry` sees the
+metrics "statistics", a dict of arrays [B, …], and "draws", a dict of arrays that are drawn from the batch."""
 UpdateCarry = Callable[[PyTree, Metrics, Any], PyTree]
-"""`update_carry(carry, {name: []}, step) -> carry`, from the batch's mean metrics; "statistics" are [...] each"""
+"""`update_carry(carry, {name: []}, step) -> carry`, from the batch's mean metrics; "statistics" and "draws" are [...]
+each, the latter of one micro-batch"""
 
 
 @jax.tree_util.register_dataclass

@@ -17,6 +17,7 @@ from vdm_jax.base.mesh import DATA, replicated, split_over_data
 from vdm_jax.train.state import LossFn, Metrics, TrainState, UpdateCarry
 
 STATISTICS = "statistics"  # a metric of [B, …] arrays, averaged over the batch for `update_carry` alone
+DRAWS = "draws"  # a metric of [...] arrays drawn from the batch, for `update_carry` alone: not averaged
 
 
 def ema_rate(num_updates: Int[Array, ""], ema_decay: float, warmup: bool = True) -> Float[Array, ""]:
@@ -34,15 +35,16 @@ def mean_gradients(
 ) -> tuple[PyTree, Metrics]:
     """Gradients of the mean loss of the batch, and the mean {name: []} of every metric and of "loss".
 
-    The arrays of the metric `STATISTICS` keep their axes behind the batch.
+    The arrays of the metric `STATISTICS` keep their axes behind the batch, those of `DRAWS` all of theirs.
     """
 
     def mean_loss(params):
         loss, metrics = loss_fn(params, carry, batch, key, step)
-        kept = {name: metrics[name] for name in metrics if name == STATISTICS}
+        kept = {name: metrics[name] for name in (STATISTICS, DRAWS) if name in metrics}
         means = jax.tree.map(jnp.mean, {**metrics, "loss": loss} | dict.fromkeys(kept))
-        means |= jax.tree.map(partial(jnp.mean, axis=0), kept)
-        return means["loss"], means
+        if STATISTICS in kept:
+            kept[STATISTICS] = jax.tree.map(partial(jnp.mean, axis=0), kept[STATISTICS])
+        return means["loss"], means | kept
 
     return jax.grad(mean_loss, has_aux=True)(params)
 
@@ -58,8 +60,8 @@ def accumulated_gradients(
     accumulate: int,
     mesh: Mesh | None,
 ) -> tuple[PyTree, Metrics]:
-    """`mean_gradients` of `accumulate` micro-batches in turn. Each micro-batch has its own key. Without a mesh the
-    batch stays on one device."""
+    """`mean_gradients` of `accumulate` micro-batches in turn. Each micro-batch has its own key; `DRAWS` are those of
+    the first, for a mean of draws is no draw. Without a mesh the batch stays on one device."""
 
     def split(x, axis=0):
         return x if mesh is None else jax.lax.with_sharding_constraint(x, split_over_data(mesh, axis))
@@ -79,8 +81,11 @@ def accumulated_gradients(
         return jax.tree.map(jnp.add, total, grads), means
 
     zeros = jax.tree.map(jnp.zeros_like, params)
-    total, means = jax.lax.scan(add, zeros, (jnp.arange(accumulate), jax.tree.map(micro_batches, batch)))
-    return jax.tree.map(lambda g: g / accumulate, total), jax.tree.map(partial(jnp.mean, axis=0), means)
+    total, each = jax.lax.scan(add, zeros, (jnp.arange(accumulate), jax.tree.map(micro_batches, batch)))
+    means = jax.tree.map(partial(jnp.mean, axis=0), each)
+    if DRAWS in each:
+        means[DRAWS] = jax.tree.map(lambda draws: draws[0], each[DRAWS])
+    return jax.tree.map(lambda g: g / accumulate, total), means
 
 
 def check_divisible(batch: PyTree, parts: int) -> None:
@@ -128,7 +133,7 @@ def train_step(
     rate = ema_rate(state.step - state.skipped, ema_decay, ema_warmup)
     ema_params = jax.tree.map(lambda mean, new: mean + rate * (new - mean), state.ema_params, params)
     carry = state.carry if update_carry is None else update_carry(state.carry, means, state.step)
-    means.pop(STATISTICS, None)
+    means = {name: mean for name, mean in means.items() if name not in (STATISTICS, DRAWS)}
     params, ema_params, opt_state, carry = jax.tree.map(
         partial(jnp.where, finite),
         (params, ema_params, opt_state, carry),
