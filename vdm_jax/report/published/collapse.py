@@ -231,6 +231,7 @@ PAGE = Page(
         "mnist14": part(main_table, "mnist14"),
         "mnist14-images": part(main_table, "mnist14-images", stems=WITH_IMAGES),
         "digits": part(main_table, "digits"),
+        "digits-images": part(main_table, "digits-images", stems=WITH_IMAGES),
         "mnist28": table_28,
         "decomposition": decomposition,
         "baselines": baselines,
