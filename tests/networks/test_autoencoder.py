@@ -16,6 +16,9 @@ MOST_OPERATIONS, MOST_PARAMETERS = 50e6, 4e6  # of both halves at 64x64; at 32x3
 SIZES = {"fc": [{"latents": 1024}], "conv": [{"latent_channels": 4}], "attention": [{"latent_channels": 4}]}
 
 
+WITH_ATTENTION_SLOW = ["fc", "conv", pytest.param("attention", marks=pytest.mark.slow)]
+
+
 def made(name, shape, **settings):
     settings = {"stochastic": True} | SIZES[name][0] | settings
     return make_backbone(name, shape, **settings)
@@ -29,7 +32,7 @@ def shapes(backbone, image_shape, batch=2):
     return (encoder, decoder), mean, logvar, jax.eval_shape(backbone.decoder.apply, decoder, mean)
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", WITH_ATTENTION_SLOW)
 def test_every_side_that_divides_by_4_grey_or_colour(name):
     """Sides 8 to 64; `conv` and `attention` keep a quarter of each."""
     sides = (8, 20, 36, 64) if name == "attention" else range(8, 65, 4)  # it takes long to trace
@@ -65,7 +68,7 @@ def test_operations_and_parameters_stay_within_their_limits(name, side):
     assert num_parameters(params) < MOST_PARAMETERS
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", WITH_ATTENTION_SLOW)
 def test_the_image_reaches_the_code_and_the_code_every_pixel(name):
     """No pixel and no latent is left out. A decoder that lost a row would still have the right shape."""
     shape = (12, 8, 1)
