@@ -1,5 +1,7 @@
 """A codebook by hand: usage, losses, moving averages, restarts, and the same through the training step."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,8 +17,9 @@ from vdm_jax.train.step import make_train_step
 CODES = jnp.array([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0], [4.0, 4.0]])
 
 
-def updated(quantiser, carry, z, key=0):
-    found = quantiser.quantise(jax.random.key(key), carry["codes"], z).for_update
+@partial(jax.jit, static_argnums=0)
+def updated(quantiser, carry, z):
+    found = quantiser.quantise(jax.random.key(0), carry["codes"], z).for_update
     return quantiser.update(carry, jax.tree.map(lambda leaf: leaf.mean(0), found["statistics"]), found["draws"])
 
 
@@ -25,7 +28,7 @@ def updated(quantiser, carry, z, key=0):
 )
 def test_perplexity_counts_codes_that_are_used_alike(rows, perplexity, used):
     z = CODES[jnp.array(list(rows))] + 0.3
-    found = VectorQuantiser(4, 2).quantise(jax.random.key(0), CODES, z)
+    found = jax.jit(VectorQuantiser(4, 2).quantise)(jax.random.key(0), CODES, z)
     assert list(found.index) == list(rows)
     assert float(found.metrics["perplexity"]) == pytest.approx(perplexity, rel=1e-5)
     assert float(found.metrics["used_codes"]) == used
@@ -34,7 +37,7 @@ def test_perplexity_counts_codes_that_are_used_alike(rows, perplexity, used):
 @pytest.mark.parametrize("by, weight", [("ema", 0.25), ("gradient", 1.25)])
 def test_losses_are_sums_over_the_places_of_an_example(by, weight):
     z = CODES[jnp.array([[0, 1], [3, 2]])][:, None] + jnp.array([0.1, 0.2])[None, None, None]  # [2, 1, 2, 2]
-    found = VectorQuantiser(4, 2, by).quantise(jax.random.key(0), CODES, z)
+    found = jax.jit(VectorQuantiser(4, 2, by).quantise)(jax.random.key(0), CODES, z)
     np.testing.assert_allclose(found.loss, weight * np.array([2, 2]) * 0.05, rtol=1e-5)
     np.testing.assert_allclose(found.u, CODES[found.index], atol=1e-6)
 
@@ -42,11 +45,12 @@ def test_losses_are_sums_over_the_places_of_an_example(by, weight):
 def test_the_codebook_of_gradients_is_pulled_towards_its_encodings_alone():
     quantiser = VectorQuantiser(4, 2, "gradient")
     z = jnp.array([[0.5, 0.0], [3.0, 4.0]])
-    pulled = jax.grad(lambda codes: quantiser.quantise(jax.random.key(0), codes, z).loss.sum())(CODES)
+    pulled = jax.jit(jax.grad(lambda codes: quantiser.quantise(jax.random.key(0), codes, z).loss.sum()))(CODES)
     expected = np.zeros((4, 2))
     expected[0], expected[3] = 2 * (CODES[0] - z[0]), 2 * (CODES[3] - z[1])
     np.testing.assert_allclose(pulled, expected, atol=1e-6)
-    assert not quantiser.quantise(jax.random.key(0), CODES, z).for_update
+    found = jax.eval_shape(quantiser.quantise, jax.random.key(0), CODES, z)
+    assert not found.for_update
 
 
 def test_moving_averages_end_at_the_means_of_their_clusters():
@@ -83,7 +87,7 @@ def test_only_codes_below_the_threshold_restart_and_at_encodings_of_the_batch():
     assert float(jnp.abs(never["codes"][3][None] - z).max(1).min()) > 0.1
 
 
-@pytest.mark.parametrize("accumulate, num_devices", [(1, 1), (2, 1), (4, 1), (2, 2)])
+@pytest.mark.parametrize("accumulate, num_devices", [(1, 1), (4, 1), (2, 2)])
 def test_through_the_training_step_the_codebook_is_that_of_the_whole_batch(accumulate, num_devices):
     """Uses and sums are means over all micro-batches; a restarted code is one encoding, not a mean of several."""
     quantiser = VectorQuantiser(4, 2, decay=0.9, restart_below=0.5)

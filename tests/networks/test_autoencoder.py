@@ -16,6 +16,9 @@ MOST_OPERATIONS, MOST_PARAMETERS = 50e6, 4e6  # of both halves at 64x64; at 32x3
 SIZES = {"fc": [{"latents": 1024}], "conv": [{"latent_channels": 4}], "attention": [{"latent_channels": 4}]}
 
 
+WITH_ATTENTION_SLOW = ["fc", "conv", pytest.param("attention", marks=pytest.mark.slow)]
+
+
 def made(name, shape, **settings):
     settings = {"stochastic": True} | SIZES[name][0] | settings
     return make_backbone(name, shape, **settings)
@@ -29,12 +32,12 @@ def shapes(backbone, image_shape, batch=2):
     return (encoder, decoder), mean, logvar, jax.eval_shape(backbone.decoder.apply, decoder, mean)
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", WITH_ATTENTION_SLOW)
 def test_every_side_that_divides_by_4_grey_or_colour(name):
     """Sides 8 to 64; `conv` and `attention` keep a quarter of each."""
     sides = (8, 20, 36, 64) if name == "attention" else range(8, 65, 4)  # it takes long to trace
     images = [(side, side, 1 if i % 2 else 3) for i, side in enumerate(sides)]
-    for shape in [*images, (28, 20, 1), (64, 64, 3), (8, 8, 1)]:
+    for shape in [*images, (28, 20, 1)]:
         backbone = made(name, shape)
         (_, decoder), mean, logvar, output = shapes(backbone, shape)
         assert output.shape == (2, *shape)
@@ -65,12 +68,12 @@ def test_operations_and_parameters_stay_within_their_limits(name, side):
     assert num_parameters(params) < MOST_PARAMETERS
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", WITH_ATTENTION_SLOW)
 def test_the_image_reaches_the_code_and_the_code_every_pixel(name):
     """No pixel and no latent is left out. A decoder that lost a row would still have the right shape."""
     shape = (12, 8, 1)
     backbone = made(name, shape, channels=4, **({"latents": 6} if name == "fc" else {}))
-    encoder, decoder = (half.init(jax.random.clone(KEY)) for half in backbone[:2])
+    encoder, decoder = (jax.jit(half.init)(jax.random.clone(KEY)) for half in backbone[:2])
     x = jax.random.normal(jax.random.key(1), (1, *shape))
     u = jax.random.normal(jax.random.key(2), (1, *backbone.latent_shape))
 
@@ -104,14 +107,19 @@ def test_a_deterministic_code_has_no_variance_and_half_of_the_outputs():
     assert last == [16, 8]
 
 
-@pytest.mark.parametrize("name", ["conv", "attention"])
-def test_both_halves_of_a_conditional_grid_read_the_label(name):
+@pytest.mark.parametrize("name", ["fc", "conv"])
+def test_both_halves_of_a_conditional_backbone_read_the_label(name):
     shape = (8, 8, 1)
     backbone = made(name, shape, channels=4, num_classes=3)
     x, labels = jnp.ones((2, *shape)), jnp.eye(3)[:2]
-    mean = backbone.encoder.apply(backbone.encoder.init(KEY), x, labels)[0]
-    output = backbone.decoder.apply(backbone.decoder.init(jax.random.key(1)), jnp.ones((2, 2, 2, 4)), labels)
-    for found in (mean, output):
+
+    @jax.jit
+    def both(key):
+        encoder, decoder = (half.init(jax.random.fold_in(key, i)) for i, half in enumerate(backbone[:2]))
+        u = jnp.ones((2, *backbone.latent_shape))
+        return backbone.encoder.apply(encoder, x, labels)[0], backbone.decoder.apply(decoder, u, labels)
+
+    for found in both(KEY):
         assert float(jnp.abs(found[0] - found[1]).max()) > 1e-3
 
 
