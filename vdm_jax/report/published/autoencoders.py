@@ -69,9 +69,11 @@ def _number(record: Mapping[str, Any], place: tuple[str, ...]) -> tuple[float | 
     at: Any = record
     for key in place:
         at = at.get(key) if isinstance(at, Mapping) else None
-    if isinstance(at, Mapping):
-        return at.get("value"), at.get("standard_error")
-    return at, record.get(f"{place[-1]}_standard_error") if len(place) == 1 else None
+    found = at if isinstance(at, Mapping) else {"value": at}
+    if len(place) == 1 and found.get("standard_error") is None:
+        found = {**found, "standard_error": record.get(f"{place[0]}_standard_error")}
+    value, error = (found.get(key) for key in ("value", "standard_error"))
+    return (None if value is None else float(value)), (None if error is None else float(error))
 
 
 def main_table(grid: str, folder: Path) -> str:
