@@ -59,6 +59,7 @@ def test_dci_of_importances_by_hand():
     """A permutation matrix scores 1; equal importances score 0; a dimension counts by its share of the importance."""
     assert scores_of(np.eye(3)[[2, 0, 1]]) == pytest.approx({"disentanglement": 1, "completeness": 1})
     assert scores_of(np.ones((4, 3))) == pytest.approx({"disentanglement": 0, "completeness": 0}, abs=1e-9)
+    assert scores_of(np.zeros((4, 3))) == {"disentanglement": 0, "completeness": 0}  # constant codes
     mixed = scores_of(np.array([[3.0, 0.0], [0.5, 0.5]]))
     assert mixed["disentanglement"] == pytest.approx(3 / 4)
 
@@ -73,8 +74,22 @@ def test_mutual_information_by_hand():
 
 def test_the_classifier_of_sap_is_corrected_for_chance():
     factor = np.tile([0, 1, 1], 40)
-    assert corrected_accuracy(np.zeros(120, int), factor) == pytest.approx(0)
-    assert corrected_accuracy(factor, factor) == pytest.approx(1)
+    fitted = np.arange(120) % 2 == 0
+    assert corrected_accuracy(np.zeros(120, int), factor, fitted) == pytest.approx(0)
+    assert corrected_accuracy(factor, factor, fitted) == pytest.approx(1)
+
+
+def test_sap_does_not_depend_on_the_order_of_images():
+    """In index order the last factor alternates from image to image."""
+    grid = np.tile(np.stack(np.meshgrid(*(np.arange(n) for n in (3, 4, 6)), indexing="ij"), -1).reshape(-1, 3), (20, 1))
+    assert sap(Coded(grid.astype(np.float32), grid, NAMES, (False,) * 3))["value"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_where_one_factor_varies_a_copy_scores_one(name):
+    factors = np.stack([FACTORS[:, 0], 0 * FACTORS[:, 0]], axis=1)
+    found = SCORES[name](Coded(FACTORS[:, :1].astype(np.float32), factors, ("shape", "colour"), (False, False)))
+    assert found["value"] == pytest.approx(1)
 
 
 def test_mig_is_that_of_a_plain_transcription():

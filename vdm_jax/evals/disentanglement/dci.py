@@ -61,9 +61,10 @@ def scores_of(importance: Float[np.ndarray, "d f"]) -> dict[str, float]:
     by_dimension = importance / np.maximum(importance.sum(axis=1, keepdims=True), SMALL)
     by_factor = importance / np.maximum(importance.sum(axis=0, keepdims=True), SMALL)
     weights = importance.sum(axis=1) / total
+    read = importance.sum(axis=0) > SMALL  # a factor that no dimension is important for is not complete
     return {
         "disentanglement": float((weights * (1 - _entropies(by_dimension, axis=1))).sum()),
-        "completeness": float((1 - _entropies(by_factor, axis=0)).mean()),
+        "completeness": float((read * (1 - _entropies(by_factor, axis=0))).mean()),
     }
 
 
