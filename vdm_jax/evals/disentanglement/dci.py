@@ -51,8 +51,10 @@ def _one(coded: Coded, by: str, random: np.random.RandomState) -> dict[str, Any]
 def _model(by: str, seed: int) -> Any:
     if by == "trees":
         return import_sklearn("ensemble", "DCI").GradientBoostingClassifier(n_estimators=TREES, random_state=seed)
-    linear = import_sklearn("linear_model", "DCI")
-    return linear.LogisticRegression(l1_ratio=1.0, solver="saga", C=INVERSE_PENALTY, max_iter=100, random_state=seed)
+    logistic = import_sklearn("linear_model", "DCI").LogisticRegression
+    # before scikit-learn 1.8 `l1_ratio` alone is ignored, later `penalty` is deprecated
+    l1 = {"penalty": "l1"} if logistic().l1_ratio is None else {"l1_ratio": 1.0}
+    return logistic(**l1, solver="saga", C=INVERSE_PENALTY, max_iter=100, random_state=seed)
 
 
 def scores_of(importance: Float[np.ndarray, "d f"]) -> dict[str, float]:

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from vdm_jax.base.errors import UserError
 from vdm_jax.base.sklearn import import_sklearn, one_thread
 from vdm_jax.evals.disentanglement.common import Coded, Codes, ImagePool, alive, over_seeds
 
@@ -20,18 +19,20 @@ NUMBERS = 1 << 22  # gathered at a time: what stays in cache
 def z_diff(coded: Coded, num_seeds: int = SEEDS) -> dict[str, Any]:
     """The accuracy of a linear classifier of the factor that pairs of images have in common.
 
-    A point is the mean of |u - u'| over 64 pairs with one value of a random factor; codes are scaled to unit variance.
-    Chance is 1/F, thus 1 where one factor varies. The error is over seeds of the draws.
+    A point is the mean of |u - u'| over 64 pairs with a random factor in common, each pair with a value of its own;
+    codes are scaled to unit variance. Chance is 1/F, thus 1 where one factor varies. The error is over seeds of the
+    draws.
     """
     coded = alive(coded)
     if len(coded.names) == 1:  # a classifier needs two classes
         return over_seeds([1.0] * num_seeds, POINTS[1])
-    codes = coded.codes / np.maximum(coded.codes.std(axis=0), 1e-12)
+    codes = (coded.codes / np.maximum(coded.codes.std(axis=0), 1e-300)).astype(np.float32)
     pool, scores = ImagePool(coded.factors), []
     for seed in range(num_seeds):
         random = np.random.RandomState(seed)
         factor = random.randint(0, pool.num_factors, sum(POINTS))
-        points = difference_points(codes, pool.draw_fixed(random, factor, 2 * PAIRS))
+        pairs = pool.draw_fixed(random, np.repeat(factor, PAIRS), 2)
+        points = difference_points(codes, pairs.reshape(len(factor), 2 * PAIRS))
         model = import_sklearn("linear_model", "Z-diff").LogisticRegression(max_iter=300, C=10.0)
         with one_thread(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -57,19 +58,13 @@ def _parts(index: Int[np.ndarray, "p s"], codes: Codes) -> list[Int[np.ndarray, 
     return np.array_split(index, max(1, -(-len(index) * per_row // NUMBERS)))
 
 
-def _with_two_factors(coded: Coded) -> Coded:
-    if len(coded.names) < 2:
-        raise UserError(f"only {coded.names[0]!r} varies; Z-diff and FactorVAE ask which of several factors is fixed")
-    return coded
-
-
 def factor_vae(coded: Coded, num_seeds: int = SEEDS) -> dict[str, Any]:
     """The accuracy of a majority vote: which factor is fixed, by the dimension whose variance shrinks most.
 
     A vote is the dimension with the smallest variance over 64 images with one value of a random factor, relative to its
     variance over all images. Dimensions without variance do not vote. The error is over seeds of the draws.
     """
-    coded = _with_two_factors(alive(coded))
+    coded = alive(coded)
     pool, scores = ImagePool(coded.factors), []
     for seed in range(num_seeds):
         random = np.random.RandomState(seed)
