@@ -97,6 +97,12 @@ def test_sap_does_not_depend_on_the_order_of_images():
         assert sap(Coded(factors.astype(np.float32), factors, NAMES, (False,) * 3))["value"] == pytest.approx(1)
 
 
+def test_the_order_of_the_images_changes_no_gap():
+    order = np.lexsort(FACTORS.T)
+    in_order = Coded(FACTORS[order].astype(np.float32), FACTORS[order], NAMES, ORDERED)
+    assert sap(in_order)["value"] == pytest.approx(1, abs=0.01) and mig(in_order)["value"] == pytest.approx(1)
+
+
 @pytest.mark.parametrize("name", SCORES)
 def test_where_one_factor_varies_a_copy_scores_one(name):
     factors = np.stack([FACTORS[:, 0], 0 * FACTORS[:, 0]], axis=1)

@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import optax
@@ -11,7 +12,6 @@ from jaxtyping import Array, Key, PyTree
 from ml_collections import ConfigDict
 
 from vdm_jax.base.keys import named_key
-from vdm_jax.experiments.autoencoder.build import AutoencoderExperiment
 from vdm_jax.experiments.common.train import say
 from vdm_jax.experiments.common.training import ModelTraining
 from vdm_jax.launch.settings import plain
@@ -22,16 +22,24 @@ from vdm_jax.train.step import train_steps
 from vdm_jax.train.writers import open_log
 
 OWN = "key"  # of the data: the key of a member's batches
-Prepared = tuple[AutoencoderExperiment, pathlib.Path, ModelTraining, PyTree, optax.GradientTransformation]
 
 
-def train_at_once(members: Sequence[Prepared], stop_requested: Callable[[], bool], *, vectors: bool) -> None:
-    """Trains (experiment, workdir, training, first parameters, optimizer) of each member, all together.
+class MemberTraining(NamedTuple):
+    """What the training of a member takes; `params` are the first ones."""
 
-    The step is that of the first. vectors: whether the state is laid out in vectors.
+    config: ConfigDict
+    workdir: pathlib.Path
+    training: ModelTraining
+    params: PyTree
+    optimizer: optax.GradientTransformation
+
+
+def train_at_once(members: Sequence[MemberTraining], stop_requested: Callable[[], bool], *, vectors: bool) -> None:
+    """Trains all members together, with the step of the first.
+
+    vectors: whether the state is laid out in vectors.
     """
-    experiment, _, training, _, optimizer = members[0]
-    config = experiment.config.train
+    training, optimizer, config = members[0].training, members[0].optimizer, members[0].config.train
     shared = {name: array for name, array in training.data.items() if name != OWN}
     step = partial(_step, training=training, optimizer=optimizer, config=config)
     with ExitStack() as stack:
@@ -52,9 +60,9 @@ def train_at_once(members: Sequence[Prepared], stop_requested: Callable[[], bool
         )
 
 
-def _member(stack: ExitStack, member: Prepared, vectors: bool) -> TrainedMember:
-    experiment, workdir, training, params, optimizer = member
-    config = experiment.config.train
+def _member(stack: ExitStack, member: MemberTraining, vectors: bool) -> TrainedMember:
+    whole, workdir, training, params, optimizer = member
+    config = whole.train
     state = init_state(params, optimizer, training.carry)
     restored, damages = resume(workdir / "checkpoints", state)
     for damage in damages:
@@ -67,7 +75,7 @@ def _member(stack: ExitStack, member: Prepared, vectors: bool) -> TrainedMember:
         named_key(jax.random.key(config.seed), "step"),
         lambda state: training.validate(training.complete(averaged(state), state.carry)),
         stack.enter_context(checkpoints),
-        stack.enter_context(open_log(config.get("writers", ""), workdir, plain(experiment.config))),
+        stack.enter_context(open_log(config.get("writers", ""), workdir, plain(whole))),
     )
 
 

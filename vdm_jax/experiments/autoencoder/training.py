@@ -21,13 +21,13 @@ from vdm_jax.base.progress import bar
 from vdm_jax.base.signals import catch_sigterm, sigterm_after
 from vdm_jax.data.order import batch_indices
 from vdm_jax.evals.bpd import evaluate_bound
-from vdm_jax.experiments.autoencoder.at_once import Prepared, train_at_once
+from vdm_jax.experiments.autoencoder.at_once import MemberTraining, train_at_once
 from vdm_jax.experiments.autoencoder.build import AutoencoderExperiment
 from vdm_jax.experiments.autoencoder.features import trained_features
 from vdm_jax.experiments.common.checkpoints import initial_params
 from vdm_jax.experiments.common.train import DECAYS, make_optimizer_of, make_step, run_step, say
 from vdm_jax.experiments.common.training import ModelTraining, describe_training
-from vdm_jax.launch.kind import RunOptions, Status
+from vdm_jax.launch.kind import MEMBERS, RunOptions, Status
 from vdm_jax.launch.settings import plain
 from vdm_jax.models.autoencoder import Autoencoder
 from vdm_jax.train.optimizer import with_own_rate
@@ -51,53 +51,40 @@ def train_members(
     weights of one member.
     """
     first = members[0][0]
-    at_once = jax.default_backend() != "cpu" if at_once is None else at_once
+    at_once = len(members) > 1 and (jax.default_backend() != "cpu" if at_once is None else at_once)
     with sigterm_after(options.stop_after), catch_sigterm() as stop_requested:
         features = trained_features(first.config.reconstruction, first.data)
-        if at_once and len(members) > 1:
-            prepared = [_prepare(*member, first.model, 1, features) for member in members]
-            train_at_once(prepared, stop_requested, vectors=not first.model.is_two_player)
+
+        def prepared(num_devices: int) -> Iterator[MemberTraining]:
+            for experiment, workdir in members:
+                training = make_training(experiment, first.model, num_devices, features)
+                params = initial_params(experiment.model, experiment.config.train.seed)
+                optimizer = make_players(experiment.config.train, params)
+                yield MemberTraining(experiment.config, workdir, training, params, optimizer)
+
+        vectors = not first.model.is_two_player
+        if at_once:
+            train_at_once(list(prepared(1)), stop_requested, vectors=vectors)
         else:
-            _train_in_turn(members, features, stop_requested)
+            _train_in_turn(prepared(make_mesh().size), stop_requested, vectors=vectors)
         if stop_requested():
             say("stopped and saved; the same command goes on from there")
             return "stopped"
     return "done"
 
 
-def _train_in_turn(
-    members: Sequence[tuple[AutoencoderExperiment, pathlib.Path]],
-    features: PyTree | None,
-    stop_requested: Callable[[], bool],
-) -> None:
-    mesh, first, shared = make_mesh(), members[0][0], None
-    for experiment, workdir in members:
+def _train_in_turn(members: Iterator[MemberTraining], stop_requested: Callable[[], bool], *, vectors: bool) -> None:
+    mesh, shared = make_mesh(), None
+    for config, workdir, training, params, optimizer in members:
         if stop_requested():
             return
-        if len(members) > 1:
+        if workdir.parent.name == MEMBERS:
             say(workdir.name)
-        config = experiment.config.train
-        _, _, training, params, optimizer = _prepare(experiment, workdir, first.model, mesh.size, features)
-        step = make_step(training, config, optimizer, mesh)
+        step = make_step(training, config.train, optimizer, mesh)
         shared = shared or step
         own = CompiledStep(shared.jitted, step.key)
-        with open_log(config.get("writers", ""), workdir, plain(experiment.config)) as log:
-            vectors = not first.model.is_two_player
-            run_step(training, own, optimizer, params, config, workdir, mesh, log, vectors=vectors)
-
-
-def _prepare(
-    experiment: AutoencoderExperiment,
-    workdir: pathlib.Path,
-    model: Autoencoder,
-    num_devices: int,
-    features: PyTree | None,
-) -> Prepared:
-    """A member with its training, first parameters and optimizer. model: whose functions are compiled."""
-    config = experiment.config.train
-    training = make_training(experiment, model, num_devices, features)
-    params = initial_params(experiment.model, config.seed)
-    return experiment, workdir, training, params, make_players(config, params)
+        with open_log(config.train.get("writers", ""), workdir, plain(config)) as log:
+            run_step(training, own, optimizer, params, config.train, workdir, mesh, log, vectors=vectors)
 
 
 def make_players(config: ConfigDict, params: PyTree) -> optax.GradientTransformation:

@@ -13,6 +13,7 @@ from vdm_jax.report.primitives.image_figures import guided_figure
 from vdm_jax.report.primitives.workdir import Workdir
 from vdm_jax.report.published import costs
 from vdm_jax.report.published.page import Page
+from vdm_jax.report.published.rate_draws import rate_draws
 from vdm_jax.report.published.settings import settings
 from vdm_jax.report.published.table import (
     DASH,
@@ -231,6 +232,7 @@ PAGE = Page(
         "mnist14": part(main_table, "mnist14"),
         "mnist14-images": part(main_table, "mnist14-images", stems=WITH_IMAGES),
         "digits": part(main_table, "digits"),
+        "rate-draws": part(rate_draws, "digits-learned-prior"),
         "digits-images": part(main_table, "digits-images", stems=WITH_IMAGES),
         "mnist28": table_28,
         "decomposition": decomposition,

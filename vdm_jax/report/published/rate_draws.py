@@ -1,15 +1,18 @@
 """The rate of a learned prior, which is estimated by noise: its spread over evaluations with other seeds."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
 from vdm_jax.report.published.settings import NAMES
 from vdm_jax.report.published.table import DASH, number, table
 
 LEARNED = ("learned_prior", "target_learned_prior")
 EVALUATIONS = "evaluation_seeds"  # folder of a run: K.json, its evaluation with seed K
+Row = tuple[str, Float[np.ndarray, " e"], float, Float[np.ndarray, " e"]]  # name, rates, error over images, bounds
 
 
 def rate_draws(data: str, folder: Path) -> str:
@@ -27,10 +30,9 @@ def rate_draws(data: str, folder: Path) -> str:
     return table(rows, columns) if rows else DASH
 
 
-def _row(run: Path, stem: str, seed: int):
-    records = [
-        json.loads(path.read_text()) for path in (run / "evaluate.json", *sorted(run.glob(f"{EVALUATIONS}/*.json")))
-    ]
-    if len(records) > 2:
+def _row(run: Path, stem: str, seed: int) -> Iterator[Row]:
+    paths = sorted(run.glob(f"{EVALUATIONS}/*.json"))
+    if paths:
+        records = [json.loads(path.read_text()) for path in (run / "evaluate.json", *paths)]
         rates, bounds = (np.array([record[key] for record in records]) for key in ("encoder_kl_nats", "bound_nats"))
         yield f"{NAMES[stem]}, {seed}", rates, records[0]["encoder_kl_nats_standard_error"], bounds
