@@ -2,12 +2,24 @@
 
 import numpy as np
 import pytest
+import reference_disentanglement as reference
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.evals.disentanglement.common import Coded, ImagePool, alive
-from vdm_jax.evals.disentanglement.dci import dci, scores_of
+from vdm_jax.evals.disentanglement.dci import _model, dci, scores_of
 from vdm_jax.evals.disentanglement.fixed_factor import factor_vae, z_diff
-from vdm_jax.evals.disentanglement.gaps import corrected_accuracy, entropy, equal_bins, mig, mutual_information, sap
+from vdm_jax.evals.disentanglement.gaps import (
+    corrected_accuracy,
+    count_table,
+    entropy,
+    equal_bins,
+    group_images,
+    mig,
+    moments,
+    mutual_information,
+    sap,
+    squared_correlations,
+)
 
 SIZES = (3, 4, 5)
 ORDERED = (False, True, True)
@@ -59,22 +71,30 @@ def test_dci_of_importances_by_hand():
     """A permutation matrix scores 1; equal importances score 0; a dimension counts by its share of the importance."""
     assert scores_of(np.eye(3)[[2, 0, 1]]) == pytest.approx({"disentanglement": 1, "completeness": 1})
     assert scores_of(np.ones((4, 3))) == pytest.approx({"disentanglement": 0, "completeness": 0}, abs=1e-9)
+    assert scores_of(np.zeros((4, 3))) == {"disentanglement": 0, "completeness": 0}  # constant codes
     mixed = scores_of(np.array([[3.0, 0.0], [0.5, 0.5]]))
     assert mixed["disentanglement"] == pytest.approx(3 / 4)
 
 
 def test_mutual_information_by_hand():
-    a, b = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
-    assert mutual_information(a, b, 2) == pytest.approx(0)
-    assert mutual_information(a, a, 2) == pytest.approx(np.log(2))
+    assert mutual_information(np.array([[[1, 1], [1, 1]], [[2, 0], [0, 2]]])) == pytest.approx([0, np.log(2)])
     assert entropy(np.array([1, 3])) == pytest.approx(-0.25 * np.log(0.25) - 0.75 * np.log(0.75))
     np.testing.assert_array_equal(equal_bins(np.array([[0.0], [0.4], [0.6], [1.0]]), 2)[:, 0], [0, 0, 1, 1])
 
 
 def test_the_classifier_of_sap_is_corrected_for_chance():
-    factor, half = np.tile([0, 1, 1], 40), np.arange(120) < 60
-    assert corrected_accuracy(np.zeros(120, int), factor, half) == pytest.approx(0)
-    assert corrected_accuracy(factor, factor, half) == pytest.approx(1)
+    factor = np.tile([0, 1, 1], 40)
+    bins = np.stack([np.zeros(120, int), factor], axis=1)
+    train, test = count_table(bins, factor, np.arange(120) % 2, 2, 3, 2)
+    assert corrected_accuracy(train, test) == pytest.approx([0, 1])
+    assert corrected_accuracy(train, test[:, ::-1]) == pytest.approx([0, 0])  # wrong in every bin, or in empty ones
+
+
+def test_sap_does_not_depend_on_the_order_of_images():
+    """In index order the last factor alternates from image to image; a shuffle by a seed must not be undone."""
+    grid = np.tile(np.stack(np.meshgrid(*(np.arange(n) for n in (3, 4, 6)), indexing="ij"), -1).reshape(-1, 3), (20, 1))
+    for factors in (grid, grid[np.random.RandomState(0).permutation(len(grid))]):
+        assert sap(Coded(factors.astype(np.float32), factors, NAMES, (False,) * 3))["value"] == pytest.approx(1)
 
 
 def test_the_order_of_the_images_changes_no_gap():
@@ -83,26 +103,61 @@ def test_the_order_of_the_images_changes_no_gap():
     assert sap(in_order)["value"] == pytest.approx(1, abs=0.01) and mig(in_order)["value"] == pytest.approx(1)
 
 
-def test_one_factor_and_codes_of_no_importance():
-    one = Coded(FACTORS.astype(np.float32), FACTORS[:, :1], NAMES[:1], ORDERED[:1])
-    assert z_diff(one)["value"] == factor_vae(one)["value"] == 1
-    assert scores_of(np.zeros((3, 2))) == pytest.approx({"disentanglement": 0, "completeness": 0})
+@pytest.mark.parametrize("name", SCORES)
+def test_where_one_factor_varies_a_copy_scores_one(name):
+    factors = np.stack([FACTORS[:, 0], 0 * FACTORS[:, 0]], axis=1)
+    found = SCORES[name](Coded(FACTORS[:, :1].astype(np.float32), factors, ("shape", "colour"), (False, False)))
+    assert found["value"] == pytest.approx(1)
 
 
-def test_mig_is_that_of_a_plain_transcription():
-    """Loops over factors and dimensions with histograms of two dimensions."""
+@pytest.mark.parametrize("name", SCORES)
+def test_scores_are_those_of_plain_transcriptions(name):
+    """Loops over images, dimensions and factors, with other draws: equal within five standard errors of both."""
     codes = (FACTORS + 0.8 * np.random.RandomState(4).randn(*FACTORS.shape)) @ np.random.RandomState(5).randn(3, 4)
-    gaps = []
-    for k, size in enumerate(SIZES):
+    own, (value, error) = SCORES[name](coded(codes)), getattr(reference, name)(codes, FACTORS, ORDERED)
+    drawn = 0 if name == "mig" else 5 * (own["standard_error"] + error)
+    assert own["value"] == pytest.approx(value, abs=1e-6 + drawn)
+    assert drawn < 0.15
+
+
+def test_dci_is_that_of_a_plain_transcription():
+    importance = np.random.RandomState(0).rand(5, 3) ** 4
+    expected = reference.dci_of_importances(importance)
+    assert scores_of(importance) == pytest.approx(expected)
+
+
+def test_errors_cover_other_images():
+    """MIG and SAP of 24 sets of images spread as their stated errors."""
+    for score in (mig, sap):
         found = []
-        for d in range(codes.shape[1]):
-            edges = np.linspace(codes[:, d].min(), codes[:, d].max(), size + 1)
-            p = np.histogram2d(codes[:, d], FACTORS[:, k], [edges, np.arange(size + 1) - 0.5])[0] / len(codes)
-            outer = p.sum(1, keepdims=True) * p.sum(0, keepdims=True)
-            found.append((p[p > 0] * np.log(p[p > 0] / outer[p > 0])).sum())
-        best = np.sort(found)[::-1]
-        gaps.append((best[0] - best[1]) / np.log(size))
-    assert mig(coded(codes))["value"] == pytest.approx(np.mean(gaps), abs=2e-3)
+        for seed in range(24):
+            random = np.random.RandomState(seed)
+            factors = np.stack([random.randint(0, size, 4000) for size in SIZES], 1)
+            codes = (factors + 0.7 * random.randn(*factors.shape)).astype(np.float32)
+            found.append(score(Coded(codes, factors, NAMES, (False, True, True))))
+        spread = np.std([one["value"] for one in found], ddof=1)
+        assert 0.6 < np.mean([one["standard_error"] for one in found]) / spread < 1.8
+
+
+def test_a_squared_correlation_is_numpy_s():
+    codes, factor = np.random.RandomState(0).randn(50, 3), np.arange(50) % 4
+    codes[:, 0] += factor
+    codes[:, 2] = 0
+    expected = [np.corrcoef(codes[:, d], factor)[0, 1] ** 2 for d in range(2)]
+    assert squared_correlations(moments(codes, factor)) == pytest.approx([*expected, 0])
+
+
+def test_the_first_penalty_is_l1():
+    """Dimensions of noise have coefficients of exactly 0."""
+    codes = np.random.RandomState(0).randn(200, 30)
+    codes[:, 0] = np.arange(200) % 2 * 4 - 2 + codes[:, 0]
+    fitted = _model("l1", 0).set_params(C=0.1).fit(codes, np.arange(200) % 2)
+    assert (fitted.coef_[0, 1:] == 0).mean() > 0.5 and fitted.coef_[0, 0] != 0
+
+
+def test_groups_are_of_equal_size_and_halves_are_within_them():
+    groups, half = group_images(200)
+    np.testing.assert_array_equal(np.bincount(groups * 2 + half), np.full(20, 10))
 
 
 def test_draws_with_a_fixed_factor_share_its_value():

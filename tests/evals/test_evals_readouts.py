@@ -35,6 +35,7 @@ def test_a_copy_of_the_factors_is_read_by_both():
         assert found["kind"][reader]["value"] > 0.99
         assert found["place"][reader]["value"] > 0.99
         assert found["kind"][reader]["num"] == 500
+        assert found["place"][reader]["nearest_accuracy"] > 0.99
     assert "same" not in found  # one class
     assert (found["kind"]["metric"], found["place"]["metric"]) == ("accuracy", "r2")
 
@@ -45,6 +46,8 @@ def test_noise_is_chance():
         accuracy = found["kind"][reader]
         assert accuracy["value"] == pytest.approx(1 / 3, abs=4 * accuracy["standard_error"] + 0.03)
         assert abs(found["place"][reader]["value"]) < 0.1
+        assert found["place"][reader]["nearest_accuracy"] == pytest.approx(1 / 4, abs=0.1)
+        assert found["place"][reader]["standard_error"] < 0.02  # of a ratio: what predicts the mean has almost none
 
 
 def test_a_mlp_reads_what_a_linear_map_cannot():

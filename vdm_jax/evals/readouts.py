@@ -56,7 +56,8 @@ def train_readouts(
     """Scores on test images: {factor: {"linear": entry, "mlp": entry, "metric": "accuracy" or "r2"}}.
 
     An entry has "value", the mean over seeds, "standard_error" over test images of the scores' mean over seeds, and
-    "num", the number of test images. The weights are those of the best of 10 validations. A factor that has one class
+    "num", the number of test images; of a regression also "nearest_accuracy", the share of images whose nearest value
+    is the right one. The weights are those of the best of 10 validations. A factor that has one class
     in the training images is left out.
     """
     chosen = {name: factor for name, factor in factors.items() if len(np.unique(train.labels[name])) > 1}
@@ -187,7 +188,8 @@ def _train_readouts(key, params, features, targets, *, learning_rate, per_round,
 
 
 def _score(outputs: np.ndarray, values: np.ndarray, used: np.ndarray, classifies: bool) -> dict[str, Any]:
-    """outputs [S, N, O], values [N, O] -> an entry."""
+    """outputs [S, N, O], values [N, O] -> an entry. That of R² = 1 - Σ e / Σ v, e the squared error and v the squared
+    distance from the mean, has the error of a ratio, from the deviation of e - (1 - R²) v over images."""
     number = len(values)
     if classifies:
         right = outputs[..., used].argmax(-1) == values[:, used].argmax(-1)
@@ -195,6 +197,16 @@ def _score(outputs: np.ndarray, values: np.ndarray, used: np.ndarray, classifies
         value, error = float(each.mean()), float(each.std(ddof=min(1, number - 1)) / np.sqrt(number))
         return {"value": value, "standard_error": error, "num": number}
     squares = ((outputs - values) ** 2)[..., used].sum(-1).mean(axis=0)
-    variance = values[:, used].var(axis=0).sum()
-    error = float(squares.std(ddof=min(1, number - 1)) / np.sqrt(number) / variance)
-    return {"value": float(1 - squares.mean() / variance), "standard_error": error, "num": number}
+    spread = ((values - values.mean(axis=0)) ** 2)[:, used].sum(-1)
+    value = float(1 - squares.mean() / spread.mean())
+    deviation = (squares - (1 - value) * spread).std(ddof=min(1, number - 1))
+    error = float(deviation / np.sqrt(number) / spread.mean())
+    nearest = _nearest_accuracy(outputs[..., used], values[:, used])
+    return {"value": value, "standard_error": error, "num": number, "nearest_accuracy": nearest}
+
+
+def _nearest_accuracy(outputs: Float[np.ndarray, "s n o"], values: Float[np.ndarray, "n o"]) -> float:
+    """The share of outputs whose nearest value, of those that occur, is the right one."""
+    table, right = np.unique(values, axis=0, return_inverse=True)
+    guess = [((own[:, None] - table) ** 2).sum(-1).argmin(-1) for own in outputs]
+    return float(np.mean(np.stack(guess) == right.reshape(1, -1)))

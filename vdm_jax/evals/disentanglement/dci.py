@@ -51,8 +51,10 @@ def _one(coded: Coded, by: str, random: np.random.RandomState) -> dict[str, Any]
 def _model(by: str, seed: int) -> Any:
     if by == "trees":
         return import_sklearn("ensemble", "DCI").GradientBoostingClassifier(n_estimators=TREES, random_state=seed)
-    linear = import_sklearn("linear_model", "DCI")
-    return linear.LogisticRegression(l1_ratio=1.0, solver="saga", C=INVERSE_PENALTY, max_iter=100, random_state=seed)
+    logistic = import_sklearn("linear_model", "DCI").LogisticRegression
+    # before scikit-learn 1.8 `l1_ratio` alone is ignored, later `penalty` is deprecated
+    l1 = {"penalty": "l1"} if logistic().l1_ratio is None else {"l1_ratio": 1.0}
+    return logistic(**l1, solver="saga", C=INVERSE_PENALTY, max_iter=100, random_state=seed)
 
 
 def scores_of(importance: Float[np.ndarray, "d f"]) -> dict[str, float]:
@@ -61,9 +63,10 @@ def scores_of(importance: Float[np.ndarray, "d f"]) -> dict[str, float]:
     by_dimension = importance / np.maximum(importance.sum(axis=1, keepdims=True), SMALL)
     by_factor = importance / np.maximum(importance.sum(axis=0, keepdims=True), SMALL)
     weights = importance.sum(axis=1) / total
+    read = importance.sum(axis=0) > SMALL  # a factor that no dimension is important for is not complete
     return {
         "disentanglement": float((weights * (1 - _entropies(by_dimension, axis=1))).sum()),
-        "completeness": float(((1 - _entropies(by_factor, axis=0)) * (importance.sum(axis=0) > SMALL)).mean()),
+        "completeness": float((read * (1 - _entropies(by_factor, axis=0))).mean()),
     }
 
 
