@@ -72,9 +72,21 @@ def test_mutual_information_by_hand():
 
 
 def test_the_classifier_of_sap_is_corrected_for_chance():
-    factor = np.tile([0, 1, 1], 40)
-    assert corrected_accuracy(np.zeros(120, int), factor) == pytest.approx(0)
-    assert corrected_accuracy(factor, factor) == pytest.approx(1)
+    factor, half = np.tile([0, 1, 1], 40), np.arange(120) < 60
+    assert corrected_accuracy(np.zeros(120, int), factor, half) == pytest.approx(0)
+    assert corrected_accuracy(factor, factor, half) == pytest.approx(1)
+
+
+def test_the_order_of_the_images_changes_no_gap():
+    order = np.lexsort(FACTORS.T)
+    in_order = Coded(FACTORS[order].astype(np.float32), FACTORS[order], NAMES, ORDERED)
+    assert sap(in_order)["value"] == pytest.approx(1, abs=0.01) and mig(in_order)["value"] == pytest.approx(1)
+
+
+def test_one_factor_and_codes_of_no_importance():
+    one = Coded(FACTORS.astype(np.float32), FACTORS[:, :1], NAMES[:1], ORDERED[:1])
+    assert z_diff(one)["value"] == factor_vae(one)["value"] == 1
+    assert scores_of(np.zeros((3, 2))) == pytest.approx({"disentanglement": 0, "completeness": 0})
 
 
 def test_mig_is_that_of_a_plain_transcription():

@@ -63,7 +63,7 @@ def scores_of(importance: Float[np.ndarray, "d f"]) -> dict[str, float]:
     weights = importance.sum(axis=1) / total
     return {
         "disentanglement": float((weights * (1 - _entropies(by_dimension, axis=1))).sum()),
-        "completeness": float((1 - _entropies(by_factor, axis=0)).mean()),
+        "completeness": float(((1 - _entropies(by_factor, axis=0)) * (importance.sum(axis=0) > SMALL)).mean()),
     }
 
 

@@ -26,6 +26,9 @@ def z_diff(coded: Coded, num_seeds: int = SEEDS) -> dict[str, Any]:
     for seed in range(num_seeds):
         random = np.random.RandomState(seed)
         factor = random.randint(0, pool.num_factors, sum(POINTS))
+        if pool.num_factors == 1:  # nothing to choose
+            scores.append(1.0)
+            continue
         points = difference_points(codes, pool.draw_fixed(random, factor, 2 * PAIRS))
         model = import_sklearn("linear_model", "Z-diff").LogisticRegression(max_iter=300, C=10.0)
         with one_thread(), warnings.catch_warnings():

@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int, Integer
+from jaxtyping import Bool, Float, Int, Integer
 
 from vdm_jax.evals.disentanglement.common import Coded, alive
 from vdm_jax.evals.latent_space import jackknifed
@@ -34,11 +34,12 @@ def sap(coded: Coded) -> dict[str, Any]:
     """The separated attribute predictability (Kumar et al. 2018): mean over factors of the gap between the two best
     dimensions. A dimension's score is R² of a linear map for an ordered factor; for another factor the accuracy of a
     classifier on this dimension, corrected for chance: (accuracy - chance) / (1 - chance). The classifier takes the
-    most frequent value of each of 40 bins, counted on every other image and scored on the rest. The error is
+    most frequent value of each of 40 bins, counted on a random half of the images and scored on the rest. The error is
     jackknifed over images.
     """
     coded = alive(coded)
     binned = equal_bins(coded.codes, CLASSIFIER_BINS)
+    counted = np.random.default_rng(0).random(len(binned)) < 0.5  # the same for every group of the jackknife
 
     def score(rows: np.ndarray) -> float:
         gaps = []
@@ -47,7 +48,7 @@ def sap(coded: Coded) -> dict[str, Any]:
             if ordered:
                 found = squared_correlations(coded.codes[rows], factor)
             else:
-                found = [corrected_accuracy(column, factor) for column in binned[rows].T]
+                found = [corrected_accuracy(column, factor, counted[rows]) for column in binned[rows].T]
             gaps.append(gap(list(found)))
         return float(np.mean(gaps))
 
@@ -85,11 +86,17 @@ def squared_correlations(codes: Float[np.ndarray, "n d"], factor: Integer[np.nda
     return (x * y[:, None]).sum(axis=0) ** 2 / np.maximum((x**2).sum(axis=0) * (y**2).sum(), 1e-300)
 
 
-def corrected_accuracy(bins: Integer[np.ndarray, " n"], factor: Integer[np.ndarray, " n"]) -> float:
-    """The accuracy of the most frequent value in each bin, 0 for that of the most frequent value of all, 1 at best."""
+def corrected_accuracy(
+    bins: Integer[np.ndarray, " n"], factor: Integer[np.ndarray, " n"], counted: Bool[np.ndarray, " n"]
+) -> float:
+    """The accuracy of the most frequent value in each bin, 0 for that of the most frequent value of all, 1 at best.
+
+    counted: the images whose values are counted; the others are scored.
+    """
     counts = np.zeros((CLASSIFIER_BINS, factor.max() + 1))
-    np.add.at(counts, (bins[::2], factor[::2]), 1)
-    counts += 1e-6 * np.bincount(factor[::2], minlength=counts.shape[1])  # empty bins: the most frequent value
-    accuracy = np.mean(counts.argmax(axis=1)[bins[1::2]] == factor[1::2])
-    chance = np.bincount(factor[1::2]).max() / len(factor[1::2])
+    np.add.at(counts, (bins[counted], factor[counted]), 1)
+    counts += 1e-6 * np.bincount(factor[counted], minlength=counts.shape[1])  # empty bins: the most frequent value
+    unseen = factor[~counted]
+    accuracy = np.mean(counts.argmax(axis=1)[bins[~counted]] == unseen)
+    chance = np.bincount(unseen).max() / len(unseen)
     return max(0.0, float((accuracy - chance) / max(1 - chance, 1e-12)))

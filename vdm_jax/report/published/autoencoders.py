@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from vdm_jax.base.statistics import mean_and_error
-from vdm_jax.report.primitives.image_figures import grid_figure
+from vdm_jax.report.primitives.image_figures import rows_figure
 from vdm_jax.report.primitives.workdir import Workdir
 from vdm_jax.report.published.page import Page
 from vdm_jax.report.published.table import DASH, number, table
@@ -27,7 +27,15 @@ VARIANTS = {  # stem of the folders -> name
     "vq": "VQ-VAE",
 }
 FACTORS = ("shape", "orientation", "scale", "x", "y")
-SHOWN = ("vae-16", "ae-16", "beta10-16", "conv")  # whose samples are published
+NUM_SHOWN = 12  # images of a row
+KUMAR_COLUMNS = ("Kumar et al.: Z-diff", "their SAP", "their reconstruction error")
+KUMAR = {  # Kumar et al. (2018), 2D shapes of 64x64
+    "VAE": ("0.813", "0.042", "0.0017"),
+    "beta-VAE, 4": ("0.807", "0.081", "0.0032"),
+    "beta-VAE, 60": ("0.957", "0.550", "0.0113"),
+    "DIP-VAE I, 10": ("0.987", "0.189", "0.0018"),
+    "DIP-VAE II, 5": ("0.953", "0.219", "0.0023"),
+}
 Row = tuple[str, list[dict[str, Any]]]
 
 
@@ -79,6 +87,7 @@ def main_table(grid: str, folder: Path) -> str:
         "nearest sprite is the original, share": cell("nearest_sprite", "any"),
         "prior samples near a sprite, share": cell("prior_samples_on_data"),
         "holes: midpoints near no sprite, share": cell("holes"),
+        "steps of interpolations near no sprite, share": cell("holes_of_interpolations"),
     }
     return table(rows_of(folder, grid), columns)
 
@@ -120,9 +129,41 @@ def score_table(grid: str, folder: Path) -> str:
     return table(rows_of(folder, grid), columns)
 
 
-def samples(stem: str, folder: Path) -> Figure:
-    """64 decoded draws of the prior of the variant's first seed."""
-    return grid_figure(Workdir(folder / "small" / f"{stem}-0").arrays("samples/prior.npz", "images")["images"])
+def kumar_table(grid: str, folder: Path) -> str:
+    """Kumar et al.'s scores beside ours."""
+    columns = {
+        "variant": lambda row: row[0],
+        **{title: functools.partial(_theirs, i) for i, title in enumerate(KUMAR_COLUMNS)},
+        "ours: Z-diff": cell("disentanglement", "z_diff"),
+        "SAP": cell("disentanglement", "sap"),
+        "squared error a pixel": cell("reconstruction_per_pixel"),
+    }
+    return table([row for row in rows_of(folder, grid) if row[0] in KUMAR], columns)
+
+
+def _theirs(column: int, row: Row) -> str:
+    return KUMAR[row[0]][column]
+
+
+def prior_samples(folder: Path) -> Figure:
+    """Decoded draws of the prior: one row for each variant whose first seed has published samples."""
+    runs = _first_seeds(folder, "prior")
+    return rows_figure(np.stack([run.images("prior")[:NUM_SHOWN] for run in runs.values()]), row_names=list(runs))
+
+
+def interpolations(folder: Path) -> Figure:
+    """Decodings between the codes of one pair of test images: one row for each variant."""
+    runs = _first_seeds(folder, "interpolations")
+    found = [run.arrays("samples/interpolations.npz", "first", "between", "last") for run in runs.values()]
+    first, last = (found[0][key].astype(np.float64) for key in ("first", "last"))
+    pair = int(((first - last) ** 2).sum((1, 2, 3)).argmax())  # the two images that differ most
+    return rows_figure(np.stack([each["between"][pair] for each in found]), row_names=list(runs))
+
+
+def _first_seeds(folder: Path, name: str) -> dict[str, Workdir]:
+    """Variant -> its run of seed 0; variants without published samples `name` are left out."""
+    runs = {title: folder / "small" / f"{stem}-0" for stem, title in VARIANTS.items()}
+    return {title: Workdir(run) for title, run in runs.items() if (run / "samples" / f"{name}.npz").exists()}
 
 
 PAGE = Page(
@@ -131,6 +172,7 @@ PAGE = Page(
         "small": functools.partial(main_table, "small"),
         "readouts": functools.partial(readout_table, "small"),
         "disentanglement": functools.partial(score_table, "small"),
+        "kumar": functools.partial(kumar_table, "small"),
     },
-    figures={f"figures/prior-{stem}.png": functools.partial(samples, stem) for stem in SHOWN},
+    figures={"figures/prior.png": prior_samples, "figures/interpolations.png": interpolations},
 )

@@ -233,6 +233,7 @@ PAGE = Page(
         "mnist14-images": part(main_table, "mnist14-images", stems=WITH_IMAGES),
         "digits": part(main_table, "digits"),
         "rate-draws": part(rate_draws, "digits-learned-prior"),
+        "digits-images": part(main_table, "digits-images", stems=WITH_IMAGES),
         "mnist28": table_28,
         "decomposition": decomposition,
         "baselines": baselines,

@@ -105,6 +105,7 @@ def nets(folder: Path) -> str:
         "linear": Workdir(folder / "nets" / "linear"),
         "MLP, 128 and 128 wide": Workdir(folder / "nets" / "mlp"),
         "convolutional, 32 and 64 channels": Workdir(folder / "nets" / "conv"),
+        "the same, up to 8,000 updates": Workdir(folder / "nets" / "conv-8000"),
         "matched filters, templates of labelled sprites": Workdir(folder / "quick"),
     }
 
