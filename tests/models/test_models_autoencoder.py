@@ -5,81 +5,21 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from linear_autoencoders import EIGENVALUES, NUM_DIMS, evaluated, gaussian_data, linear_backbone, trained
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.diffusion.gaussian import sum_values
-from vdm_jax.diffusion.rate import FixedRate
+from vdm_jax.diffusion.rate import FixedRate, encoder_kl
 from vdm_jax.diffusion.rate_modes import make_rate_mode
+from vdm_jax.evals.bpd import evaluate_bound
 from vdm_jax.models.adversarial import ReconstructionLoss, adaptive_weight
 from vdm_jax.models.autoencoder import Autoencoder
 from vdm_jax.models.decoder_likelihood import BernoulliDecoder, GaussianDecoder, LevelsDecoder
 from vdm_jax.models.vq import VectorQuantiser
-from vdm_jax.networks.autoencoder import OUTPUT, Backbone, make_backbone
+from vdm_jax.networks.autoencoder import make_backbone
 from vdm_jax.networks.discriminator import make_discriminator
-from vdm_jax.networks.network import Network
 
-EIGENVALUES = np.array([4.0, 1.0, 0.25, 0.04])  # of Gaussian data along their axes
-NUM_DIMS = len(EIGENVALUES)
 BINARY = np.array([-1, 1], np.float32)
-
-
-def linear_backbone(num_latents, stochastic=True):
-    """u = E x with a variance of its own for each latent; output = D u."""
-
-    def init_encoder(key):
-        weights = 0.3 * jax.random.normal(key, (NUM_DIMS, num_latents))
-        return {"weights": weights, "logvar": jnp.zeros(num_latents)}
-
-    def encode(params, x, label=None):
-        mean = x @ params["weights"]
-        return mean, jnp.broadcast_to(params["logvar"][None], mean.shape) if stochastic else None
-
-    def init_decoder(key):
-        return {OUTPUT: 0.3 * jax.random.normal(key, (num_latents, NUM_DIMS))}
-
-    return Backbone(
-        Network(init_encoder, encode),
-        Network(init_decoder, lambda params, u, label=None: u @ params[OUTPUT]),
-        (num_latents,),
-    )
-
-
-def trained(model, x, num_steps=1500, learning_rate=0.02, carry=None):
-    """Parameters and carry after Adam on one batch, with a rate that falls to 0."""
-    params = model.init(jax.random.key(0))
-    carry = model.init_carry(jax.random.key(1)) if carry is None else carry
-    optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, num_steps))
-
-    def step(state, i):
-        params, opt_state, carry = state
-
-        def mean_loss(params):
-            loss, metrics = model.loss_fn(params, carry, {"levels": x}, jax.random.fold_in(jax.random.key(2), i), i)
-            return loss.mean(), metrics
-
-        grads, metrics = jax.grad(mean_loss, has_aux=True)(params)
-        updates, opt_state = optimizer.update(grads, opt_state)
-        statistics = {name: value.mean(0) for name, value in metrics.pop("statistics", {}).items()}
-        of_codebook = {"statistics": statistics, "draws": metrics.pop("draws", {})}
-        means = {name: value.mean() for name, value in metrics.items()} | of_codebook
-        return (optax.apply_updates(params, updates), opt_state, model.update_carry(carry, means, i)), None
-
-    (params, _, carry), _ = jax.jit(lambda s: jax.lax.scan(step, s, jnp.arange(num_steps)))(
-        (params, optimizer.init(params), carry)
-    )
-    return params, carry
-
-
-def gaussian_data(num=4096):
-    """Rows whose second moments are exactly `EIGENVALUES` on the diagonal and 0 off it."""
-    x = np.random.RandomState(0).randn(num, NUM_DIMS)
-    x = x @ np.linalg.inv(np.linalg.cholesky(x.T @ x / num)).T
-    return jnp.asarray(x * np.sqrt(EIGENVALUES), jnp.float32)
-
-
-def evaluated(model, params, x):
-    terms = model.terms(params, jax.random.split(jax.random.key(3), len(x)), jnp.zeros(len(x)), {"levels": x})
-    return {name: float(values.mean()) for name, values in terms.items()}
 
 
 @pytest.mark.parametrize("beta", [1.0, 4.0])
@@ -87,8 +27,8 @@ def test_a_linear_vae_on_gaussian_data_fills_from_below(beta):
     """SCIENCE §8: error min(λ, β σ²) and rate ½ ln⁺(λ/(β σ²)) a direction; with beta 1 D + R is the model's -log p."""
     sigma = 0.4
     model = Autoencoder(linear_backbone(NUM_DIMS), (NUM_DIMS,), GaussianDecoder(None, sigma), rate=FixedRate(beta=beta))
-    x = gaussian_data()
-    params, _ = trained(model, x)
+    params, _ = trained(model, gaussian_data(512))
+    x = gaussian_data()  # of the same second moments; many rows, for the draws of their codes
     found, water = evaluated(model, params, x), beta * sigma**2
     assert found["squared_error"] == pytest.approx(np.minimum(EIGENVALUES, water).sum(), rel=0.02)
     rate = 0.5 * np.maximum(0, np.log(EIGENVALUES / water)).sum()
@@ -221,24 +161,6 @@ def binary_images(num=6):
     return jnp.asarray(np.random.RandomState(2).randint(0, 2, (num, 8, 8, 1)), jnp.uint8)
 
 
-@pytest.mark.parametrize("name", ["fixed", "warmup", "cyclical", "free_bits", "target", "mmd", "none"])
-def test_every_rate_mode_of_the_first_half_gives_a_finite_loss_and_gradient(name):
-    model = small_model(rate=make_rate_mode(name))
-    params, carry = model.init(jax.random.key(0)), model.init_carry(jax.random.key(1))
-    batch = {"levels": binary_images()}
-    if model.rate.steered_by_held_out:
-        batch["held_out"] = binary_images(3)
-
-    def mean_loss(params):
-        loss, metrics = model.loss_fn(params, carry, batch, jax.random.key(2), 5)
-        return loss.mean(), metrics
-
-    grads, metrics = jax.grad(mean_loss, has_aux=True)(params)
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(grads))
-    means = {key: value.mean() for key, value in metrics.items()}
-    assert jax.tree.structure(model.update_carry(carry, means, 5)) == jax.tree.structure(carry)
-
-
 def test_beta_is_read_from_the_carry():
     """Members of an ensemble share the program and differ in the carry."""
     model = small_model(rate=FixedRate(beta=1.0))
@@ -255,11 +177,40 @@ def test_both_halves_of_a_conditional_model_read_the_label():
     model = small_model(num_classes=2)
     params = model.init(jax.random.key(0))
     x, u = binary_images(2), jnp.ones((2, 3))
+    moments, decode = jax.jit(model.moments), jax.jit(model.decode)
     first, second = jnp.array([0, 0]), jnp.array([1, 1])
-    assert float(jnp.abs(model.moments(params, x, first)[0] - model.moments(params, x, second)[0]).max()) > 1e-3
-    assert float(jnp.abs(model.decode(params, u, first) - model.decode(params, u, second)).max()) > 1e-4
+    assert float(jnp.abs(moments(params, x, first)[0] - moments(params, x, second)[0]).max()) > 1e-3
+    assert float(jnp.abs(decode(params, u, first) - decode(params, u, second)).max()) > 1e-4
     with pytest.raises(UserError, match="labels are missing"):
         model.moments(params, x)
+
+
+def test_terms_of_a_conditional_model_over_a_split():
+    """R of each image under its own label; D + R; the error of the mean code and that of a drawn one."""
+    model, levels, labels = small_model(num_classes=2), np.asarray(binary_images(5)), np.array([0, 1, 1, 0, 1])
+    params = model.init(jax.random.key(0))
+    data = {"levels": levels, "labels": labels}
+    found = evaluate_bound(model.terms, params, data, passes=2, batch_size=3, key=jax.random.key(4)).per_image
+    mean, variance = jax.jit(model.moments)(params, levels, labels)
+    np.testing.assert_allclose(found["rate"], encoder_kl(mean, jnp.log(variance)).sum(1), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found["bound"], found["distortion"] + found["rate"], rtol=1e-6)
+    pixels = (np.asarray(jax.jit(model.decode)(params, mean, labels)) + 1) / 2
+    expected = np.square(pixels - levels).sum((1, 2, 3))
+    np.testing.assert_allclose(found["squared_error_of_mean"], expected, rtol=1e-4)
+    assert np.abs(found["squared_error"] - expected).min() > 1e-6
+
+
+def test_where_no_bound_is_given_the_reason_is():
+    """And a decoder that is not trained by -log p(x | u) has no likelihood in its space either."""
+    model = small_model(rate=FixedRate(1.0))
+    assert model.no_bound is None and model.space({}, "vae", "").log_prob is not None
+    kl = small_model(rate=FixedRate(1e-6), reconstruction=ReconstructionLoss("l1"))
+    assert "l1 distance is minimised in place of -log p" in kl.no_bound
+    assert kl.space({}, "kl", "").log_prob is None
+    found = kl.metrics_of(jnp.ones(2), jnp.ones(2), jnp.ones(2))
+    assert set(found) == {"distortion", "rate", "squared_error"}
+    assert "infinite" in small_model(code="deterministic").no_bound
+    assert "prior" in small_model(code="quantised", quantiser=VectorQuantiser(4, 3)).no_bound
 
 
 def test_the_adaptive_weight_is_the_ratio_of_two_gradients():
@@ -293,6 +244,14 @@ def test_each_player_has_the_gradient_of_its_own_loss():
 
 
 def test_mistakes_are_named():
+    with pytest.raises(UserError, match="TargetRate needs model.code='gaussian', not 'deterministic'"):
+        small_model(code="deterministic", rate=make_rate_mode("target"))
+    with pytest.raises(UserError, match="regulariser.name='dip1' needs model.code='gaussian'"):
+        small_model(code="deterministic", regulariser="dip1")
+    with pytest.raises(UserError, match="a codebook go together"):
+        small_model(code="quantised")
+    with pytest.raises(UserError, match="conditional: a code decodes to an image only with a label"):
+        small_model(num_classes=2).space({}, "cvae", "")
     with pytest.raises(UserError, match="gaussian or levels"):
         BernoulliDecoder(np.zeros(5, np.float32))
     with pytest.raises(UserError, match="sides of at least 16"):

@@ -63,6 +63,9 @@ class Autoencoder:
         choose("regulariser.name", self.regulariser, REGULARISERS)
         if self.regulariser != "none" and self.code != "gaussian":
             raise UserError(f"regulariser.name={self.regulariser!r} needs model.code='gaussian', not {self.code!r}")
+        if self.code != "gaussian" and not isinstance(self.rate, NoRate):
+            mode = type(self.rate).__name__
+            raise UserError(f"{mode} needs model.code='gaussian', not {self.code!r}; expected rate.mode='none'")
         if (self.code == "quantised") != (self.quantiser is not None):
             raise UserError(f"model.code={self.code!r} and a codebook go together")
 
@@ -80,10 +83,17 @@ class Autoencoder:
 
     @property
     def no_bound(self) -> str | None:
-        """Why D + R is no bound on -log p(x); None where it is one."""
+        """Why D + R is not given as a bound on -log p(x); None where it is one."""
         if self.code == "deterministic":
             return "a deterministic code has no density q(u | x): its rate is infinite"
-        return "no prior of the indices is trained" if self.code == "quantised" else self.likelihood.no_bound
+        return "no prior of the indices is trained" if self.code == "quantised" else self.no_likelihood
+
+    @property
+    def no_likelihood(self) -> str | None:
+        """Why log p(x | u) is not that of the trained decoder; None where it is."""
+        if self.reconstruction is None:
+            return self.likelihood.no_bound
+        return f"the {self.reconstruction.distance} distance is minimised in place of -log p(x | u)"
 
     @property
     def is_two_player(self) -> bool:
@@ -91,8 +101,7 @@ class Autoencoder:
         return getattr(self.reconstruction, "discriminator", None) is not None
 
     def init(self, key: Key[Array, ""]) -> PyTree:
-        """Fresh parameters by part: "encoder", "decoder", and where they have any "likelihood", "codebook",
-        "discriminator"."""
+        """Fresh parameters: "encoder", "decoder", and where there are any "likelihood", "codebook", "discriminator"."""
         found = {
             "encoder": self.backbone.encoder.init(named_key(key, "encoder")),
             "decoder": self.backbone.decoder.init(named_key(key, "decoder")),
@@ -152,16 +161,8 @@ class Autoencoder:
         """The space of its codes. Raises `UserError` for a conditional model, whose code alone is no image."""
         if self.num_classes:
             raise UserError(f"{name} is conditional: a code decodes to an image only with a label; it is no space")
-        return Space(
-            name,
-            fingerprint,
-            self.latent_shape,
-            params,
-            self.moments,
-            self.decode,
-            None if self.likelihood.no_bound else self.log_prob,
-            None,
-        )
+        log_prob = None if self.no_likelihood else self.log_prob
+        return Space(name, fingerprint, self.latent_shape, params, self.moments, self.decode, log_prob, None)
 
     def _encode(self, params: PyTree, data: Any, labels: Labels | None) -> tuple[Latents, Latents | None]:
         return self.backbone.encoder.apply(params["encoder"], self.likelihood.to_x(data), self._one_hot(labels))
@@ -198,8 +199,7 @@ class Autoencoder:
         data, labels = batch["levels"], batch.get("labels")
         mean, logvar = self._encode(params, data, labels)
         code, quantised = self._draw(key, params, carry, mean, logvar)
-        u = mean if quantised is None else quantised.u
-        u = u if code is None else code.w.reshape(mean.shape)
+        u = code.w.reshape(mean.shape) if code is not None else mean if quantised is None else quantised.u
         output = self._output(params, u, labels)
         distortion = -self.likelihood.log_prob(params.get("likelihood", {}), data, output)
         metrics = self.metrics_of(distortion, None if code is None else code.rate, self.squared_error(data, output))
