@@ -87,8 +87,9 @@ NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
 def check_settings(config: ConfigDict) -> None:
     """Raises `UserError` for a number out of range, an unknown name or an unusable file, for all jobs."""
     for setting, choices in NAMES.items():
-        if (name := _value(config, setting)) is not None:  # a decoder has no sampler
-            choose(f"config.{setting}", name, choices)
+        section, _, name = setting.partition(".")
+        if name in config[section]:  # a decoder has no sampler
+            choose(f"config.{setting}", _value(config, setting), choices)
     check_numbers(config, NUMBERS)
     names_of(config.train.get("writers", ""))
     checkpoint = config.evaluate.checkpoint
