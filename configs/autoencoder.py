@@ -163,7 +163,7 @@ def _model() -> dict:
 def _quantiser() -> dict:
     return dict(  # of code="quantised"
         num_codes=512,
-        update="ema",  # of the codebook: ema (moving averages of the encodings), gradient
+        codebook="ema",  # how it is updated: ema (moving averages of the encodings), gradient
         decay=0.99,  # of ema
         commitment=0.25,  # weight of the encoder's distance to its code
         restart_below=0.01,  # of ema: a code used less than this times the mean use of codes is restarted; 0: none is

@@ -3,8 +3,9 @@
 import jax
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
-from configs import base, cifar10, collapse, digits, mnist
+from configs import autoencoder, base, cifar10, collapse, ddpm, digits, exact, mnist, probes, sprites
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.images import even_pixel_values
 from vdm_jax.base.pytrees import num_parameters
@@ -15,6 +16,7 @@ from vdm_jax.diffusion.rate_code import CodeDropout, HighNoiseRate, MmdRate
 from vdm_jax.diffusion.rate_target import TargetRate
 from vdm_jax.experiments.common.models import make_vae_vdm
 from vdm_jax.experiments.common.train import DECAYS
+from vdm_jax.launch.config_files import flat
 
 ENCODERS = ("oe++", "oe", "se", "te", "ue", "none")
 WITH_CODE = {"svdm": 3_979_521, "tvdm": 637_441, "mvdm": 131_265}  # a code of 128
@@ -35,6 +37,13 @@ MNIST, DIGITS, CIFAR10 = blank_images(28, 256), blank_images(8, 17), blank_image
 def counts(config, data: ImageData) -> dict[str, int]:
     shapes = jax.eval_shape(make_vae_vdm(config, data).init, jax.random.key(0))
     return {name: num_parameters(part) for name, part in shapes.items()}
+
+
+@pytest.mark.parametrize("file", [autoencoder, base, cifar10, collapse, ddpm, digits, exact, mnist, probes, sprites])
+def test_no_setting_has_the_name_of_a_method(file):
+    """`config.update` is the method of a ConfigDict: a flag of that name cannot be set."""
+    names = {part for name in flat(file.get_config()) for part in name.split(".")}
+    assert not names & set(dir(ConfigDict))
 
 
 def test_mnist_has_the_eighteen_columns_of_the_blog():

@@ -88,7 +88,7 @@ def test_a_model_reads_what_its_choices_declare(file, settings, data):
 
 AE = {"data.source": "digits", "model.likelihood": "gaussian"}
 CODED = [{}, {"model.sigma": 0.1}, {"model.code": "deterministic"}, {"model.likelihood": "levels"}]
-CODED += [{"model.code": "quantised", "model.backbone": "conv", "quantiser.update": by} for by in VQ_UPDATES]
+CODED += [{"model.code": "quantised", "model.backbone": "conv", "quantiser.codebook": by} for by in VQ_UPDATES]
 CODED += [{"model.backbone": name} for name in BACKBONES] + [{"rate.mode": mode} for mode in MODES]
 CODED += [{"regulariser.name": name} for name in REGULARISERS]
 CODED += [{"reconstruction.loss": "l1", "reconstruction.perceptual": 1.0}]

@@ -118,5 +118,5 @@ def test_through_the_training_step_the_codebook_is_that_of_the_whole_batch(accum
 
 
 def test_an_unknown_update_is_refused():
-    with pytest.raises(UserError, match="quantiser.update='adam'"):
+    with pytest.raises(UserError, match="quantiser.codebook='adam'"):
         VectorQuantiser(4, 2, "adam")

@@ -51,7 +51,7 @@ class VectorQuantiser:
     restart_below: float = 0.01
 
     def __post_init__(self) -> None:
-        choose("quantiser.update", self.by, UPDATES)
+        choose("quantiser.codebook", self.by, UPDATES)
 
     def init_params(self, key: Key[Array, ""]) -> PyTree:
         """{"codes": [K, D]} of a codebook with gradients; {} otherwise."""

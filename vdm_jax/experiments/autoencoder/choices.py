@@ -48,10 +48,10 @@ AUTOENCODER_CHOICES = (
         {
             GAUSSIAN: ("rate.mode", "regulariser.name", "evaluate.passes"),
             DETERMINISTIC: (),
-            QUANTISED: tuple(f"quantiser.{name}" for name in ("num_codes", "update", "commitment")),
+            QUANTISED: tuple(f"quantiser.{name}" for name in ("num_codes", "codebook", "commitment")),
         },
     ),
-    Choice("quantiser.update", dict.fromkeys(UPDATES, ()) | {"ema": ("quantiser.decay", "quantiser.restart_below")}),
+    Choice("quantiser.codebook", dict.fromkeys(UPDATES, ()) | {"ema": ("quantiser.decay", "quantiser.restart_below")}),
     Choice("rate.mode", {mode: of_rate(mode) for mode in MODES}),
     Choice("regulariser.name", dict.fromkeys(REGULARISERS, REGULARISED) | {"none": ()}),
     Choice("reconstruction.loss", {LIKELIHOOD: ()} | dict.fromkeys(DISTANCES, OF_DISTANCES)),

@@ -76,6 +76,7 @@ KIND = Kind(
     compare=write_autoencoder_sweep,
     compared="evaluate",
     implied=IMPLIED,
+    renamed={"quantiser.update": "quantiser.codebook"},  # flags of that name reached the method of ConfigDict
     choices=AUTOENCODER_CHOICES,
     folders=("data.dir",),
 )

@@ -36,7 +36,7 @@ NAMES = {
     "model.code": CODES,
     "model.likelihood": LIKELIHOODS,
     "model.dtype": DTYPES,
-    "quantiser.update": UPDATES,
+    "quantiser.codebook": UPDATES,
     "regulariser.name": REGULARISERS,
     "rate.mode": MODES,
     "reconstruction.loss": LOSSES,
@@ -85,10 +85,9 @@ def make_autoencoder(config: ConfigDict, data: Dataset) -> Autoencoder:
 
 
 def _quantiser(own: ConfigDict, backbone: Backbone) -> VectorQuantiser:
-    update = own["update"]  # the attribute is a method of the config
-    of_ema = {name: own[name] for name in ("decay", "restart_below")} if update == "ema" else {}
+    of_ema = {name: own[name] for name in ("decay", "restart_below")} if own.codebook == "ema" else {}
     dim = backbone.latent_shape[-1]
-    return VectorQuantiser(own.num_codes, dim, by=update, commitment=own.commitment, **of_ema)
+    return VectorQuantiser(own.num_codes, dim, by=own.codebook, commitment=own.commitment, **of_ema)
 
 
 def _regulariser(own: ConfigDict) -> dict:
