@@ -35,6 +35,30 @@ def test_codes_with_a_given_gaussian_have_its_moments_and_kl():
     assert gaussian_kl(np.zeros(2), np.diag([1.0, 0.0])) is None
 
 
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_sums_of_groups_give_the_moments_without_each_group(deterministic):
+    """Against the moments of the remaining rows themselves, for numbers that no group count divides."""
+    mean = 0.5 * normals(83, 4) + 3
+    variance = None if deterministic else np.random.default_rng(1).uniform(0.1, 1, mean.shape)
+
+    def kl(rows):
+        noise = 0 if deterministic else np.diag(variance[rows].mean(axis=0))
+        return gaussian_kl(mean[rows].mean(axis=0), np.cov(mean[rows], rowvar=False, bias=True) + noise)
+
+    found, _ = aggregate(mean, variance, mean)
+    for name, statistic in (("gaussian_kl", kl), ("mean_norm", lambda rows: np.linalg.norm(mean[rows].mean(axis=0)))):
+        expected = jackknifed(lambda rows, of=statistic: float(of(rows)), 83)
+        np.testing.assert_allclose(found[name]["value"], expected["value"], rtol=1e-9)
+        np.testing.assert_allclose(found[name]["standard_error"], expected["standard_error"], rtol=1e-6)
+
+
+def test_the_bias_that_is_stated_is_that_of_draws_from_the_prior():
+    each = [aggregate(draws, None, draws)[0] for draws in (normals(200, 8, seed) for seed in range(40))]
+    for name in ("gaussian_kl", "mean_norm"):
+        mean = np.mean([found[name]["value"] for found in each])
+        np.testing.assert_allclose(mean, each[0][name]["of_prior_draws"], rtol=0.1)
+
+
 def test_mmd_is_that_of_the_rate_mode():
     draws = normals(60, 3) + 0.5
     expected = mmd_to_standard_normal(jnp.asarray(draws, jnp.float32)).mean()
