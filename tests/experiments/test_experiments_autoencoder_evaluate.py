@@ -23,6 +23,17 @@ def test_sprites_are_their_own_nearest_and_others_are_not():
         assert expected == 1.0 or all(found[name]["value"] < 1 for name in FACTORS)
 
 
+def test_the_nearest_sprite_of_a_grey_image_is_the_nearest_of_all():
+    """Blends of two sprites, of which a threshold would leave one or none."""
+    index, every = some(30), rendered(DATA, np.arange(len(DATA.grid), dtype=np.int32)).astype(float)
+    weight = np.random.default_rng(1).uniform(0.3, 0.7, (30, 1, 1, 1))
+    grey = np.rint(255 * (weight * every[index] + 0.3 * every[np.roll(index, 1)])).clip(0, 255).astype(np.uint8)
+    squares = ((grey[:, None] / 255 - every[None]) ** 2).sum(axis=(2, 3, 4))
+    expected = np.mean(squares.argmin(axis=1) == index)
+    assert 0 < expected < 1
+    assert nearest_sprite(DATA, rendered(DATA, index), grey)["any"]["value"] == expected
+
+
 def test_distance_to_the_nearest_sprite():
     pixels = 2.0 * rendered(DATA, some(30)).astype(np.float32) - 1
     np.testing.assert_allclose(sprite_distances(DATA, pixels), 0.0, atol=1e-6)

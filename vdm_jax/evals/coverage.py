@@ -125,14 +125,20 @@ def read_exactly(data: SpriteData, levels: Levels) -> tuple[Labels, Float[np.nda
 def sprite_distances(data: SpriteData, images: Float[np.ndarray, "n h w c"]) -> Float[np.ndarray, " n"]:
     """Root mean square a pixel between each image and its nearest sprite, pixels in [0, 1]. images: pixels of ±1, any
     numbers between."""
+    return nearest_sprites(data, images)[1]
+
+
+def nearest_sprites(data: SpriteData, images: Float[np.ndarray, "n h w c"]) -> tuple[Labels, Float[np.ndarray, " n"]]:
+    """Labels of the nearest sprite of each image, and `sprite_distances`. images: pixels of ±1, any numbers between."""
     posterior = make_sprite_posterior(data.grid)
 
     @jax.jit
-    def distance(batch):
-        difference = batch - data.take(posterior.nearest(batch))
-        return jnp.sqrt(jnp.mean(difference**2, axis=(1, 2, 3))) / 2
+    def nearest(batch):
+        index = posterior.nearest(batch)
+        return index, jnp.sqrt(jnp.mean((batch - data.take(index)) ** 2, axis=(1, 2, 3))) / 2
 
-    return map_batches(distance, images, _batch_size(data), progress=bar("evaluate: nearest sprites"))
+    index, distance = map_batches(nearest, images, _batch_size(data), progress=bar("evaluate: nearest sprites"))
+    return data.labels(data.grid.factors(index)), distance
 
 
 def _batch_size(data: SpriteData) -> int:

@@ -15,8 +15,8 @@ from vdm_jax.base.progress import bar
 from vdm_jax.data.dataset import Dataset, Split
 from vdm_jax.evals import latent_space
 from vdm_jax.evals.bpd import evaluate_bound
-from vdm_jax.evals.coverage import read_exactly, sprite_distances
-from vdm_jax.evals.image_metrics import psnr, ssim, ssim_reason, standard_error
+from vdm_jax.evals.coverage import nearest_sprites, sprite_distances
+from vdm_jax.evals.image_metrics import compare_images, standard_error
 from vdm_jax.evals.information import active_units
 from vdm_jax.experiments.autoencoder.build import AutoencoderExperiment
 from vdm_jax.experiments.autoencoder.prior import COVARIANCE, FITTED, PRIOR, code_frequencies, make_priors
@@ -26,8 +26,10 @@ from vdm_jax.experiments.common.checkpoints import load_weights
 from vdm_jax.experiments.common.evaluate import about, save, say
 from vdm_jax.models.autoencoder import Autoencoder
 
-SMALLEST_SSIM = 11
+OF_PAIRS = ("psnr", "psnr_standard_error", "ssim", "ssim_standard_error")
 LATENTS = "evaluate_latents.npz"
+SINGULAR = "the covariance of the latents is singular"
+NO_SPRITES = "the images are no sprites, and nearest images are searched among sprites alone"
 HOLES = ("holes", "holes_of_interpolations")
 INTERPOLATED = 10  # steps of an interpolation, both ends among them
 TERMS = {  # of evaluate.json: the term, and what it is divided by
@@ -50,30 +52,33 @@ class EncodedImages(NamedTuple):
     labels: Integer[np.ndarray, " n"] | None
     mean: Float[np.ndarray, "n ..."]
     variance: Float[np.ndarray, "n ..."] | None
-    draws: Float[np.ndarray, "n ..."]
+
+    def first(self, number: int) -> "EncodedImages":
+        """The first `number` images (0: all)."""
+        arrays = (None if part is None else part[: number or None] for part in self[1:])
+        return EncodedImages(self.test.first(number), *arrays)
 
 
 def evaluate(experiment: AutoencoderExperiment, workdir: pathlib.Path) -> str:
-    """Writes `evaluate_latents.npz` and `evaluate.json`; returns "done"."""
+    """Writes `evaluate_latents.npz` and `evaluate.json`; returns "done".
+
+    The latent space is measured on all test images, whatever `config.evaluate.num_images`.
+    """
     config, data, model = experiment.config, experiment.data, experiment.model
     weights = load_weights(workdir, model, config)
-    test = data.test.first(config.evaluate.num_images)
-    say(f"step {weights.step}, {weights.kind} weights, {len(test):,} test images")
     key = jax.random.key(config.evaluate.seed)
     coder = make_coder(model.moments, model.decode, weights.params, data.pixel_values, config.evaluate.batch_size)
-    labels = test.labels if model.num_classes else None
-    mean, variance = coder.encode(test.levels, labels)
-    noise = np.asarray(jax.random.normal(named_key(key, "draws"), mean.shape))
-    draws = mean if variance is None else mean + np.sqrt(variance) * noise
-    measured = EncodedImages(test, labels, mean, variance, draws)
+    labels = data.test.labels if model.num_classes else None
+    everything = EncodedImages(data.test, labels, *coder.encode(data.test.levels, labels))
+    measured = everything.first(config.evaluate.num_images)
+    say(f"step {weights.step}, {weights.kind} weights, {len(measured.test):,} test images")
 
     values, reasons = reconstruction(experiment, weights.params, coder, measured, named_key(key, "bound"))
-    flat = [None if part is None else part.reshape(len(part), -1) for part in (mean, variance, draws)]
-    values["aggregate"], arrays = latent_space.aggregate(*flat)
-    values["active_units"] = active_units(flat[0])
+    found, arrays, why = latents(everything, named_key(key, "draws"))
+    values, reasons = values | found, reasons | why
     if model.quantiser is not None:
-        values |= codebook(mean, model.quantiser.num_codes)
-    found, why = on_data(experiment, weights.params, measured, key)
+        values |= codebook(measured.mean, model.quantiser.num_codes)
+    found, why = on_data(experiment, weights.params, measured, everything, key)
     values, reasons = values | found, reasons | why
     values["readout"], values["readout_baselines"], why = readouts(experiment, coder)
     reasons |= why
@@ -81,6 +86,21 @@ def evaluate(experiment: AutoencoderExperiment, workdir: pathlib.Path) -> str:
     record = about(config, data.fingerprint, weights, model.describe_objective(), reasons | why)
     save(workdir, values | record, {LATENTS: arrays})
     return "done"
+
+
+def latents(
+    encoded: EncodedImages, key: Key[jax.Array, ""]
+) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, str]]:
+    """Moments of the aggregate posterior and active units, arrays, and the reasons for what is missing."""
+    number = len(encoded.mean)
+    mean, variance = (None if part is None else part.reshape(number, -1) for part in (encoded.mean, encoded.variance))
+    draws = mean[: latent_space.MMD_IMAGES]
+    if variance is not None:
+        noise = np.asarray(jax.random.normal(key, draws.shape))
+        draws = draws + np.sqrt(variance[: len(draws)]) * noise
+    found, arrays = latent_space.aggregate(mean, variance, draws)
+    why = {} if found["gaussian_kl"]["value"] is not None else {"gaussian_kl": SINGULAR}
+    return {"aggregate": found, "active_units": active_units(mean)}, arrays, why
 
 
 def reconstruction(
@@ -105,52 +125,62 @@ def reconstruction(
     for name, (term, divisor) in TERMS.items():
         for suffix, found in (("", estimate.mean), ("_standard_error", estimate.standard_error)):
             values[name + suffix] = float(found[term]) / sizes.get(divisor, 1) if term in found else None
-    reasons = {name: model.no_bound or "the code has no noise" for name in OF_A_CODE if values[name] is None}
+    reasons = {
+        name: model.no_bound or "the code has no noise, and so it has no rate"
+        for name in OF_A_CODE
+        if values[name] is None
+    }
     real = to_unit(measured.test.levels, data.num_levels)
     decoded = coder.decode(measured.mean, measured.labels)
     made = (decoded / np.float32(255)).astype(np.float32)
-    psnrs = psnr(made, real)
-    values["psnr"] = float(np.mean(psnrs[np.isfinite(psnrs)])) if np.isfinite(psnrs).any() else None
-    values["psnr_standard_error"] = standard_error(psnrs[np.isfinite(psnrs)]) if np.isfinite(psnrs).sum() > 1 else None
-    values["ssim"] = values["ssim_standard_error"] = None
-    if min(data.shape[:2]) >= SMALLEST_SSIM:
-        found = ssim(made, real)
-        values["ssim"], values["ssim_standard_error"] = float(found.mean()), standard_error(found)
-    else:
-        reasons["ssim"] = ssim_reason(real.shape)
+    compared = compare_images(made, real)
+    values |= {name: compared[name] for name in OF_PAIRS}
+    reasons |= {name: why for name, why in compared["reasons"].items() if name in OF_PAIRS}
     values["nearest_sprite"] = nearest_sprite(data, measured.test.levels, decoded)
     if values["nearest_sprite"] is None:
-        reasons["nearest_sprite"] = "these images are no sprites"
+        reasons["nearest_sprite"] = NO_SPRITES
     return values, reasons
 
 
 def nearest_sprite(
     data: Dataset, levels: Integer[np.ndarray, "n h w c"], decoded: Integer[np.ndarray, "n h w c"]
 ) -> dict[str, Any] | None:
-    """The share of reconstructions whose nearest sprite has each factor of the original, and all of them ("any")."""
+    """The share of reconstructions whose nearest sprite has each factor of the original, and all of them ("any").
+
+    levels: of the original sprites. decoded: bytes, whose grey values count.
+    """
     if data.grid is None:
         return None
-    made, _, _ = read_exactly(data, (decoded > 127).astype(levels.dtype))
-    real, _, _ = read_exactly(data, levels)
+    made, real = (
+        nearest_sprites(data, images)[0]
+        for images in (decoded / np.float32(127.5) - 1, 2 * levels.astype(np.float32) - 1)
+    )
     same = {name: made[name] == real[name] for name in ("shape", "scale", "orientation", "x", "y")}
     together = np.logical_and.reduce(list(same.values()))
     return {name: latent_space.share(hits) for name, hits in {"any": together, **same}.items()}
 
 
 def on_data(
-    experiment: AutoencoderExperiment, params: PyTree, measured: EncodedImages, key: Key[jax.Array, ""]
+    experiment: AutoencoderExperiment,
+    params: PyTree,
+    measured: EncodedImages,
+    everything: EncodedImages,
+    key: Key[jax.Array, ""],
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """The share of decoded prior samples that are near a sprite, and of points between two test codes that are not."""
+    """The share of decoded prior samples that are near a sprite, and of points between two test codes that are not.
+
+    A prior that is fitted to codes is fitted to those of the first `FITTED` of all test images, as in the job `sample`.
+    """
     config, data, model = experiment.config, experiment.data, experiment.model
     names = ("prior_samples_on_data", "prior_samples_on_data_covariance", "reconstructions_on_data", *HOLES)
     if data.grid is None or not config.evaluate.prior_images:
-        why = "evaluate.prior_images=0" if data.grid is not None else "the nearest image is found of sprites alone"
+        why = "config.evaluate.prior_images is 0" if data.grid is not None else NO_SPRITES
         return dict.fromkeys(names), dict.fromkeys(names, why)
     number, within = config.evaluate.prior_images, config.evaluate.on_data
     values: dict[str, Any] = dict.fromkeys(names)
-    labels = None if measured.labels is None else measured.labels[:FITTED]
-    for name, prior in make_priors(config.model.code, measured.mean[:FITTED]).items():
-        draws = make_draws(model.decode, params, prior, labels, named_key(key, f"prior {name}"))
+    fitted = everything.first(FITTED)
+    for name, prior in make_priors(config.model.code, fitted.mean).items():
+        draws = make_draws(model.decode, params, prior, fitted.labels, named_key(key, f"prior {name}"))
         images = in_batches(draws, number, config.evaluate.batch_size)
         place = {PRIOR: names[0], COVARIANCE: names[1]}[name]
         values[place] = latent_space.share(sprite_distances(data, images) <= within)
@@ -159,9 +189,17 @@ def on_data(
         <= within
     )
     values["reconstructions_on_data"] = latent_space.share(near)
-    why = {} if values[names[1]] is not None else {names[1]: "the prior of this code is given"}
+    why = (
+        {}
+        if values[names[1]] is not None
+        else {
+            names[1]: "N(0, I) is the prior of this code, and no Gaussian is fitted"
+            if config.model.code == "gaussian"
+            else "the prior of this code is its codes' frequencies"
+        }
+    )
     if measured.labels is not None:
-        return values, why | dict.fromkeys(HOLES, "of a conditional model two labels have no middle")
+        return values, why | dict.fromkeys(HOLES, "the model is conditional, and two labels have no middle")
     return values | holes(experiment, params, measured.mean, named_key(key, "pairs")), why
 
 

@@ -61,9 +61,10 @@ class AutoencoderFunctions:
 
     def sample(self, key: Key[Array, ""], n: int, *, labels: ArrayLike | None = None) -> Levels:
         """n images of latents from the prior, [n, H, W, C]: N(0, I); of a deterministic code a Gaussian with the mean
-        and the deviation of each latent over training images; of a quantised one the codes' frequencies at each place.
+        and the deviation of each latent over test images; of a quantised one the codes' frequencies at each place. The
+        thesis fits to test images too, and so do the jobs `sample` and `evaluate`.
 
-        labels: of a conditional model; None draws them with their shares among the training images.
+        labels: of a conditional model; None draws them with their shares among the test images.
         """
         check_number(n)
         given = self._labels(labels, n, drawn=named_key(key, "label"))
@@ -72,10 +73,10 @@ class AutoencoderFunctions:
         return self._decode(np.asarray(prior.draw(prior.params, keys), np.float32), given)
 
     def _prior(self) -> LatentPrior:
-        """The prior of the code, fitted to training images where it has to be."""
+        """The prior of the code, fitted to the first `FITTED` test images where it has to be."""
         if self.model.code == "gaussian":
             return make_priors("gaussian", np.zeros((1, *self.model.latent_shape), np.float32))[PRIOR]
-        split = self.data.train.first(FITTED)
+        split = self.data.test.first(FITTED)
         labels = split.labels if self.model.num_classes else None
         return make_priors(self.model.code, self._encode(split.levels, labels)[0])[PRIOR]
 
@@ -87,7 +88,7 @@ class AutoencoderFunctions:
                 raise UserError("labels were given, and this model is not conditional; leave them out")
             return None
         if labels is None and drawn is not None:
-            among = self.data.train.labels
+            among = self.data.test.first(FITTED).labels
             return among[np.asarray(jax.random.randint(drawn, (number,), 0, len(among)))]
         if labels is None:
             raise UserError(f"this model is conditional: give labels, {number} of 0 … {num_classes - 1}")

@@ -52,7 +52,7 @@ def readouts(
     config, data, model = experiment.config.evaluate, experiment.data, experiment.model
     factors = factors_of(data)
     if not factors or not config.readout_images:
-        why = NO_FACTORS if not factors else "evaluate.readout_images=0"
+        why = NO_FACTORS if not factors else "config.evaluate.readout_images is 0"
         return None, None, {"readout": why, "readout_baselines": why}
     splits = {name: getattr(data, name).first(config.readout_images) for name in SPLITS}
     key = named_key(jax.random.key(config.seed), "readouts")
@@ -89,7 +89,11 @@ def disentanglement(
     replacement.
     """
     if data.grid is None or not config.disentanglement_images:
-        why = "evaluate.disentanglement_images=0" if data.grid is not None else "these images have no known factors"
+        why = (
+            "config.evaluate.disentanglement_images is 0"
+            if data.grid is not None
+            else "the factors of these images are not known"
+        )
         return None, {"disentanglement": why}
     index = np.random.RandomState(config.seed).permutation(len(data.grid))[: config.disentanglement_images]
     index = index.astype(np.int32)

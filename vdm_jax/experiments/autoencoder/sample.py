@@ -49,6 +49,7 @@ def draw_autoencoder(experiment: Experiment, params: PyTree, folder: pathlib.Pat
     prior: `config.sample.num_images` decoded draws; draw i is a function of `config.sample.seed` and i alone. The prior
         is N(0, I); of a deterministic code a Gaussian with the latents' mean and deviation per component; of a
         quantised code the codes' frequencies at each place. Of a conditional model labels come with their shares.
+        All of these are of the first `FITTED` test images, as in the thesis.
     prior_covariance: of a deterministic code, a Gaussian with the latents' mean and covariance.
     interpolations: decoded points on the line between the means of two test images, of one class where conditional.
     traversals: decoded means of test images, one leading latent moved over ± 2 deviations. Not of a quantised code.
