@@ -51,6 +51,8 @@ def test_answers_first_with_error_and_number(tmp_path):
     row = "shape linear accuracy 0.7000 ± 0.0040 0.6000 ± 0.0040 0.5000 ± 0.0040 0.4000 ± 0.0040"
     assert row in re.sub(r"\s+", " ", found["readouts"])
     assert "MIG 0.110 ± 0.010 1 0 10,000" in re.sub(r"\s+", " ", found["disentanglement"])
+    assert "N(0, I): about 0.038) 1.90 ± 0.10" in found["latents"]
+    assert "steps of interpolations, ends left out" in found["prior"] and "reconstructions within 0.1" in found["prior"]
     assert "codebook" not in found and "The codebook" in found["absent"]
     assert "pos y MLP R² 0.9000" in found["readouts"] and "psnr" not in found["other"]
     assert {"training", "terms", "rate-distortion"} <= set(found)
@@ -107,6 +109,8 @@ def test_the_summary_of_a_run():
     assert lines[0] == "reconstruction  12.34 ± 0.21 squared error summed over an image, 2,000 test images"
     assert "rate            18.10 ± 0.08 nats an image, 11 active units" in lines
     assert any("(raw pixels 0.600, PCA 0.500, untrained encoder 0.400)" in line for line in lines)
+    assert "on data         0.430 ± 0.010 of reconstructions are near a data image" in lines
+    assert any(line.endswith("(0.230 ± 0.020 of the steps of interpolations)") for line in lines)
     assert lines[-1].startswith("disentangled    z_diff 0.810 ± 0.010, factor_vae")
     assert autoencoder_summary({"reasons": {"bound_nats": "no rate"}}) == "no bound        no rate"
 

@@ -79,8 +79,12 @@ def autoencoder_summary(values: dict[str, Any]) -> str:
         lines.append(f"rate            {found} nats an image" + (f", {units} active units" if units else ""))
     if found := measured("prior_samples_on_data", digits=3):
         lines.append(f"prior           {found} of decoded draws are near a data image")
+    if found := measured("reconstructions_on_data", digits=3):
+        lines.append(f"on data         {found} of reconstructions are near a data image")
     if found := measured("holes", digits=3):
-        lines.append(f"holes           {found} of the points between data decode to no data image")
+        steps = measured("holes_of_interpolations", digits=3)
+        of_steps = f" ({steps} of the steps of interpolations)" if steps else ""
+        lines.append(f"holes           {found} of the midpoints between data decode to no data image{of_steps}")
     readout = values.get("readout")
     for factor in [each for each in ("shape", "class") if isinstance(readout, dict) and each in readout]:
         own, others = measured("readout", factor, "linear", digits=3), []

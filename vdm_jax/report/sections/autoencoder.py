@@ -144,7 +144,8 @@ def disentanglement_section(workdir: Workdir, gallery: Gallery) -> str:
 SHOWN = (
     *("provenance", "reasons", "settings", "num_images", "num_latents", "objective", *RECONSTRUCTION, *BOUND),
     *("nearest_sprite", "readout", "readout_baselines", "disentanglement", "aggregate"),
-    *("active_units", "prior_samples_on_data", "prior_samples_on_data_covariance", "holes"),
+    *("active_units", "prior_samples_on_data", "prior_samples_on_data_covariance"),
+    *("reconstructions_on_data", "holes", "holes_of_interpolations"),
 )
 
 AUTOENCODER_NUMBERS = Section("numbers", "The numbers", headline, run_facts)

@@ -1,6 +1,7 @@
 """The latent space of an autoencoder: moments, prior samples, interpolations, traversals, heat maps, codebook."""
 
 from html import escape
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from vdm_jax.report.primitives.measured import entry, measured, plain
 from vdm_jax.report.primitives.workdir import Workdir
 
 ARRAYS = "evaluate_latents.npz"
+OF_PRIOR = "of_prior_draws"  # in the entry of a biased number
 MAX_ROWS, MAX_MAPS = 8, 16
 AGGREGATE = {
     "mean_norm": "norm of the mean of the latents",
@@ -59,17 +61,23 @@ def latent_section(workdir: Workdir, gallery: Gallery) -> str:
         panels.append(panel(gallery.save("latent_covariance", drawn), alt="covariance of the latents' means"))
         sentences.append("Covariance of the means of the leading latents; DIP-VAE I moves it towards the identity")
     rows = [
-        [escape(name), measured(value, error)]
+        [escape(name + _of_prior(values, place)), measured(value, error)]
         for place, name in _places()
         for value, error, _ in [entry(values, *place)]
         if value is not None
     ]
     if not panels and not rows:
         return missing("There are no numbers of the latent space yet", "evaluate")
-    number = f" {plain(values['num_images'])}" if entry(values, "num_images")[0] is not None else ""
-    caption = f"{'. '.join(sentences)}. Of{number} test images."
+    count = entry(values, "aggregate", "mean_norm")[2] or entry(values, "num_images")[0]
+    caption = f"{'. '.join(sentences)}. Of{'' if count is None else f' {plain(count)}'} test images."
     shown = figure(panels, caption) if panels else ""
     return shown + (table(["", ""], rows, numbers=(1,)) if rows else "")
+
+
+def _of_prior(values: dict[str, Any], place: tuple[str, ...]) -> str:
+    """What as many draws from the prior give, where the number is biased; "" where the record does not say it."""
+    found, _, _ = entry(values, *place, OF_PRIOR)
+    return "" if found is None else f" (as many draws from N(0, I): about {plain(found)})"
 
 
 def _places() -> list[tuple[tuple[str, ...], str]]:
@@ -101,7 +109,9 @@ def _on_data_rows(workdir: Workdir) -> list[list[str]]:
     names = {
         "prior_samples_on_data": f"prior samples {near}",
         "prior_samples_on_data_covariance": f"prior samples with the latents' covariance {near}",
-        "holes": "holes: points between the means of two test images whose decoding is near no data image",
+        "reconstructions_on_data": f"reconstructions {near}",
+        "holes": "holes: midpoints between the latents of two test images whose decoding is near no data image",
+        "holes_of_interpolations": "steps of interpolations, ends left out, whose decoding is near no data image",
     }
     found = {name: entry(values, key) for key, name in names.items()}
     return [
