@@ -44,6 +44,12 @@ TERMS = {  # of evaluate.json: the term, and what it is divided by
 OF_A_CODE = ("bound_nats", "rate_nats", "rate_per_dim")
 
 
+GIVEN_PRIOR = {  # why no Gaussian is fitted to the codes
+    "gaussian": "N(0, I) is the prior of this code, and no Gaussian is fitted",
+    "quantised": "the prior of this code is its codes' frequencies",
+}
+
+
 class EncodedImages(NamedTuple):
     """Test images and their codes. mean, variance: [N, *latent]; variance None: deterministic. labels: of a conditional
     model."""
@@ -189,15 +195,7 @@ def on_data(
         <= within
     )
     values["reconstructions_on_data"] = latent_space.share(near)
-    why = (
-        {}
-        if values[names[1]] is not None
-        else {
-            names[1]: "N(0, I) is the prior of this code, and no Gaussian is fitted"
-            if config.model.code == "gaussian"
-            else "the prior of this code is its codes' frequencies"
-        }
-    )
+    why = {names[1]: GIVEN_PRIOR[config.model.code]} if values[names[1]] is None else {}
     if measured.labels is not None:
         return values, why | dict.fromkeys(HOLES, "the model is conditional, and two labels have no middle")
     return values | holes(experiment, params, measured.mean, named_key(key, "pairs")), why
