@@ -4,7 +4,7 @@ Each has its own checkpoints and log, as if it were alone, and may have been sto
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -16,11 +16,12 @@ from vdm_jax.train import loop
 from vdm_jax.train.checkpoint import Checkpointer
 from vdm_jax.train.metrics import MetricsLog
 from vdm_jax.train.progress import Progress
-from vdm_jax.train.state import TrainState
+from vdm_jax.train.state import Metrics, TrainState
 from vdm_jax.train.window import Window
 
 MEMBERS = "members"  # the axis of the mesh
-Step = Callable[[TrainState, PyTree, PyTree, Key[Array, ""]], tuple[TrainState, dict[str, Array]]]
+INTERVALS = ("log_every", "eval_every", "checkpoint_every")
+Step = Callable[[TrainState, PyTree, PyTree, Key[Array, ""]], tuple[TrainState, Metrics]]
 
 
 class TrainedMember(NamedTuple):
@@ -45,6 +46,9 @@ def run_at_once(
     `stop_requested()`.
     """
     num_steps, left = settings["num_steps"], list(members)
+    intervals = {name: settings[name] for name in INTERVALS}
+    for member in left:
+        loop.check_intervals(settings["steps_per_call"], {"num_steps": num_steps} | intervals, int(member.state.step))
     while not stop_requested() and (left := [member for member in left if int(member.state.step) < num_steps]):
         first = min(int(member.state.step) for member in left)
         group = [i for i, member in enumerate(left) if int(member.state.step) == first]
@@ -59,11 +63,14 @@ def _run_stacked(
     members: Sequence[TrainedMember], step, shared: PyTree, stop_requested, settings: dict[str, Any], until: int
 ) -> list[TrainState]:
     """Advances members that are at one step together to step `until`; the states of each, saved."""
-    advance = stacked_step(step, len(members))
+    mesh = devices_of(len(members))
+    advance, place = stacked_step(step, mesh), NamedSharding(mesh, PartitionSpec(MEMBERS))
     state, data = (_stack([getattr(member, name) for member in members]) for name in ("state", "data"))
     keys = jnp.stack([jax.random.clone(member.key) for member in members])
+    state, data, keys = jax.device_put((state, data, keys), place)
+    shared = jax.device_put(shared, NamedSharding(mesh, PartitionSpec()))
     at, per_call = int(members[0].state.step), settings["steps_per_call"]
-    intervals = [settings[name] for name in ("log_every", "eval_every", "checkpoint_every")]
+    intervals = [settings[name] for name in INTERVALS]
     writes = [loop.make_write(member.log, at) for member in members]
     window = Window(settings["batch_size"] * per_call * len(members))
     with Progress(until, at) as progress:
@@ -78,7 +85,7 @@ def _run_stacked(
             window.pause()
             rows = window.take_each(len(members)) if due[0] else [None] * len(members)
             for i, (member, write, row) in enumerate(zip(members, writes, rows, strict=True)):
-                _look(_unstack(state, i), member, write, row, at, due, settings)
+                _report(state, i, member, write, row, at, due, settings)
             window.resume()
     found = [_unstack(state, i) for i in range(len(members))]
     for own, member in zip(found, members, strict=True):
@@ -87,39 +94,45 @@ def _run_stacked(
     return found
 
 
-def _look(
-    state: TrainState, member: TrainedMember, write, row, at: int, due: Sequence[bool], settings: dict[str, Any]
+def _report(
+    stack: TrainState,
+    index: int,
+    member: TrainedMember,
+    write,
+    row: dict[str, float] | None,
+    at: int,
+    due: Sequence[bool],
+    settings: dict[str, Any],
 ) -> None:
     """What is due for one member: a row of the log, an evaluation, a checkpoint."""
+    counts = _unstack(replace(stack, params={}, ema_params={}, opt_state={}, carry={}), index)
     if row is not None:
-        write(at, "train", row | {"skipped": int(state.skipped)})
-    loop.check_going(state, member.checkpointer, settings["max_skipped_in_a_row"])
+        write(at, "train", row | {"skipped": int(counts.skipped)})
+    loop.check_going(counts, member.checkpointer, settings["max_skipped_in_a_row"])
     if due[1] or due[2]:
+        state = _unstack(stack, index)
         scores = member.evaluate(state)
         write(at, "validation", scores)
         if due[2] and loop.is_good(state):
             member.checkpointer.save(state, score=float(scores["score"]))
 
 
-def stacked_step(step, num_members: int):
-    """The compiled step of a stack of members, [M, …] in every leaf, split over as many devices as divide it."""
+def devices_of(num_members: int) -> Mesh:
+    """As many devices as divide the members, along the axis of the members."""
     devices = jax.devices()
     size = max(n for n in range(1, len(devices) + 1) if num_members % n == 0)
-    mesh = jax.make_mesh((size,), (MEMBERS,), axis_types=(AxisType.Auto,), devices=devices[:size])
-    each = jax.vmap(step, in_axes=(0, None, 0, 0))
-    if size == 1:
-        return jax.jit(each, donate_argnums=0)
+    return jax.make_mesh((size,), (MEMBERS,), axis_types=(AxisType.Auto,), devices=devices[:size])
+
+
+def stacked_step(step: Step, mesh: Mesh) -> Callable[..., tuple[TrainState, Metrics]]:
+    """The compiled step of a stack of members, [M, …] in every leaf of state, own data and keys, split over the mesh.
+    Donates the state."""
     split = PartitionSpec(MEMBERS)
+    each = jax.vmap(step, in_axes=(0, None, 0, 0))
     spread = jax.shard_map(
         each, mesh=mesh, in_specs=(split, PartitionSpec(), split, split), out_specs=split, check_vma=False
     )
-    return partial(_spread_step, jax.jit(spread, donate_argnums=0), mesh)
-
-
-def _spread_step(compiled, mesh: Mesh, state, shared, data, keys):
-    place = NamedSharding(mesh, PartitionSpec(MEMBERS))
-    state, data, keys = jax.device_put((state, data, keys), place)
-    return compiled(state, jax.device_put(shared, NamedSharding(mesh, PartitionSpec())), data, keys)
+    return jax.jit(spread, donate_argnums=0)
 
 
 def _stack(trees: Sequence[PyTree]) -> PyTree:

@@ -3,7 +3,6 @@
 import pathlib
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -11,13 +10,19 @@ import optax
 from jaxtyping import Array, Key, PyTree
 from ml_collections import ConfigDict
 
-from vdm_jax.base.keys import named_key
-from vdm_jax.experiments.common.train import say
+from vdm_jax.experiments.common.train import (
+    loop_settings,
+    open_checkpoints,
+    resumed,
+    say,
+    scores_of,
+    step_key,
+    step_settings,
+)
 from vdm_jax.experiments.common.training import ModelTraining
 from vdm_jax.launch.settings import plain
-from vdm_jax.train.checkpoint import Checkpointer, resume
-from vdm_jax.train.members import TrainedMember, run_at_once
-from vdm_jax.train.state import TrainState, as_vectors, averaged, init_state
+from vdm_jax.train.members import TrainedMember, devices_of, run_at_once
+from vdm_jax.train.state import Metrics, TrainState, as_vectors, init_state
 from vdm_jax.train.step import train_steps
 from vdm_jax.train.writers import open_log
 
@@ -41,66 +46,25 @@ def train_at_once(members: Sequence[MemberTraining], stop_requested: Callable[[]
     """
     training, optimizer, config = members[0].training, members[0].optimizer, members[0].config.train
     shared = {name: array for name, array in training.data.items() if name != OWN}
-    step = partial(_step, training=training, optimizer=optimizer, config=config)
+    settings = step_settings(training, config, optimizer)
+
+    def step(state: TrainState, shared: PyTree, own: PyTree, key: Key[Array, ""]) -> tuple[TrainState, Metrics]:
+        return train_steps(state, shared | own, key, mesh=None, **settings)
+
     with ExitStack() as stack:
         trained = [_member(stack, member, vectors) for member in members]
-        say(f"{len(trained)} members at once, {jax.device_count()} device(s)")
-        run_at_once(
-            trained,
-            step,
-            jax.device_put(shared),
-            stop_requested,
-            num_steps=config.num_steps,
-            batch_size=config.batch_size,
-            steps_per_call=config.steps_per_call,
-            log_every=config.log_every,
-            eval_every=config.eval_every,
-            checkpoint_every=config.checkpoint_every,
-            max_skipped_in_a_row=config.max_skipped_in_a_row,
-        )
+        say(f"{len(trained)} members at once, {devices_of(len(trained)).size} of {jax.device_count()} device(s)")
+        run_at_once(trained, step, shared, stop_requested, **loop_settings(config))
 
 
 def _member(stack: ExitStack, member: MemberTraining, vectors: bool) -> TrainedMember:
     whole, workdir, training, params, optimizer = member
-    config = whole.train
-    state = init_state(params, optimizer, training.carry)
-    restored, damages = resume(workdir / "checkpoints", state)
-    for damage in damages:
-        say(damage)
-    state = state if restored is None else restored
-    checkpoints = Checkpointer(workdir / "checkpoints", keep_latest=config.keep_latest, keep_best=config.keep_best)
+    state = resumed(workdir, init_state(params, optimizer, training.carry))
     return TrainedMember(
         as_vectors(state) if vectors else state,
         {OWN: training.data[OWN]},
-        named_key(jax.random.key(config.seed), "step"),
-        lambda state: training.validate(training.complete(averaged(state), state.carry)),
-        stack.enter_context(checkpoints),
-        stack.enter_context(open_log(config.get("writers", ""), workdir, plain(whole))),
-    )
-
-
-def _step(
-    state: TrainState,
-    shared: PyTree,
-    own: PyTree,
-    key: Key[Array, ""],
-    *,
-    training: ModelTraining,
-    optimizer: optax.GradientTransformation,
-    config: ConfigDict,
-) -> tuple[TrainState, dict[str, Array]]:
-    """The steps of one call of one member, as `make_train_step` compiles them."""
-    return train_steps(
-        state,
-        shared | own,
-        key,
-        steps_per_call=config.steps_per_call,
-        loss_fn=training.loss_fn,
-        batch_fn=training.batch_fn,
-        optimizer=optimizer,
-        update_carry=training.update_carry,
-        ema_decay=config.ema_decay,
-        ema_warmup=config.ema_warmup,
-        accumulate=config.accumulate,
-        mesh=None,
+        step_key(whole.train),
+        scores_of(training),
+        stack.enter_context(open_checkpoints(workdir, whole.train)),
+        stack.enter_context(open_log(whole.train.get("writers", ""), workdir, plain(whole))),
     )

@@ -11,14 +11,14 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.base.signals import sigterm_after
 from vdm_jax.experiments.common.build import Experiment
 from vdm_jax.experiments.common.sample import NAME, PARTS, Draw, sample
-from vdm_jax.experiments.common.train import train
+from vdm_jax.experiments.common.train import CHECKPOINTS, train
 from vdm_jax.launch.kind import Job, RunOptions, Status, from_files
 from vdm_jax.launch.store import read_record
 from vdm_jax.report.summary import summary
 from vdm_jax.train.checkpoint import find_checkpoint, saved_checkpoints
 from vdm_jax.train.writers import check_installed
 
-CHECKPOINTS, LOG = "checkpoints", "metrics.jsonl"
+LOG = "metrics.jsonl"
 # Data are known by their content. The best checkpoint is one of those saved, each of which has its own score: how often
 # there is a row of the log between them, and how many others are kept, changes no number.
 IGNORED = (

@@ -2,11 +2,12 @@
 
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import optax
 from jax.sharding import Mesh
-from jaxtyping import PyTree
+from jaxtyping import Array, Key, PyTree
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import choose
@@ -23,9 +24,15 @@ from vdm_jax.train.flat import layout_of
 from vdm_jax.train.loop import Result, run
 from vdm_jax.train.metrics import MetricsLog
 from vdm_jax.train.optimizer import make_optimizer
-from vdm_jax.train.state import as_vectors, averaged, init_state
+from vdm_jax.train.state import TrainState, as_vectors, averaged, init_state
 from vdm_jax.train.step import CompiledStep, make_train_step
 from vdm_jax.train.writers import open_log
+
+CHECKPOINTS = "checkpoints"
+LOOP_SETTINGS = (
+    *("num_steps", "batch_size", "steps_per_call", "log_every", "eval_every", "checkpoint_every"),
+    "max_skipped_in_a_row",
+)
 
 
 def train(experiment: Experiment, workdir: pathlib.Path) -> str:
@@ -82,32 +89,44 @@ def run_step(
 ) -> Result:
     """`run_from_checkpoint` with a step that is compiled already. vectors: whether the state is laid out in vectors,
     which an optimizer of parts of the parameters cannot take."""
-    laid_out = as_vectors if vectors else lambda state: state
-    state = replicate(init_state(params, optimizer, training.carry), mesh)
     data = replicate(training.data, mesh)
-    say(f"{num_parameters(state.params):,} parameters, {training.num_images:,} images, {mesh.size} device(s)")
-    restored, damages = resume(workdir / "checkpoints", state)
-    for damage in damages:
-        say(damage)
-    checkpoints = Checkpointer(workdir / "checkpoints", keep_latest=config.keep_latest, keep_best=config.keep_best)
-    with checkpoints as checkpointer:
-        if restored is not None:
-            state = restored
-            say(f"goes on from step {int(state.step)}")
+    say(f"{num_parameters(params):,} parameters, {training.num_images:,} images, {mesh.size} device(s)")
+    state = resumed(workdir, replicate(init_state(params, optimizer, training.carry), mesh))
+    with open_checkpoints(workdir, config) as checkpointer:
         return run(
-            replicate(laid_out(state), mesh),
+            replicate(as_vectors(state) if vectors else state, mesh),
             lambda state: step(state, data),
-            num_steps=config.num_steps,
-            batch_size=config.batch_size,
-            steps_per_call=config.steps_per_call,
-            log_every=config.log_every,
-            eval_every=config.eval_every,
-            checkpoint_every=config.checkpoint_every,
-            evaluate=lambda state: training.validate(training.complete(averaged(state), state.carry)),
+            evaluate=scores_of(training),
             checkpointer=checkpointer,
             log=log,
-            max_skipped_in_a_row=config.max_skipped_in_a_row,
+            **loop_settings(config),
         )
+
+
+def open_checkpoints(workdir: pathlib.Path, config: ConfigDict) -> Checkpointer:
+    """The checkpoints of a run, of which `config.train` says how many are kept."""
+    return Checkpointer(workdir / CHECKPOINTS, keep_latest=config.keep_latest, keep_best=config.keep_best)
+
+
+def resumed(workdir: pathlib.Path, state: TrainState) -> TrainState:
+    """The latest state that is stored, or the first one, `state`; says what was damaged."""
+    restored, damages = resume(workdir / CHECKPOINTS, state)
+    for damage in damages:
+        say(damage)
+    if restored is None:
+        return state
+    say(f"goes on from step {int(restored.step)}")
+    return restored
+
+
+def scores_of(training: ModelTraining) -> Callable[[TrainState], dict[str, float]]:
+    """The numbers of the validation images of a state, with its averaged weights."""
+    return lambda state: training.validate(training.complete(averaged(state), state.carry))
+
+
+def loop_settings(config: ConfigDict) -> dict[str, int]:
+    """The settings of `config.train` that are arguments of `train.loop.run`."""
+    return {name: config[name] for name in LOOP_SETTINGS}
 
 
 def all_but_gamma(params: PyTree) -> PyTree:
@@ -133,11 +152,21 @@ def of_vectors(decays: Callable[[PyTree], PyTree], params: PyTree) -> Callable[[
 
 def make_step(training: ModelTraining, config: ConfigDict, optimizer: optax.GradientTransformation, mesh: Mesh):
     """`step(state, data)`, compiled, with the settings `config.train`."""
-    return make_train_step(
-        training.loss_fn,
-        optimizer,
-        named_key(jax.random.key(config.seed), "step"),
-        mesh=mesh,
+    return make_train_step(key=step_key(config), mesh=mesh, **step_settings(training, config, optimizer))
+
+
+def step_key(config: ConfigDict) -> Key[Array, ""]:
+    """The key of the draws of a training's steps."""
+    return named_key(jax.random.key(config.seed), "step")
+
+
+def step_settings(
+    training: ModelTraining, config: ConfigDict, optimizer: optax.GradientTransformation
+) -> dict[str, Any]:
+    """The arguments of `train.step.train_steps` but the key and the mesh. config: `config.train`."""
+    return dict(
+        loss_fn=training.loss_fn,
+        optimizer=optimizer,
         batch_fn=training.batch_fn,
         update_carry=training.update_carry,
         ema_decay=config.ema_decay,
