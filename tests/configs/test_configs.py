@@ -1,4 +1,4 @@
-"""Every variant builds the networks it promises, counted without a compilation; mistakes are told in a sentence."""
+"""Every variant builds the networks it promises, counted without a compilation; errors are one sentence."""
 
 import jax
 import numpy as np

@@ -159,7 +159,7 @@ def images(side=8, labels=True):
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "problem"),
     [
         ({"model.latents": 0}, r"config\.model\.latents=0; expected 1 to"),
         ({"model.code": "gausian"}, r"config\.model\.code='gausian'; expected one of .*did you mean 'gaussian'"),
@@ -170,15 +170,15 @@ def images(side=8, labels=True):
          r"name the npz file of its weights in config\.reconstruction\.inception"),
     ],
 )  # fmt: skip
-def test_settings_out_of_range(settings, told):
+def test_settings_out_of_range(settings, problem):
     config = config_of()
     config.update_from_flattened_dict(settings)
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=problem):
         build_autoencoder(config)
 
 
 @pytest.mark.parametrize(
-    ("settings", "data", "told"),
+    ("settings", "data", "problem"),
     [
         ({}, images(10), r"10x10 pixels, and an autoencoder needs sides divisible by 4"),
         ({"model.conditional": True}, images(labels=False), "conditional=True needs labels, and data .* have none"),
@@ -188,15 +188,15 @@ def test_settings_out_of_range(settings, told):
          "needs labels for its classifier, and data 'blank' have none"),
     ],
 )  # fmt: skip
-def test_images_that_do_not_fit(settings, data, told):
+def test_images_that_do_not_fit(settings, data, problem):
     config = config_of()
     config.update_from_flattened_dict(settings)
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=problem):
         check_images(config, data)
 
 
 @pytest.mark.parametrize(
-    ("lists", "told"),
+    ("lists", "problem"),
     [
         ({"seeds": "0,1,x"}, r"config\.ensemble\.seeds='0,1,x'; expected whole numbers for config\.train\.seed with"),
         ({"beta": "1;4"}, r"config\.ensemble\.beta='1;4'; expected numbers"),
@@ -205,9 +205,9 @@ def test_images_that_do_not_fit(settings, data, told):
         ({"seeds": "0,"}, r"seeds='0,'; expected whole numbers"),
     ],
 )
-def test_mistyped_lists_of_an_ensemble(lists, told):
+def test_mistyped_lists_of_an_ensemble(lists, problem):
     config = config_of(**{f"ensemble__{name}": text for name, text in lists.items()})
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=problem):
         members_of(config)
 
 
@@ -239,7 +239,7 @@ def test_settings_without_effect(settings, variant, choice):
 
 
 @pytest.mark.parametrize(
-    ("variant", "told"),
+    ("variant", "problem"),
     [
         ("vae-0", "a latent size is at least 1"),
         ("conv-16", "its latents are spatial; expected conv"),
@@ -248,8 +248,8 @@ def test_settings_without_effect(settings, variant, choice):
         ("quick-vq", "expected one of"),
     ],
 )
-def test_mistyped_variants(variant, told):
-    with pytest.raises(UserError, match=told):
+def test_mistyped_variants(variant, problem):
+    with pytest.raises(UserError, match=problem):
         autoencoder.get_config(variant)
 
 

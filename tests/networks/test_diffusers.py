@@ -109,7 +109,7 @@ def test_a_tensor_that_does_not_fit_is_named():
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "problem"),
     [
         ({"_class_name": "AutoencoderTiny"}, "expected one of"),
         ({"act_fn": "gelu"}, "act_fn in config.json='gelu'"),
@@ -123,19 +123,19 @@ def test_a_tensor_that_does_not_fit_is_named():
         ({"norm_num_group": 4}, "did you mean 'norm_num_groups'"),
     ],
 )
-def test_unknown_settings_are_refused(change, told):
-    with pytest.raises(UserError, match=told):
+def test_unknown_settings_are_refused(change, problem):
+    with pytest.raises(UserError, match=problem):
         read_config(PLAIN | change, PATH)
 
 
 def test_images_and_groups_that_do_not_fit_are_refused():
     settings, _ = reference.CONFIGS["kl"]
-    for change, shape, told in (
+    for change, shape, problem in (
         ({}, (16, 16, 3), "images of 3 channels do not fit"),
         ({}, (10, 16, 1), "divides the side by 4"),
         ({"norm_num_groups": 4}, (16, 16, 1), "norm_num_groups=4 does not divide"),
     ):
-        with pytest.raises(UserError, match=told):
+        with pytest.raises(UserError, match=problem):
             make_diffusers(read_config(settings | change, PATH), shape)
 
 

@@ -142,9 +142,9 @@ def test_one_row_a_setting_with_its_error_over_seeds(runs, tmp_path):
     assert (row["squared error, sum"], row["prior samples on data"]) == ("10.50 ± 0.50", "0.350 ± 0.010")
     assert (row["shape, linear"], row["MIG"]) == ("0.7", "0.11")
     assert "± one standard error over seeds." in text and "Missing, failed: vae-256" in text
-    told = json.loads((tmp_path / "out" / "sweep.json").read_text())
-    assert told["settings"]["autoencoder-beta4-16"]["runs"] == [f"autoencoder-beta4-16,seed={i}" for i in (0, 1)]
-    numbers = told["settings"]["autoencoder-vae-4"]["numbers"]
+    record = json.loads((tmp_path / "out" / "sweep.json").read_text())
+    assert record["settings"]["autoencoder-beta4-16"]["runs"] == [f"autoencoder-beta4-16,seed={i}" for i in (0, 1)]
+    numbers = record["settings"]["autoencoder-vae-4"]["numbers"]
     assert numbers["prior_samples_on_data.value"]["mean"] == pytest.approx(0.47)
     assert not [name for name in numbers if name.endswith(("standard_error", ".num"))]
     pictures = {path.name for path in (tmp_path / "out").glob("*.png")}

@@ -81,12 +81,12 @@ def read_encoded(workdir: str | pathlib.Path, data: Dataset) -> Encoded:
     folder = pathlib.Path(workdir) / FOLDER
     about = read_about(folder)
     if about is None:
-        told = f"{workdir} has no encoded images: {folder / ABOUT} is missing or incomplete"
-        raise UserError(f"{told}; launch the workdir with --jobs=encode, or name another space")
+        why = f"{workdir} has no encoded images: {folder / ABOUT} is missing or incomplete"
+        raise UserError(f"{why}; launch the workdir with --jobs=encode, or name another space")
     there = about["provenance"]["data"]
     if there != data.fingerprint:
-        told = f"the space {workdir} is of other data: its images are of {there}, those of {data.name!r} are"
-        raise UserError(f"{told} {data.fingerprint}; choose a space of these data, or encode them with --jobs=encode")
+        why = f"the space {workdir} is of other data: its images are of {there}, those of {data.name!r} are"
+        raise UserError(f"{why} {data.fingerprint}; choose a space of these data, or encode them with --jobs=encode")
     moments: dict[str, dict[str, Rows]] = {MEAN: {}} if about["deterministic"] else {MEAN: {}, VARIANCE: {}}
     for moment, found in moments.items():
         for part, number in parts_of(data).items():

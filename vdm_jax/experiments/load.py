@@ -75,8 +75,8 @@ def load(workdir: str | pathlib.Path, *, checkpoint: str | int | None = None, we
     kind = choose("config.kind", config.kind, KINDS)
     lay_over(config, folder, kind)
     if members := members_of(kind, config, folder):
-        told = f"{folder} holds an ensemble of {len(members)} runs"
-        raise UserError(f"{told}; load one of them, such as {next(iter(members.values())).workdir}")
+        why = f"{folder} holds an ensemble of {len(members)} runs"
+        raise UserError(f"{why}; load one of them, such as {next(iter(members.values())).workdir}")
     if kind.functions is None:
         raise UserError(f"{folder} holds a run of kind {config.kind!r}, which has no functions to load")
     chosen = {"evaluate.checkpoint": checkpoint, "evaluate.weights": weights}

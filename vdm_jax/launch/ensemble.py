@@ -37,8 +37,8 @@ def members_of(kind: Kind, config: ConfigDict, workdir: pathlib.Path) -> dict[st
     members = {name: OneOf(own, workdir / MEMBERS / name) for name, own in kind.members(config).items()}
     if not members:
         if (workdir / MEMBERS).is_dir():
-            told = f"workdir {workdir} holds an ensemble, whose members are in {workdir / MEMBERS}"
-            raise UserError(f"{told}; name one of these, or choose another --workdir")
+            why = f"workdir {workdir} holds an ensemble, whose members are in {workdir / MEMBERS}"
+            raise UserError(f"{why}; name one of these, or choose another --workdir")
         return {}
     held = [path for job in kind.jobs.values() if job.has_kept(workdir) for path in job.keeps]
     if held:

@@ -51,8 +51,8 @@ class BernoulliDecoder:
 
     def __post_init__(self) -> None:
         if len(self.pixel_values) != 2:
-            told = f"model.likelihood='bernoulli' is for images of two levels, and these have {len(self.pixel_values)}"
-            raise UserError(f"{told}; expected gaussian or levels")
+            why = f"model.likelihood='bernoulli' is for images of two levels, and these have {len(self.pixel_values)}"
+            raise UserError(f"{why}; expected gaussian or levels")
 
     def init_params(self) -> PyTree:
         return {}

@@ -233,11 +233,11 @@ def make_diffusers(config: DiffusersConfig, image_shape: tuple[int, ...]) -> Bac
     """
     height, width, channels = image_shape
     if channels != config.in_channels or channels != config.out_channels:
-        told = f"images of {channels} channels do not fit a {config.class_name} of {config.in_channels} channels in"
-        raise UserError(f"{told} and {config.out_channels} out; choose other data or another first stage")
+        why = f"images of {channels} channels do not fit a {config.class_name} of {config.in_channels} channels in"
+        raise UserError(f"{why} and {config.out_channels} out; choose other data or another first stage")
     if height % config.factor or width % config.factor:
-        told = f"images of {height} x {width} do not fit a {config.class_name} that divides the side by"
-        raise UserError(f"{told} {config.factor}; choose images whose sides it divides")
+        why = f"images of {height} x {width} do not fit a {config.class_name} that divides the side by"
+        raise UserError(f"{why} {config.factor}; choose images whose sides it divides")
     for channels_at_level in config.widths:
         check_divides("norm_num_groups", config.groups, channels_at_level)
     latent_shape = (height // config.factor, width // config.factor, config.x_channels)

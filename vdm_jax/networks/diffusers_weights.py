@@ -77,8 +77,8 @@ def read_config(found: Mapping[str, Any], path: pathlib.Path) -> DiffusersConfig
     name = choose(f"_class_name in {path}", str(found.get("_class_name")), {KL: KL, VQ: VQ})
     for setting in found:
         if not setting.startswith("_") and setting not in SETTINGS[name]:
-            told = f"{path} has the setting {setting!r}, which is unknown of a {name}"
-            raise UserError(f"{told}{suggestion(setting, SETTINGS[name])}; expected {', '.join(SETTINGS[name])}")
+            why = f"{path} has the setting {setting!r}, which is unknown of a {name}"
+            raise UserError(f"{why}{suggestion(setting, SETTINGS[name])}; expected {', '.join(SETTINGS[name])}")
     reader = _Settings(found, path)
     widths = reader.integers("block_out_channels", (64,))
     choose(f"act_fn in {path}", str(found.get("act_fn", "silu")), dict.fromkeys(ACTIVATIONS))
@@ -104,8 +104,8 @@ def read_config(found: Mapping[str, Any], path: pathlib.Path) -> DiffusersConfig
         **reader.scaling(latents if name == KL else code_channels),
     )
     if config.spatial_norm and (config.code_channels != latents or any(width % SPATIAL_GROUPS for width in widths)):
-        told = f"{path} has norm_type='spatial' with vq_embed_dim={config.code_channels}, latent_channels={latents} and"
-        raise UserError(f"{told} block_out_channels={list(widths)}; expected equal numbers, and multiples of 32")
+        why = f"{path} has norm_type='spatial' with vq_embed_dim={config.code_channels}, latent_channels={latents} and"
+        raise UserError(f"{why} block_out_channels={list(widths)}; expected equal numbers, and multiples of 32")
     return config
 
 
@@ -171,18 +171,18 @@ def read_tensors(folder: pathlib.Path) -> dict[str, np.ndarray]:
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         pickled = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLED)
-        told = f"{folder} holds no *.safetensors"
+        why = f"{folder} holds no *.safetensors"
         if pickled:
-            told = f"{told}, and {pickled[0]} is not read, because unpickling can run any program"
-        raise UserError(f"{told}; save the model with safe_serialization=True, or copy the safetensors file here")
+            why = f"{why}, and {pickled[0]} is not read, because unpickling can run any program"
+        raise UserError(f"{why}; save the model with safe_serialization=True, or copy the safetensors file here")
     if len(files) > 1 and not all(re.search(r"-\d{5}-of-\d{5}\.safetensors$", path.name) for path in files):
         names = ", ".join(path.name for path in files)
         raise UserError(f"{folder} holds more than one weights file ({names}); leave the one to read, or all its parts")
     try:
         from safetensors import SafetensorError, safe_open
     except ImportError as error:
-        told = "the package safetensors, which reads a foreign first stage, is missing"
-        raise UserError(f"{told}: python -m pip install 'vdm-jax[foreign]'") from error
+        why = "the package safetensors, which reads a foreign first stage, is missing"
+        raise UserError(f"{why}: python -m pip install 'vdm-jax[foreign]'") from error
     found: dict[str, np.ndarray] = {}
     for path in files:
         try:
@@ -234,13 +234,13 @@ def to_params(backbone: Backbone, tensors: Mapping[str, np.ndarray], source: obj
     for name, shape in wanted.items():
         if name in given and given[name][1].shape != shape:
             old, value = given[name]
-            told = f"{source}: the tensor {old} has the shape {list(value.shape)}; expected {list(shape)} by {CONFIG}"
-            raise UserError(f"{told}; choose weights and a {CONFIG} of one model")
+            why = f"{source}: the tensor {old} has the shape {list(value.shape)}; expected {list(shape)} by {CONFIG}"
+            raise UserError(f"{why}; choose weights and a {CONFIG} of one model")
     for what, names in (("lacks", missing), ("has, unexpected,", unexpected)):
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            told = f"{source} {what} the tensor{'s' * (len(names) > 1)} {', '.join(names[:3])}{more}"
-            raise UserError(f"{told}; choose weights and a {CONFIG} of one model")
+            why = f"{source} {what} the tensor{'s' * (len(names) > 1)} {', '.join(names[:3])}{more}"
+            raise UserError(f"{why}; choose weights and a {CONFIG} of one model")
 
     def converted(path: tuple[Any, ...], leaf: jax.ShapeDtypeStruct) -> np.ndarray:
         value = given[tensor_name(path)][1]

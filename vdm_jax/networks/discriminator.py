@@ -34,8 +34,8 @@ def make_discriminator(image_shape: tuple[int, int, int], channels: int) -> Netw
     """
     height, width, _ = image_shape
     if min(height, width) < SMALLEST_SIDE:
-        told = f"reconstruction.discriminator compares patches of images, and these are {height}x{width}"
-        raise UserError(f"{told}; expected sides of at least {SMALLEST_SIDE}, or reconstruction.discriminator=0")
+        why = f"reconstruction.discriminator compares patches of images, and these are {height}x{width}"
+        raise UserError(f"{why}; expected sides of at least {SMALLEST_SIDE}, or reconstruction.discriminator=0")
     if channels < 2:
         raise UserError(f"reconstruction.discriminator_channels={channels}; expected at least 2")
     net = PatchDiscriminator(channels)

@@ -58,21 +58,21 @@ def check_images(config: ConfigDict, data: Dataset) -> None:
         way = "--config.data.size resizes a folder of images"
         raise UserError(f"{images}, and an autoencoder needs sides divisible by {FACTOR}; {way}")
     if config.model.conditional and not data.num_classes:
-        told = f"config.model.conditional=True needs labels, and data {data.name!r} have none"
-        raise UserError(f"{told}; set config.model.conditional=False, or add labels to the data")
+        why = f"config.model.conditional=True needs labels, and data {data.name!r} have none"
+        raise UserError(f"{why}; set config.model.conditional=False, or add labels to the data")
     own, smallest = config.reconstruction, min(height, width)
     if own.loss == LIKELIHOOD:
         return
     if own.discriminator and smallest < SMALLEST_FOR_PATCHES:
-        told = f"config.reconstruction.discriminator={own.discriminator}: {images}"
+        why = f"config.reconstruction.discriminator={own.discriminator}: {images}"
         least = f"a discriminator of patches needs at least {SMALLEST_FOR_PATCHES}x{SMALLEST_FOR_PATCHES}"
-        raise UserError(f"{told}, and {least}; set config.reconstruction.discriminator=0")
+        raise UserError(f"{why}, and {least}; set config.reconstruction.discriminator=0")
     if own.perceptual and own.features == CLASSIFIER and not data.num_classes:
-        told = f"config.reconstruction.perceptual={own.perceptual} needs labels for its classifier"
-        raise UserError(f"{told}, and data {data.name!r} have none; set config.reconstruction.perceptual=0")
+        why = f"config.reconstruction.perceptual={own.perceptual} needs labels for its classifier"
+        raise UserError(f"{why}, and data {data.name!r} have none; set config.reconstruction.perceptual=0")
     if own.perceptual and own.features == INCEPTION and channels not in (1, 3):
-        told = f"InceptionV3 takes images of 1 or 3 channels, and those of {data.name!r} have {channels}"
-        raise UserError(f"config.reconstruction.features='inception': {told}; set config.reconstruction.perceptual=0")
+        why = f"InceptionV3 takes images of 1 or 3 channels, and those of {data.name!r} have {channels}"
+        raise UserError(f"config.reconstruction.features='inception': {why}; set config.reconstruction.perceptual=0")
 
 
 def check_held_out(config: ConfigDict, data: Dataset, num_devices: int) -> None:

@@ -94,8 +94,8 @@ class AutoencoderFunctions:
             raise UserError(f"this model is conditional: give labels, {number} of 0 … {num_classes - 1}")
         found = np.asarray(labels)
         if found.shape != (number,) or found.dtype.kind not in "iu" or found.min() < 0 or found.max() >= num_classes:
-            told = f"labels are {found.dtype}{list(found.shape)}"
-            raise UserError(f"{told}; expected {number} whole numbers 0 … {num_classes - 1}")
+            why = f"labels are {found.dtype}{list(found.shape)}"
+            raise UserError(f"{why}; expected {number} whole numbers 0 … {num_classes - 1}")
         return found.astype(np.int32)
 
     def _encode(self, levels: Levels, labels: np.ndarray | None) -> tuple[Latents, Latents | None]:

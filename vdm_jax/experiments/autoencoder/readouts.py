@@ -1,4 +1,4 @@
-"""What the codes of an autoencoder tell of the factors of the images: readouts, and scores of disentanglement."""
+"""What the codes of an autoencoder say about the factors of the images: readouts, and scores of disentanglement."""
 
 from typing import Any
 

@@ -25,8 +25,8 @@ def load_space(folder: str | pathlib.Path, data: Dataset) -> Space:
     """
     folder = pathlib.Path(folder)
     if not (folder / CONFIG).is_file():
-        told = f"{folder} holds no space: there is no {CONFIG}"
-        raise UserError(f"{told}; name a run of kind {AUTOENCODER!r}, or a folder with a first stage of diffusers")
+        why = f"{folder} holds no space: there is no {CONFIG}"
+        raise UserError(f"{why}; name a run of kind {AUTOENCODER!r}, or a folder with a first stage of diffusers")
     return diffusers_space(folder, data) if is_diffusers(folder) else run_space(folder, data)
 
 
@@ -63,8 +63,8 @@ def run_space(folder: pathlib.Path, data: Dataset) -> Space:
     """The space of the run of the kind autoencoder in `folder`, with the weights that its config's evaluation names."""
     config = ConfigDict(json.loads((folder / CONFIG).read_text(encoding="utf-8")))
     if config.get("kind") != AUTOENCODER:
-        told = f"{folder} holds a run of kind {config.get('kind')!r}, which makes no space"
-        raise UserError(f"{told}; name a run of kind {AUTOENCODER!r}, or a folder with a first stage of diffusers")
+        why = f"{folder} holds a run of kind {config.get('kind')!r}, which makes no space"
+        raise UserError(f"{why}; name a run of kind {AUTOENCODER!r}, or a folder with a first stage of diffusers")
     model = make_autoencoder(config, data)
     params = load_weights(folder, model, config).params
     return model.space(params, folder.name, fingerprint(params))
