@@ -10,6 +10,7 @@ noise and s_i² are small the terms of the expanded square are large and cancel:
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -19,12 +20,14 @@ from jaxtyping import Array, Float, PyTree
 
 from vdm_jax.diffusion.gaussian import alpha_sigma
 
-CHUNK = 4_096  # members whose weights are held at a time
+CHUNK = 2_048  # members whose weights are held at a time
 LANES = 64  # a chunk is a multiple: equal members have equal weights
 SMALLEST_SIGMA = 1e-6  # less noise is computed as this much
 LARGEST_SQUARE = 1e4  # of y in products; a float32 sum that large has an error of about 0.001
-DIMENSIONS = 8  # whose squares are summed at a time
+DIMENSIONS = 4  # whose squares are summed at a time
 QUERIES = 50  # whose squares are summed at a time
+
+product = partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)  # in float32 on accelerators too
 
 Gamma = Float[Array, ""]
 Values = Float[Array, "q d"]
@@ -76,22 +79,25 @@ def noise_scale(gamma: Gamma) -> tuple[Gamma, Gamma]:
 
 
 def squares(y: Values, mean: Float[Array, "d chunk"], h: Float[Array, "d chunk"]) -> Float[Array, "q chunk"]:
-    """Σ_d h_d (y_d - mean_d)², from the differences themselves."""
-    pad = -y.shape[1] % DIMENSIONS
-    y = jnp.pad(y, ((0, 0), (0, pad)))
-    mean, h = (jnp.pad(x, ((0, pad), (0, 0))).reshape(-1, DIMENSIONS, x.shape[1]) for x in (mean, h))
+    """Σ_d h_d (y_d - mean_d)², from the differences themselves.
 
-    def of_one(row):
-        def add(total, part):
-            row, mean, h = part
+    Slices inside the innermost loop let XLA fuse it into one pass over a block of sums that stays in the cache.
+    """
+    num, size = y.shape
+    mean, h = (jnp.pad(x, ((0, -size % DIMENSIONS), (0, 0))) for x in (mean, h))
+    y = jnp.pad(y, ((0, -num % QUERIES), (0, -size % DIMENSIONS)))
+
+    def of_block(y):
+        def add(total, first):
             for d in range(DIMENSIONS):
-                difference = row[d] - mean[d]
-                total = total + difference * difference * h[d]
+                row = jax.lax.dynamic_slice_in_dim(y, first + d, 1, axis=1)
+                difference = row - jax.lax.dynamic_slice_in_dim(mean, first + d, 1)
+                total = total + difference * difference * jax.lax.dynamic_slice_in_dim(h, first + d, 1)
             return total, None
 
-        return jax.lax.scan(add, jnp.zeros(h.shape[2]), (row.reshape(-1, DIMENSIONS), mean, h))[0]
+        return jax.lax.scan(add, jnp.zeros((QUERIES, h.shape[1])), jnp.arange(0, y.shape[1], DIMENSIONS))[0]
 
-    return jax.lax.map(of_one, y, batch_size=QUERIES)
+    return jax.lax.map(of_block, y.reshape(-1, QUERIES, y.shape[1])).reshape(-1, h.shape[1])[:num]
 
 
 def log_weights(
@@ -108,15 +114,15 @@ def log_weights(
     at_mean = jnp.sum(shrunk * mean, axis=0)[None]
 
     def by_products(y):
-        return jnp.concatenate([y**2, -2 * y], axis=1) @ jnp.concatenate([h, shrunk]) + at_mean
+        return product(jnp.concatenate([y**2, -2 * y], axis=1), jnp.concatenate([h, shrunk])) + at_mean
 
     largest = a**2 * jnp.max(jnp.where(members.offset == 0, spread @ h, 0.0))
     distance = jax.lax.cond(largest > LARGEST_SQUARE, lambda y: squares(y, mean, h), by_products, y)
     even = 0.5 * (jnp.sum(jnp.log(h), axis=0)[None] - distance) + members.offset[None]
     if eps is None:
         return even
-    even = even - 0.5 * eps**2 @ h
-    odd = jnp.concatenate([-y * eps, eps], axis=1) @ jnp.concatenate([h, shrunk])
+    even = even - 0.5 * product(eps**2, h)
+    odd = product(jnp.concatenate([-y * eps, eps], axis=1), jnp.concatenate([h, shrunk]))
     return jnp.concatenate([even + odd, even - odd])
 
 
@@ -137,7 +143,7 @@ def streamed_mean(
         found = jax.lax.optimization_barrier(weigh(part[0]))  # one rounding for the maximum and what it is taken from
         new_top = jnp.maximum(top, found.max(axis=1))
         weights, shrink = jnp.exp(found - new_top[:, None]), jnp.exp(top - new_top)
-        sums = shrink[:, None] * sums + weights @ value(*part)
+        sums = shrink[:, None] * sums + product(weights, value(*part))
         return (new_top, shrink * total + weights.sum(axis=1), sums), None
 
     start = (jnp.full(size[0], -jnp.inf), jnp.zeros(size[0]), jnp.zeros(size))
