@@ -65,7 +65,7 @@ def test_the_same_vae_in_pytorch():
         moments = peer.encoder(peer.low + (peer.high - peer.low) * as_torch.float())
         logits = peer.decoder(moments[0]).permute(0, 2, 3, 1).numpy()
         rate = peer.rate(*moments).numpy()
-    x = model.likelihood.to_x(levels)
+    x = model.likelihood.to_x(jnp.asarray(levels))
     ours = model.backbone.encoder.apply(params["encoder"], x)
     for own, theirs in zip(ours, moments, strict=True):
         np.testing.assert_allclose(own, theirs.numpy(), atol=2e-5)

@@ -27,12 +27,12 @@ from vdm_jax.base.pytrees import num_parameters
 from vdm_jax.benchmarks import peers
 from vdm_jax.benchmarks.command import check_common, write_record
 from vdm_jax.benchmarks.measure import Contender, Timing, ratio, side_by_side
-from vdm_jax.configs.autoencoder import get_config
 from vdm_jax.experiments.autoencoder.at_once import OWN, MemberTraining, step_of_a_member
 from vdm_jax.experiments.autoencoder.build import AutoencoderExperiment, build_autoencoder
 from vdm_jax.experiments.autoencoder.training import make_players, make_training
 from vdm_jax.experiments.common.checkpoints import initial_params
 from vdm_jax.experiments.common.train import make_step, step_key
+from vdm_jax.launch.config_files import load_config
 from vdm_jax.launch.memory import keep_freed_memory
 from vdm_jax.train.members import MEMBERS, devices_of, stacked_step
 from vdm_jax.train.state import TrainState, as_vectors, init_state
@@ -51,7 +51,7 @@ def members_of(variant: str, num_members: int) -> list[AutoencoderExperiment]:
     """A variant of configs/autoencoder.py with the seeds 0, 1, … Raises `UserError`."""
     found = []
     for seed in range(num_members):
-        config = get_config(variant)
+        config = load_config(f"configs/autoencoder.py:{variant}")
         config.train.seed = seed
         found.append(build_autoencoder(config))
     return found
