@@ -50,14 +50,14 @@ def test_what_cannot_be_timed(flag, sentence, capsys):
 
 def test_the_same_vae_in_pytorch():
     torch = pytest.importorskip("torch", reason="PyTorch comes with the extra peers")
-    from vdm_jax.benchmarks.autoencoder_peers import make_vae
+    from vdm_jax.benchmarks.autoencoder_peers import TorchVae
 
-    (experiment,) = members_of("vae-3-sparse", 1)
+    experiment = members_of("vae-3-sparse", 1).first
     data, model = experiment.data, experiment.model
     params = model.init(jax.random.key(0))
     noise = np.random.default_rng(0)
     params = jax.tree.map(lambda leaf: leaf + 0.02 * noise.standard_normal(leaf.shape, np.float32), params)
-    peer = make_vae(experiment, params)
+    peer = TorchVae(params, data.pixel_values, data.shape)
     assert num_parameters(params) == sum(p.numel() for p in peer.parameters())
     levels = np.array(data.levels_of(jnp.asarray(data.train.stored[:3])))
     as_torch = torch.tensor(levels.transpose(0, 3, 1, 2))
@@ -87,15 +87,14 @@ def test_pytorchs_training_learns(monkeypatch):
     from vdm_jax.benchmarks import autoencoder_peers
 
     members = members_of("vae-3-sparse", 1)
-    models = []
-    make_vae = autoencoder_peers.make_vae
-    monkeypatch.setattr(autoencoder_peers, "make_vae", lambda *args: models.append(make_vae(*args)) or models[-1])
-    case = autoencoder_peers.PeerCase("vae-3-sparse", members)
+    data, models = members.first.data, []
+    levels = np.array(data.levels_of(jnp.asarray(data.train.stored[:64])))
+    make = autoencoder_peers.TorchVae
+    monkeypatch.setattr(autoencoder_peers, "TorchVae", lambda *args: models.append(make(*args)) or models[-1])
+    case = autoencoder_peers.PeerCase("vae-3-sparse", list(members.prepared()), levels, data.pixel_values)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         run = autoencoder_peers.make_train(case, "cpu", channels_last=True, compiled=False)
-        data = members[0].data
-        levels = np.array(data.levels_of(jnp.asarray(data.train.stored[:64])))
 
         def loss():
             with torch.no_grad():

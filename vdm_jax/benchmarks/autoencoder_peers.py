@@ -6,7 +6,6 @@ Needs the extra `peers`.
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -15,15 +14,17 @@ from torch import nn
 
 from vdm_jax.benchmarks.peer_networks import copy_params
 from vdm_jax.benchmarks.peer_steps import finish
-from vdm_jax.experiments.autoencoder.build import AutoencoderExperiment
+from vdm_jax.experiments.autoencoder.at_once import MemberTraining
 from vdm_jax.networks.autoencoder import HIGHEST_LOGVAR, LOWEST_LOGVAR, OUTPUT
 
 
 class PeerCase(NamedTuple):
-    """What `peers.fastest` is asked for."""
+    """What is trained. levels: [N, H, W, 1], 0 or 1; pixel_values: of these two."""
 
     name: str
-    members: Sequence[AutoencoderExperiment]
+    members: Sequence[MemberTraining]
+    levels: np.ndarray
+    pixel_values: np.ndarray
 
 
 class TorchVectorEncoder(nn.Module):
@@ -104,25 +105,18 @@ def shuffled(decoder: PyTree) -> PyTree:
     }
 
 
-def make_vae(experiment: AutoencoderExperiment, params: PyTree) -> TorchVae:
-    return TorchVae(params, experiment.data.pixel_values, experiment.data.shape)
-
-
 def make_train(case: PeerCase, device: str, *, channels_last: bool, compiled: bool) -> Callable[[int], None]:
     """`run(n)`: n updates of each member, one member after the other: a batch of the images kept on the device, the
     loss, clipping, Adam (fused), and the average of the weights."""
-    from vdm_jax.experiments.common.checkpoints import initial_params
 
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.benchmark = True
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    first = case.members[0]
-    levels = np.asarray(first.data.levels_of(jnp.asarray(first.data.train.stored))).transpose(0, 3, 1, 2)
-    levels = torch.tensor(levels, device=device).contiguous(memory_format=layout)
+    levels = torch.tensor(case.levels.transpose(0, 3, 1, 2), device=device).contiguous(memory_format=layout)
     members = []
-    for experiment in case.members:
-        config = experiment.config.train
-        model = make_vae(experiment, initial_params(experiment.model, config.seed)).to(device).to(memory_format=layout)
+    for member in case.members:
+        config = member.config.train
+        model = TorchVae(member.params, case.pixel_values, case.levels.shape[1:]).to(device).to(memory_format=layout)
         params = list(model.parameters())
         optimizer = torch.optim.Adam(params, lr=config.learning_rate, betas=(config.b1, config.b2), fused=True)
         averages = [p.detach().clone() for p in params]

@@ -10,13 +10,14 @@ import argparse
 import functools
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
@@ -40,40 +41,61 @@ from vdm_jax.train.state import TrainState, as_vectors, init_state
 SEPARATE = "separate"
 
 
-class Way(NamedTuple):
+class TrainingWay(NamedTuple):
     """A way to train all members: `contender.run(n)` makes n updates of each; what its programs took to compile."""
 
     contender: Contender
     compile_seconds: float
 
 
-def members_of(variant: str, num_members: int) -> list[AutoencoderExperiment]:
+class EnsembleMembers(NamedTuple):
+    """The runs of an ensemble."""
+
+    variant: str
+    experiments: tuple[AutoencoderExperiment, ...]
+
+    @property
+    def first(self) -> AutoencoderExperiment:
+        return self.experiments[0]
+
+    def prepared(self, *, shared: bool = True) -> Iterator[MemberTraining]:
+        """What a training takes, as `experiments.autoencoder.training` prepares it. shared: with the functions of the
+        first member, which are compiled once."""
+        for experiment in self.experiments:
+            params = initial_params(experiment.model, experiment.config.train.seed)
+            model = self.first.model if shared else experiment.model
+            training = make_training(experiment, model, make_mesh().size)
+            yield MemberTraining(
+                experiment.config, Path(), training, params, make_players(experiment.config.train, params)
+            )
+
+    @property
+    def is_vae(self) -> bool:
+        """Whether it is a variant that `autoencoder_peers` has: the bound, dense latents, images of two levels."""
+        config, model = self.first.config, self.first.model
+        plain = not model.num_classes and model.reconstruction is None and model.regulariser == "none"
+        fixed = config.rate.mode == "fixed" and config.model.likelihood == "bernoulli"
+        return plain and fixed and config.model.backbone == "fc" and model.code == "gaussian"
+
+
+def members_of(variant: str, num_members: int) -> EnsembleMembers:
     """A variant of configs/autoencoder.py with the seeds 0, 1, … Raises `UserError`."""
     found = []
     for seed in range(num_members):
         config = load_config(f"configs/autoencoder.py:{variant}")
         config.train.seed = seed
         found.append(build_autoencoder(config))
-    return found
-
-
-def prepared(experiment: AutoencoderExperiment, first: AutoencoderExperiment) -> MemberTraining:
-    """What `experiments.autoencoder.training` prepares for a member. first: whose functions are compiled."""
-    params = initial_params(experiment.model, experiment.config.train.seed)
-    training = make_training(experiment, first.model, make_mesh().size)
-    optimizer = make_players(experiment.config.train, params)
-    return MemberTraining(experiment.config, Path(), training, params, optimizer)
+    return EnsembleMembers(variant, tuple(found))
 
 
 def first_state(member: MemberTraining) -> TrainState:
     return as_vectors(init_state(member.params, member.optimizer, member.training.carry))
 
 
-def one_after_the_other(members: Sequence[AutoencoderExperiment], *, shared: bool) -> Way:
+def one_after_the_other(members: EnsembleMembers, *, shared: bool) -> TrainingWay:
     """All updates of a member, then those of the next. shared: with the step of the first, or each with its own."""
     mesh, held, steps, seconds = make_mesh(), [], [], 0.0
-    for experiment in members:
-        member = prepared(experiment, members[0] if shared else experiment)
+    for member in members.prepared(shared=shared):
         state, data = replicate(first_state(member), mesh), replicate(member.training.data, mesh)
         if not steps or not shared:
             step = make_step(member.training, member.config.train, member.optimizer, mesh)
@@ -89,14 +111,14 @@ def one_after_the_other(members: Sequence[AutoencoderExperiment], *, shared: boo
                 held[i], _ = step(held[i], data, key)
             jax.block_until_ready(held[i])
 
-    return Way(Contender("in_turn" if shared else SEPARATE, run), seconds)
+    return TrainingWay(Contender("in_turn" if shared else SEPARATE, run), seconds)
 
 
-def at_once(members: Sequence[AutoencoderExperiment]) -> Way:
+def at_once(members: EnsembleMembers) -> TrainingWay:
     """The stack, split over the devices."""
-    trainings = [prepared(experiment, members[0]) for experiment in members]
+    trainings = list(members.prepared())
     step, shared = step_of_a_member(trainings[0])
-    mesh = devices_of(len(members))
+    mesh = devices_of(len(trainings))
 
     def stack(trees: list[Any]) -> Any:
         found = jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
@@ -117,7 +139,7 @@ def at_once(members: Sequence[AutoencoderExperiment]) -> Way:
             held, _ = compiled(held, shared, own, keys)
         jax.block_until_ready(held)
 
-    return Way(Contender("at_once", run), seconds)
+    return TrainingWay(Contender("at_once", run), seconds)
 
 
 WAYS = {"in_turn": functools.partial(one_after_the_other, shared=True), "at_once": at_once}
@@ -134,7 +156,7 @@ def nothing_cached() -> Iterator[None]:
         jax.config.update("jax_enable_compilation_cache", before)
 
 
-def measure(members: Sequence[AutoencoderExperiment], options: argparse.Namespace) -> dict:
+def measure(members: EnsembleMembers, options: argparse.Namespace) -> dict:
     """Every way in turn. Seconds are those of one update of one member; ratios are taken round by round."""
     with nothing_cached():
         ways = {name: WAYS[name](members) for name in options.ways.split(",")}
@@ -143,9 +165,9 @@ def measure(members: Sequence[AutoencoderExperiment], options: argparse.Namespac
     best, torch = _peer(members, options)
     contenders += [best] if best else []
     calls = side_by_side(contenders, rounds=options.rounds, seconds=options.seconds)
-    steps = {name: Timing([s / len(members) for s in timing.rounds]) for name, timing in calls.items()}
-    config = members[0].config.train
-    compiling = {name: way.compile_seconds / len(members) for name, way in ways.items()}
+    config, num_members = members.first.config.train, len(members.experiments)
+    steps = {name: Timing([s / num_members for s in timing.rounds]) for name, timing in calls.items()}
+    compiling = {name: way.compile_seconds / num_members for name, way in ways.items()}
     whole = {name: _whole(timing, config, compiling.get(name, 0.0)) for name, timing in steps.items()}
     found = {
         name: timing.record()
@@ -158,8 +180,8 @@ def measure(members: Sequence[AutoencoderExperiment], options: argparse.Namespac
     found["torch"] = torch | (found.pop(best.name) if best else {})
     return found | {
         "fastest": fastest,
-        "num_members": len(members),
-        "num_parameters": num_parameters(jax.eval_shape(members[0].model.init, jax.random.key(0))),
+        "num_members": num_members,
+        "num_parameters": num_parameters(jax.eval_shape(members.first.model.init, jax.random.key(0))),
         "num_steps": config.num_steps,
         "batch_size": config.batch_size,
         "ratio_of_steps": {name: ratio(steps[other], steps[fastest]) for name, other in others.items()},
@@ -172,15 +194,17 @@ def _whole(step: Timing, config: ConfigDict, compiling: float) -> Timing:
     return Timing([compiling + config.num_steps * seconds for seconds in step.rounds])
 
 
-def _peer(members: Sequence[AutoencoderExperiment], options: argparse.Namespace) -> tuple[Contender | None, dict]:
+def _peer(members: EnsembleMembers, options: argparse.Namespace) -> tuple[Contender | None, dict]:
     if options.no_peer:
         return None, {"ways": None, "reason": "omitted (--no_peer)"}
     if not peers.torch_version():
         return None, {"ways": None, "reason": "PyTorch is not installed: pip install vdm_jax[peers]"}
     from vdm_jax.benchmarks.autoencoder_peers import PeerCase, make_train
 
-    case = PeerCase(options.variant, members)
-    best, ways = peers.fastest(make_train, case, options.patience, len(members))
+    data = members.first.data
+    levels = np.asarray(data.levels_of(jnp.asarray(data.train.stored)))
+    case = PeerCase(members.variant, list(members.prepared()), levels, data.pixel_values)
+    best, ways = peers.fastest(make_train, case, options.patience, len(case.members))
     return best, {"torch": peers.torch_version(), "ways": ways} | ({"fastest": best.name} if best else {})
 
 
@@ -198,25 +222,17 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def check(options: argparse.Namespace) -> list[AutoencoderExperiment]:
+def check(options: argparse.Namespace) -> EnsembleMembers:
     """The members. Raises `UserError` for what cannot be timed."""
     check_common(options, ("members", "rounds"))
     for way in options.ways.split(","):
         choose("--ways", way, WAYS)
     members = members_of(options.variant, options.members)
-    if members[0].model.is_two_player:
+    if members.first.model.is_two_player:
         raise UserError(f"--variant={options.variant}: a discriminator is trained as well; expected another, as vae-16")
-    if not options.no_peer and not is_vae(members[0]):
+    if not options.no_peer and not members.is_vae:
         raise UserError(f"--variant={options.variant} has no network in PyTorch; expected vae-N, or add --no_peer")
     return members
-
-
-def is_vae(experiment: AutoencoderExperiment) -> bool:
-    """Whether it is a variant that `autoencoder_peers` has: the bound, dense latents, images of two levels."""
-    config, model = experiment.config, experiment.model
-    plain = not model.num_classes and model.reconstruction is None and model.regulariser == "none"
-    fixed = config.rate.mode == "fixed" and config.model.likelihood == "bernoulli"
-    return plain and fixed and config.model.backbone == "fc" and model.code == "gaussian"
 
 
 def line(options: argparse.Namespace, found: dict) -> str:
