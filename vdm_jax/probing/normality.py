@@ -60,6 +60,7 @@ TESTS: dict[str, Statistic] = {
     "energy": energy_statistic,
     "standard": standard_statistic,
 }
+DISTANCES = ("energy", "standard")  # tests whose statistic is a distance
 
 
 class Null(NamedTuple):
@@ -118,8 +119,8 @@ class Tested(NamedTuple):
     """One test of D components at M noise levels.
 
     p: p-values. rejected: after the correction over all D M of them. distance: how much larger the statistic is than
-    that of normal samples on average, over the number of values: an estimate of the energy distance, which does not
-    grow with the sample.
+    that of normal samples on average, over the number of values. Of `DISTANCES` it estimates the energy distance, which
+    does not grow with the sample.
     """
 
     p: Float[np.ndarray, "m d"]

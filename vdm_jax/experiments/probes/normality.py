@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Integer
 
+from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.progress import bar
@@ -22,13 +23,22 @@ from vdm_jax.diffusion.timesteps import LEAST_NOISE, gammas_at, timesteps
 from vdm_jax.experiments.common.exact import timestep_of
 from vdm_jax.experiments.probes.build import ProbeExperiment
 from vdm_jax.launch.settings import plain
-from vdm_jax.probing.normality import TESTS, Tested, measure_components, simulate_nulls, varying
+from vdm_jax.probing.normality import DISTANCES, TESTS, Tested, measure_components, simulate_nulls, varying
 from vdm_jax.probing.population import Population
 from vdm_jax.probing.windows import noise_of
 
 BATCH = 500  # images at a time
 CLASS_IMAGES = 20_000  # at most, whose class means give the eigenvalues of features
 BINS = 50
+FEWEST_IMAGES = 20  # from which on the test of D'Agostino is defined
+
+
+def check_images(experiment: ProbeExperiment, _: pathlib.Path) -> None:
+    """Raises `UserError` for data of too few images to test."""
+    data = experiment.data
+    if (number := len(data.train if data.grid is None else data.grid)) < FEWEST_IMAGES:
+        told = f"data {data.name!r} have {number} images to test for normality; expected at least {FEWEST_IMAGES}"
+        raise UserError(f"{told}: leave the job out, such as --jobs=exact,report")
 
 
 def normality(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
@@ -36,11 +46,11 @@ def normality(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
 
     {"timesteps", "abar", "num_images" drawn without replacement, "num_values": D, "num_varying": those that differ
     between images, "num_components": tested, evenly chosen from these, "tests": {name: {"rejected": share of the
-    components at each timestep, "p_median", "p_smallest", "distance_median", "distance_largest", "normal_from": the
-    first timestep from which on nothing is rejected, or None}}, "histograms": [{"component": its index in x,
-    "variance", "edges", "counts": [M][B], "p": {name: [M]}}], "features": {name: `feature_speciation`}, "settings",
-    "provenance"}. The correction is over all components and timesteps of a test. The same images and noise serve all
-    timesteps. Where there is no noise, z_t is x itself.
+    components at each timestep, "p_median", "p_smallest", "normal_from": the first timestep from which on nothing is
+    rejected, or None; of energy distances also "distance_median", "distance_largest"}}, "histograms": [{"component":
+    its index in x, "variance", "edges", "counts": [M][B], "p": {name: [M]}}], "features": {name:
+    `feature_speciation`}, "settings", "provenance"}. The correction is over all components and timesteps of a test. The
+    same images and noise serve all timesteps. Where there is no noise, z_t is x itself.
     """
     config, population, schedule = experiment.config.normality, experiment.population, experiment.schedule
     steps = timesteps(experiment.config.exact.num_timesteps, schedule)
@@ -56,7 +66,7 @@ def normality(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     samples = partial(noised_values, x[:, chosen], eps[:, chosen], gammas)
     nulls = simulate_nulls(named_key(key, "null"), len(x), config.num_samples)
     found = measure_components(samples, len(steps), nulls, correction=config.correction, level=config.level)
-    record["tests"] = {name: summarise(test, steps) for name, test in found.items()}
+    record["tests"] = {name: summarise(name, test, steps) for name, test in found.items()}
     shown = by_variance(x[:, chosen], config.num_histograms)
     record["histograms"] = [
         {"component": np.array(np.unravel_index(chosen[i], population.shape)).tolist()}
@@ -120,18 +130,20 @@ def histogram(samples: Callable[[int], np.ndarray], component: int, num_levels: 
     return {"edges": edges.tolist(), "counts": [np.histogram(row, edges)[0].tolist() for row in z]}
 
 
-def summarise(test: Tested, steps: np.ndarray) -> dict[str, Any]:
+def summarise(name: str, test: Tested, steps: np.ndarray) -> dict[str, Any]:
     """One test for the record, over the components at each timestep."""
     last = np.flatnonzero(test.rejected.any(axis=1))
     after = int(last[-1]) + 1 if len(last) else 0
-    return {
+    found = {
         "rejected": test.rejected.mean(axis=1).tolist(),
         "p_median": np.median(test.p, axis=1).tolist(),
         "p_smallest": test.p.min(axis=1).tolist(),
-        "distance_median": np.median(test.distance, axis=1).tolist(),
-        "distance_largest": test.distance.max(axis=1).tolist(),
         "normal_from": int(steps[after]) if after < len(steps) else None,
     }
+    if name in DISTANCES:
+        found["distance_median"] = np.median(test.distance, axis=1).tolist()
+        found["distance_largest"] = test.distance.max(axis=1).tolist()
+    return found
 
 
 def feature_speciation(population: Population, key: jax.Array, schedule: Schedule) -> dict[str, dict[str, Any]]:
