@@ -1,6 +1,6 @@
 """Windows: the timesteps at which 95%, 50% and 5% of a feature's information remain, and their standard errors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,12 +70,28 @@ def windows_of(noise: Noise, share: Float[np.ndarray, " m"]) -> Windows:
     return {f"{level:.0%}": time for level, time in crossing_times(noise, share).items()}
 
 
-def jackknife_errors(noise: Noise, without: Float[np.ndarray, "g m"]) -> Windows:
-    """Standard errors of `windows_of` from the share without each of G independent groups (Tukey's jackknife).
+def logsnr_windows(noise: Noise, share: Float[np.ndarray, " m"]) -> Windows:
+    """The log SNR at which 95%, 50% and 5% remain, {"95%": log SNR, …}: that of `windows_of` in time.
 
-    None where a window does not exist without some group, or for a single group.
+    `crossing_times` finds abar first, and the time of that abar by cubics that reproduce a line. -√abar in the place
+    of the time is therefore returned as it is.
     """
-    groups = [windows_of(noise, share) for share in without]
+    found = windows_of(Noise(-np.sqrt(noise.abar), noise.abar), share)
+    return {level: None if root is None else float(2 * np.log(-root) - np.log1p(-(root**2)))
+            for level, root in found.items()}  # fmt: skip
+
+
+def jackknife_errors(
+    noise: Noise,
+    without: Float[np.ndarray, "g m"],
+    measure: Callable[[Noise, Float[np.ndarray, " m"]], Windows] = windows_of,
+) -> Windows:
+    """Standard errors of `measure` from the share without each of G independent groups (Tukey's jackknife).
+
+    measure: `windows_of` or `logsnr_windows`. None where a window does not exist without some group, or for a single
+    group.
+    """
+    groups = [measure(noise, share) for share in without]
     found: Windows = {}
     for level in groups[0]:
         times = [windows[level] for windows in groups]
