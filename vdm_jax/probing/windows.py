@@ -9,6 +9,7 @@ from jaxtyping import Float, Real
 from vdm_jax.diffusion.posterior import Feature
 
 SHARES = (0.95, 0.5, 0.05)
+LEAST_HELD = 0.01  # a smaller share of a feature at the first timestep has no windows of its own
 ROUNDING = 1e-12  # a share this close to a level has reached it
 Windows = dict[str, float | None]
 
@@ -98,3 +99,28 @@ def jackknife_errors(
         known = len(times) > 1 and None not in times
         found[level] = float(np.sqrt((len(times) - 1) * np.var(times))) if known else None
     return found
+
+
+def describe_windows(
+    noise: Noise, share: Float[np.ndarray, " m"], without: Float[np.ndarray, "g m"]
+) -> dict[str, Windows | float]:
+    """The windows of a feature for a record, over timesteps and over log SNR, with standard errors.
+
+    {"windows", "windows_standard_error", "windows_logsnr", "windows_logsnr_standard_error"} are of the share of all
+    information on the feature (of its variance for a feature with values). "held" is that share at the first timestep,
+    where no noise is added: less than 1 where x does not determine the feature. {"held_windows", …} are the same four
+    of the share of what is held; None where less than `LEAST_HELD` is.
+
+    share: at each timestep; without: the same without each of G groups of batches.
+    """
+    held = float(share[0])
+    parts = {"windows": (share, without)}
+    if held >= LEAST_HELD:
+        parts["held_windows"] = (share / held, without / without[:, :1])
+    found: dict[str, Windows | float] = {"held": held}
+    for name, (own, of_groups) in parts.items():
+        for suffix, measure in (("", windows_of), ("_logsnr", logsnr_windows)):
+            found[f"{name}{suffix}"] = measure(noise, own)
+            found[f"{name}{suffix}_standard_error"] = jackknife_errors(noise, of_groups, measure)
+    unknown: Windows = dict.fromkeys(found["windows"])
+    return {f"held_{name}": dict(unknown) for name in found if name.startswith("windows")} | found
