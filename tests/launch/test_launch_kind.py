@@ -288,6 +288,21 @@ def test_a_need_uses_the_folder_of_an_earlier_one(tmp_path, monkeypatch, capsys)
     assert json.loads((moved / "product.json").read_text())["product"] == 18
 
 
+def test_all_needs_are_checked_before_the_first_one_runs(tmp_path):
+    def check(config):
+        if config.product.times < 0:
+            raise UserError(f"config.product.times={config.product.times}; expected at least 0")
+
+    by_less = Need(chained_config(times=-1), uses={"product.first": "sums"})
+    needs = {"sums": Need(toy_config(), jobs=("count", "add")), "product": by_less}
+    last = Kind(lambda config: config, {"show": Job(lambda *_: "done", reads=("product",))}, needs=lambda _: needs)
+    kinds = KINDS | {"chained": CHAINED._replace(check=check), "last": last}
+    config = ConfigDict(dict(kind="last", name="last", product={})).lock()
+    with pytest.raises(UserError, match="^needs/product: config.product.times=-1; expected at least 0"):
+        run(kinds, config, tmp_path, ["show"])
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_need_that_uses_what_does_not_come_before_it_is_a_mistake(tmp_path):
     needs = {"sums": Need(toy_config(), uses={"count.place": "later"}), "later": Need(toy_config())}
     kinds = KINDS | {"chained": CHAINED._replace(needs=lambda config: needs)}

@@ -81,14 +81,23 @@ def run_built(
 
 
 def complete_needs(kinds: Kinds, config: ConfigDict, workdir: pathlib.Path, options: RunOptions) -> Status:
-    """Runs what remains of each run that this one needs, in WORKDIR/needs/NAME, within the time of `options`."""
-    began = time.monotonic()
+    """Runs what remains of each run that this one needs, in WORKDIR/needs/NAME, within the time of `options`.
+
+    What can be judged of each without its data is judged before the first one starts. Raises `UserError`.
+    """
+    began, left = time.monotonic(), []
     for folder, own, jobs in needs_of(kinds, config, workdir):
-        if left := remaining(kind_of(kinds, own), own, folder, jobs):
-            print(f"needs: {folder}: {','.join(left)}", flush=True)
-            limit = _what_remains(options, began).stop_after
-            if run(kinds, own, folder, left, RunOptions(stop_after=limit)) == "stopped":
-                return "stopped"
+        if remain := remaining(kind := kind_of(kinds, own), own, folder, jobs):
+            try:
+                check_ready(kind, own, remain)
+            except UserError as error:
+                raise UserError(f"{NEEDS}/{folder.name}: {error}") from error
+            left.append((folder, own, remain))
+    for folder, own, jobs in left:
+        print(f"needs: {folder}: {','.join(jobs)}", flush=True)
+        limit = _what_remains(options, began).stop_after
+        if run(kinds, own, folder, jobs, RunOptions(stop_after=limit)) == "stopped":
+            return "stopped"
     return "done"
 
 
