@@ -76,7 +76,10 @@ def test_a_feature_that_a_space_does_not_hold_is_a_cross():
     assert not axes.patches and axes.lines[0].get_marker() == "x"
 
 
-def test_a_sweep_writes_its_files(runs, tmp_path):
+def test_a_sweep_writes_its_files(tmp_path):
+    record = table_of("vae-1-small", held=0.8)
+    record["scales"] = {"none": record["scales"]["none"]}  # fewer panels
+    runs = {"vae-1-small,seed=0": write_table(tmp_path / "one", record)}
     text = write_space_sweep(tmp_path / "sweep", runs, {"kl-small,seed=0": "failed"})
     assert (
         "Missing, failed: kl-small,seed=0" in text
@@ -96,3 +99,41 @@ def test_the_page_of_a_space(runs, tmp_path):
         assert text in page, text
     (path / "table.json").write_text("{")
     assert "--jobs=table," in write_report(path, SPACES_PAGE).read_text()
+
+
+@pytest.fixture
+def published(tmp_path):
+    """32x32: a VAE 100 timesteps later than a beta-VAE in three seeds, a DIP-VAE as late as that. 64x64: one seed."""
+    for seed in range(3):
+        for stem, shift in (("vae-16", 100.0), ("beta10-16", 0.0), ("dip1-16", 30.0 * (seed - 1))):
+            write_table(tmp_path / "small" / f"{stem}-{seed}", table_of(stem, seed, shift + seed))
+    for stem, shift in (("vae-16", 0.0), ("vae-256", -20.0), ("kl", -460.0)):
+        write_table(tmp_path / "full" / f"{stem}-0", table_of(stem, 0, shift))
+    return tmp_path
+
+
+def test_claims_are_decided_by_the_records(published):
+    from vdm_jax.report.published.spaces import claims
+
+    rows = {line.split(" | ")[0].strip("| "): line.split(" | ")[1:] for line in claims(published).splitlines()[2:]}
+    first = rows["a VAE is more robust than a beta-VAE, 16 latents (32x32)"]
+    assert first[0] == "100.00 [100.00, 100.00] timesteps: confirmed"
+    assert rows["a beta-VAE than a DIP-VAE, 16 latents (32x32)"][0].endswith("not decided")
+    assert "refuted" in rows["VAE: 256 latents are more robust than 16 (64x64)"][0]
+    lost = rows["in the KL-VAE space by t = 250 (64x64)"]
+    assert lost[0] == "5% of x in KL-VAE at 290.0 ± 2.0: refuted"
+    assert rows["all features are lost by t = 600 (64x64)"][0].endswith(
+        "5% of x in VAE, 16 latents at 750.0 ± 2.0: refuted"
+    )
+    assert "confirmed" not in rows["latents lose from t = 0 on (32x32)"][0]
+
+
+def test_the_published_tables_and_figures_of_spaces(published):
+    from vdm_jax.report.published.spaces import PAGE, settings_of
+
+    assert [one.name for one in settings_of(published, "full").values()] == [
+        "VAE, 16 latents", "VAE, 256 latents", "KL-VAE"
+    ]  # fmt: skip
+    assert "| VAE, 16 latents | 3 | 16 |" in PAGE.tables["spaces-small"](published)
+    assert len(PAGE.figures["figures/windows_full_logsnr.png"](published).axes) == 6
+    assert PAGE.tables.keys() >= {"claims", "windows-full", "held-windows-small", "speciation-full"}
