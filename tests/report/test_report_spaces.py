@@ -137,3 +137,17 @@ def test_the_published_tables_and_figures_of_spaces(published):
     assert "| VAE, 16 latents | 3 | 16 |" in PAGE.tables["spaces-small"](published)
     assert len(PAGE.figures["figures/windows_full_logsnr.png"](published).axes) == 6
     assert PAGE.tables.keys() >= {"claims", "windows-full", "held-windows-small", "speciation-full"}
+
+
+def test_pixels_have_windows_in_log_snr_without_a_record_of_them():
+    from vdm_jax.report.published.spaces import in_pixels
+
+    timesteps = np.linspace(0, 1000, 101)
+    windows = {"95%": None, "50%": 400.0, "5%": 700.0}
+    record = {"timesteps": timesteps, "abar": np.cos(timesteps / 640) ** 2, "features": {"x": {"windows": windows}}}
+    (found,) = in_pixels(record)["x"]
+    abar = np.cos(np.array([400, 700]) / 640) ** 2
+    assert found["windows_logsnr"]["95%"] is None
+    np.testing.assert_allclose(
+        [found["windows_logsnr"][level] for level in ("50%", "5%")], np.log(abar / (1 - abar)), atol=1e-3
+    )

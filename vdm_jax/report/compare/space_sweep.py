@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from vdm_jax.base.files import write_file, write_json, write_text
 from vdm_jax.base.provenance import commit
@@ -105,10 +106,11 @@ def _name(names: Sequence[str], runs: Mapping[str, Workdir]) -> str:
     return ",".join(words) or str(runs[names[0]].table["space"]["name"])
 
 
-def figure_of(settings: Sequence[SpaceSetting], axis: str, key: str):
-    """`windows_figure` of these settings."""
+def figure_of(settings: Sequence[SpaceSetting], axis: str, key: str, first: Mapping[str, Any] | None = None) -> Figure:
+    """`windows_figure` of these settings, after `first`, further spaces in the form that it takes."""
     ends = [scale["timesteps"][-1] for one in settings for run in one.runs for scale in run.table["scales"].values()]
-    return windows_figure({one.name: one.by_scale() for one in settings}, axis, key=key, end=float(max(ends)))
+    spaces = {**(first or {}), **{one.name: one.by_scale() for one in settings}}
+    return windows_figure(spaces, axis, key=key, end=float(max(ends)))
 
 
 def markdown(settings: Sequence[SpaceSetting], missing: Mapping[str, str]) -> str:

@@ -5,9 +5,9 @@ The records are GRID/VARIANT-SEED/table.json, such as small/vae-16-0.
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -67,8 +67,28 @@ def of_grid(make: Callable[[Sequence[SpaceSetting]], str], grid: str, folder: Pa
 
 
 def drawn(grid: str, axis: str, key: str, folder: Path) -> Figure:
-    """All windows of a grid."""
-    return figure_of(list(settings_of(folder, grid).values()), axis, key)
+    """All windows of a grid; those of pixels, from results/probes, in the first row."""
+    pixels = Workdir(folder.parent / "probes" / f"{grid}-linear").exact
+    first = {"pixels": {"none": in_pixels(pixels)}} if pixels else {}
+    return figure_of(list(settings_of(folder, grid).values()), axis, key, first)
+
+
+def in_pixels(record: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
+    """The features of an exact.json of pixels as those of a table.json, also of a record that lacks windows in log SNR.
+
+    An image holds all of a feature but of the orientation, whose windows of what is held are those of all.
+    """
+    timesteps, abar = (np.array(record[key], np.float64) for key in ("timesteps", "abar"))
+    found = {}
+    for name, feature in record["features"].items():
+        # √abar is nearly a line between timesteps, also before the first noise, where log SNR is not
+        roots = {level: None if at is None else float(np.interp(at, timesteps, np.sqrt(abar)))
+                 for level, at in feature["windows"].items()}  # fmt: skip
+        logsnr = {level: None if root is None else 2 * math.log(root) - math.log1p(-(root**2))
+                  for level, root in roots.items()}  # fmt: skip
+        whole = {"windows_logsnr": logsnr, "held_windows_logsnr": logsnr, "held_windows": feature["windows"]}
+        found[name] = [whole | dict(feature)]
+    return found
 
 
 # ---- claims of the thesis -------------------------------------------------------------------------------------------
