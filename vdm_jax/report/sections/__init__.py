@@ -28,6 +28,7 @@ from vdm_jax.report.sections.numbers import NUMBERS, OTHER_NUMBERS
 from vdm_jax.report.sections.probe import PROBE
 from vdm_jax.report.sections.provenance import CONFIG, PROVENANCE
 from vdm_jax.report.sections.samples import GUIDED, PATH, RECONSTRUCTION, SAMPLES
+from vdm_jax.report.sections.spaces import HELD, SPACE, SPACE_CURVES, SPACE_WINDOWS
 from vdm_jax.report.sections.timeline import TIMELINE
 from vdm_jax.report.sections.training import BOUND, LOSS, RATE_DISTORTION
 
@@ -43,3 +44,4 @@ AUTOENCODER_PAGE = (
     AUTOENCODER_NUMBERS, RECONSTRUCTIONS, LATENT_SPACE, PRIOR_SAMPLES, INTERPOLATIONS, TRAVERSALS, HEAT_MAPS,
     CODEBOOK, READOUTS, DISENTANGLEMENT, BOUND, TERMS, RATE_DISTORTION, AUTOENCODER_OTHER_NUMBERS, *_ORIGIN,
 )  # fmt: skip
+SPACES_PAGE = (SPACE, SPACE_WINDOWS, SPACE_CURVES, HELD, *_ORIGIN)
