@@ -152,7 +152,7 @@ def test_a_rotation_of_the_space_changes_no_class():
     for gamma in map(jnp.float32, (-9.0, 1.0)):
         z = jnp.asarray(flat[INDEX] + RANDOM.normal(size=(5, flat.shape[1])).astype(np.float32))
         for name, expected in posterior.classes(z, gamma).items():
-            assert expected.min() > 0.001 or gamma < 0
+            assert expected.max(axis=1).min() < 0.96 or gamma < 0
             np.testing.assert_allclose(turned.classes(z @ turn, gamma)[name], expected, atol=1e-4)
         np.testing.assert_allclose(turned.mean(z @ turn, gamma), posterior.mean(z, gamma) @ turn, atol=1e-4)
 
