@@ -107,7 +107,7 @@ def fit_mixture(codes: Float[np.ndarray, "n d"], num_components: int, seed: int)
 def moments_of(
     mean: Float[np.ndarray, "n ..."], variance: Float[np.ndarray, "n ..."] | None
 ) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d d"]]:
-    """Mean and covariance of the aggregate posterior, float64: Cov[mean] + E[diag variance]; a variance of None is 0."""
+    """Mean and covariance of the aggregate posterior, Cov[mean] + E[diag variance], float64. None: no variance."""
     flat = mean.reshape(len(mean), -1)
     centre = flat.mean(axis=0, dtype=np.float64)
     centred = flat - centre

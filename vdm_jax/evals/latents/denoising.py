@@ -122,7 +122,9 @@ def _compared(own: Float[np.ndarray, "n ..."], other: Float[np.ndarray, "n ..."]
     ratio, error = ratio_of_means(own, other)
     spread = own.std(axis=0, ddof=min(1, len(own) - 1)) / np.sqrt(len(own))
     names = ("loss", "loss_standard_error", "over_linear", "over_linear_standard_error")
-    return dict(zip(names, (own.mean(axis=0), spread, ratio, error), strict=True))
+    return {
+        name: np.asarray(value) for name, value in zip(names, (own.mean(axis=0), spread, ratio, error), strict=True)
+    }
 
 
 def ratio_of_means(
@@ -131,4 +133,4 @@ def ratio_of_means(
     """mean(a)/mean(b) of pairs and its standard error, to first order that of mean(a - ratio b)/mean(b)."""
     ratio = a.mean(axis=0) / b.mean(axis=0)
     spread = (a - ratio * b).std(axis=0, ddof=min(1, len(a) - 1))
-    return ratio, spread / np.sqrt(len(a)) / b.mean(axis=0)
+    return np.asarray(ratio), np.asarray(spread / np.sqrt(len(a)) / b.mean(axis=0))
