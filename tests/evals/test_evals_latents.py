@@ -15,7 +15,13 @@ from vdm_jax.diffusion.times import to_steps
 from vdm_jax.evals.bpd import evaluate_bound
 from vdm_jax.evals.latents.baselines import GaussianMixture, fit_mixture, gaussian_of, moments_of, prior_of
 from vdm_jax.evals.latents.bound import code_terms, density_terms, latent_bound
-from vdm_jax.evals.latents.denoising import denoising_terms, linear_errors, measure_denoising, over_linear
+from vdm_jax.evals.latents.denoising import (
+    denoising_terms,
+    gammas_of_parts,
+    linear_errors,
+    measure_denoising,
+    over_linear,
+)
 
 TABLES = {"linear": ddpm_linear(), "cosine": cosine()}
 OF_A_NORMAL = {"linear": 0.7245, "cosine": 0.5044}  # SCIENCE, section 8
@@ -26,13 +32,17 @@ def gammas(schedule):
     return np.asarray(schedule.gamma(jnp.arange(1, schedule.num_steps + 1) / schedule.num_steps))
 
 
+def steps_of(schedule):
+    return lambda t: to_steps(t, schedule.num_steps)
+
+
 def measured(mixture, schedule, latents, key, parts=5, passes=1, batch_size=2_000):
     """The errors of the optimal denoiser of a mixture, which is its own parameters."""
 
     def denoise(params):
         return lambda z, t: params.denoise(z, schedule.gamma(t))
 
-    terms = denoising_terms(denoise, lambda _: schedule, lambda t: to_steps(t, schedule.num_steps), parts)
+    terms = denoising_terms(denoise, schedule, steps_of(schedule), parts)
     return measure_denoising(terms, mixture, latents, parts, key=key, passes=passes, batch_size=batch_size)
 
 
@@ -72,10 +82,12 @@ def test_a_gaussian_is_denoised_with_the_linear_error_at_every_time(key):
     latents = {"mean": means.astype(np.float32), "variance": noise}
     schedule = TABLES["linear"]
     errors = measured(gaussian_of(mean, covariance), schedule, latents, key)
-    formula = linear_errors(np.linalg.eigvalsh(covariance), gammas(schedule))
+    levels = gammas_of_parts(schedule, steps_of(schedule), 5)
+    np.testing.assert_allclose(levels.ravel(), gammas(schedule))
+    formula = linear_errors(np.linalg.eigvalsh(covariance), levels.ravel())
     for name, of_formula in zip(("x", "eps"), formula, strict=True):
         own = getattr(errors, name)
-        expected, error = of_formula.reshape(5, -1).mean(axis=1), own.std(axis=0) / np.sqrt(len(own))
+        expected, error = of_formula.reshape(levels.shape).mean(axis=1), own.std(axis=0) / np.sqrt(len(own))
         assert np.all(np.abs(own.mean(axis=0) - expected) < 4.5 * error), name
         assert np.all(error < 0.03 * expected)
     np.testing.assert_allclose(errors.time, (np.arange(5) + 0.5) / 5, atol=2e-3)

@@ -18,6 +18,7 @@ from vdm_jax.diffusion.schedules import Schedule
 from vdm_jax.evals.bpd import TermsFn, evaluate_bound
 
 CURRENCIES = ("x", "eps")
+FEWEST_IN_A_PART = 64  # noise levels over which the error of the linear denoiser is averaged
 
 
 class DenoisingErrors(NamedTuple):
@@ -44,6 +45,15 @@ def linear_errors(
     return (values * sigma2 / total).mean(axis=1), (alpha2 * values / total).mean(axis=1)
 
 
+def gammas_of_parts(
+    schedule: Schedule, in_chain: Callable[[Float[Array, " b"]], Float[Array, " b"]], num_parts: int
+) -> Float[np.ndarray, "m j"]:
+    """The noise levels of each of M equal parts of the time, evenly spread over it."""
+    number = max(FEWEST_IN_A_PART, -(-(schedule.num_steps or 0) // num_parts))
+    times = in_chain(jnp.asarray((np.arange(num_parts * number) + 0.5) / (num_parts * number), jnp.float32))
+    return np.asarray(schedule.gamma(times)).reshape(num_parts, number)
+
+
 def draw_latents(
     keys: Key[Array, " b"], mean: Float[Array, "b ..."], variance: Float[Array, "b ..."] | None
 ) -> Float[Array, "b ..."]:
@@ -53,19 +63,19 @@ def draw_latents(
 
 def denoising_terms(
     denoise: Callable[[PyTree], Denoise],
-    schedule: Callable[[PyTree], Schedule],
+    schedule: Schedule,
     in_chain: Callable[[Float[Array, " b"]], Float[Array, " b"]],
     num_parts: int,
 ) -> TermsFn:
     """A function for `measure_denoising`.
 
-    denoise, schedule: of the parameters. in_chain: times of [0, 1) -> the times at which the model is trained. Two
-    denoisers see the same x and the same noise.
+    denoise: of the parameters. in_chain: times of [0, 1) -> the times at which the model is trained. Two denoisers see
+    the same x and the same noise.
     """
 
     def terms(params, keys, t, batch):
         t = in_chain((batch["part"] + t) / num_parts)
-        gamma = schedule(params).gamma(t)
+        gamma = schedule.gamma(t)
         x = draw_latents(keys, batch["mean"], batch.get("variance"))
         eps = normal(named_key(keys, "eps"), x.shape)
         found = denoise(params)(noised(x, eps, gamma), t)
