@@ -71,9 +71,10 @@ class GaussianMixture(NamedTuple):
 
 
 def prior_of(deviation: Float[np.ndarray, " d"]) -> GaussianMixture:
-    """N(0, diag deviation²): N(0, I) of latents that are scaled by `deviation`."""
+    """N(0, diag deviation²): N(0, I) of latents that are scaled by `deviation`; in the form of `gaussian_of`, so that
+    one program serves both."""
     values = jnp.asarray(deviation, jnp.float32)[None] ** 2
-    return GaussianMixture(jnp.zeros(1), jnp.zeros_like(values), values, None)
+    return GaussianMixture(jnp.zeros(1), jnp.zeros_like(values), values, jnp.eye(values.shape[1])[None])
 
 
 def gaussian_of(mean: Float[np.ndarray, " d"], covariance: Float[np.ndarray, "d d"]) -> GaussianMixture:
