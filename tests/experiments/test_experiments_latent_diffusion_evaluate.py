@@ -20,6 +20,11 @@ from vdm_jax.experiments.latent_diffusion import evaluate as job
 from vdm_jax.experiments.latent_diffusion.build import LatentExperiment
 from vdm_jax.models.diffusion import DiffusionModel, DiffusionObjective
 from vdm_jax.networks.network import Network
+from vdm_jax.report.compare.latent_sweep import write_latent_sweep
+from vdm_jax.report.page import write_report
+from vdm_jax.report.sections import LATENT_DIFFUSION_PAGE
+from vdm_jax.report.sections.latent_diffusion import models_table
+from vdm_jax.report.summary import latent_summary
 
 DATA = make_sprite_data(GRID, "population")
 SCALE, DIMS = 2.0, 3
@@ -85,16 +90,22 @@ def experiment(variance=0.25, schedule=None, **settings):
     return LatentExperiment(config, DATA, model, make_space(variance))
 
 
-def evaluated(built, workdir, monkeypatch, step=7):
-    weights = Weights({"unet": jnp.ones(())}, step, "ema")
-    monkeypatch.setattr(job, "load_weights", lambda *_: weights)
-    assert job.evaluate_latents(built, workdir) == "done"
+def evaluated(built, workdir, step=7):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(job, "load_weights", lambda *_: Weights({"unet": jnp.ones(())}, step, "ema"))
+        assert job.evaluate_latents(built, workdir) == "done"
     return json.loads((workdir / "evaluate.json").read_text())
 
 
-@pytest.mark.slow
-def test_a_diffuser_of_a_normal_in_the_table(tmp_path, monkeypatch):
-    record = evaluated(experiment(), tmp_path, monkeypatch)
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    path = tmp_path_factory.mktemp("latent_diffusion")
+    evaluated(experiment(), path)
+    return path
+
+
+def test_a_diffuser_of_a_normal_in_the_table(workdir):
+    record = json.loads((workdir / "evaluate.json").read_text())
     table = record["table"]
     assert list(table) == ["trained", "untrained", "prior", "gaussian", "mixture", "codes"]
     assert record["main"] == "trained" and record["checkpoint_step"] == 7 and record["space"]["name"] == "fake"
@@ -118,11 +129,14 @@ def test_a_diffuser_of_a_normal_in_the_table(tmp_path, monkeypatch):
     assert abs(table["gaussian"]["rate_nats"] - rate) < 4 * table["gaussian"]["rate_nats_standard_error"]
     assert record["bound_nats"] == table["trained"]["bound_nats"] > record["distortion_nats"]
     assert record["loss"] == table["trained"]["eps"]["loss"]
+    lines = latent_summary(record).splitlines()
+    assert [line.split()[0] for line in lines] == ["denoising", "bound", "entropy", "no", "Fréchet"]
+    assert "(N(0, I) 1.000, Gaussian 1.000) of the loss" in lines[0]
 
 
 @pytest.mark.slow
-def test_the_samples_are_those_of_each_model(tmp_path, monkeypatch):
-    record = evaluated(experiment(), tmp_path, monkeypatch, step=0)
+def test_the_samples_are_those_of_each_model(tmp_path):
+    record = evaluated(experiment(), tmp_path, step=0)
     table = record["table"]
     assert list(table) == ["untrained", "prior", "gaussian", "mixture", "codes"] and record["main"] == "untrained"
     assert all(table[name]["frechet"]["num_images"] == 24 for name in table)
@@ -133,17 +147,39 @@ def test_the_samples_are_those_of_each_model(tmp_path, monkeypatch):
     assert "counts" not in kinds
 
 
+def test_the_page_and_the_comparison_show_every_model(workdir, tmp_path):
+    record, runs = json.loads((workdir / "evaluate.json").read_text()), {"seed=0": workdir, "seed=1": tmp_path / "1"}
+    runs["seed=1"].mkdir()
+    record["settings"]["train"]["seed"] = 1
+    record["table"]["prior"]["bound_nats"] += 2
+    (runs["seed=1"] / "evaluate.json").write_text(json.dumps(record))
+    for folder in runs.values():
+        (folder / "config.json").write_text(json.dumps(record["settings"]))
+    page = write_report(runs["seed=0"], LATENT_DIFFUSION_PAGE).read_text()
+    for words in ("untrained network", "N(0, I)", "mixture of Gaussians", "latents of test images", "Mode coverage"):
+        assert words in page
+    assert "latent diffusion" not in models_table({"untrained": {"bound_nats": 1.0}})
+    assert (workdir / "report" / "denoising_ratio.png").is_file()
+    text = write_latent_sweep(tmp_path, runs, {"other": "not evaluated"})
+    row = next(line for line in text.splitlines() if "| N(0, I) |" in line)
+    assert (
+        "| latent_diffusion-linear | 2 | N(0, I) | 1 | 1 |" in row
+        and f"{record['table']['prior']['bound_nats'] - 1:.1f} ± 1.0" in row
+    )
+    assert (tmp_path / "sweep.png").is_file() and "Missing, not evaluated: other" in text
+
+
 @pytest.mark.slow
-def test_what_there_is_not_has_a_reason(tmp_path, monkeypatch):
+def test_what_there_is_not_has_a_reason(tmp_path):
     quick = {"evaluate.mixture_components": 0, "evaluate.coverage_images": 0, "evaluate.passes": 1}
-    record = evaluated(experiment(0.0, **quick), tmp_path, monkeypatch)
+    record = evaluated(experiment(0.0, **quick), tmp_path)
     assert record["bound_nats"] is None and record["reasons"]["bound_nats"] == DETERMINISTIC
     assert (
         "mixture" not in record["table"]
         and record["coverage"] is None
         and "coverage_images" in record["reasons"]["coverage"]
     )
-    record = evaluated(experiment(schedule=dirac(), **quick), tmp_path, monkeypatch)
+    record = evaluated(experiment(schedule=dirac(), **quick), tmp_path)
     assert "Dirac" in record["reasons"]["bound_nats"] and record["bound_nats"] is None
     assert record["table"]["prior"]["bound_nats"] > 0 and np.isfinite(record["loss"])
     assert len(record["by_time"]["timestep"]) == 4 and min(record["by_time"]["timestep"]) > 500
