@@ -44,14 +44,14 @@ from vdm_jax.experiments.common.evaluate import about, compare_with_entropy, sav
 from vdm_jax.experiments.common.functions import nearest_levels
 from vdm_jax.experiments.common.space.encoded import EncodedSpace
 from vdm_jax.experiments.latent_diffusion.build import LatentExperiment
-from vdm_jax.experiments.latent_diffusion.contenders import (
+from vdm_jax.experiments.latent_diffusion.models import (
     GAUSSIAN,
     PRIOR,
     TRAINED,
     UNTRAINED,
-    Contender,
+    LatentModel,
     draw_all,
-    make_contenders,
+    make_latent_models,
 )
 from vdm_jax.experiments.latent_diffusion.latents import latents_of, make_decoder
 
@@ -82,16 +82,16 @@ def evaluate_latents(experiment: LatentExperiment, workdir: pathlib.Path) -> str
     levels = data.test.first(settings.num_images).levels
     test = HeldOut(levels, *space.moments("test", slice(settings.num_images or None)))
     say(f"step {weights.step}, {weights.kind} weights, {len(levels):,} test images")
-    contenders = make_contenders(config, model, weights, space, named_key(key, "contenders"))
+    models = make_latent_models(config, model, weights, space, named_key(key, "models"))
     schedule = model.schedule(weights.params)
 
-    denoising, by_time = measure_all_denoising(config, contenders, schedule, model.in_chain, test)
-    bounds, reasons = measure_all_bounds(config, contenders, space, test)
+    denoising, by_time = measure_all_denoising(config, models, schedule, model.in_chain, test)
+    bounds, reasons = measure_all_bounds(config, models, space, test)
     if model.no_bound:
         reasons = {"bound_nats": model.no_bound} | reasons
-    scores, why = score_all(experiment, contenders, named_key(key, "scores"))
+    scores, why = score_all(experiment, models, named_key(key, "scores"))
     parts = denoising, bounds, {name: brief(found) for name, found in scores.items()}
-    table = {name: {} for name in (*contenders, CODES)}
+    table = {name: {} for name in (*models, CODES)}
     for part in parts:
         table = {name: row | part.get(name, {}) for name, row in table.items()}
     main = TRAINED if weights.step else UNTRAINED
@@ -108,11 +108,11 @@ def evaluate_latents(experiment: LatentExperiment, workdir: pathlib.Path) -> str
 
 
 def measure_all_denoising(
-    config: ConfigDict, contenders: dict[str, Contender], schedule: Schedule, in_chain: Any, test: HeldOut
+    config: ConfigDict, models: dict[str, LatentModel], schedule: Schedule, in_chain: Any, test: HeldOut
 ) -> tuple[Table, dict[str, Any]]:
     """{row: {"x", "eps"}} and "by_time"; see the head of this file."""
     settings, number = config.evaluate, config.evaluate.denoising_parts
-    families = {id(each.family): each.family for each in contenders.values()}
+    families = {id(each.family): each.family for each in models.values()}
     terms = {name: denoising_terms(each.denoise, schedule, in_chain, number) for name, each in families.items()}
     errors = {
         name: measure_denoising(
@@ -126,10 +126,10 @@ def measure_all_denoising(
             progress=bar(f"evaluate: denoising, {name}"),
             place=across_devices,
         )
-        for name, each in contenders.items()
+        for name, each in models.items()
     }
     gammas = gammas_of_parts(schedule, in_chain, number)
-    eigenvalues = np.asarray(contenders[GAUSSIAN].params.values[0])
+    eigenvalues = np.asarray(models[GAUSSIAN].params.values[0])
     linear = (found.reshape(gammas.shape).mean(axis=1) for found in linear_errors(eigenvalues, gammas.ravel()))
     times = errors[GAUSSIAN].time
     by_time = {"time": times, "logsnr": errors[GAUSSIAN].logsnr} | dict(
@@ -142,7 +142,7 @@ def measure_all_denoising(
 
 
 def measure_all_bounds(
-    config: ConfigDict, contenders: dict[str, Contender], space: EncodedSpace, test: HeldOut
+    config: ConfigDict, models: dict[str, LatentModel], space: EncodedSpace, test: HeldOut
 ) -> tuple[Table, dict[str, str]]:
     """{row: the bound and its parts}, all from the same draws of x; or the reason why there is none."""
     log_prob = space.space.log_prob
@@ -160,20 +160,20 @@ def measure_all_bounds(
     code = evaluate_bound(
         code_terms(log_prob), space.space.params, images, progress=bar("evaluate: decoder"), **shared
     ).per_image
-    families = {id(each.family): each.family for each in contenders.values() if each.family.density is not None}
+    families = {id(each.family): each.family for each in models.values() if each.family.density is not None}
     terms = {name: density_terms(family.density) for name, family in families.items()}
     density = {
         name: evaluate_bound(
             terms[id(each.family)], each.params, latents, progress=bar(f"evaluate: bound, {name}"), **shared
         ).per_image["density"]
-        for name, each in contenders.items()
+        for name, each in models.items()
         if id(each.family) in terms
     }
     return {name: latent_bound(code, found, density[PRIOR]) for name, found in density.items()}, {}
 
 
 def score_all(
-    experiment: LatentExperiment, contenders: dict[str, Contender], key: Key[Array, ""]
+    experiment: LatentExperiment, models: dict[str, LatentModel], key: Key[Array, ""]
 ) -> tuple[Table, dict[str, str]]:
     """Scores of the decoded draws of each model, and of latents of test images: `score_sets`."""
     config, data, space = experiment.config, experiment.data, experiment.space
@@ -181,7 +181,7 @@ def score_all(
 
     def decoded(number: int) -> dict[str, Integer[np.ndarray, "n h w c"]]:
         codes = latents_of(space, "test", number, config.space.sampled, named_key(key, CODES))
-        drawn = {name: draws for name, draws in draw_all(contenders, key, number)} | {CODES: codes}
+        drawn = {name: draws for name, draws in draw_all(models, key, number)} | {CODES: codes}
         return {name: nearest_levels(decoder(x), data) for name, x in drawn.items()}
 
     if data.grid is None:

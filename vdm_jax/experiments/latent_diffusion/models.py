@@ -41,7 +41,7 @@ class Family(NamedTuple):
     draw: Callable[[PyTree, Key[Array, ""], int], Latents]
 
 
-class Contender(NamedTuple):
+class LatentModel(NamedTuple):
     """A model of latents."""
 
     params: PyTree
@@ -77,9 +77,9 @@ def mixture_family(shape: tuple[int, ...], schedule: Schedule, batch_size: int) 
     return Family(denoise, lambda mixture, keys, x, t: -mixture.log_prob(x), draw)
 
 
-def make_contenders(
+def make_latent_models(
     config: ConfigDict, model: DiffusionModel, weights: Weights, space: EncodedSpace, key: Key[Array, ""]
-) -> dict[str, Contender]:
+) -> dict[str, LatentModel]:
     """The models of latents by name; a model that was not trained is there as "untrained" alone.
 
     prior: N(0, I) of the latents as the autoencoder makes them. gaussian: with the moments of the training latents.
@@ -89,21 +89,21 @@ def make_contenders(
     settings, sampled = config.evaluate, config.space.sampled
     network = diffusion_family(model, config.sample)
     noise = {name: weights.params[name] for name in ("gamma",) if name in weights.params}
-    found = {TRAINED: Contender(weights.params, network)} if weights.step else {}
-    found[UNTRAINED] = Contender(initial_params(model, config.train.seed) | noise, network)
+    found = {TRAINED: LatentModel(weights.params, network)} if weights.step else {}
+    found[UNTRAINED] = LatentModel(initial_params(model, config.train.seed) | noise, network)
     exact = mixture_family(tuple(model.shape), model.schedule(weights.params), settings.batch_size)
     deviation = np.broadcast_to(np.asarray(space.factor, np.float32), model.shape).reshape(-1)
     mean, variance = space.moments("train")
-    found[PRIOR] = Contender(prior_of(deviation), exact)
-    found[GAUSSIAN] = Contender(gaussian_of(*moments_of(mean, variance if sampled else None)), exact)
+    found[PRIOR] = LatentModel(prior_of(deviation), exact)
+    found[GAUSSIAN] = LatentModel(gaussian_of(*moments_of(mean, variance if sampled else None)), exact)
     if settings.mixture_components:
         codes = latents_of(space, "train", settings.fitted_images, sampled, named_key(key, "fitted"))
         fitted = fit_mixture(codes.reshape(len(codes), -1), settings.mixture_components, settings.seed)
-        found[MIXTURE] = Contender(fitted, exact)
+        found[MIXTURE] = LatentModel(fitted, exact)
     return found
 
 
-def draw_all(contenders: dict[str, Contender], key: Key[Array, ""], number: int) -> Iterable[tuple[str, Latents]]:
+def draw_all(models: dict[str, LatentModel], key: Key[Array, ""], number: int) -> Iterable[tuple[str, Latents]]:
     """(name, N draws) of each model."""
-    for name, contender in contenders.items():
-        yield name, contender.family.draw(contender.params, named_key(key, f"draws {name}"), number)
+    for name, model in models.items():
+        yield name, model.family.draw(model.params, named_key(key, f"draws {name}"), number)
