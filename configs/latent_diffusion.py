@@ -6,10 +6,11 @@ log SNR) and `learned` (a monotone network), both trained on the bound; `quick` 
 """
 
 from ml_collections import ConfigDict, config_dict
-from vdm_jax.configs.base import NOISE_TABLES, space_settings, table_settings
+from vdm_jax.configs.base import NOISE_TABLES, table_settings
 from vdm_jax.configs.base import get_config as get_base_config
 
 from vdm_jax.base.errors import choose
+from vdm_jax.experiments.common.space.settings import space_settings
 
 BOUND = {"diffusion.weighting": "bound", "diffusion.num_steps": None}
 VARIANTS = NOISE_TABLES | {

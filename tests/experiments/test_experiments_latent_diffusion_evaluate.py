@@ -39,21 +39,12 @@ FEW = {
 }
 
 
-class Fake(EncodedSpace):
-    """A space whose every split is all sprites."""
-
-    def moments(self, split, index=None):
-        rows = slice(None) if index is None else index
-        mean, variance = self.encoded.rows("all")
-        return mean[rows], None if variance is None else variance[rows]
-
-
 def make_space(variance):
     """An encoder whose aggregate posterior is N(0, I), times `SCALE`; variance: its share that is noise."""
     draws = np.random.default_rng(0).standard_normal((len(DATA.test), DIMS))
     draws = (draws - draws.mean(axis=0)) @ np.linalg.inv(np.linalg.cholesky(np.cov(draws.T, bias=True))).T
-    mean = (SCALE * np.sqrt(1 - variance) * draws).astype(np.float32)
-    noise = {"all": np.full_like(mean, SCALE**2 * variance)} if variance else None
+    mean = (np.sqrt(1 - variance) * draws).astype(np.float32)
+    noise = {"all": np.full_like(mean, variance)} if variance else None
     turn = np.random.default_rng(1).standard_normal((DIMS, *DATA.shape)).astype(np.float32)
 
     def moments(params, levels):
@@ -67,7 +58,9 @@ def make_space(variance):
 
     space = Space("fake", "1", (DIMS,), jnp.asarray(turn), moments, decode, log_prob, None)
     encoded = Encoded({"shape": [DIMS]}, {"all": mean}, noise)
-    return Fake(space, encoded, np.asarray(SCALE, np.float32), {"name": "fake", "scale": "global"})
+    return EncodedSpace(
+        space, encoded, np.asarray(SCALE, np.float32), bool(variance), {"name": "fake", "scale": "global"}
+    )
 
 
 def nothing(params, z, t, w=None, *, key=None):

@@ -86,10 +86,7 @@ def run(
                 checkpointer.save(state, score=float(scores["score"]))
             window.resume()
 
-        if num_steps == 0 and not checkpointer.saved():
-            scores = evaluate(state)
-            write(step, "validation", scores)
-            checkpointer.save(state, score=float(scores["score"]))
+        save_untrained(state, num_steps, evaluate, checkpointer, write)
         finish(state, checkpointer, unsaved=step < num_steps)
         return Result(state, "stopped" if stop_requested() else "done")
 
@@ -104,6 +101,20 @@ def make_write(log: MetricsLog, start: int) -> Callable[[int, str, dict[str, flo
         log.write({"step": step, "split": split, **metrics, "seconds": time.perf_counter() - began})
 
     return write
+
+
+def save_untrained(
+    state: TrainState,
+    num_steps: int,
+    evaluate: Callable[[TrainState], dict[str, float]],
+    checkpointer: Checkpointer,
+    write: Callable[[int, str, dict[str, float]], None],
+) -> None:
+    """Saves the first state with its score where `num_steps` is 0; otherwise nothing."""
+    if num_steps == 0 and not checkpointer.saved():
+        scores = evaluate(state)
+        write(0, "validation", scores)
+        checkpointer.save(state, score=float(scores["score"]))
 
 
 def finish(state: TrainState, checkpointer: Checkpointer, unsaved: bool) -> None:

@@ -27,6 +27,7 @@ from ml_collections import ConfigDict
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.mesh import across_devices
 from vdm_jax.base.progress import bar
+from vdm_jax.data.dataset import Dataset
 from vdm_jax.diffusion.likelihood import bits_per_dim
 from vdm_jax.diffusion.schedules import Schedule
 from vdm_jax.evals.bpd import evaluate_bound
@@ -62,16 +63,29 @@ Table = dict[str, dict[str, Any]]
 
 
 class HeldOut(NamedTuple):
-    """Test images and the moments of their latents x, [N, *shape]; a variance of None: deterministic."""
+    """Test images and the moments of their latents x, [N, *shape].
+
+    variance: None where the model sees means. noise: of q(x | image); None of a code without noise.
+    """
 
     levels: Integer[np.ndarray, "n h w c"]
     mean: Float[np.ndarray, "n ..."]
     variance: Float[np.ndarray, "n ..."] | None
+    noise: Float[np.ndarray, "n ..."] | None
 
-    def latents(self, sampled: bool) -> dict[str, np.ndarray]:
-        """As `evaluate_bound` takes them. sampled: with the variance, where there is one."""
-        found = {"mean": self.mean}
-        return found | {"variance": self.variance} if sampled and self.variance is not None else found
+    @property
+    def latents(self) -> dict[str, np.ndarray]:
+        """As the model sees them, for `evaluate_bound`."""
+        return {"mean": self.mean} | ({} if self.variance is None else {"variance": self.variance})
+
+
+def held_out(data: Dataset, space: EncodedSpace, number: int) -> HeldOut:
+    """The first `number` test images (0: all)."""
+    levels = data.test.first(number).levels
+    index = np.arange(len(levels))
+    noise = space.encoded.split(data, "test", index)[1]
+    noise = None if noise is None else noise * space.factor**2
+    return HeldOut(levels, *space.split(data, "test", index), noise)
 
 
 def evaluate_latents(experiment: LatentExperiment, workdir: pathlib.Path) -> str:
@@ -79,10 +93,9 @@ def evaluate_latents(experiment: LatentExperiment, workdir: pathlib.Path) -> str
     config, data, model, space = experiment.config, experiment.data, experiment.model, experiment.space
     weights = load_weights(workdir, model, config)
     settings, key = config.evaluate, jax.random.key(config.evaluate.seed)
-    levels = data.test.first(settings.num_images).levels
-    test = HeldOut(levels, *space.moments("test", slice(settings.num_images or None)))
-    say(f"step {weights.step}, {weights.kind} weights, {len(levels):,} test images")
-    models = make_latent_models(config, model, weights, space, named_key(key, "models"))
+    test = held_out(data, space, settings.num_images)
+    say(f"step {weights.step}, {weights.kind} weights, {len(test.levels):,} test images")
+    models = make_latent_models(config, data, model, weights, space, named_key(key, "models"))
     schedule = model.schedule(weights.params)
 
     denoising, by_time = measure_all_denoising(config, models, schedule, model.in_chain, test)
@@ -96,7 +109,7 @@ def evaluate_latents(experiment: LatentExperiment, workdir: pathlib.Path) -> str
         table = {name: row | part.get(name, {}) for name, row in table.items()}
     main = TRAINED if weights.step else UNTRAINED
     values = headline(table[main], scores.get(main, {}), data.num_dims) | {"main": main, "table": table}
-    values |= {"num_images": len(levels), "passes": settings.passes, "by_time": by_time, "space": space.about}
+    values |= {"num_images": len(test.levels), "passes": settings.passes, "by_time": by_time, "space": space.about}
     values |= {"num_latents": model.num_dims, "num_dims": data.num_dims}
     if values["coverage"] is not None:
         values["coverage"] |= {"sampler": config.sample.sampler, "num_sampling_steps": config.sample.num_steps}
@@ -118,7 +131,7 @@ def measure_all_denoising(
         name: measure_denoising(
             terms[id(each.family)],
             each.params,
-            test.latents(config.space.sampled),
+            test.latents,
             number,
             key=named_key(jax.random.key(settings.seed), "denoising"),
             passes=settings.passes,
@@ -146,8 +159,8 @@ def measure_all_bounds(
 ) -> tuple[Table, dict[str, str]]:
     """{row: the bound and its parts}, all from the same draws of x; or the reason why there is none."""
     log_prob = space.space.log_prob
-    if test.variance is None or log_prob is None:
-        return {}, dict.fromkeys(BOUND_KEYS, DETERMINISTIC if test.variance is None else NO_LIKELIHOOD)
+    if test.noise is None or log_prob is None:
+        return {}, dict.fromkeys(BOUND_KEYS, DETERMINISTIC if test.noise is None else NO_LIKELIHOOD)
     settings = config.evaluate
     shared = {
         "passes": settings.passes,
@@ -155,7 +168,7 @@ def measure_all_bounds(
         "key": named_key(jax.random.key(settings.seed), "bound"),
         "place": across_devices,
     }
-    latents = test.latents(True)
+    latents = {"mean": test.mean, "variance": test.noise}
     images = {"levels": test.levels} | latents
     code = evaluate_bound(
         code_terms(log_prob), space.space.params, images, progress=bar("evaluate: decoder"), **shared
@@ -180,7 +193,7 @@ def score_all(
     settings, decoder = config.evaluate, make_decoder(space.space, config.evaluate.batch_size)
 
     def decoded(number: int) -> dict[str, Integer[np.ndarray, "n h w c"]]:
-        codes = latents_of(space, "test", number, config.space.sampled, named_key(key, CODES))
+        codes = latents_of(space, data, "test", number, space.sampled, named_key(key, CODES))
         drawn = {name: draws for name, draws in draw_all(models, key, number)} | {CODES: codes}
         return {name: nearest_levels(decoder(x), data) for name, x in drawn.items()}
 

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Key
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.mesh import across_devices
 from vdm_jax.base.space import Space
+from vdm_jax.data.dataset import Dataset
 from vdm_jax.evals.batches import map_batches
 from vdm_jax.experiments.common.space.encoded import EncodedSpace
 
@@ -24,10 +25,13 @@ def draw_latents(
     return mean if variance is None else mean + jnp.sqrt(variance) * jax.random.normal(key, mean.shape)
 
 
-def latents_of(space: EncodedSpace, split: str, number: int, sampled: bool, key: Key[Array, ""]) -> Latents:
-    """x of the first `number` images of a split (0: all), [N, *shape], float32: fresh draws x ~ q(x | image) where the
-    code has noise and `sampled` is True, otherwise means."""
-    mean, variance = space.moments(split, slice(number or None))
+def latents_of(
+    space: EncodedSpace, data: Dataset, split: str, number: int, sampled: bool, key: Key[Array, ""]
+) -> Latents:
+    """x of the first `number` images of a split of the data (0: all), [N, *shape], float32: fresh draws
+    x ~ q(x | image) where the code has noise and `sampled` is True, otherwise means."""
+    most = len(getattr(data, split))
+    mean, variance = space.split(data, split, np.arange(min(number or most, most)))
     drawn = draw_latents(
         named_key(key, "space"), jnp.asarray(mean), jnp.asarray(variance) if sampled and variance is not None else None
     )

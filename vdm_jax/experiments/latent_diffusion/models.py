@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 from vdm_jax.base.keys import keys_of, named_key
 from vdm_jax.base.mesh import across_devices
 from vdm_jax.base.progress import bar
+from vdm_jax.data.dataset import Dataset
 from vdm_jax.diffusion.prediction import Denoise
 from vdm_jax.diffusion.schedules import Schedule
 from vdm_jax.evals.batches import map_batches
@@ -78,26 +79,29 @@ def mixture_family(shape: tuple[int, ...], schedule: Schedule, batch_size: int) 
 
 
 def make_latent_models(
-    config: ConfigDict, model: DiffusionModel, weights: Weights, space: EncodedSpace, key: Key[Array, ""]
+    config: ConfigDict,
+    data: Dataset,
+    model: DiffusionModel,
+    weights: Weights,
+    space: EncodedSpace,
+    key: Key[Array, ""],
 ) -> dict[str, LatentModel]:
     """The models of latents by name; a model that was not trained is there as "untrained" alone.
 
     prior: N(0, I) of the latents as the autoencoder makes them. gaussian: with the moments of the training latents.
-    mixture: fitted to `config.evaluate.fitted_images` of them; without it where `mixture_components` is 0. Latents are
-    drawn from q(u | x) where `config.space.sampled`.
+    mixture: fitted to `config.evaluate.fitted_images` of them; without it where `mixture_components` is 0.
     """
-    settings, sampled = config.evaluate, config.space.sampled
+    settings = config.evaluate
     network = diffusion_family(model, config.sample)
     noise = {name: weights.params[name] for name in ("gamma",) if name in weights.params}
     found = {TRAINED: LatentModel(weights.params, network)} if weights.step else {}
     found[UNTRAINED] = LatentModel(initial_params(model, config.train.seed) | noise, network)
     exact = mixture_family(tuple(model.shape), model.schedule(weights.params), settings.batch_size)
     deviation = np.broadcast_to(np.asarray(space.factor, np.float32), model.shape).reshape(-1)
-    mean, variance = space.moments("train")
     found[PRIOR] = LatentModel(prior_of(deviation), exact)
-    found[GAUSSIAN] = LatentModel(gaussian_of(*moments_of(mean, variance if sampled else None)), exact)
+    found[GAUSSIAN] = LatentModel(gaussian_of(*moments_of(*space.split(data, "train"))), exact)
     if settings.mixture_components:
-        codes = latents_of(space, "train", settings.fitted_images, sampled, named_key(key, "fitted"))
+        codes = latents_of(space, data, "train", settings.fitted_images, space.sampled, named_key(key, "fitted"))
         fitted = fit_mixture(codes.reshape(len(codes), -1), settings.mixture_components, settings.seed)
         found[MIXTURE] = LatentModel(fitted, exact)
     return found

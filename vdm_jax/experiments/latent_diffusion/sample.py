@@ -35,7 +35,7 @@ def draw_latent_diffusion(experiment: LatentExperiment, params: PyTree, folder: 
 
     key, sampled = jax.random.key(config.seed), experiment.config.space.sampled
     number = number_shown(config, data)
-    x = latents_of(space, "test", number, sampled, named_key(key, "test"))
+    x = latents_of(space, data, "test", number, sampled, named_key(key, "test"))
     save_page(folder, "real", levels_to_bytes(data.test.first(number).levels, data.num_levels))
     save_page(folder, "reconstructions", to_bytes(x))
     draw_prior(experiment, params, folder, to_bytes=to_bytes)

@@ -20,7 +20,7 @@ def make_latent_training(experiment: LatentExperiment, num_devices: int) -> Mode
     """
     config, model, space = experiment.config, experiment.model, experiment.space
     key, sampled = jax.random.key(config.train.seed), config.space.sampled
-    mean, variance = space.moments("train")
+    mean, variance = space.split(experiment.data, "train")
     stored = {"mean": mean} | ({"variance": variance} if sampled and variance is not None else {})
 
     def batch_fn(moments: dict[str, Array], step) -> dict[str, Array]:
@@ -29,7 +29,9 @@ def make_latent_training(experiment: LatentExperiment, num_devices: int) -> Mode
         drawn = jax.random.fold_in(named_key(key, "space"), step)
         return {"levels": draw_latents(drawn, chosen["mean"], chosen.get("variance"))}
 
-    held_out = latents_of(space, "validation", config.train.eval_images, sampled, named_key(key, "validation"))
+    held_out = latents_of(
+        space, experiment.data, "validation", config.train.eval_images, sampled, named_key(key, "validation")
+    )
     return ModelTraining(
         loss_fn=model.loss_fn,
         data=stored,
