@@ -21,6 +21,9 @@ VARIANTS = NOISE_TABLES | {
         "train.num_steps": 2_000,
         "train.batch_size": 128,
         "model.width": 256,
+        "evaluate.passes": 1,
+        "evaluate.reader_images": 2_000,
+        "evaluate.reader_steps": 200,
     },
 }
 
@@ -105,6 +108,14 @@ def _evaluate() -> dict:
         num_images=0,  # the first so many test images; 0: all
         passes=4,  # noise passes over them
         batch_size=250,
+        denoising_parts=20,  # equal parts of the time, in each of which the loss is measured
+        mixture_components=10,  # of the mixture of Gaussians that is fitted to training latents; 0: none
+        fitted_images=10_000,  # training latents, at most, that it is fitted to
+        coverage_images=500,  # generated sprites of each model whose features are counted; 0: none
+        sprite_tolerance=0.25,  # an image with a larger share of wrong pixels than this is no sprite
+        reader_images=20_000,  # training sprites, at most, of the network that reads features
+        reader_steps=1_500,
+        frechet_images=600,  # of other data: generated images of each model; 0: none
         seed=0,
     )
 

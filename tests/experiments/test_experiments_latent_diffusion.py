@@ -79,7 +79,7 @@ def rows(workdir):
 
 def test_all_jobs_leave_what_they_promise(workdir, space):
     record = json.loads((workdir / "evaluate.json").read_text())
-    assert record["settings"]["kind"] == "latent_diffusion" and record["num_dims"] == 3
+    assert record["settings"]["kind"] == "latent_diffusion" and record["num_latents"] == 3
     assert 0 < record["loss"] < 3 and np.isfinite(record["bound_nats"])
     about = json.loads((workdir / "samples" / "about.json").read_text())
     assert about["space"] == record["space"] and record["space"]["workdir"] == str(space)

@@ -10,7 +10,12 @@ from vdm_jax.experiments.common.checks import check_numbers
 from vdm_jax.experiments.common.space.settings import check_space
 
 NUMBERS = (
-    ("at least 0", lambda value: value >= 0, "sample.num_paths"),
+    ("at least 0", lambda value: value >= 0, "sample.num_paths evaluate.coverage_images"),
+    ("at least 1", lambda value: value >= 1, "evaluate.reader_images evaluate.reader_steps"),
+    ("at least 2", lambda value: value >= 2, "evaluate.fitted_images"),
+    ("1 to 1,000", lambda value: 1 <= value <= 1_000, "evaluate.denoising_parts"),
+    ("0 for none, to 1,000", lambda value: 0 <= value <= 1_000, "evaluate.mixture_components"),
+    ("a number not below 0", lambda value: value >= 0, "evaluate.sprite_tolerance"),
     ("1 to 65,536", lambda value: 1 <= value <= 65_536, "model.width model.channels model.num_heads model.patch"),
     ("1 to 1,000", lambda value: 1 <= value <= 1_000, "model.num_layers model.num_blocks"),
     ("-30 to 30", lambda value: abs(value) <= 30, "model.fourier_min model.fourier_max"),

@@ -1,6 +1,6 @@
 """What each choice of a latent diffusion model reads."""
 
-from vdm_jax.experiments.common.build import DATA, NOISE
+from vdm_jax.experiments.common.build import DATA, NOISE, above, by_data
 from vdm_jax.experiments.common.networks import AUTO, LATENT_MLP_SETTINGS, NETWORKS, network_choices
 from vdm_jax.experiments.common.space.settings import SPACE_CHOICES
 from vdm_jax.launch.choices import Choice
@@ -13,4 +13,13 @@ NETWORK = Choice(
     "model.network",
     dict.fromkeys(LATENT_MLPS, OF_MLPS) | OF_EACH | {AUTO: (*OF_MLPS, *OF_EACH["multiscale"])},
 )
-LATENT_CHOICES = (DATA, *SPACE_CHOICES, NOISE, NETWORK, *network_choices("model")[1:])
+# Of sprites modes are counted as well, and the network that reads them is trained for it.
+SCORES = by_data(("evaluate.coverage_images",), ("evaluate.frechet_images",))
+COVERAGE = above(
+    "evaluate.coverage_images",
+    2,
+    ("evaluate.sprite_tolerance", "evaluate.reader_images", "evaluate.reader_steps"),
+)
+MIXTURE = above("evaluate.mixture_components", 1, ("evaluate.fitted_images",))
+OF_EVALUATION = (SCORES, COVERAGE, MIXTURE)
+LATENT_CHOICES = (DATA, *SPACE_CHOICES, NOISE, NETWORK, *network_choices("model")[1:], *OF_EVALUATION)

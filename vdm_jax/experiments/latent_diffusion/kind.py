@@ -16,8 +16,9 @@ from vdm_jax.experiments.latent_diffusion.functions import latent_functions
 from vdm_jax.experiments.latent_diffusion.sample import draw_latent_diffusion
 from vdm_jax.experiments.latent_diffusion.training import make_latent_training
 from vdm_jax.launch.kind import Kind
-from vdm_jax.report.compare.ddpm_sweep import write_ddpm_sweep
-from vdm_jax.report.sections import DDPM_PAGE
+from vdm_jax.report.compare.latent_sweep import write_latent_sweep
+from vdm_jax.report.sections import LATENT_DIFFUSION_PAGE
+from vdm_jax.report.summary import latent_summary
 
 READS = ("data", "space", "model", "diffusion", "train")
 OF_A_FOLDER = ("space.workdir", "space.train")  # the space is known by its weights
@@ -28,16 +29,18 @@ def inputs(experiment: LatentExperiment) -> dict[str, str]:
     return fingerprints(experiment) | {"space": experiment.space.space.fingerprint}
 
 
+JOBS = model_jobs(
+    READS,
+    evaluate_latents,
+    draw_latent_diffusion,
+    make=make_latent_training,
+    ignores=(*IGNORED, *OF_A_FOLDER),
+    stated=lambda experiment: {"space": experiment.space.about},
+)
+
 KIND = Kind(
     build_latent_diffusion,
-    model_jobs(
-        READS,
-        evaluate_latents,
-        draw_latent_diffusion,
-        make=make_latent_training,
-        ignores=(*IGNORED, *OF_A_FOLDER),
-        stated=lambda experiment: {"space": experiment.space.about},
-    ),
+    JOBS | {"evaluate": JOBS["evaluate"]._replace(summary=latent_summary)},
     inputs=inputs,
     find=find_data,
     understood=understood_data,
@@ -47,8 +50,8 @@ KIND = Kind(
     programs=MODELS,
     restore=restore,
     functions=latent_functions,
-    sections=DDPM_PAGE,
-    compare=write_ddpm_sweep,
+    sections=LATENT_DIFFUSION_PAGE,
+    compare=write_latent_sweep,
     compared="evaluate",
     implied=IMPLIED | SPACE_IMPLIED,
     choices=LATENT_CHOICES,

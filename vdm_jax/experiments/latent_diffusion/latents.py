@@ -31,7 +31,7 @@ def latents_of(
     """x of the first `number` images of a split of the data (0: all), [N, *shape], float32: fresh draws
     x ~ q(x | image) where the code has noise and `sampled` is True, otherwise means."""
     most = len(getattr(data, split))
-    mean, variance = space.moments(split, np.arange(min(number or most, most)))
+    mean, variance = space.split(data, split, np.arange(min(number or most, most)))
     drawn = draw_latents(
         named_key(key, "space"), jnp.asarray(mean), jnp.asarray(variance) if sampled and variance is not None else None
     )

@@ -20,7 +20,7 @@ def make_latent_training(experiment: LatentExperiment, num_devices: int) -> Mode
     """
     config, model, space = experiment.config, experiment.model, experiment.space
     key, sampled = jax.random.key(config.train.seed), config.space.sampled
-    mean, variance = space.moments("train")
+    mean, variance = space.split(experiment.data, "train")
     stored = {"mean": mean} | ({"variance": variance} if sampled and variance is not None else {})
 
     def batch_fn(moments: dict[str, Array], step) -> dict[str, Array]:
