@@ -16,7 +16,7 @@ def evaluate_latents(experiment: LatentExperiment, workdir: pathlib.Path) -> str
     config, data, model, space = experiment.config, experiment.data, experiment.model, experiment.space
     weights = load_weights(workdir, model, config)
     key = jax.random.key(config.evaluate.seed)
-    x = latents_of(space, data, "test", config.evaluate.num_images, config.space.sampled, named_key(key, "test"))
+    x = latents_of(space, data, "test", config.evaluate.num_images, named_key(key, "test"))
     say(f"step {weights.step}, {weights.kind} weights, {len(x):,} test images")
     values, reasons = measure_loss(model, weights.params, x, named_key(key, "bound"), config.evaluate)
     record = about(config, data.fingerprint, weights, model.describe_objective(), reasons)
