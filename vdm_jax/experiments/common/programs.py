@@ -3,7 +3,6 @@
 TRAINED_NETWORKS = {  # of evaluations, of distances between images and of readers of generated ones
     "step": "the training step of a classifier",
     "forward": "the classifier",
-    "logits": "the classifier",
 }
 MODELS = TRAINED_NETWORKS | {
     "train_steps": "the training step",
