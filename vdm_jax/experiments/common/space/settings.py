@@ -1,14 +1,16 @@
 """The section `space` of a config: where diffusion and probes live. Empty: in pixels."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from vdm_jax.base.errors import UserError, choose
+from vdm_jax.base.errors import choose
 from vdm_jax.experiments.common.build import not_empty
 from vdm_jax.experiments.common.space.encoded import SCALES
 from vdm_jax.launch.choices import Choice
 from vdm_jax.launch.kind import Need
+from vdm_jax.launch.settings import value_of
 
 SPACE_IMPLIED: dict[str, Any] = {
     "space.workdir": "",
@@ -19,8 +21,8 @@ SPACE_IMPLIED: dict[str, Any] = {
 NAME = "space"  # of the need
 OF_A_SPACE = ("space.scale", "space.sampled")
 SPACE_CHOICES: tuple[Choice, ...] = (
-    not_empty("space.workdir", "a folder", OF_A_SPACE),
-    not_empty("space.train", "a variant", OF_A_SPACE),
+    Choice("space.workdir", {"DIR": OF_A_SPACE, "": ("space.train",)}, lambda settings: [_is_named(settings)]),
+    not_empty("space.train", "VARIANT", OF_A_SPACE),
 )
 SPACE_FOLDERS = ("space.workdir",)  # of `Kind.folders`
 SPACE_IGNORED = ("space.workdir", "space.train")  # the fingerprint says which space it is
@@ -40,9 +42,9 @@ def space_needs(config: ConfigDict) -> dict[str, Need]:
 
 
 def check_space(config: ConfigDict) -> None:
-    """Raises `UserError` for settings of the section that cannot be."""
-    space = config.space
-    choose("config.space.scale", space.scale, SCALES)
-    if space.workdir and space.train and f"needs/{NAME}" not in space.workdir:
-        both = f"config.space.workdir={space.workdir!r} and config.space.train={space.train!r}"
-        raise UserError(f"{both} name two spaces; expected one of them to be empty")
+    """Raises `UserError` for an unknown scale."""
+    choose("config.space.scale", config.space.scale, SCALES)
+
+
+def _is_named(settings: Mapping[str, Any]) -> str:
+    return "DIR" if value_of(settings, "space.workdir") else ""
