@@ -5,10 +5,11 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from vdm_jax.base.errors import choose
+from vdm_jax.base.errors import UserError, choose
 from vdm_jax.experiments.common.build import not_empty
 from vdm_jax.experiments.common.space.encoded import SCALES
 from vdm_jax.launch.choices import Choice
+from vdm_jax.launch.config_files import flat, load_config
 from vdm_jax.launch.kind import Need
 from vdm_jax.launch.settings import value_of
 
@@ -36,14 +37,23 @@ def space_needs(config: ConfigDict) -> dict[str, Need]:
     space = config.space
     if space.workdir or not space.train:
         return {}
-    data = {f"data.{name}": value for name, value in config.data.items() if value is not None}
-    need = Need(f"autoencoder.py:{space.train}", data, ("train", "encode"), "space.workdir")
-    return {NAME: need}
+    data = {f"data.{name}": config.data[name] for name in flat(config.data)}
+    return {NAME: Need(trained_by(space.train), data, ("train", "encode"), "space.workdir")}
+
+
+def trained_by(variant: str) -> str:
+    """The config file of a space, with its variant."""
+    return f"configs/autoencoder.py:{variant}"
 
 
 def check_space(config: ConfigDict) -> None:
-    """Raises `UserError` for an unknown scale."""
-    choose("config.space.scale", config.space.scale, SCALES)
+    """What can be judged before the space is trained. Raises `UserError` for an unknown scale, an unknown variant, or
+    one that makes no space."""
+    space = config.space
+    choose("config.space.scale", space.scale, SCALES)
+    if space.train and not space.workdir and load_config(trained_by(space.train)).model.conditional:
+        why = f"config.space.train={space.train!r} is conditional: a code decodes to an image only with a label"
+        raise UserError(f"{why}; choose another variant of configs/autoencoder.py")
 
 
 def _is_named(settings: Mapping[str, Any]) -> str:
