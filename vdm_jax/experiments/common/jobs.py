@@ -10,12 +10,13 @@ from ml_collections import ConfigDict
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.signals import sigterm_after
 from vdm_jax.experiments.common.build import Experiment
+from vdm_jax.experiments.common.checkpoints import CHECKPOINTS, are_published, step_of
 from vdm_jax.experiments.common.sample import NAME, PARTS, Draw, sample
-from vdm_jax.experiments.common.train import CHECKPOINTS, train
+from vdm_jax.experiments.common.train import train
 from vdm_jax.launch.kind import Job, RunOptions, Status, from_files
 from vdm_jax.launch.store import read_record
 from vdm_jax.report.summary import summary
-from vdm_jax.train.checkpoint import find_checkpoint, saved_checkpoints
+from vdm_jax.train.checkpoint import saved_checkpoints
 from vdm_jax.train.writers import check_installed
 
 LOG = "metrics.jsonl"
@@ -106,7 +107,9 @@ def lengthens(settings: dict[str, Any]) -> tuple[str, ...]:
 
 
 def is_trained(config: ConfigDict, workdir: pathlib.Path) -> bool:
-    """Whether the latest checkpoint is that of the last step."""
+    """Whether the latest checkpoint is that of the last step, or the weights are published."""
+    if are_published(workdir):
+        return True
     saved = saved_checkpoints(workdir / CHECKPOINTS)
     return bool(saved) and saved[-1].step == config.train.num_steps
 
@@ -121,7 +124,7 @@ def check_length(experiment: Experiment, workdir: pathlib.Path) -> None:
 def is_of_named_weights(job: Job, config: ConfigDict, workdir: pathlib.Path) -> bool:
     """Whether a record is of the checkpoint and the weights that `config.evaluate` names now."""
     try:
-        step = find_checkpoint(workdir / CHECKPOINTS, config.evaluate.checkpoint).step
+        step = step_of(workdir, config.evaluate.checkpoint)
     except UserError:
         return False
     record = read_record(workdir, job)

@@ -10,13 +10,13 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Key, PyTree
 from ml_collections import ConfigDict
 
-from vdm_jax.base.errors import choose
+from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.mesh import make_mesh, replicate
 from vdm_jax.base.pytrees import num_parameters
 from vdm_jax.base.signals import catch_sigterm
 from vdm_jax.experiments.common.build import Experiment
-from vdm_jax.experiments.common.checkpoints import initial_params
+from vdm_jax.experiments.common.checkpoints import CHECKPOINTS, are_published, initial_params
 from vdm_jax.experiments.common.training import ModelTraining, make_training
 from vdm_jax.launch.settings import plain
 from vdm_jax.train.checkpoint import Checkpointer, resume
@@ -28,7 +28,6 @@ from vdm_jax.train.state import TrainState, as_vectors, averaged, init_state
 from vdm_jax.train.step import CompiledStep, make_train_step
 from vdm_jax.train.writers import open_log
 
-CHECKPOINTS = "checkpoints"
 LOOP_SETTINGS = (
     *("num_steps", "batch_size", "steps_per_call", "log_every", "eval_every", "checkpoint_every"),
     "max_skipped_in_a_row",
@@ -104,7 +103,11 @@ def run_step(
 
 
 def open_checkpoints(workdir: pathlib.Path, config: ConfigDict) -> Checkpointer:
-    """The checkpoints of a run, of which `config.train` says how many are kept."""
+    """The checkpoints of a run, of which `config.train` says how many are kept. Raises `UserError` in a folder with
+    published weights alone."""
+    if are_published(workdir):
+        why = f"{workdir} has published weights, from which no training continues"
+        raise UserError(f"{why}; leave train out of --jobs, or choose another --workdir")
     return Checkpointer(workdir / CHECKPOINTS, keep_latest=config.keep_latest, keep_best=config.keep_best)
 
 
