@@ -79,7 +79,9 @@ def test_the_record_has_a_curve_a_feature(workdir):
 def test_the_report_draws_it(workdir):
     page = (workdir / "report" / "index.html").read_text()
     assert "When features are destroyed" in page and page.count("<img") == 6
-    assert page.count("--jobs=probe,chains,chain_probes,report") == page.count("--jobs=") == 1, "what is missing"
+    assert page.count("--jobs=normality,probe,chains,chain_probes,report") == page.count("--jobs=") == 1, (
+        "what is missing"
+    )
     assert launch.main(["launch.py", f"--workdir={workdir}", "--jobs=report"]) == 0  # by its own config.json
 
 

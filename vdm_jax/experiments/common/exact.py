@@ -139,9 +139,13 @@ def check_exact(config: ConfigDict) -> None:
 def speciation(covariance: Covariance, schedule: Schedule) -> dict[str, float | None]:
     """{"abar", "timestep"} of data with that covariance; the timestep is None where abar stays above."""
     abar = speciation_abar(covariance)
+    return {"abar": abar, "timestep": timestep_of(schedule, abar)}
+
+
+def timestep_of(schedule: Schedule, abar: float) -> float | None:
+    """The timestep at which abar has fallen to this value; None where it is not below 1 or abar stays above."""
     lowest = float(1 / (1 + np.exp(float(schedule.gamma(jnp.float32(1))))))
-    timestep = time_of_abar(schedule, abar) * schedule.num_steps if lowest < abar < 1 else None
-    return {"abar": abar, "timestep": timestep}
+    return time_of_abar(schedule, abar) * schedule.num_steps if lowest < abar < 1 else None
 
 
 def _batches(log: MetricsLog) -> list[dict[str, Any]]:

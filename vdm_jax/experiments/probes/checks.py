@@ -13,6 +13,7 @@ from vdm_jax.experiments.probes.readers import READERS
 from vdm_jax.experiments.probes.samplers import chosen_readers, chosen_samplers
 from vdm_jax.probing.heads import MEMBERS, TARGETS
 from vdm_jax.probing.nets import NETS, reads_sprites
+from vdm_jax.probing.normality import CORRECTIONS
 
 NUMBERS = (
     ("at least 2", lambda value: value >= 2, "chains.num_queries"),
@@ -30,6 +31,14 @@ NUMBERS = (
         "chains.far probe.learning_rate probe.memory_gib probe.shortfall chain_probes.real_or_generated_learning_rate",
     ),
     (*SEED, "chains.seed probe.seed chain_probes.seed"),
+)
+OF_NORMALITY = (
+    ("at least 100", lambda value: value >= 100, "normality.num_images"),
+    ("at least 1,000", lambda value: value >= 1_000, "normality.num_samples"),
+    ("at least 1", lambda value: value >= 1, "normality.num_components"),
+    ("at least 0", lambda value: value >= 0, "normality.num_histograms"),
+    ("a number between 0 and 1", lambda value: 0 < value < 1, "normality.level"),
+    (*SEED, "normality.seed"),
 )
 
 
@@ -97,6 +106,7 @@ def check_settings(config: ConfigDict) -> None:
     check_exact(config)
     check_chains(config.chains, config.diffusion.num_steps)
     check_chain_probes(config)
+    check_normality(config)
     choose("config.probe.net", config.probe.net, NETS)
     choose("config.probe.members", config.probe.members, dict.fromkeys(MEMBERS))
     choose("config.probe.targets", config.probe.targets, TARGETS)
@@ -108,6 +118,12 @@ def check_window(probe: ConfigDict, data: Dataset) -> None:
     side = min(data.shape[:2])
     if data.grid is not None and not 1 <= probe.window <= side:
         raise UserError(f"config.probe.window={probe.window}; expected 1 … {side}, the side of the images")
+
+
+def check_normality(config: ConfigDict) -> None:
+    """Raises `UserError` for a number out of range or an unknown correction."""
+    check_numbers(config, OF_NORMALITY)
+    choose("config.normality.correction", config.normality.correction, CORRECTIONS)
 
 
 def check_widths(setting: str, widths: tuple[int, ...]) -> None:

@@ -46,6 +46,11 @@ class Workdir:
         return _read_json(self.path / "chain_probes.json") or {}
 
     @cached_property
+    def normality(self) -> dict[str, Any]:
+        """normality.json; {} if it is missing."""
+        return _read_json(self.path / "normality.json") or {}
+
+    @cached_property
     def probe(self) -> dict[str, Any]:
         """probe.json; {} if it is missing."""
         return _read_json(self.path / "probe.json") or {}
