@@ -106,6 +106,8 @@ def test_a_run_goes_on_from_its_checkpoint_as_if_it_had_not_stopped(workdir, spa
         shutil.rmtree(again / "checkpoints" / str(step))
     assert launched(again, space, "--jobs=train") == 0
     assert rows(again) == rows(workdir)
+    one, other = (vdm_jax.load(folder, checkpoint=6).params for folder in (again, workdir))
+    jax.tree.map(np.testing.assert_array_equal, one, other)
 
 
 def test_another_space_is_refused_and_the_same_one_may_move(workdir, space, tmp_path, capfd):
