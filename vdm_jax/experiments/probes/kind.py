@@ -41,12 +41,7 @@ from vdm_jax.report.sections import PROBES_PAGE
 from vdm_jax.train.metrics import read_metrics
 
 IGNORED = ("data.dir", *SPACE_IGNORED, "probe.memory_gib", "probe.at_once")  # no number depends on them
-NOISE = (
-    "data",
-    "space",
-    "diffusion",
-    "exact.num_timesteps",
-)  # what is noised, by how much, and the timesteps of all jobs
+NOISE = ("data", "space", "diffusion", "exact.num_timesteps")  # what is noised, how much, and all jobs' timesteps
 PROBE_HINT = "lower config.probe.memory_gib or config.probe.batch_size"
 # A sampler's chains, and what is trained on them, are kept in a folder or on a line that states these.
 OF_A_SAMPLER = ("samplers", "num_steps")
