@@ -22,7 +22,7 @@ from vdm_jax.evals.latents.baselines import GaussianMixture, fit_mixture, gaussi
 from vdm_jax.experiments.common.checkpoints import Weights, initial_params
 from vdm_jax.experiments.common.evaluate import sampling
 from vdm_jax.experiments.common.space.encoded import EncodedSpace
-from vdm_jax.experiments.latent_diffusion.latents import latents_of
+from vdm_jax.experiments.latent_diffusion.latents import latents_of, seen_moments
 from vdm_jax.models.diffusion import DiffusionModel
 from vdm_jax.models.generate import generate
 
@@ -99,7 +99,7 @@ def make_latent_models(
     exact = mixture_family(tuple(model.shape), model.schedule(weights.params), settings.batch_size)
     deviation = np.broadcast_to(np.asarray(space.factor, np.float32), model.shape).reshape(-1)
     found[PRIOR] = LatentModel(prior_of(deviation), exact)
-    found[GAUSSIAN] = LatentModel(gaussian_of(*moments_of(*space.split(data, "train"))), exact)
+    found[GAUSSIAN] = LatentModel(gaussian_of(*moments_of(*seen_moments(space, "train"))), exact)
     if settings.mixture_components:
         codes = latents_of(space, data, "train", settings.fitted_images, named_key(key, "fitted"))
         fitted = fit_mixture(codes.reshape(len(codes), -1), settings.mixture_components, settings.seed)
