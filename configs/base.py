@@ -20,6 +20,20 @@ def get_config(variant: str = "") -> ConfigDict:
     return config.lock()
 
 
+def space_settings(train: str = "") -> ConfigDict:
+    """The section `space` of the kinds that may live in the space of an autoencoder. train: the default of `train`."""
+    return ConfigDict(
+        dict(
+            workdir="",  # a run of configs/autoencoder.py with its encodings, or a folder of a first stage of diffusers
+            # Where workdir is empty: the variant of configs/autoencoder.py that is trained first. Empty: pixels.
+            train=train,
+            # Of latents u, x = factor u: none (as they are), global (mean variance 1), component (each has variance 1).
+            scale="none",
+            sampled=True,  # u ~ q(u | x), drawn anew each time, where the code has noise; False: the mean of q(u | x)
+        )
+    )
+
+
 def _data() -> ConfigDict:
     return ConfigDict(
         dict(

@@ -8,7 +8,7 @@ The sweep: every schedule, with sprites of 32x32 and three seeds, and with sprit
 """
 
 from ml_collections import ConfigDict
-from vdm_jax.configs.base import NOISE_TABLES, paired, table_settings
+from vdm_jax.configs.base import NOISE_TABLES, paired, space_settings, table_settings
 from vdm_jax.configs.base import get_config as get_base_config
 
 from vdm_jax.base.errors import choose
@@ -143,6 +143,7 @@ def get_config(variant: str = "") -> ConfigDict:
     # labelled images, as in configs/base.py.
     config.data = get_base_config().data
     config.data.update(source="sprites", name="small")
+    config.space = space_settings()
     config.diffusion = ConfigDict(
         dict(
             schedule="ddpm_linear",  # any table of SCHEDULES in vdm_jax/diffusion/schedules.py

@@ -19,7 +19,9 @@ from vdm_jax.experiments.autoencoder import encode
 from vdm_jax.experiments.autoencoder.build import build_autoencoder
 from vdm_jax.experiments.autoencoder.checks import check_images
 from vdm_jax.experiments.autoencoder.members import members_of
+from vdm_jax.experiments.common.train import open_checkpoints
 from vdm_jax.experiments.kinds import KINDS
+from vdm_jax.experiments.weights import publish_weights
 from vdm_jax.launch.choices import refuse_unread
 from vdm_jax.launch.run import build
 from vdm_jax.launch.status import remaining
@@ -93,6 +95,24 @@ def test_members_are_complete_runs_that_any_kind_can_use(ensemble):
             run.encode(run.data.test.levels[:2], labels=np.array([0, 1]))
     with pytest.raises(UserError, match="holds an ensemble of 2 runs; load one of them"):
         vdm_jax.load(ensemble)
+
+
+@pytest.mark.slow
+def test_published_weights_are_a_run_whose_training_is_done(ensemble, tmp_path):
+    folder, member = tmp_path / "published", ensemble / "members" / "beta=4"
+    assert publish_weights(member, folder).stat().st_size < 200_000
+    config, kind = members_of(config_of(ensemble__beta="1,4"))["beta=4"], KINDS["autoencoder"]
+    assert remaining(kind, config, folder, ["train", "encode"]) == ["encode"]
+    assert launch.main(["launch.py", f"--workdir={folder}", "--jobs=encode"]) == 0
+    with pytest.raises(UserError, match="from which no training continues; leave train out of --jobs"):
+        open_checkpoints(folder, config.train)
+    assert not (folder / "checkpoints").exists()
+    ours, there = (read_encoded(path, vdm_jax.load(path).data).mean["all"] for path in (folder, member))
+    assert 0 < np.abs(ours - there).max() < 5e-3 * np.abs(there).max()
+    with pytest.raises(UserError, match="holds 'ema' weights alone"):
+        vdm_jax.load(folder, weights="raw")
+    with pytest.raises(UserError, match="is the folder of a training; choose another"):
+        publish_weights(folder, member)
 
 
 @pytest.mark.slow

@@ -10,12 +10,14 @@ from ml_collections import ConfigDict
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.signals import sigterm_after
 from vdm_jax.experiments.common.build import Experiment
+from vdm_jax.experiments.common.checkpoints import CHECKPOINTS, are_published, step_of
 from vdm_jax.experiments.common.sample import NAME, PARTS, Draw, sample
-from vdm_jax.experiments.common.train import CHECKPOINTS, train
+from vdm_jax.experiments.common.train import train
+from vdm_jax.experiments.common.training import ModelTraining, make_training
 from vdm_jax.launch.kind import Job, RunOptions, Status, from_files
 from vdm_jax.launch.store import read_record
 from vdm_jax.report.summary import summary
-from vdm_jax.train.checkpoint import find_checkpoint, saved_checkpoints
+from vdm_jax.train.checkpoint import saved_checkpoints
 from vdm_jax.train.writers import check_installed
 
 LOG = "metrics.jsonl"
@@ -45,16 +47,22 @@ def model_jobs(
     evaluate: Callable[[Experiment, pathlib.Path], Status],
     draw: Draw,
     evaluate_leaves: tuple[str, ...] = (),
+    *,
+    make: Callable[[Any, int], ModelTraining] = make_training,
+    ignores: tuple[str, ...] = IGNORED,
+    stated: Callable[[Any], dict[str, Any]] = lambda experiment: {},
 ) -> dict[str, Job]:
     """The jobs of a kind whose weights depend on the sections `reads`.
 
-    evaluate_leaves: files that the evaluation writes with its record, evaluate.json.
+    evaluate_leaves: files that the evaluation writes with its record, evaluate.json. make: of the training, as in
+    `common/train.py: train`. ignores: settings in `reads` that change no number.
+    stated: what the record of the samples says besides, of the experiment.
     """
     jobs = {
         "train": Job(
-            run_training,
+            partial(run_training, make=make),
             reads=reads,
-            ignores=IGNORED,
+            ignores=ignores,
             keeps=(CHECKPOINTS, LOG),
             extends=lengthens,
             is_done=is_trained,
@@ -66,7 +74,7 @@ def model_jobs(
         "evaluate": Job(
             from_files(evaluate),
             reads=(*reads, "evaluate", "sample"),
-            ignores=(*IGNORED, *OF_SAMPLES),
+            ignores=(*ignores, *OF_SAMPLES),
             after=("train",),
             writes="evaluate.json",
             leaves=evaluate_leaves,
@@ -74,9 +82,9 @@ def model_jobs(
             memory_hint=EVALUATE_HINT,
         ),
         "sample": Job(
-            from_files(partial(sample, draw=draw)),
+            from_files(partial(sample, draw=draw, stated=stated)),
             reads=(*reads, "sample"),
-            ignores=(*IGNORED, *OF_THE_SET),
+            ignores=(*ignores, *OF_THE_SET),
             after=("train",),
             keeps=(f"samples/{PARTS}",),
             extends=lambda settings: (*OF_OTHER_SETS, *lengthens(settings)),  # other weights: batches are made anew
@@ -94,10 +102,15 @@ def fingerprints(experiment: Experiment) -> dict[str, str]:
     return {"data": experiment.data.fingerprint}
 
 
-def run_training(experiment: Experiment, workdir: pathlib.Path, options: RunOptions) -> Status:
+def run_training(
+    experiment: Experiment,
+    workdir: pathlib.Path,
+    options: RunOptions,
+    make: Callable[[Any, int], ModelTraining] = make_training,
+) -> Status:
     """The training, stopped and saved after `options.stop_after` seconds."""
     with sigterm_after(options.stop_after):
-        return train(experiment, workdir)
+        return train(experiment, workdir, make)
 
 
 def lengthens(settings: dict[str, Any]) -> tuple[str, ...]:
@@ -106,7 +119,9 @@ def lengthens(settings: dict[str, Any]) -> tuple[str, ...]:
 
 
 def is_trained(config: ConfigDict, workdir: pathlib.Path) -> bool:
-    """Whether the latest checkpoint is that of the last step."""
+    """Whether the latest checkpoint is that of the last step, or the weights are published."""
+    if are_published(workdir):
+        return True
     saved = saved_checkpoints(workdir / CHECKPOINTS)
     return bool(saved) and saved[-1].step == config.train.num_steps
 
@@ -121,7 +136,7 @@ def check_length(experiment: Experiment, workdir: pathlib.Path) -> None:
 def is_of_named_weights(job: Job, config: ConfigDict, workdir: pathlib.Path) -> bool:
     """Whether a record is of the checkpoint and the weights that `config.evaluate` names now."""
     try:
-        step = find_checkpoint(workdir / CHECKPOINTS, config.evaluate.checkpoint).step
+        step = step_of(workdir, config.evaluate.checkpoint)
     except UserError:
         return False
     record = read_record(workdir, job)

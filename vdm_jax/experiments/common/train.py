@@ -10,13 +10,13 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Key, PyTree
 from ml_collections import ConfigDict
 
-from vdm_jax.base.errors import choose
+from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.mesh import make_mesh, replicate
 from vdm_jax.base.pytrees import num_parameters
 from vdm_jax.base.signals import catch_sigterm
 from vdm_jax.experiments.common.build import Experiment
-from vdm_jax.experiments.common.checkpoints import initial_params
+from vdm_jax.experiments.common.checkpoints import CHECKPOINTS, are_published, initial_params
 from vdm_jax.experiments.common.training import ModelTraining, make_training
 from vdm_jax.launch.settings import plain
 from vdm_jax.train.checkpoint import Checkpointer, resume
@@ -28,18 +28,22 @@ from vdm_jax.train.state import TrainState, as_vectors, averaged, init_state
 from vdm_jax.train.step import CompiledStep, make_train_step
 from vdm_jax.train.writers import open_log
 
-CHECKPOINTS = "checkpoints"
 LOOP_SETTINGS = (
     *("num_steps", "batch_size", "steps_per_call", "log_every", "eval_every", "checkpoint_every"),
     "max_skipped_in_a_row",
 )
 
 
-def train(experiment: Experiment, workdir: pathlib.Path) -> str:
-    """Trains, validates and saves; returns "done", or "stopped" after SIGTERM."""
+def train(
+    experiment: Experiment, workdir: pathlib.Path, make: Callable[[Any, int], ModelTraining] = make_training
+) -> str:
+    """Trains, validates and saves; returns "done", or "stopped" after SIGTERM.
+
+    make: what the training needs, of the experiment and the number of devices.
+    """
     mesh, seed = make_mesh(), experiment.config.train.seed
     with catch_sigterm() as stop_requested:
-        training = make_training(experiment, mesh.size)
+        training = make(experiment, mesh.size)
         params = initial_params(experiment.model, seed)
         writers = experiment.config.train.get("writers", "")  # older files lack it
         with open_log(writers, workdir, plain(experiment.config)) as log:
@@ -104,7 +108,11 @@ def run_step(
 
 
 def open_checkpoints(workdir: pathlib.Path, config: ConfigDict) -> Checkpointer:
-    """The checkpoints of a run, of which `config.train` says how many are kept."""
+    """The checkpoints of a run, of which `config.train` says how many are kept. Raises `UserError` in a folder with
+    published weights alone."""
+    if are_published(workdir):
+        why = f"{workdir} has published weights, from which no training continues"
+        raise UserError(f"{why}; leave train out of --jobs, or choose another --workdir")
     return Checkpointer(workdir / CHECKPOINTS, keep_latest=config.keep_latest, keep_best=config.keep_best)
 
 

@@ -12,11 +12,10 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.base.pytrees import fingerprint
 from vdm_jax.data.dataset import Dataset
 from vdm_jax.diffusion.prediction import Denoise
-from vdm_jax.experiments.common.checkpoints import load_weights
+from vdm_jax.experiments.common.checkpoints import load_weights, step_of
 from vdm_jax.experiments.common.models import MODELS, make_model
 from vdm_jax.launch.settings import differences, differences_of, plain, read_config
 from vdm_jax.launch.store import read_claim
-from vdm_jax.train.checkpoint import find_checkpoint
 
 SECTIONS = ("data", "model", "diffusion")  # without which no model can be made
 OF_VERSION_0_1 = (*SECTIONS, "rate", "train")  # sections of its config.json that the weights depend on
@@ -81,7 +80,7 @@ def stated_settings(folder: pathlib.Path) -> tuple[str | None, dict[str, Any]]:
 def is_about_model(about: Mapping[str, Any], folder: pathlib.Path, checkpoint: str) -> bool:
     """Whether a record's `TrainedModel.about` is of the checkpoint and the settings that are in the folder now."""
     try:
-        step = find_checkpoint(folder / "checkpoints", checkpoint).step
+        step = step_of(folder, checkpoint)
         stated = stated_settings(folder)[1]
     except UserError:
         step, stated = None, {}

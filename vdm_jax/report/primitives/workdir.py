@@ -55,6 +55,11 @@ class Workdir:
         """probe.json; {} if it is missing."""
         return _read_json(self.path / "probe.json") or {}
 
+    @cached_property
+    def table(self) -> dict[str, Any]:
+        """table.json; {} if it is missing."""
+        return _read_json(self.path / "table.json") or {}
+
     @property
     def provenance(self) -> dict[str, Any]:
         """Commit, device and versions, from evaluate.json, probe.json, exact.json or else the first other record that
