@@ -45,6 +45,7 @@ from vdm_jax.experiments.common.evaluate import about, compare_with_entropy, sav
 from vdm_jax.experiments.common.functions import nearest_levels
 from vdm_jax.experiments.common.space.encoded import EncodedSpace
 from vdm_jax.experiments.latent_diffusion.build import LatentExperiment
+from vdm_jax.experiments.latent_diffusion.latents import latents_of, make_decoder
 from vdm_jax.experiments.latent_diffusion.models import (
     GAUSSIAN,
     PRIOR,
@@ -54,7 +55,6 @@ from vdm_jax.experiments.latent_diffusion.models import (
     draw_all,
     make_latent_models,
 )
-from vdm_jax.experiments.latent_diffusion.latents import latents_of, make_decoder
 
 CODES = "codes"
 OF_MODES = ("num_hit", "num_modes", "num_hit_expected", "p_value", "kl_nats", "kl_expected_nats")
@@ -193,7 +193,7 @@ def score_all(
     settings, decoder = config.evaluate, make_decoder(space.space, config.evaluate.batch_size)
 
     def decoded(number: int) -> dict[str, Integer[np.ndarray, "n h w c"]]:
-        codes = latents_of(space, data, "test", number, space.sampled, named_key(key, CODES))
+        codes = latents_of(space, data, "test", number, named_key(key, CODES))
         drawn = {name: draws for name, draws in draw_all(models, key, number)} | {CODES: codes}
         return {name: nearest_levels(decoder(x), data) for name, x in drawn.items()}
 
