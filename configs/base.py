@@ -20,6 +20,20 @@ def get_config(variant: str = "") -> ConfigDict:
     return config.lock()
 
 
+def space_settings(train: str = "") -> ConfigDict:
+    """The section `space` of the kinds that may live in the space of an autoencoder. train: the default of `train`."""
+    return ConfigDict(
+        dict(
+            workdir="",  # a run of configs/autoencoder.py with its encodings, or a folder of a first stage of diffusers
+            # Where workdir is empty: the variant of configs/autoencoder.py that is trained first. Empty: pixels.
+            train=train,
+            # Of latents u, x = factor u: none (as they are), global (mean variance 1), component (each has variance 1).
+            scale="none",
+            sampled=True,  # u ~ q(u | x), drawn anew each time, where the code has noise; False: the mean of q(u | x)
+        )
+    )
+
+
 def _data() -> ConfigDict:
     return ConfigDict(
         dict(
@@ -41,6 +55,9 @@ def _data() -> ConfigDict:
             validation_size=config_dict.placeholder(int),
             num_levels=config_dict.placeholder(int),  # none: what the file states, or 256 for uint8
             max_gib=config_dict.placeholder(float),  # of tfds and folder: read up to so many GiB of images; none: 8
+            # Classes that are put together, as NAME=CLASS,CLASS+NAME=CLASS by their names or numbers, such as
+            # "animal=2,3,4,5,6,7+vehicle=0,1,8,9"; images of other classes are left out. Empty: the classes themselves.
+            groups="",
             downsample=1,  # 2 averages 2x2 pixels and rounds to a level
             split="holdout",  # of sprites also "population": train, validation and test are all images of the grid
         )

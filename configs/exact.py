@@ -6,7 +6,7 @@ adds trained probes and chains. The sweep: both data sets under each schedule.
 """
 
 from ml_collections import ConfigDict
-from vdm_jax.configs.base import NOISE_TABLES, paired
+from vdm_jax.configs.base import NOISE_TABLES, paired, space_settings
 from vdm_jax.configs.base import get_config as get_base_config
 from vdm_jax.configs.probes import get_config as get_probes_config
 
@@ -24,7 +24,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config, probes = ConfigDict(), get_probes_config()
     config.kind = "exact"
     config.name = f"exact-{variant or 'digits-linear'}"
-    config.data = get_base_config().data
+    config.data, config.space = get_base_config().data, space_settings()
     config.diffusion, config.exact = probes.diffusion, probes.exact
     config.lock()
     config.update_from_flattened_dict(choose("variant", variant or "digits-linear", VARIANTS))

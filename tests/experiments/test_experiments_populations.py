@@ -16,6 +16,7 @@ from vdm_jax.data.sprite_data import make_sprite_data
 from vdm_jax.data.sprites import SpriteGrid
 from vdm_jax.diffusion.gaussian import noised
 from vdm_jax.experiments.common.populations import CLASS, check_classes, make_population
+from vdm_jax.experiments.common.space.encoded import encode_now, encoded_space
 from vdm_jax.probing.exact import measure_curve, population_estimator
 
 DIGITS = load_data("digits")
@@ -58,21 +59,83 @@ def rotated_pixels(data):
     )
 
 
+def in_space(data, space, **settings):
+    return encoded_space(space, encode_now(space, data), data, **settings)
+
+
 def test_the_identity_space_has_the_same_exact_curves_bit_for_bit():
-    here, there = make_population(DIGITS), make_population(DIGITS, pixels_of(DIGITS))
-    assert here.identity == there.identity
+    here, there = make_population(DIGITS), make_population(DIGITS, in_space(DIGITS, pixels_of(DIGITS)))
+    assert here.identity == there.identity.strip()
     assert curves(here) == curves(there)
 
 
 def test_a_rotation_of_the_pixels_has_the_pixels_exact_curves():
     """An orthogonal matrix as a linear autoencoder: the posterior of the class is the same, the noise another."""
-    there = make_population(DIGITS, rotated_pixels(DIGITS))
+    there = make_population(DIGITS, in_space(DIGITS, rotated_pixels(DIGITS)))
     assert there.shape == (64,) and there.identity.endswith(" q")
     for here, other in zip(curves(make_population(DIGITS)), curves(there), strict=True):
         for name in ("accuracy", "retention", "information_nats"):
             error = np.hypot(here[f"{name}_standard_error"], other[f"{name}_standard_error"])
             assert abs(here[name] - other[name]) < 4 * error + 1e-6, name
     assert 0.5 < curves(there)[2]["accuracy"] < 0.99, "where something is known and something is not"
+
+
+def noisy_pixels(data, deviation):
+    """Pixels as a code with noise of this deviation."""
+    pixels = pixels_of(data)
+
+    def moments(params, levels):
+        mean = pixels.moments({}, levels)[0]
+        return mean, jnp.full_like(mean, deviation**2)
+
+    return pixels._replace(name="noisy", fingerprint="n", moments=moments, x_range=None)
+
+
+def test_a_scaled_space_has_the_curves_at_other_noise_levels():
+    """x = c u: a curve moves by 2 ln c to lower log SNR. The variance of the scaled x is as its scale says."""
+    plain, scaled = (in_space(DIGITS, rotated_pixels(DIGITS), scale=scale) for scale in ("none", "global"))
+    c = float(scaled.factor)
+    assert scaled.about["factor"] == pytest.approx(c) and abs(c - 1) > 0.2
+    x = scaled.split(DIGITS, "train")[0].astype(np.float64)
+    assert x.var(0).mean() == pytest.approx(1, rel=1e-5)
+    assert scaled.fingerprint.startswith("q-") and plain.fingerprint == "q"
+    gammas = np.array([-6.0, -1.0, 1.0, 4.0])
+    here = curves(make_population(DIGITS, plain), gammas - 2 * np.log(c))
+    for one, other in zip(here, curves(make_population(DIGITS, scaled), gammas), strict=True):
+        for name in ("accuracy", "retention", "information_nats"):
+            assert one[name] == pytest.approx(other[name], abs=2e-4), name
+
+
+def test_each_component_has_variance_one_and_decodes_as_before():
+    data = DIGITS
+    space = in_space(data, rotated_pixels(data)._replace(decode=lambda params, x: x @ params.T), scale="component")
+    x = space.split(data, "train")[0].astype(np.float64)
+    np.testing.assert_allclose(x.var(0), 1, rtol=1e-4)
+    levels = data.test.levels[:3]
+    mean, _ = space.space.moments(space.space.params, levels)
+    np.testing.assert_allclose(mean, space.split(data, "test", np.arange(3))[0], rtol=1e-4, atol=1e-5)
+    pixels = data.pixel_values[levels].reshape(3, -1)
+    np.testing.assert_allclose(space.space.decode(space.space.params, mean), pixels, atol=1e-3)
+
+
+def test_a_noisy_code_is_drawn_anew_and_has_the_curves_of_more_noise(key):
+    """u = x + s n, z = alpha u + sigma eps has the curves of x at sigma² + alpha² s²."""
+    noisy = in_space(DIGITS, noisy_pixels(DIGITS, 0.5))
+    population, index = make_population(DIGITS, noisy), jnp.arange(2)
+    mean, draws = population.take(index), [population.take(index, jax.random.fold_in(key, i)) for i in range(2)]
+    np.testing.assert_array_equal(mean, DIGITS.pixel_values[DIGITS.train.stored[:2]])
+    assert float(jnp.std(draws[0] - mean)) == pytest.approx(0.5, rel=0.3) and not np.array_equal(*draws)
+    assert noisy.about["variance"] == pytest.approx(
+        float(DIGITS.pixel_values[DIGITS.train.stored].var(0).mean()) + 0.25
+    )
+    assert noisy.about["sampled"] and not in_space(DIGITS, noisy_pixels(DIGITS, 0.5), sampled=False).about["sampled"]
+    gamma = -1.0
+    there = curves(population, [gamma])[0]
+    here = curves(make_population(DIGITS), [float(np.log(np.exp(gamma) + 0.25))])[0]
+    for name in ("accuracy", "retention", "information_nats"):
+        error = np.hypot(here[f"{name}_standard_error"], there[f"{name}_standard_error"])
+        assert abs(here[name] - there[name]) < 4 * error, name
+    assert 0.3 < here["accuracy"] < 0.99
 
 
 def test_images_without_labels_have_no_population():
@@ -99,7 +162,7 @@ def test_rotated_sprites_have_the_posterior_of_sprites(key):
     """All images of the grid with all their features, also in a space without templates."""
     data = load_data("sprites", name="sparse")
     space = rotated_pixels(data)
-    here, there = make_population(data), make_population(data, space)
+    here, there = make_population(data), make_population(data, in_space(data, space))
     assert there.num_members == 768 and there.shape == (data.num_dims,) and there.identity.endswith(" q")
     assert not there.shifted_templates and not there.held_out and there.features.keys() == here.features.keys()
     index = jnp.arange(0, 768, 100)

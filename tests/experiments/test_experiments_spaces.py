@@ -9,7 +9,7 @@ import pytest
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.data.dataset import ImageData, Split
-from vdm_jax.experiments.common.spaces import load_space
+from vdm_jax.experiments.common.space.load import load_space
 from vdm_jax.networks.diffusers import make_diffusers
 from vdm_jax.networks.diffusers_weights import expected_tensors, read_config
 

@@ -22,7 +22,7 @@ GAMMAS = jnp.array([-1.0, 0.0, 1.0])
 
 def side_source(num: int = 2) -> ExampleSource:
     """x = ±1 with its side; index 0 … num - 1, even and odd."""
-    return make_forward_source(lambda i: POINTS[i % 2], lambda i: {"side": i % 2, "value": i % 2}, np.arange(num))
+    return make_forward_source(lambda i, key: POINTS[i % 2], lambda i: {"side": i % 2, "value": i % 2}, np.arange(num))
 
 
 def make_ensemble(

@@ -126,7 +126,7 @@ def make_sprite_posterior(grid: SpriteGrid) -> Posterior:
     def classes(z: Images, gamma: Float[Array, ""]) -> dict[str, Float[Array, "q c"]]:
         return class_sums(jnp.exp, log_weights(z, gamma))
 
-    def correlate(index: Integer[Array, " q"], eps: Images) -> Correlations:
+    def correlate(index: Integer[Array, " q"], eps: Images, key: Key[Array, ""] | None = None) -> Correlations:
         """Those of T distinct templates at P places, [Q, T, P], less that of the clean image: `signal` is at most 0."""
         template, place = jnp.asarray(templates.which)[index // num_places], index % num_places
 

@@ -3,7 +3,8 @@
 p(x_i | z_t) is a softmax over the population of -||z_t - alpha_t x_i||²/(2 sigma_t²). Nothing here is trained. The
 posterior of a class gives the accuracy that no probe can exceed, the probability that noising and sampling back keeps
 the class, and the information that remains. `finite_posterior` serves any rows by matrix products; a population with
-more structure makes its own `Posterior` (`data/sprite_posterior.py`).
+more structure makes its own `Posterior` (`data/sprite_posterior.py`), and so does one whose x are random
+(`mixture_posterior.py`).
 """
 
 from collections.abc import Callable, Mapping
@@ -14,12 +15,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
-from jaxtyping import Array, Float, Integer, Key
+from jaxtyping import Array, Float, Integer, Key, PyTree
 
 from vdm_jax.base.keys import named_key
 from vdm_jax.diffusion.rows import (
     CHUNK,
-    Correlations,
     best_row,
     chunked_values,
     correlate,
@@ -28,6 +28,7 @@ from vdm_jax.diffusion.rows import (
     in_chunks,
     inverse_variance,
     match,
+    pick_alike,
     weighted_mean,
 )
 from vdm_jax.diffusion.samplers import sample_by_x
@@ -93,9 +94,10 @@ class Posterior(NamedTuple):
     classes: (z, gamma) -> {feature: p(c | z_t) [Q, C]}.
     draw: (key, z, gamma) -> x ~ p(x | z_t).
     mean: (z, gamma) -> E[x | z_t], the optimal denoiser.
-    nearest: z -> the index of the member that is most likely at any noise level, the first of several.
+    nearest: x without noise -> the index of the member that is most likely, the first of several.
     alike: (key, index) -> one of the members with the same x, each as likely.
-    correlate: (index, eps) -> `Correlations` of the clean members with these indices and of the noise.
+    correlate: (index, eps, key=None) -> `Correlations` of the clean members with these indices and of the noise, or
+        what else serves all noise levels. Members whose x is random are drawn with the key; without one they are means.
     classes_from: (correlations, gamma) -> `classes` of their z_t at any noise level, first with eps and then with
         -eps, [2 Q, C], for a small part of the cost.
     """
@@ -105,8 +107,23 @@ class Posterior(NamedTuple):
     mean: Callable[[Queries, Gamma], Queries]
     nearest: Callable[[Queries], Index]
     alike: Callable[[Key[Array, ""], Index], Index]
-    correlate: Callable[[Index, Queries], Correlations]
-    classes_from: Callable[[Correlations, Gamma], dict[str, Probabilities]]
+    correlate: Callable[..., PyTree]
+    classes_from: Callable[[PyTree, Gamma], dict[str, Probabilities]]
+
+
+def one_hot_classes(
+    labels: Mapping[str, Integer[np.ndarray, " n"]], features: Mapping[str, Feature]
+) -> Float[Array, "n k"]:
+    """The classes of each member, those of all features beside each other."""
+    sizes = {name: len(feature.prior) for name, feature in features.items()}
+    return jnp.concatenate([jax.nn.one_hot(labels[name], size) for name, size in sizes.items()], axis=1)
+
+
+def by_feature(p: Float[Array, "q k"], features: Mapping[str, Feature]) -> dict[str, Probabilities]:
+    """The probabilities of each feature, from columns as those of `one_hot_classes`."""
+    sizes = [len(feature.prior) for feature in features.values()]
+    parts = jnp.split(p, np.cumsum(sizes)[:-1].tolist(), axis=1)
+    return dict(zip(features, parts, strict=True))
 
 
 def finite_posterior(
@@ -123,18 +140,13 @@ def finite_posterior(
     shape, num = rows.shape[1:], len(rows)
     flat = np.asarray(rows, np.float32).reshape(num, -1)
     held = in_chunks(flat, chunk)
-    sizes = {name: len(feature.prior) for name, feature in features.items()}
-    one_hot = jnp.concatenate([jax.nn.one_hot(labels[name], size) for name, size in sizes.items()], axis=1)
-
-    def by_feature(p):
-        ends = np.cumsum(list(sizes.values())).tolist()
-        return {name: p[:, end - sizes[name] : end] for name, end in zip(sizes, ends, strict=True)}
+    one_hot = one_hot_classes(labels, features)
 
     def row(rows, index):
         return rows.x.reshape(-1, rows.x.shape[2])[index]
 
     def classes(rows, values, z, gamma):
-        return by_feature(weighted_mean(rows, z.reshape(len(z), -1), gamma, values))
+        return by_feature(weighted_mean(rows, z.reshape(len(z), -1), gamma, values), features)
 
     def mean(rows, z, gamma):
         return weighted_mean(rows, z.reshape(len(z), -1), gamma, rows.x).reshape(-1, *shape)
@@ -149,23 +161,19 @@ def finite_posterior(
     def nearest(rows, z):
         return best_row(rows, len(z), lambda chunk, _: z.reshape(len(z), -1) @ chunk.x.T + chunk.offset[None])
 
-    def alike(equal, key, index):
-        place = jax.random.randint(key, index.shape, 0, equal.count[index])
-        return equal.order[equal.start[index] + place]
-
-    def correlate_rows(rows, index, eps):
+    def correlate_rows(rows, index, eps, key=None):
         every = rows.x.reshape(-1, rows.x.shape[2])[:num]
         return correlate(every, every[index], eps.reshape(len(index), -1))
 
     def classes_from(values, found, gamma):
-        return by_feature(correlated_posterior(found, gamma, values))
+        return by_feature(correlated_posterior(found, gamma, values), features)
 
     return Posterior(
         classes=Partial(classes, held, chunked_values(one_hot, held)),
         draw=Partial(draw, held),
         mean=Partial(mean, held),
         nearest=Partial(nearest, held),
-        alike=Partial(alike, equal_rows(flat)),
+        alike=Partial(pick_alike, equal_rows(flat)),
         correlate=Partial(correlate_rows, held),
         classes_from=Partial(classes_from, one_hot),
     )

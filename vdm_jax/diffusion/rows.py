@@ -1,12 +1,13 @@
 """Posterior means and draws over the rows of a matrix by matrix products, streamed so that [Q, N] is never held."""
 
+import hashlib
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Integer
+from jaxtyping import Array, Float, Int, Integer, Key
 
 from vdm_jax.diffusion.gaussian import alpha_sigma
 
@@ -38,6 +39,13 @@ def in_chunks(rows: Float[Array | np.ndarray, "n d"], chunk: int) -> Rows:
     return Rows(x.reshape(num, chunk, -1), offset.reshape(num, chunk))
 
 
+@runtime_checkable
+class Chunked(Protocol):
+    """Rows in chunks, of any content; an offset of -inf marks padding."""
+
+    offset: Float[Array, "m chunk"]
+
+
 def match(rows: Rows, z: Float[Array, "q d"], gamma: Gamma) -> Float[Array, "q chunk"]:
     """sigma_t² log p(x_i | z_t) up to a constant of each query, for one chunk: <z, alpha x_i> - ½||alpha x_i||²."""
     alpha, _ = alpha_sigma(gamma)
@@ -55,7 +63,7 @@ def matrix_posterior(
     return weighted_mean(rows, z, gamma, chunked_values(values, rows))
 
 
-def chunked_values(values: Float[Array, "n k"], rows: Rows) -> Float[Array, "m chunk k"]:
+def chunked_values(values: Float[Array, "n k"], rows: Chunked) -> Float[Array, "m chunk k"]:
     """Values of every row in the chunks of `rows`, 0 for padding."""
     num, chunk = rows.offset.shape
     return jnp.pad(values, ((0, num * chunk - values.shape[0]), (0, 0))).reshape(num, chunk, -1)
@@ -81,7 +89,7 @@ def weighted_mean(
     return sums / total[:, None]
 
 
-def best_row(rows: Rows, num: int, scores: Callable[[Rows, Integer[Array, ""]], Float[Array, "q chunk"]]) -> Index:
+def best_row(rows: Chunked, num: int, scores: Callable[[Any, Integer[Array, ""]], Float[Array, "q chunk"]]) -> Index:
     """For each of `num` queries the index of the row with the highest score, the first of several.
 
     scores: (a chunk of rows, its number) -> [Q, chunk], -inf for padding.
@@ -109,14 +117,24 @@ class Alike(NamedTuple):
     count: Int[Array, " n"]  # of each row, how many these are, itself among them
 
 
-def equal_rows(rows: Float[np.ndarray, "n d"]) -> Alike:
-    """Which rows are equal, by their bytes."""
+def equal_rows(*rows: Float[np.ndarray, "n _"]) -> Alike:
+    """Which rows are equal, in each of several matrices, by digests of their bytes."""
     first: dict[bytes, int] = {}
-    group = np.array([first.setdefault(row.tobytes(), len(first)) for row in np.ascontiguousarray(rows)])
+    group = np.array([first.setdefault(_digest(parts), len(first)) for parts in zip(*rows, strict=True)])
     count = np.bincount(group)
     start = np.cumsum(count) - count
     order = np.argsort(group, kind="stable")
     return Alike(*(jnp.asarray(values, jnp.int32) for values in (order, start[group], count[group])))
+
+
+def _digest(parts: tuple[np.ndarray, ...]) -> bytes:
+    return hashlib.sha256(b"".join(part.tobytes() for part in parts)).digest()
+
+
+def pick_alike(equal: Alike, key: Key[Array, ""], index: Index) -> Index:
+    """For each row one of those equal to it, each as likely."""
+    place = jax.random.randint(key, index.shape, 0, equal.count[index])
+    return equal.order[equal.start[index] + place]
 
 
 class Correlations(NamedTuple):

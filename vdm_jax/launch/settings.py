@@ -94,11 +94,16 @@ def with_new_names(
 def with_implied(settings: Mapping[str, Any], implied: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
     """A copy in which the settings of `implied` that are missing have their value there, where `wanted` has them.
 
-    A section that is missing is not added.
+    A section that is missing is added where `implied` has a value for each of its settings in `wanted`.
     """
     copy = json.loads(json.dumps(settings))
     for name, value in implied.items():
-        if has(wanted, name) and not has(copy, name) and isinstance(value_of(copy, name.rpartition(".")[0]), Mapping):
+        section = name.rpartition(".")[0]
+        if not has(wanted, name) or has(copy, name):
+            continue
+        if not has(copy, section) and all(f"{section}.{each}" in implied for each in value_of(wanted, section)):
+            put(copy, section, {})
+        if isinstance(value_of(copy, section), Mapping):
             put(copy, name, value)
     return copy
 

@@ -71,11 +71,12 @@ def make_estimator(
 
 
 def population_estimator(population: Population, num_images: int) -> CurveEstimator:
-    """Batches of `num_images` members of the population, each with eps and with -eps."""
+    """Batches of `num_images` members of the population, each with eps and with -eps. Random x are drawn anew."""
 
     def draw(access, key):
         eps = jax.random.normal(named_key(key, "eps"), (num_images, *population.shape))
-        return access.posterior.correlate(access.spread(named_key(key, "x"), num_images), eps)
+        index = access.spread(named_key(key, "x"), num_images)
+        return access.posterior.correlate(index, eps, named_key(key, "space"))
 
     posterior = population.posterior
     return make_estimator(Partial(draw, population.access), posterior.classes_from, population.features, 2 * num_images)

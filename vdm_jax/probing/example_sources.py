@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, Integer, Key
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.program import as_partial
 from vdm_jax.diffusion.gaussian import noised
+from vdm_jax.probing.population import SPACE
 
 Images = Float[Array, "b ..."]
 Classes = dict[str, Int[Array, " b"]]
@@ -31,15 +32,18 @@ class ExampleSource(NamedTuple):
 
 
 def make_forward_source(
-    take: Callable[[Integer[Array, " b"]], Images],
+    take: Callable[..., Images],
     labels: Callable[[Integer[Array, " b"]], Classes],
     split: Integer[np.ndarray, " n"],
 ) -> ExampleSource:
-    """z_t ~ q(z_t | x), with x drawn with replacement from the indices in `split` and new noise in every draw."""
+    """z_t ~ q(z_t | x), with x drawn with replacement from the indices in `split` and new noise in every draw.
+
+    take: (index, key) -> x, as of a population; x that is random given the image is drawn anew too.
+    """
 
     def draw(take, labels, split, key, condition, batch_size):
         index = draw_index(key, split, batch_size)
-        x = take(index)
+        x = take(index, named_key(key, SPACE))
         z = noised(x, jax.random.normal(named_key(key, "eps"), x.shape), condition["gamma"])
         return z, labels(index) | {IMAGE: index}
 

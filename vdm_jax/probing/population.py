@@ -8,22 +8,25 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Integer, Key
 
+from vdm_jax.base.keys import named_key
 from vdm_jax.diffusion.posterior import Feature, Posterior
 from vdm_jax.diffusion.theory import Covariance
 
 X = Float[Array, "q ..."]
 Index = Integer[Array, " q"]
 Labels = dict[str, Integer[Array, " q"]]
+SPACE = "space"  # name of the key of x given the image
 
 
 class Access(NamedTuple):
     """The functions of a population with their arrays: a pytree, to be an argument of what is compiled.
 
-    take: index -> x. labels: index -> the class of each feature. spread: (key, n) -> n indices of the posterior's
-    members, each as likely as any, more even than chance.
+    take: (index, key) -> x; where x is random given the image a draw, and without a key its mean. labels: index -> the
+    class of each feature. spread: (key, n) -> n indices of the posterior's members, each as likely as any, more even
+    than chance.
     """
 
-    take: Callable[[Index], X]
+    take: Callable[..., X]
     labels: Callable[[Index], Labels]
     spread: Callable[[Key[Array, ""], int], Index]
     posterior: Posterior
@@ -54,8 +57,8 @@ class Population(NamedTuple):
     shifted_templates: bool = False
 
     @property
-    def take(self) -> Callable[[Index], X]:
-        """Index -> x."""
+    def take(self) -> Callable[..., X]:
+        """(index, key) -> x."""
         return self.access.take
 
     @property
@@ -70,6 +73,7 @@ class Population(NamedTuple):
 
 
 def draw_members(access: Access, key: Key[Array, ""], n: int, num_members: int) -> tuple[X, Labels]:
-    """Fresh draws of members with replacement, and their labels."""
+    """Fresh draws of members with replacement, each with an x of its own, and their labels."""
+    own = named_key(key, SPACE)
     index = jax.random.randint(key, (n,), 0, num_members)
-    return access.take(index), access.labels(index)
+    return access.take(index, own), access.labels(index)

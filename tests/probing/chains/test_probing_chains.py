@@ -73,7 +73,7 @@ def make_population(rows, features=FEATURES, classes=classes):
     """One member a row, whose side is its number."""
     posterior = finite_posterior(np.asarray(rows), {"side": np.arange(len(rows))}, FEATURES)
     access = Access(
-        Partial(lambda rows, index: rows[index], jnp.asarray(rows)),
+        Partial(lambda rows, index, key=None: rows[index], jnp.asarray(rows)),
         Partial(lambda index: {"side": index}),
         Partial(lambda key, n: jax.random.randint(key, (n,), 0, len(rows))),
         posterior._replace(classes=Partial(classes)),

@@ -14,6 +14,7 @@ from vdm_jax.experiments.autoencoder.functions import autoencoder_functions
 from vdm_jax.experiments.autoencoder.members import members_of
 from vdm_jax.experiments.autoencoder.sample import draw_autoencoder
 from vdm_jax.experiments.autoencoder.training import describe, train, train_members
+from vdm_jax.experiments.common.autoencoders import RENAMED
 from vdm_jax.experiments.common.build import IMPLIED, find_data, understood_data
 from vdm_jax.experiments.common.functions import restore
 from vdm_jax.experiments.common.jobs import IGNORED, fingerprints, is_of_named_weights, model_jobs
@@ -76,7 +77,7 @@ KIND = Kind(
     compare=write_autoencoder_sweep,
     compared="evaluate",
     implied=IMPLIED,
-    renamed={"quantiser.update": "quantiser.codebook"},  # flags of that name reached the method of ConfigDict
+    renamed=RENAMED,
     choices=AUTOENCODER_CHOICES,
     folders=("data.dir",),
 )

@@ -43,6 +43,9 @@ NAMES = {
     "reconstruction.features": FEATURES,
 }
 
+# Older names of settings, `Kind.renamed`: flags of that name reached the method of ConfigDict.
+RENAMED = {"quantiser.update": "quantiser.codebook"}
+
 
 def check_names(config: ConfigDict) -> None:
     """Raises `UserError` for an unknown name of a part."""

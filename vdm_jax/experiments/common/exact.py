@@ -24,10 +24,12 @@ from vdm_jax.diffusion.theory import Covariance, speciation_abar, time_of_abar
 from vdm_jax.diffusion.timesteps import gammas_at, timesteps
 from vdm_jax.experiments.common.checks import SEED, check_numbers
 from vdm_jax.experiments.common.populations import identity_of, make_population
+from vdm_jax.experiments.common.space.encoded import EncodedSpace
+from vdm_jax.experiments.common.space.settings import check_space
 from vdm_jax.launch.settings import plain
 from vdm_jax.probing.exact import CurvePoint, measure_curve, population_estimator
 from vdm_jax.probing.population import Population
-from vdm_jax.probing.windows import Noise, jackknife_errors, noise_of, share_known, windows_of
+from vdm_jax.probing.windows import Noise, describe_windows, noise_of, share_known
 from vdm_jax.report.primitives.workdir import Workdir
 from vdm_jax.train.metrics import MetricsLog, read_metrics
 
@@ -42,30 +44,39 @@ NUMBERS = (
 
 @dataclass(frozen=True)
 class ExactExperiment:
-    """What the exact job needs: a config with sections data, diffusion and exact, the data, and a table of noise."""
+    """What the exact job needs: a config with sections data, space, diffusion and exact, the data, a table of noise.
+
+    space: None in pixels.
+    """
 
     config: ConfigDict
     data: Dataset
     schedule: Schedule
+    space: EncodedSpace | None = None
 
     @property
     def identity(self) -> str:
-        """The name and the content of the data."""
-        return identity_of(self.data)
+        """The name and the content of the data and of the space."""
+        return identity_of(self.data, self.space)
+
+    @property
+    def about_space(self) -> dict[str, Any]:
+        """What records say of the space: {"space": …}; {} of pixels."""
+        return {} if self.space is None else {"space": self.space.about}
 
     @cached_property
     def population(self) -> Population:
-        """The population of the data in pixels; made when it is first used."""
-        return make_population(self.data)
+        """The population of the data in the space; made when it is first used."""
+        return make_population(self.data, self.space)
 
 
 def exact(experiment: ExactExperiment, workdir: pathlib.Path) -> str:
     """Writes `exact.json`; returns "done". A kill loses the batch in progress; the same command continues.
 
     {"timesteps", "abar", "num_queries", "features": {name: {"exact": {"accuracy": […], "accuracy_standard_error": […],
-    …}, "entropy_nats", "variance", "windows": {"95%": t, "50%": t, "5%": t}, "windows_standard_error"}}, "speciation",
-    "settings", "provenance"}. For labelled images the population is the training images: the curves are no reference
-    for held-out ones, on which a probe that generalises may do better.
+    …}, "entropy_nats", "variance", "windows": {"95%": t, "50%": t, "5%": t}, … (`describe_windows`)}}, "speciation",
+    "settings", "provenance"}, in a space also "space". For labelled images the population is the training images: the
+    curves are no reference for held-out ones, on which a probe that generalises may do better.
     """
     config, population = experiment.config.exact, experiment.population
     steps = timesteps(config.num_timesteps, experiment.schedule)
@@ -81,6 +92,7 @@ def exact(experiment: ExactExperiment, workdir: pathlib.Path) -> str:
         "speciation": speciation(population.covariance(), experiment.schedule),
     }
     origin = {"config": experiment.config.name, "seed": config.seed, "data": experiment.identity}
+    record |= experiment.about_space
     write_json(workdir / "exact.json", record | {"settings": settings, "provenance": provenance() | origin})
     return "done"
 
@@ -106,11 +118,17 @@ def describe_exact(experiment: ExactExperiment) -> Iterator[str]:
     """The lines of `--dry_run`: where the curves are measured."""
     steps = timesteps(experiment.config.exact.num_timesteps, experiment.schedule)
     yield f"exact curves: {len(steps)} timesteps of 0 … {experiment.schedule.num_steps}, over the training images"
+    if (space := experiment.space) is not None:
+        about = space.about
+        shape = "x".join(map(str, space.shape))
+        scale = f"scale {about['scale']!r}: factor {about['factor']:.4g} of latents of variance {about['variance']:.4g}"
+        yield f"space: {about['name']}, {shape}, {'sampled codes' if space.sampled else 'mean codes'}, {scale}"
 
 
 def check_exact(config: ConfigDict) -> None:
     """Raises `UserError` for a setting of the exact curves out of range."""
     check_numbers(config, NUMBERS)
+    check_space(config)
     exact, num_steps = config.exact, config.diffusion.num_steps
     if exact.batch_size % 2:
         raise UserError(f"config.exact.batch_size={exact.batch_size}; expected an even number: noise comes in pairs")
@@ -121,9 +139,13 @@ def check_exact(config: ConfigDict) -> None:
 def speciation(covariance: Covariance, schedule: Schedule) -> dict[str, float | None]:
     """{"abar", "timestep"} of data with that covariance; the timestep is None where abar stays above."""
     abar = speciation_abar(covariance)
+    return {"abar": abar, "timestep": timestep_of(schedule, abar)}
+
+
+def timestep_of(schedule: Schedule, abar: float) -> float | None:
+    """The timestep at which abar has fallen to this value; None where it is not below 1 or abar stays above."""
     lowest = float(1 / (1 + np.exp(float(schedule.gamma(jnp.float32(1))))))
-    timestep = time_of_abar(schedule, abar) * schedule.num_steps if lowest < abar < 1 else None
-    return {"abar": abar, "timestep": timestep}
+    return time_of_abar(schedule, abar) * schedule.num_steps if lowest < abar < 1 else None
 
 
 def _batches(log: MetricsLog) -> list[dict[str, Any]]:
@@ -151,14 +173,15 @@ def check_timesteps(workdir: pathlib.Path, steps: np.ndarray) -> None:
 
 
 def describe(feature: Feature, name: str, noise: Noise, points: Sequence[CurvePoint]) -> dict[str, Any]:
-    """Curves as lists over the timesteps, and the timesteps at which 95%, 50% and 5% of the information remain."""
+    """Curves as lists over the timesteps, and where 95%, 50% and 5% of the information remain."""
     curves = {key: [point.features[name][key] for point in points] for key in points[0].features[name]}
     return {
         "exact": curves,
         "entropy_nats": feature.entropy,
         "variance": None if feature.values is None else feature.variance,
-        "windows": windows_of(noise, share_known(feature, curves)),
-        "windows_standard_error": jackknife_errors(noise, np.stack([point.without[name] for point in points], axis=1)),
+        **describe_windows(
+            noise, share_known(feature, curves), np.stack([point.without[name] for point in points], axis=1)
+        ),
     }
 
 

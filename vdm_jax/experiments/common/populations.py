@@ -1,7 +1,8 @@
 """From a data set to the `Population` that probes, exact curves and chains are about."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,29 +11,32 @@ from jax.tree_util import Partial
 from jaxtyping import Float, Integer
 
 from vdm_jax.base.errors import UserError
-from vdm_jax.base.space import Space
+from vdm_jax.base.keys import normal
 from vdm_jax.data.dataset import SPLITS, Dataset
+from vdm_jax.data.encoded import ALL
 from vdm_jax.data.pixels import pixels_of
 from vdm_jax.data.sprite_covariance import sprite_covariance
 from vdm_jax.data.sprite_posterior import make_sprite_posterior, sprite_features, sprite_labels
+from vdm_jax.diffusion.mixture_posterior import mixture_posterior
 from vdm_jax.diffusion.posterior import Feature, finite_posterior
 from vdm_jax.diffusion.theory import covariance_of
+from vdm_jax.experiments.common.space.encoded import EncodedSpace
 from vdm_jax.probing.population import Access, Population
 
 CLASS = "class"  # the feature of labelled images
 BATCH = 1_000  # images that are encoded at a time
 
 
-def make_population(data: Dataset, space: Space | None = None) -> Population:
+def make_population(data: Dataset, space: EncodedSpace | None = None) -> Population:
     """The population of a data set, in `space` (None: pixels).
 
     Sprites: all images of the grid, with features shape, orientation, scale, x and y. Labelled images: the training
     images, with the feature `class`; validation and test images are held out. Raises `UserError` as `check_labels`.
     """
     check_labels(data)
-    if data.grid is None:
-        return image_population(data, pixels_of(data) if space is None else space)
-    return sprite_population(data) if space is None else encoded_sprite_population(data, space)
+    if space is not None:
+        return encoded_population(data, space)
+    return image_population(data) if data.grid is None else sprite_population(data)
 
 
 def check_labels(data: Dataset) -> None:
@@ -53,20 +57,20 @@ def check_classes(data: Dataset) -> None:
             raise UserError(f"data {data.name!r} have one class of the feature {name!r}: there is nothing to classify")
 
 
-def identity_of(data: Dataset, space: Space | None = None) -> str:
+def identity_of(data: Dataset, space: EncodedSpace | None = None) -> str:
     """Name and content of the data and of the space; of sprites also the values of their factors, which are learned."""
     parts = [data.name, data.fingerprint]
     if data.grid is not None:
         values = repr((data.grid.shapes, data.grid.scales, data.grid.orientations)).encode()
         parts.append(hashlib.sha256(values).hexdigest()[:6])
-    return " ".join(parts + ([space.fingerprint] if space is not None and space.fingerprint else []))
+    return " ".join(parts + ([] if space is None else [space.fingerprint]))
 
 
 def sprite_population(data: Dataset) -> Population:
     """All images of the grid; the posterior correlates z with the templates. The splits are those of the data set."""
     grid = data.grid
     access = Access(
-        take=Partial(grid.render),
+        take=Partial(lambda index, key=None: grid.render(index)),
         labels=Partial(lambda index: sprite_labels(grid, index)),
         spread=Partial(grid.spread),
         posterior=make_sprite_posterior(grid),
@@ -83,73 +87,114 @@ def sprite_population(data: Dataset) -> Population:
     )
 
 
-def encoded_sprite_population(data: Dataset, space: Space) -> Population:
-    """All images of the grid in `space`; the posterior multiplies matrices. The splits are those of the data set.
+def encoded_population(data: Dataset, space: EncodedSpace) -> Population:
+    """The images of the grid, or labelled images as in `image_population`, in an encoded space.
 
-    An image whose x is random in `space` is represented by its mean.
+    Where the code is noisy and sampled, each member is the Gaussian q(x | image), and every query is a draw from it.
     """
-    grid, features = data.grid, sprite_features(data.grid)
-    everything = np.arange(len(grid), dtype=np.int32)
-    rows = encoded(space, data.levels_of, everything)
-    labels = {name: np.asarray(classes) for name, classes in sprite_labels(grid, jnp.asarray(everything)).items()}
+    if data.grid is not None:
+        mean, variance = space.rows(ALL)
+        num_members, features = len(data.grid), sprite_features(data.grid)
+        classes = sprite_labels(data.grid, jnp.arange(num_members, dtype=jnp.int32))
+        labels = {name: np.asarray(found) for name, found in classes.items()}
+        splits = {name: getattr(data, name).stored for name in SPLITS}
+        spread: Callable = data.grid.spread
+    else:
+        moments = [space.split(data, name) for name in SPLITS]
+        mean, variance = (None if parts[0] is None else np.concatenate(parts) for parts in zip(*moments, strict=True))
+        num_members, features, labels, splits, spread = labelled(data)
+    own = {name: classes[:num_members] for name, classes in labels.items()}
+    if variance is None:
+        posterior = finite_posterior(mean[:num_members], own, features)
+    else:
+        posterior = mixture_posterior(mean[:num_members], variance[:num_members], own, features)
 
-    def take(params, index):
-        return space.moments(params, data.levels_of(index))[0]
+    def take(mean, variance, index, key=None):
+        x = mean[index]
+        return x if variance is None or key is None else x + jnp.sqrt(variance[index]) * normal(key, x.shape)
 
+    def covariance():
+        noise = None if variance is None else variance[:num_members].mean(0, dtype=np.float64).reshape(-1)
+        return covariance_of(np.asarray(mean[:num_members]).reshape(num_members, -1), noise)
+
+    held = None if variance is None else jnp.asarray(variance)
     access = Access(
-        take=Partial(take, space.params),
-        labels=Partial(lambda index: sprite_labels(grid, index)),
-        spread=Partial(grid.spread),
-        posterior=finite_posterior(rows, labels, features),
-    )
-    return Population(
-        shape=space.shape,
-        identity=identity_of(data, space),
-        num_members=len(grid),
-        features=features,
-        splits={name: getattr(data, name).stored for name in SPLITS},
-        access=access,
-        covariance=lambda: covariance_of(rows.reshape(len(grid), -1)),
-    )
-
-
-def image_population(data: Dataset, space: Space) -> Population:
-    """The training images, whose posterior multiplies matrices, then the held-out images of validation and test.
-
-    An image whose x is random in `space` is represented by its mean.
-    """
-    splits = [getattr(data, name) for name in SPLITS]
-    labels = np.concatenate([split.labels for split in splits])
-    num_members, ends = len(data.train), np.cumsum([len(split) for split in splits])
-    features = {CLASS: Feature(np.bincount(data.train.labels, minlength=data.num_classes) / num_members)}
-    rows = encoded(space, data.levels_of, data.train.stored)
-
-    def take(params, stored, index):
-        return space.moments(params, data.levels_of(stored[index]))[0]
-
-    def spread(key, n):
-        return jax.random.choice(key, num_members, (n,), replace=n > num_members)
-
-    access = Access(
-        take=Partial(take, space.params, jnp.asarray(np.concatenate([split.stored for split in splits]))),
-        labels=Partial(lambda labels, index: {CLASS: labels[index]}, jnp.asarray(labels)),
+        take=Partial(take, jnp.asarray(mean), held),
+        labels=Partial(lambda labels, index: {name: found[index] for name, found in labels.items()}, on_device(labels)),
         spread=Partial(spread),
-        posterior=finite_posterior(rows, {CLASS: data.train.labels}, features),
+        posterior=posterior,
     )
     return Population(
         shape=space.shape,
         identity=identity_of(data, space),
         num_members=num_members,
         features=features,
-        splits=dict(zip(SPLITS, np.split(np.arange(ends[-1], dtype=np.int32), ends[:-1]), strict=True)),
+        splits=splits,
+        access=access,
+        covariance=covariance,
+        held_out=data.grid is None,
+    )
+
+
+def image_population(data: Dataset) -> Population:
+    """The training images, whose posterior multiplies matrices, then the held-out images of validation and test."""
+    num_members, features, labels, splits, spread = labelled(data)
+    levels = np.concatenate([getattr(data, name).stored for name in SPLITS])
+    pixels = pixels_of(data).moments
+    rows = encoded(lambda stored: pixels({}, data.levels_of(stored))[0], data.train.stored)
+
+    def take(stored, index, key=None):
+        return pixels({}, data.levels_of(stored[index]))[0]
+
+    access = Access(
+        take=Partial(take, jnp.asarray(levels)),
+        labels=Partial(lambda labels, index: {name: own[index] for name, own in labels.items()}, on_device(labels)),
+        spread=Partial(spread),
+        posterior=finite_posterior(rows, {CLASS: data.train.labels}, features),
+    )
+    return Population(
+        shape=data.shape,
+        identity=identity_of(data),
+        num_members=num_members,
+        features=features,
+        splits=splits,
         access=access,
         covariance=lambda: covariance_of(rows.reshape(num_members, -1)),
         held_out=True,
     )
 
 
-def encoded(space: Space, levels_of: Callable, stored: Integer[np.ndarray, "n ..."]) -> Float[np.ndarray, "n ..."]:
-    """The mean of each image in `space`, float32 on the host, batch by batch."""
-    mean = jax.jit(lambda params, stored: space.moments(params, levels_of(stored))[0])
-    batches = [np.asarray(mean(space.params, stored[i : i + BATCH])) for i in range(0, len(stored), BATCH)]
+class LabelledMembers(NamedTuple):
+    """What a population of labelled images has in any space."""
+
+    num_members: int
+    features: dict[str, Feature]
+    labels: dict[str, Integer[np.ndarray, " n"]]  # of members and held-out images
+    splits: dict[str, Integer[np.ndarray, " n"]]
+    spread: Callable
+
+
+def labelled(data: Dataset) -> LabelledMembers:
+    """The training images are members; validation and test images come after them."""
+    splits = [getattr(data, name) for name in SPLITS]
+    num_members, ends = len(data.train), np.cumsum([len(split) for split in splits])
+    features = {CLASS: Feature(np.bincount(data.train.labels, minlength=data.num_classes) / num_members)}
+
+    def spread(key, n):
+        return jax.random.choice(key, num_members, (n,), replace=n > num_members)
+
+    parts = np.split(np.arange(ends[-1], dtype=np.int32), ends[:-1])
+    labels = {CLASS: np.concatenate([split.labels for split in splits])}
+    return LabelledMembers(num_members, features, labels, dict(zip(SPLITS, parts, strict=True)), spread)
+
+
+def encoded(moments: Callable, stored: Integer[np.ndarray, "n ..."]) -> Float[np.ndarray, "n ..."]:
+    """`moments` of the images that are stored, float32 on the host, batch by batch."""
+    compiled = jax.jit(moments)
+    batches = [np.asarray(compiled(stored[i : i + BATCH])) for i in range(0, len(stored), BATCH)]
     return np.concatenate(batches).astype(np.float32)
+
+
+def on_device(arrays: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
+    """Each array on the device."""
+    return {name: jnp.asarray(array) for name, array in arrays.items()}

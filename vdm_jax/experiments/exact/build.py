@@ -5,6 +5,7 @@ from ml_collections import ConfigDict
 from vdm_jax.experiments.common.build import fixed_table, load
 from vdm_jax.experiments.common.exact import ExactExperiment, check_exact
 from vdm_jax.experiments.common.populations import check_classes
+from vdm_jax.experiments.common.space.encoded import open_space
 
 
 def build_exact(config: ConfigDict, folder: str = "") -> ExactExperiment:
@@ -16,4 +17,4 @@ def build_exact(config: ConfigDict, folder: str = "") -> ExactExperiment:
     schedule = fixed_table(config.diffusion)
     data = load(config.data, folder)
     check_classes(data)
-    return ExactExperiment(config, data, schedule)
+    return ExactExperiment(config, data, schedule, open_space(config.space, data))

@@ -6,6 +6,14 @@ from vdm_jax.diffusion.timesteps import timesteps
 from vdm_jax.experiments.common.build import DATA, IMPLIED, NOISE, find_data, understood_data
 from vdm_jax.experiments.common.exact import ExactExperiment, check_timesteps, describe_exact, exact
 from vdm_jax.experiments.common.programs import EXACT_CURVES
+from vdm_jax.experiments.common.space.settings import (
+    SPACE_CHOICES,
+    SPACE_FOLDERS,
+    SPACE_IGNORED,
+    SPACE_IMPLIED,
+    check_space,
+    space_needs,
+)
 from vdm_jax.experiments.exact.build import build_exact
 from vdm_jax.launch.kind import Job, Kind, from_files
 from vdm_jax.report.compare.probe_sweep import write_probe_sweep
@@ -22,8 +30,8 @@ KIND = Kind(
     {
         "exact": Job(
             from_files(exact),
-            reads=("data", "diffusion", "exact"),
-            ignores=("data.dir",),
+            reads=("data", "space", "diffusion", "exact"),
+            ignores=("data.dir", *SPACE_IGNORED),
             keeps=("exact.jsonl",),
             writes="exact.json",
             check=check,
@@ -31,6 +39,8 @@ KIND = Kind(
         )
     },
     inputs=lambda experiment: {"data": experiment.identity},
+    check=check_space,
+    needs=space_needs,
     find=find_data,
     understood=understood_data,
     describe=describe_exact,
@@ -38,6 +48,7 @@ KIND = Kind(
     sections=EXACT_PAGE,
     compare=write_probe_sweep,
     compared="exact",
-    implied=IMPLIED,
-    choices=(DATA, NOISE),
+    implied=IMPLIED | SPACE_IMPLIED,
+    choices=(DATA, NOISE, *SPACE_CHOICES),
+    folders=("data.dir", *SPACE_FOLDERS),
 )

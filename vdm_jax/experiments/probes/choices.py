@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vdm_jax.experiments.common.build import DATA, NOISE, by_data
+from vdm_jax.experiments.common.space.settings import SPACE_CHOICES
 from vdm_jax.experiments.probes.readers import NET, READERS
 from vdm_jax.experiments.probes.samplers import MODEL
 from vdm_jax.launch.choices import Choice
@@ -44,6 +45,7 @@ def net(setting: str, names: Mapping[str, str]) -> Choice:
 PROBE_CHOICES = (
     DATA,
     NOISE,
+    *SPACE_CHOICES,
     samplers("chains", ()),
     Choice(
         "chains.readers",

@@ -14,6 +14,13 @@ from vdm_jax.diffusion.timesteps import distinct_steps, timesteps
 from vdm_jax.experiments.common.build import IMPLIED, find_data, fixed_table, understood_data
 from vdm_jax.experiments.common.exact import BATCHES, check_timesteps, describe_exact, exact
 from vdm_jax.experiments.common.programs import PROBES
+from vdm_jax.experiments.common.space.settings import (
+    SPACE_FOLDERS,
+    SPACE_IGNORED,
+    SPACE_IMPLIED,
+    check_space,
+    space_needs,
+)
 from vdm_jax.experiments.common.trained_model import is_about_model
 from vdm_jax.experiments.common.training import in_units
 from vdm_jax.experiments.probes.build import ProbeExperiment, build_probes
@@ -21,6 +28,7 @@ from vdm_jax.experiments.probes.chain_probes import FOLDER, chain_probes
 from vdm_jax.experiments.probes.chains import LINES, chains
 from vdm_jax.experiments.probes.choices import PROBE_CHOICES
 from vdm_jax.experiments.probes.functions import probe_functions, restore
+from vdm_jax.experiments.probes.normality import check_images, normality
 from vdm_jax.experiments.probes.probe import probe
 from vdm_jax.experiments.probes.samplers import chosen_samplers
 from vdm_jax.experiments.probes.training import CHUNKS, build_ensemble, train_probes
@@ -32,8 +40,13 @@ from vdm_jax.report.compare.probe_sweep import write_probe_sweep
 from vdm_jax.report.sections import PROBES_PAGE
 from vdm_jax.train.metrics import read_metrics
 
-IGNORED = ("data.dir", "probe.memory_gib", "probe.at_once")  # no number depends on them
-NOISE = ("data", "diffusion", "exact.num_timesteps")  # what is noised, by how much, and the timesteps of all jobs
+IGNORED = ("data.dir", *SPACE_IGNORED, "probe.memory_gib", "probe.at_once")  # no number depends on them
+NOISE = (
+    "data",
+    "space",
+    "diffusion",
+    "exact.num_timesteps",
+)  # what is noised, by how much, and the timesteps of all jobs
 PROBE_HINT = "lower config.probe.memory_gib or config.probe.batch_size"
 # A sampler's chains, and what is trained on them, are kept in a folder or on a line that states these.
 OF_A_SAMPLER = ("samplers", "num_steps")
@@ -125,12 +138,20 @@ KIND = Kind(
     {
         "exact": Job(
             from_files(exact),
-            reads=("data", "diffusion", "exact"),
+            reads=("data", "space", "diffusion", "exact"),
             ignores=IGNORED,
             keeps=(BATCHES,),
             writes="exact.json",
             check=check_exact_timesteps,
             memory_hint="lower config.exact.batch_size",
+        ),
+        "normality": Job(
+            from_files(normality),
+            reads=(*NOISE, "normality"),
+            ignores=IGNORED,
+            writes="normality.json",
+            check=check_images,
+            memory_hint="lower config.normality.num_images",
         ),
         "train": Job(
             from_files(train_probes),
@@ -183,6 +204,8 @@ KIND = Kind(
         ),
     },
     inputs=lambda experiment: {"data": experiment.identity},
+    check=check_space,
+    needs=space_needs,
     find=find_data,
     understood=understood_data,
     describe=describe_probes,
@@ -193,10 +216,11 @@ KIND = Kind(
     compare=write_probe_sweep,
     compared="exact",
     implied=IMPLIED
+    | SPACE_IMPLIED
     | {"data.downsample": 1}
     | dict.fromkeys(("data.validation_size", "data.num_levels", "data.max_gib")),
     choices=PROBE_CHOICES,
-    folders=("data.dir", "chains.model"),
+    folders=("data.dir", *SPACE_FOLDERS, "chains.model"),
     renamed={f"chain_probes.told_{name}": f"chain_probes.real_or_generated_{name}" for name in REAL_OR_GENERATED}
     | dict.fromkeys(("probe.net", "chain_probes.real_or_generated_net"), {"evidence": "matched_statistics"}),
 )

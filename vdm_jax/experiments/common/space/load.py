@@ -1,6 +1,5 @@
 """Spaces from folders: a first stage in the format of Hugging Face diffusers, or a run of the kind autoencoder."""
 
-import json
 import pathlib
 
 import jax.numpy as jnp
@@ -10,8 +9,9 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.base.pytrees import fingerprint
 from vdm_jax.base.space import Space
 from vdm_jax.data.dataset import Dataset
-from vdm_jax.experiments.common.autoencoders import make_autoencoder
+from vdm_jax.experiments.common.autoencoders import RENAMED, make_autoencoder
 from vdm_jax.experiments.common.checkpoints import load_weights
+from vdm_jax.launch.settings import read_config, with_new_names
 from vdm_jax.networks.diffusers_weights import CONFIG, is_diffusers, read_diffusers
 
 AUTOENCODER = "autoencoder"  # the kind
@@ -61,7 +61,11 @@ def diffusers_space(folder: pathlib.Path, data: Dataset) -> Space:
 
 def run_space(folder: pathlib.Path, data: Dataset) -> Space:
     """The space of the run of the kind autoencoder in `folder`, with the weights that its config's evaluation names."""
-    config = ConfigDict(json.loads((folder / CONFIG).read_text(encoding="utf-8")))
+    today: dict[str, dict[str, None]] = {}
+    for name in RENAMED.values():
+        section, _, last = name.partition(".")
+        today.setdefault(section, {})[last] = None
+    config = ConfigDict(with_new_names(read_config(folder / CONFIG), RENAMED, today))
     if config.get("kind") != AUTOENCODER:
         why = f"{folder} holds a run of kind {config.get('kind')!r}, which makes no space"
         raise UserError(f"{why}; name a run of kind {AUTOENCODER!r}, or a folder with a first stage of diffusers")
