@@ -65,13 +65,13 @@ def correlated_levels(case: Any, pairs: list, gammas: np.ndarray) -> Iterator[tu
             yield level, np.concatenate([snr * signal + sign * np.sqrt(snr) * noise for sign in (1, -1)])
 
 
-def score(feature: Any, p: np.ndarray) -> list[float]:
+def score(feature: Any, p: np.ndarray) -> np.ndarray:
     """The means of `diffusion.posterior.Scores`."""
     entropy = -(p * np.log(np.where(p > 0, p, 1))).sum(axis=1)
     mmse = 0.0
     if feature.values is not None:
         mmse = (p @ (feature.values**2).sum(axis=1) - ((p @ feature.values) ** 2).sum(axis=1)).mean()
-    return [p.max(axis=1).mean(), (p**2).sum(axis=1).mean(), entropy.mean(), mmse]
+    return np.array([p.max(axis=1).mean(), (p**2).sum(axis=1).mean(), entropy.mean(), mmse])
 
 
 def classes(case: Any, u: np.ndarray, eps: np.ndarray, gamma: float) -> dict[str, np.ndarray]:

@@ -31,6 +31,11 @@ BATCHING = {
 }
 MEMBERS = ("separate", "trunk")
 STARTS = {"fresh": "labelled examples alone", "one": "one trained timestep", "neighbour": "its neighbour"}
+LATENTS = (
+    ("latent_posterior-cpu.json", "small-9216x256"),
+    ("latents-1024/latent_posterior-cpu.json", "small-9216x1024"),
+    ("latents-72000/latent_posterior-cpu.json", "tenth-72000x256"),
+)
 RACES = {"0.02": Path("."), "0.005": Path("within-0.005")}
 
 
@@ -103,6 +108,24 @@ def batching(folder: Path) -> str:
     return table(rows, columns)
 
 
+def latents(folder: Path) -> str:
+    """Seconds of the exact curves of latent spaces."""
+    rows = []
+    for file, case in LATENTS:
+        cases = record(folder, file)["cases"]
+        rows += [(case, code, cases[f"{case}-{code}"]) for code in ("stochastic", "deterministic")]
+    columns = {
+        "images x values": lambda row: "{:,} x {:,}".format(*map(int, row[0].split("-")[1].split("x"))),
+        "code": lambda row: row[1],
+        "curves, s": lambda row: rate(row[2]["vdm_jax"]["seconds_per_step"]),
+        "preparing and compiling, s": lambda row: f"{row[2]['vdm_jax']['seconds_to_prepare_and_compile']:.1f}",
+        "NumPy, s": lambda row: rate(row[2]["numpy"]["seconds_per_step"]) if "numpy" in row[2] else DASH,
+        "times as fast as NumPy": lambda row: ratio(row[2].get("times_as_fast_as_numpy")),
+        "largest difference from float64": lambda row: f"{row[2]['largest_difference']['all']:.1g}",
+    }
+    return table(rows, columns)
+
+
 def race(folder: Path) -> str:
     """Seconds of training until all probes are at the exact curve."""
     found = {within: record(folder, str(at / "time_to_curve-cpu.json"))["ways"] for within, at in RACES.items()}
@@ -131,6 +154,6 @@ def race_of(within: str, folder: Path) -> Figure:
 
 PAGE = Page(
     "benchmarks",
-    tables={"steps": steps, "ensembles": ensembles, "batching": batching, "race": race},
+    tables={"steps": steps, "ensembles": ensembles, "batching": batching, "latents": latents, "race": race},
     figures={str(at / "time_to_curve-cpu.png"): functools.partial(race_of, within) for within, at in RACES.items()},
 )
