@@ -78,11 +78,12 @@ def classes(case: Any, u: np.ndarray, eps: np.ndarray, gamma: float) -> dict[str
     """p(c | z_t) of each feature in float64, with eps and then with -eps, from the squares of differences."""
     alpha, sigma = np.sqrt(1 / (1 + np.exp(gamma))), np.sqrt(1 / (1 + np.exp(-gamma)))
     noise = 0.0 if case.variance is None else np.float64(case.variance)
-    v = alpha**2 * noise + sigma**2
+    v = np.broadcast_to(alpha**2 * noise + sigma**2, case.mean.shape)
+    constant, mean = -0.5 * np.log(v).sum(axis=1), alpha * np.float64(case.mean)
     found = []
     for sign in (1, -1):
         for z in alpha * np.float64(u) + sign * sigma * np.float64(eps):
-            log_p = -0.5 * ((z - alpha * np.float64(case.mean)) ** 2 / v + np.log(v)).sum(axis=1)
+            log_p = constant - 0.5 * ((z - mean) ** 2 / v).sum(axis=1)
             p = np.exp(log_p - log_p.max())
             found.append({name: np.bincount(label, weights=p / p.sum()) for name, label in case.labels.items()})
     return {name: np.stack([one[name] for one in found]) for name in case.labels}

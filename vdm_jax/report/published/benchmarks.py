@@ -113,7 +113,8 @@ def latents(folder: Path) -> str:
     rows = []
     for file, case in LATENTS:
         cases = record(folder, file)["cases"]
-        rows += [(case, code, cases[f"{case}-{code}"]) for code in ("stochastic", "deterministic")]
+        named = {code: cases.get(f"{case}-{code}") for code in ("stochastic", "deterministic")}
+        rows += [(case, code, found) for code, found in named.items() if found]
     columns = {
         "images x values": lambda row: "{:,} x {:,}".format(*map(int, row[0].split("-")[1].split("x"))),
         "code": lambda row: row[1],
