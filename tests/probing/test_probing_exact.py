@@ -51,7 +51,7 @@ def measured(gammas, key, **settings):
 
 
 def test_random_latents_are_drawn_anew_for_every_query(key):
-    """Two Gaussians ±1 with variance 0.2. On their means alone the accuracy would be that of deltas, 0.93."""
+    """Two Gaussians ±1 with variance 0.2. On their means alone the accuracy would be that of deltas, 0.97."""
     posterior = mixture_posterior(np.array(POINTS), np.full((2, 1), 0.2, np.float32), {"side": np.arange(2)}, FEATURES)
     access = Access(
         Partial(lambda index: POINTS[index]), Partial(dict), Partial(lambda key, n: jnp.arange(n) % 2), posterior
