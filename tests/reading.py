@@ -25,9 +25,14 @@ DECIDES_ITSELF = {  # the range of features, and lists of an ensemble, read to s
 
 
 @contextmanager
-def jobs_read_what_is_declared(workdir: pathlib.Path, *, all_jobs: bool = True) -> Iterator[None]:
-    """The jobs of a run in `workdir` read no setting that its choices leave out; all jobs together read every other."""
-    with settings_read() as read:
+def jobs_read_what_is_declared(
+    workdir: pathlib.Path, *, all_jobs: bool = True, of_others: tuple[str, ...] = ()
+) -> Iterator[None]:
+    """The jobs of a run in `workdir` read no setting that its choices leave out; all jobs together read every other.
+
+    of_others: kinds of runs whose configs the jobs read as well, such as that of their space.
+    """
+    with settings_read(of_others) as read:
         yield
     config = ConfigDict(json.loads((workdir / "config.json").read_text()))
     left_out = set(unread(KINDS[config.kind].choices, config))
@@ -46,8 +51,9 @@ def _leaves(config: ConfigDict, prefix: str = "") -> Iterator[str]:
 
 
 @contextmanager
-def settings_read() -> Iterator[set[str]]:
-    """The dotted names of settings that `vdm_jax/experiments` reads meanwhile, of any config with a kind.
+def settings_read(but: tuple[str, ...] = ()) -> Iterator[set[str]]:
+    """The dotted names of settings that `vdm_jax/experiments` reads meanwhile, of any config with a kind that is not
+    in `but`.
 
     Functions that check a value, copies of a section and whole configs written to a file do not count.
     """
@@ -57,7 +63,9 @@ def settings_read() -> Iterator[set[str]]:
 
     def recorded(self: ConfigDict, key: str):
         value = get(self, key)
-        prefix = "" if "kind" in self._fields else sections.get(id(self), (None, None))[0]
+        prefix = sections.get(id(self), (None, None))[0]
+        if "kind" in self._fields:
+            prefix = None if self._fields["kind"] in but else ""
         if prefix is not None:
             if isinstance(value, ConfigDict):
                 sections[id(value)] = (f"{prefix}{key}.", value)

@@ -5,7 +5,20 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from configs import autoencoder, base, cifar10, collapse, ddpm, digits, exact, mnist, probes, sprites
+from configs import (
+    autoencoder,
+    base,
+    cifar10,
+    collapse,
+    ddpm,
+    digits,
+    exact,
+    latent_diffusion,
+    mnist,
+    probes,
+    spaces,
+    sprites,
+)
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.images import even_pixel_values
 from vdm_jax.base.pytrees import num_parameters
@@ -39,7 +52,10 @@ def counts(config, data: ImageData) -> dict[str, int]:
     return {name: num_parameters(part) for name, part in shapes.items()}
 
 
-@pytest.mark.parametrize("file", [autoencoder, base, cifar10, collapse, ddpm, digits, exact, mnist, probes, sprites])
+FILES = [autoencoder, base, cifar10, collapse, ddpm, digits, exact, latent_diffusion, mnist, probes, spaces, sprites]
+
+
+@pytest.mark.parametrize("file", FILES)
 def test_no_setting_has_the_name_of_a_method(file):
     """`config.update` is the method of a ConfigDict: a flag of that name cannot be set."""
     names = {part for name in flat(file.get_config()) for part in name.split(".")}

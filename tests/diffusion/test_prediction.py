@@ -17,7 +17,8 @@ def outputs(x, eps, z, gamma):
     """What an exact network of each target says, [B, ...], gamma [B]; log_odds for x inside ±1."""
     alpha, sigma = alpha_sigma(gamma[:, None])
     own = jnp.minimum(alpha * (1 + jnp.exp(-gamma[:, None])), 1e4)
-    return {"eps": eps, "x": x, "v": alpha * eps - sigma * x, "log_odds": jnp.arctanh(x) - own * z}
+    of_normal = {"normal": eps - sigma * z}
+    return of_normal | {"eps": eps, "x": x, "v": alpha * eps - sigma * x, "log_odds": jnp.arctanh(x) - own * z}
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -30,7 +31,7 @@ def test_x_and_eps_make_up_z(key, target, gamma):
     np.testing.assert_allclose(alpha * x + sigma * eps, z, atol=1e-5)
 
 
-@pytest.mark.parametrize("target", ["eps", "x", "v", "log_odds"])
+@pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("gamma", GAMMAS)
 def test_round_trips(key, target, gamma):
     x, eps = jnp.full((2, 3), 0.4), jax.random.normal(key, (2, 3))
@@ -40,7 +41,9 @@ def test_round_trips(key, target, gamma):
     # tanh of what is left of log odds near 1e4 keeps four digits; eps = (z - alpha x)/sigma divides by 0.0015 at -13.
     log_odds = target == "log_odds" and gamma < 0
     amplified = target in ("x", "log_odds") and gamma < 0
-    np.testing.assert_allclose(found.x, x, atol={"eps": 2e-5, "v": 2e-6}.get(target, 2e-3 if log_odds else 2e-6))
+    np.testing.assert_allclose(
+        found.x, x, atol={"eps": 2e-5, "normal": 2e-5, "v": 2e-6}.get(target, 2e-3 if log_odds else 2e-6)
+    )
     atol = (1.0 if log_odds else 1e-3) if amplified else 1e-5
     np.testing.assert_allclose(found.eps, 0 * eps if np.isinf(gamma) else eps, atol=atol)
 
@@ -66,9 +69,19 @@ def test_gradients_are_finite_without_noise(target):
     assert np.all(np.isfinite(by_output)) and np.all(np.isfinite(by_z))
 
 
+@pytest.mark.parametrize("target", ["normal", "v"])
+@pytest.mark.parametrize("gamma", [-13.0, 0.0, 15.0])
+def test_an_output_of_zero_is_the_denoiser_of_standard_normal_data(key, target, gamma):
+    z = jax.random.normal(key, (2, 3))
+    alpha, sigma = alpha_sigma(jnp.float32(gamma))
+    found = to_prediction(target, jnp.zeros((2, 3)), z, jnp.full(2, gamma))
+    np.testing.assert_allclose(found.x, alpha * z, rtol=1e-6)
+    np.testing.assert_allclose(found.eps, sigma * z, rtol=1e-6)
+
+
 def test_without_noise_x_is_z_or_the_output():
     output, z, gamma = jnp.full((1, 2), 0.3), jnp.array([[0.9, -0.9]]), jnp.array([-jnp.inf])
-    expected = {"eps": z, "v": z, "x": output, "log_odds": jnp.sign(z)}
+    expected = {"eps": z, "v": z, "normal": z, "x": output, "log_odds": jnp.sign(z)}
     for target, x in expected.items():
         found = to_prediction(target, output, z, gamma)
         np.testing.assert_array_equal(found.x, x)

@@ -3,12 +3,14 @@
 import re
 from importlib import import_module
 
+import numpy as np
 import pytest
 from launching import ROOT
 from reading import DECIDES_ITSELF, settings_read
-from vdm_jax.configs import autoencoder, base, ddpm, digits, mnist, probes
+from vdm_jax.configs import autoencoder, base, ddpm, digits, latent_diffusion, mnist, probes, spaces
 
 from vdm_jax.base.errors import UserError
+from vdm_jax.base.space import pixel_space
 from vdm_jax.data.sources import SOURCES, load_data
 from vdm_jax.diffusion.schedules import SCHEDULES, make_schedule
 from vdm_jax.experiments.common import build
@@ -22,6 +24,7 @@ from vdm_jax.launch.config_files import flat
 from vdm_jax.models.vq import UPDATES as VQ_UPDATES
 from vdm_jax.networks.autoencoder import BACKBONES
 from vdm_jax.networks.gamma import LEARNED_GAMMAS
+from vdm_jax.networks.latent_mlp import LATENT_MLPS
 from vdm_jax.networks.sizes import ENCODER_SIZES
 
 FILES = [import_module(f"vdm_jax.configs.{path.stem}") for path in sorted((ROOT / "configs").glob("[!_]*.py"))]
@@ -86,6 +89,21 @@ def test_a_model_reads_what_its_choices_declare(file, settings, data):
     assert read & governed == governed - set(unread(kind.choices, config))
 
 
+LATENTS = [({"model.network": name}, (4,)) for name in LATENT_MLPS]
+LATENTS += [({"model.network": name, "model.size": "digits"}, (4, 4, 2)) for name in NETWORKS]
+LATENTS += [({"model.network": "multiscale", "model.attention": sides}, (4, 4, 2)) for sides in ((), (4,))]
+LATENTS += [(settings | {"model.network": "mlp"}, (4,)) for settings in NOISES + TABLES]
+
+
+@pytest.mark.parametrize(("settings", "shape"), LATENTS, ids=str)
+def test_a_model_of_latents_reads_what_its_choices_declare(settings, shape, data):
+    config, kind = config_of(latent_diffusion, **settings), KINDS["latent_diffusion"]
+    with settings_read() as read:
+        make_model(config, data, pixel_space(shape, np.array([-1.0, 1.0])))
+    governed = {name for name in listed(kind) & set(flat(config)) if name.startswith(OF_A_MODEL)} - DECIDES_ITSELF
+    assert read & governed == governed - set(unread(kind.choices, config))
+
+
 AE = {"data.source": "digits", "model.likelihood": "gaussian"}
 CODED = [{}, {"model.sigma": 0.1}, {"model.code": "deterministic"}, {"model.likelihood": "levels"}]
 CODED += [{"model.code": "quantised", "model.backbone": "conv", "quantiser.codebook": by} for by in VQ_UPDATES]
@@ -141,9 +159,8 @@ def configs_of(file):
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.__name__)
 def test_what_a_config_file_sets_is_read_by_one_of_its_variants(file):
     """A value that no variant reads has no effect anywhere."""
-    default = {"vae_vdm": base, "ddpm": ddpm, "autoencoder": autoencoder}.get(
-        file.get_config().kind, probes
-    ).get_config()
+    kinds = (base, ddpm, autoencoder, latent_diffusion, spaces)
+    default = {other.get_config().kind: other for other in kinds}.get(file.get_config().kind, probes).get_config()
     values_set, values_read = set(), set()
     for config in configs_of(file):
         kind = KINDS[config.kind]
@@ -220,4 +237,5 @@ def test_settings_without_effect(deltas, setting, choice, way_out):
 def test_programs_with_words_are_functions_of_the_library(kind):
     text = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "vdm_jax").rglob("*.py"))
     functions = {name.strip("_") for name in re.findall(r"^ *def (\w+)\(", text, re.MULTILINE)}
-    assert kind.programs and kind.programs.keys() <= functions
+    assert kind.programs.keys() <= functions
+    assert kind.programs or kind is KINDS["spaces"], "which compiles nothing itself"

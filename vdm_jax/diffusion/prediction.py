@@ -29,8 +29,8 @@ MOST_CORRELATION = 1e4  # cap of alpha/sigma²; a pixel's own value leaves no do
 def to_prediction(target: str, output: X, z_t: X, gamma_t: Float[Array, "*batch"]) -> Prediction:
     """The prediction of a network whose `output` is `target`, one of `TARGETS`.
 
-    eps is 0 where there is no noise (gamma_t = -inf): nothing was added. x is z_t there for "eps" and "v", and the
-    output for "x" and "log_odds". All values and their gradients are finite.
+    eps is 0 where there is no noise (gamma_t = -inf): nothing was added. x is z_t there for "eps", "v" and "normal",
+    and the output for "x" and "log_odds". All values and their gradients are finite.
     """
     gamma_t = expand(gamma_t, z_t)
     noiseless = jnp.isneginf(gamma_t)
@@ -66,5 +66,11 @@ def _from_log_odds(log_odds: X, z_t: X, gamma_t: Gamma, noisy: Gamma) -> tuple[X
     return _from_x(jnp.tanh(log_odds + own * z_t), z_t, gamma_t, noisy)
 
 
+def _from_normal(output: X, z_t: X, gamma_t: Gamma, _: Gamma) -> tuple[X, X]:
+    """eps = sigma_t z_t + output, x = alpha_t z_t - sigma_t/alpha_t output: those of data N(0, I) where output = 0."""
+    alpha, sigma = alpha_sigma(gamma_t)
+    return alpha * z_t - jnp.exp(0.5 * gamma_t) * output, sigma * z_t + output
+
+
 # What a network may predict: (output, z_t, gamma_t, gamma_t with 0 in place of -inf) -> (x, eps).
-TARGETS = {"eps": _from_eps, "x": _from_x, "v": _from_v, "log_odds": _from_log_odds}
+TARGETS = {"eps": _from_eps, "x": _from_x, "v": _from_v, "log_odds": _from_log_odds, "normal": _from_normal}

@@ -40,17 +40,25 @@ def measure_coverage(
 ) -> dict[str, Any]:
     """Which sprites the images `draw(num_images)` show, and how evenly.
 
+    The network is trained on `reader_images` sprites for `reader_steps`. See `coverage_of`.
+    """
+    reader, held_out = make_reader(data, reader_images, reader_steps)
+    return coverage_of(data, draw(num_images), reader, held_out, sprite_tolerance)
+
+
+def coverage_of(
+    data: SpriteData, made: Levels, reader: FeatureReader, held_out: Int[np.ndarray, " m"], sprite_tolerance: float
+) -> dict[str, Any]:
+    """Which sprites the images `made` show, and how evenly.
+
     {"num_images", "not_a_sprite", "exactly_a_sprite", …, "net_errors", "net_any_error", …, "readers_agree", "readers":
     {"exact" | "net": {"histograms": {name: `mode_coverage`, "counts", "shares", for the network also "against_real":
     `same_source`}}}}. An image is no sprite where it differs from its nearest sprite in more pixels than
-    `sprite_tolerance` times the pixels of that sprite; only sprites are counted. The network is trained on
-    `reader_images` sprites for `reader_steps`; its readings are tested against its own readings of as many held-out
-    sprites.
+    `sprite_tolerance` times the pixels of that sprite; only sprites are counted. The readings of the network are tested
+    against its own readings of as many held-out sprites. reader, held_out: of `make_reader`.
     """
-    reader, held_out = make_reader(data, reader_images, reader_steps)
-    made = draw(num_images)
     exact, distance, area = read_exactly(data, made)
-    net, real = (read(reader, data, levels) for levels in (made, rendered(data, held_out[:num_images])))
+    net, real = (read(reader, data, levels) for levels in (made, rendered(data, held_out[: len(made)])))
     is_sprite = distance <= sprite_tolerance * area
     share, sprites = float(np.mean(~is_sprite)), np.where(is_sprite)[0]
     agree = {name: _mean(exact[name][sprites] == net[name][sprites]) for name in FACTORS}

@@ -77,11 +77,13 @@ def train_reader(
 def read_features(reader: FeatureReader, levels: Levels, batch_size: int = 500) -> Labels:
     """The most likely class of each feature of each image."""
 
-    def forward(batch):
-        return _logits(reader.apply, reader.params, batch, reader.pixel_values)
-
-    logits = map_batches(forward, levels, batch_size, progress=bar("features read"))
+    logits, _ = map_batches(_forward_of(reader), levels, batch_size, progress=bar("features read"))
     return {name: part.argmax(1) for name, part in _groups(logits, reader.sizes).items()}
+
+
+def reader_features(reader: FeatureReader, levels: Levels, batch_size: int = 500) -> Float[np.ndarray, "n f"]:
+    """What the network computes before its logits, for Fréchet distances."""
+    return map_batches(_forward_of(reader), levels, batch_size, progress=bar("features"))[1]
 
 
 def read_pixels(reader: FeatureReader, x: Float[Array, "b h w c"]) -> dict[str, Integer[Array, " b"]]:
@@ -95,8 +97,12 @@ def _groups(logits: Any, sizes: dict[str, int]) -> dict[str, Any]:
     return {name: logits[:, end - sizes[name] : end] for name, end in zip(sizes, ends, strict=True)}
 
 
+def _forward_of(reader: FeatureReader) -> Callable[[Levels], tuple[Float[Array, "b k"], Float[Array, "b f"]]]:
+    return lambda levels: _forward(reader.apply, reader.params, levels, reader.pixel_values)
+
+
 @partial(jax.jit, static_argnums=0)
-def _logits(
+def _forward(
     apply: Apply, params: PyTree, levels: Integer[Array, "b h w c"], pixel_values: Float[Array, " levels"]
-) -> Float[Array, "b k"]:
-    return apply(params, to_pixels(levels, jnp.asarray(pixel_values)))[0]
+) -> tuple[Float[Array, "b k"], Float[Array, "b f"]]:
+    return apply(params, to_pixels(levels, jnp.asarray(pixel_values)))

@@ -13,11 +13,12 @@ UNET_SIZES = {
 }
 
 # `ddpm` is the size of Ho et al. (2020) for CIFAR-10. `small` is for 32x32 images on a CPU, `medium` for 64x64 images
-# on an accelerator, `digits` for 8x8 images.
+# on an accelerator, `latents` for latents of 8x8 and 16x16, `digits` for 8x8 images.
 MULTISCALE_SIZES = {
     "ddpm": {"channels": 128, "multipliers": (1, 2, 2, 2), "num_blocks": 2, "attention": (16,)},
     "medium": {"channels": 64, "multipliers": (1, 2, 2, 4), "num_blocks": 2, "attention": (16,)},
     "small": {"channels": 32, "multipliers": (1, 2, 4), "num_blocks": 1, "attention": (8,), "patch": 2},
+    "latents": {"channels": 64, "multipliers": (1, 2), "num_blocks": 1, "attention": (8,)},
     "digits": {"channels": 32, "multipliers": (1, 2), "num_blocks": 1, "attention": (4,)},
 }
 

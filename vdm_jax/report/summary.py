@@ -42,6 +42,38 @@ def summary(values: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def latent_summary(values: dict[str, Any]) -> str:
+    """One line each for denoising, bound, Fréchet distance and mode coverage of evaluate.json of a latent diffusion
+    model, beside N(0, I) and the fitted Gaussian."""
+    table = values["table"]
+    main, others = table[values["main"]], {"N(0, I)": table["prior"], "Gaussian": table["gaussian"]}
+
+    def beside(*place: str, digits: int) -> str:
+        named = {"": main} | others
+        found = {name: entry(row, *place)[:2] for name, row in named.items()}
+        own, error = found.pop("")
+        text = f"{own:.{digits}f}" + (f" ± {error:.{digits}f}" if error else "")
+        given = ", ".join(f"{name} {value:.{digits}f}" for name, (value, _) in found.items() if value is not None)
+        return f"{text} ({given})" if given else text
+
+    lines = [f"denoising   {beside('eps', 'over_linear', digits=3)} of the loss of the best linear denoiser"]
+    if values["bound_nats"] is not None:
+        lines.append(
+            f"bound       {beside('bound_nats', digits=2)} nats an image, {values['num_images']:,} test images"
+        )
+    if values.get("bound_minus_entropy_nats") is not None:
+        above = f"{values['bound_minus_entropy_nats']:.2f} ± {values['bound_minus_entropy_nats_standard_error']:.2f}"
+        lines.append(f"entropy     {values['entropy_nats']:.2f} nats an image; the bound is {above} nats above it")
+    if values["coverage"] is not None:
+        no_sprite, *kinds = coverage_lines(values["coverage"])
+        given = ", ".join(f"{name} {row['not_a_sprite']:.3f}" for name, row in others.items())
+        lines += [f"{no_sprite} ({given})", *kinds]
+    if values["frechet"] is not None:
+        floor = f"real against real {values['frechet']['real_vs_real_floor']:.2f}"
+        lines.append(f"Fréchet     {beside('frechet', 'distance', digits=2)}, {floor}")
+    return "\n".join(lines)
+
+
 def coverage_lines(coverage: dict[str, Any]) -> list[str]:
     """The share of samples that are sprites, and how evenly these cover the kinds, by the exact reader."""
     share, error = coverage["not_a_sprite"], coverage["not_a_sprite_standard_error"]

@@ -44,7 +44,7 @@ def run(
     log: MetricsLog,
     max_skipped_in_a_row: int = 20,
 ) -> Result:
-    """Trains from `state.step` to `num_steps`. Donates `state`.
+    """Trains from `state.step` to `num_steps`; with 0 steps the first state is evaluated and saved. Donates `state`.
 
     Rows of the log after `state.step`, written by a run that was killed, are removed first. On SIGTERM the current
     call and the work that is due after it are finished, and the state is saved. A state whose latest update was
@@ -62,7 +62,7 @@ def run(
     """
     step = int(state.step)
     intervals = {"log_every": log_every, "eval_every": eval_every, "checkpoint_every": checkpoint_every}
-    check_intervals(steps_per_call, {"num_steps": num_steps, **intervals}, start=step)
+    check_intervals(steps_per_call, intervals | ({"num_steps": num_steps} if num_steps else {}), start=step)
     write, window = make_write(log, step), Window(batch_size * steps_per_call)
     with catch_sigterm() as stop_requested, Progress(num_steps, step) as progress:
         while step < num_steps and not stop_requested():
@@ -86,6 +86,7 @@ def run(
                 checkpointer.save(state, score=float(scores["score"]))
             window.resume()
 
+        save_untrained(state, num_steps, evaluate, checkpointer, write)
         finish(state, checkpointer, unsaved=step < num_steps)
         return Result(state, "stopped" if stop_requested() else "done")
 
@@ -100,6 +101,20 @@ def make_write(log: MetricsLog, start: int) -> Callable[[int, str, dict[str, flo
         log.write({"step": step, "split": split, **metrics, "seconds": time.perf_counter() - began})
 
     return write
+
+
+def save_untrained(
+    state: TrainState,
+    num_steps: int,
+    evaluate: Callable[[TrainState], dict[str, float]],
+    checkpointer: Checkpointer,
+    write: Callable[[int, str, dict[str, float]], None],
+) -> None:
+    """Saves the first state with its score where `num_steps` is 0; otherwise nothing."""
+    if num_steps == 0 and not checkpointer.saved():
+        scores = evaluate(state)
+        write(0, "validation", scores)
+        checkpointer.save(state, score=float(scores["score"]))
 
 
 def finish(state: TrainState, checkpointer: Checkpointer, unsaved: bool) -> None:

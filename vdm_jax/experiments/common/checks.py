@@ -33,7 +33,7 @@ NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
         "at least 1",
         lambda value: value >= 1,
         "data.downsample data.size model.unet.num_heads model.unet.patch rate.warmup_steps rate.cycle_steps "
-        "train.num_steps train.batch_size train.accumulate train.steps_per_call "
+        "train.batch_size train.accumulate train.steps_per_call "
         "train.log_every train.eval_every train.checkpoint_every train.keep_latest train.eval_passes "
         "train.max_skipped_in_a_row evaluate.passes evaluate.batch_size evaluate.curve_images evaluate.curve_passes "
         "sample.batch_size",
@@ -84,13 +84,18 @@ NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
 )
 
 
-def check_settings(config: ConfigDict) -> None:
-    """Raises `UserError` for a number out of range, an unknown name or an unusable file, for all jobs."""
+def check_settings(config: ConfigDict, fewest_steps: int = 1) -> None:
+    """Raises `UserError` for a number out of range, an unknown name or an unusable file, for all jobs.
+
+    fewest_steps: of a training; 0 where an untrained model may be evaluated.
+    """
     for setting, choices in NAMES.items():
         section, _, name = setting.partition(".")
         if name in config[section]:  # a decoder has no sampler
             choose(f"config.{setting}", _value(config, setting), choices)
     check_numbers(config, NUMBERS)
+    least = f"at least {fewest_steps}"
+    check_numbers(config, ((least, lambda value: value >= fewest_steps, "train.num_steps"),))
     names_of(config.train.get("writers", ""))
     checkpoint = config.evaluate.checkpoint
     if checkpoint not in ("best", "latest") and not str(checkpoint).isdecimal():
@@ -105,8 +110,9 @@ def check_settings(config: ConfigDict) -> None:
         except UserError as error:
             raise UserError(f"config.evaluate.inception: {error}") from error
     train = config.train
-    intervals = ("num_steps", "log_every", "eval_every", "checkpoint_every")
-    check_intervals(train.steps_per_call, {name: train[name] for name in intervals}, start=0)
+    intervals = ("log_every", "eval_every", "checkpoint_every")
+    lengths = {name: train[name] for name in intervals} | ({"num_steps": train.num_steps} if train.num_steps else {})
+    check_intervals(train.steps_per_call, lengths, start=0)
 
 
 def check_numbers(config: ConfigDict, numbers: tuple[tuple[str, Callable[[float], bool], str], ...]) -> None:

@@ -5,14 +5,21 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from jaxtyping import Array, Key, Num, PyTree
 from ml_collections import ConfigDict
 
 from vdm_jax.base.files import write_json, write_npz
+from vdm_jax.base.mesh import across_devices
+from vdm_jax.base.progress import bar
 from vdm_jax.base.provenance import provenance
 from vdm_jax.data.dataset import Dataset
+from vdm_jax.evals.bpd import evaluate_bound, in_units
 from vdm_jax.experiments.common.checkpoints import Weights
 from vdm_jax.launch import store as workdirs
+from vdm_jax.models.diffusion import DiffusionModel
 
+BOUND_KEYS = ("bpd", "bound_nats", "reconstruction_bpd", "prior_bpd", "diffusion_bpd")
+IN_UNITS = ("bound", "reconstruction", "prior", "diffusion")
 ENTROPY_KEYS = ("entropy_nats", "bound_minus_entropy_nats")
 OF_THE_GRID = "the entropy is that of all images of the grid; set data.split=population to evaluate on them"
 
@@ -64,9 +71,34 @@ def save(workdir: pathlib.Path, record: dict[str, Any], arrays: Mapping[str, Map
     write_json(workdir / "evaluate.json", record)
 
 
+def measure_loss(
+    model: DiffusionModel, params: PyTree, levels: Num[np.ndarray, "n ..."], key: Key[Array, ""], config: ConfigDict
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """`loss`, None where the bound is trained in its place, and the bound with its terms in bits per dimension and
+    nats; where no bound is defined, the reasons."""
+    estimate = evaluate_bound(
+        model.terms,
+        params,
+        {"levels": levels},
+        passes=config.passes,
+        batch_size=config.batch_size,
+        key=key,
+        progress=bar("evaluate: loss"),
+        place=across_devices,
+    )
+    values: dict[str, Any] = {"loss": None, "loss_standard_error": None}
+    if "loss" in estimate.mean:
+        values = {"loss": float(estimate.mean["loss"]), "loss_standard_error": float(estimate.standard_error["loss"])}
+    values |= {"num_dims": model.num_dims, "num_images": estimate.num_images, "passes": estimate.passes}
+    if why := model.no_bound:
+        return values | dict.fromkeys(BOUND_KEYS), dict.fromkeys(BOUND_KEYS, why)
+    means, errors = ({name: found[name] for name in IN_UNITS} for found in (estimate.mean, estimate.standard_error))
+    return values | in_units(means, errors, model.num_dims), {}
+
+
 def sampling(sample: ConfigDict) -> dict[str, Any]:
     """The settings of `generate` in `config.sample`."""
-    return {name: sample[name] for name in ("sampler", "num_steps", "grid", "clip", "batch_size")}
+    return {name: sample[name] for name in ("sampler", "num_steps", "grid", "clip", "batch_size") if name in sample}
 
 
 def inception_settings(evaluate: ConfigDict) -> dict[str, Any]:

@@ -136,21 +136,25 @@ class DiffusionFunctions:
         Their sum is the bound of each image, averaged over `passes` draws of noise, time and code. encoder_kl is 0
         without a code. Raises `UserError` where no bound is defined (Dirac schedule).
         """
-        if self.model.no_bound:
-            raise UserError(self.model.no_bound)
         images = {"levels": to_levels(x, self.data)}
         if self.model.code is not None:
             images["mu"], images["logvar"] = encode_all(self.model, self.params, images["levels"], self.batch_size)
+        return self._bound(key, images, passes)
+
+    def _bound(self, key: Key[Array, ""], images: dict[str, np.ndarray], passes: int) -> Terms:
+        """`bound` of images as a batch of training holds them."""
+        if self.model.no_bound:
+            raise UserError(self.model.no_bound)
         settings = {"passes": passes, "batch_size": self.batch_size, "key": key}
         found = evaluate_bound(self.model.terms, self.params, images, **settings).per_image
         terms = [found[name].astype(np.float32) for name in ("reconstruction", "prior", "diffusion")]
         return Terms(*terms, found["rate"].astype(np.float32) if "rate" in found else np.zeros_like(terms[0]))
 
     def denoise(self, z: ArrayLike, t: ArrayLike, w: ArrayLike | None = None) -> Prediction:
-        """`Prediction(x, eps)`: the network's E[x | z_t, w] and E[eps | z_t, w], [B, H, W, C] each.
+        """`Prediction(x, eps)`: the network's E[x | z_t, w] and E[eps | z_t, w], [B, *shape] each.
 
-        z: z_t, [B, H, W, C]. t: in [0, 1], one for all or one each. w: [w_dim] or [B, w_dim]; without it a model with a
-        code reads w = 0.
+        z: z_t, [B, *shape], of images [B, H, W, C]. t: in [0, 1], one for all or one each. w: [w_dim] or [B, w_dim];
+        without it a model with a code reads w = 0.
         """
         z = jnp.asarray(z, jnp.float32)
         if z.shape[1:] != self.model.shape:
@@ -190,7 +194,7 @@ def _encode(model: DiffusionModel, params: PyTree, x: Float[Array, "b h w c"]):
 
 
 @partial(jax.jit, static_argnums=0)
-def _denoise(model: DiffusionModel, params: PyTree, z: Float[Array, "b h w c"], t: Float[Array, " b"], w):
+def _denoise(model: DiffusionModel, params: PyTree, z: Float[Array, "b ..."], t: Float[Array, " b"], w):
     return model.denoise(params, w)(z, t)
 
 
@@ -250,4 +254,11 @@ def to_levels(x: ArrayLike, data: Dataset) -> Levels:
     pixels = np.asarray(to_pixels(x, data))
     if np.issubdtype(np.asarray(x).dtype, np.integer):
         return np.asarray(x)
-    return np.abs(pixels[..., None] - data.pixel_values).argmin(axis=-1).astype(data.test.levels.dtype)
+    return nearest_levels(pixels, data)
+
+
+def nearest_levels(pixels: Float[np.ndarray, "b h w c"], data: Dataset) -> Levels:
+    """The level of the nearest pixel value; of a pixel midway the lower one."""
+    middles = (data.pixel_values[1:] + data.pixel_values[:-1]) / 2  # ascending
+    dtype = data.test.stored.dtype if data.grid is None else np.uint8
+    return np.searchsorted(middles, pixels).astype(dtype)

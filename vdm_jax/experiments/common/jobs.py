@@ -13,6 +13,7 @@ from vdm_jax.experiments.common.build import Experiment
 from vdm_jax.experiments.common.checkpoints import CHECKPOINTS, are_published, step_of
 from vdm_jax.experiments.common.sample import NAME, PARTS, Draw, sample
 from vdm_jax.experiments.common.train import train
+from vdm_jax.experiments.common.training import ModelTraining, make_training
 from vdm_jax.launch.kind import Job, RunOptions, Status, from_files
 from vdm_jax.launch.store import read_record
 from vdm_jax.report.summary import summary
@@ -46,16 +47,22 @@ def model_jobs(
     evaluate: Callable[[Experiment, pathlib.Path], Status],
     draw: Draw,
     evaluate_leaves: tuple[str, ...] = (),
+    *,
+    make: Callable[[Any, int], ModelTraining] = make_training,
+    ignores: tuple[str, ...] = IGNORED,
+    stated: Callable[[Any], dict[str, Any]] = lambda experiment: {},
 ) -> dict[str, Job]:
     """The jobs of a kind whose weights depend on the sections `reads`.
 
-    evaluate_leaves: files that the evaluation writes with its record, evaluate.json.
+    evaluate_leaves: files that the evaluation writes with its record, evaluate.json. make: of the training, as in
+    `common/train.py: train`. ignores: settings in `reads` that change no number.
+    stated: what the record of the samples says besides, of the experiment.
     """
     jobs = {
         "train": Job(
-            run_training,
+            partial(run_training, make=make),
             reads=reads,
-            ignores=IGNORED,
+            ignores=ignores,
             keeps=(CHECKPOINTS, LOG),
             extends=lengthens,
             is_done=is_trained,
@@ -67,7 +74,7 @@ def model_jobs(
         "evaluate": Job(
             from_files(evaluate),
             reads=(*reads, "evaluate", "sample"),
-            ignores=(*IGNORED, *OF_SAMPLES),
+            ignores=(*ignores, *OF_SAMPLES),
             after=("train",),
             writes="evaluate.json",
             leaves=evaluate_leaves,
@@ -75,9 +82,9 @@ def model_jobs(
             memory_hint=EVALUATE_HINT,
         ),
         "sample": Job(
-            from_files(partial(sample, draw=draw)),
+            from_files(partial(sample, draw=draw, stated=stated)),
             reads=(*reads, "sample"),
-            ignores=(*IGNORED, *OF_THE_SET),
+            ignores=(*ignores, *OF_THE_SET),
             after=("train",),
             keeps=(f"samples/{PARTS}",),
             extends=lambda settings: (*OF_OTHER_SETS, *lengthens(settings)),  # other weights: batches are made anew
@@ -95,10 +102,15 @@ def fingerprints(experiment: Experiment) -> dict[str, str]:
     return {"data": experiment.data.fingerprint}
 
 
-def run_training(experiment: Experiment, workdir: pathlib.Path, options: RunOptions) -> Status:
+def run_training(
+    experiment: Experiment,
+    workdir: pathlib.Path,
+    options: RunOptions,
+    make: Callable[[Any, int], ModelTraining] = make_training,
+) -> Status:
     """The training, stopped and saved after `options.stop_after` seconds."""
     with sigterm_after(options.stop_after):
-        return train(experiment, workdir)
+        return train(experiment, workdir, make)
 
 
 def lengthens(settings: dict[str, Any]) -> tuple[str, ...]:

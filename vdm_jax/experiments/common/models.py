@@ -1,17 +1,18 @@
-"""From a config to its diffusion model: `make_model` for either kind. No kind imports another."""
+"""From a config to its diffusion model: `make_model` for every kind that has one. No kind imports another."""
 
 import numpy as np
 from jaxtyping import Float
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError, choose
+from vdm_jax.base.space import Space
 from vdm_jax.data.dataset import Dataset
-from vdm_jax.diffusion.likelihood import LevelLikelihood
+from vdm_jax.diffusion.likelihood import GaussianLikelihood, LevelLikelihood
 from vdm_jax.diffusion.objective import WEIGHTINGS
 from vdm_jax.diffusion.prediction import TARGETS
 from vdm_jax.diffusion.schedules import SCHEDULES, Schedule, make_schedule, settings_of
 from vdm_jax.experiments.common.build import fixed_table, given
-from vdm_jax.experiments.common.networks import make_denoiser, make_encoder_of
+from vdm_jax.experiments.common.networks import make_denoiser, make_encoder_of, make_latent_denoiser
 from vdm_jax.experiments.common.rates import code_prior, rate_mode
 from vdm_jax.models.code import CodeModel
 from vdm_jax.models.diffusion import DiffusionModel, DiffusionObjective, LearnedNoise
@@ -19,12 +20,13 @@ from vdm_jax.networks.gamma import LEARNED_GAMMAS, make_learned_gamma
 from vdm_jax.networks.network import Network
 
 
-def make_model(config: ConfigDict, data: Dataset) -> DiffusionModel:
-    """The diffusion model of a config of either kind, for images like those of `data`. Raises `UserError`."""
-    return choose("config.kind", config.kind, MODELS)(config, data)
+def make_model(config: ConfigDict, data: Dataset, space: Space | None = None) -> DiffusionModel:
+    """The diffusion model of a config of one of `MODELS`, for images like those of `data`, or for the latents of
+    `space`. Raises `UserError`."""
+    return choose("config.kind", config.kind, MODELS)(config, data, space)
 
 
-def make_vae_vdm(config: ConfigDict, data: Dataset) -> DiffusionModel:
+def make_vae_vdm(config: ConfigDict, data: Dataset, space: None = None) -> DiffusionModel:
     """A VAE-VDM: the bound D + R in nats, a code or none, a fixed or learned schedule."""
     diffusion, model = config.diffusion, config.model
     encoder, w_dim = make_encoder_of(model, data.shape)
@@ -53,7 +55,7 @@ def make_vae_vdm(config: ConfigDict, data: Dataset) -> DiffusionModel:
     )
 
 
-def make_ddpm(config: ConfigDict, data: Dataset) -> DiffusionModel:
+def make_ddpm(config: ConfigDict, data: Dataset, space: None = None) -> DiffusionModel:
     """A DDPM: the mean squared error of the noise, no code, a table of noise."""
     model = config.model
     return DiffusionModel(
@@ -67,7 +69,36 @@ def make_ddpm(config: ConfigDict, data: Dataset) -> DiffusionModel:
     )
 
 
-MODELS = {"vae_vdm": make_vae_vdm, "ddpm": make_ddpm}
+def make_latent_diffusion(config: ConfigDict, data: Dataset, space: Space | None = None) -> DiffusionModel:
+    """A diffusion model of the latents x of a space; nothing is read of `data`.
+
+    A table of noise trains ||eps - eps_hat||²/D, a continuous or learned schedule the bound on -log p(x). Both have the
+    bound, by p(x | z_0) = N(x; z_0/alpha_0, sigma_0²/alpha_0²). Raises `UserError` without a space.
+    """
+    if space is None:
+        raise UserError("kind 'latent_diffusion' needs a space: set space.workdir, or space.train")
+    diffusion = config.diffusion
+    noise = _noise(diffusion)
+    is_table = isinstance(noise, Schedule) and noise.num_steps is not None
+    choose("weighting", diffusion.weighting, WEIGHTINGS)
+    return DiffusionModel(
+        network=make_latent_denoiser(config.model, tuple(space.shape), _latent_target(diffusion.target)),
+        noise=noise,
+        objective=DiffusionObjective(
+            loss="mean_square" if is_table else "bound",
+            weighting=diffusion.weighting,
+            num_steps=None if is_table else diffusion.num_steps,
+            minimise_variance=diffusion.schedule == "monotone" and diffusion.num_steps is None,
+        ),
+        prediction=diffusion.target,
+        code=None,
+        shape=tuple(space.shape),
+        likelihood=GaussianLikelihood(),
+        x_range=space.x_range,
+    )
+
+
+MODELS = {"vae_vdm": make_vae_vdm, "ddpm": make_ddpm, "latent_diffusion": make_latent_diffusion}
 
 
 def _of_levels(diffusion: ConfigDict, data: Dataset) -> dict:
@@ -88,6 +119,11 @@ def _check_target(target: str, pixel_values: Float[np.ndarray, " k"]) -> None:
     if target == "log_odds" and pixel_values.tolist() != [-1, 1]:
         problem = f"target='log_odds' is for pixels of -1 and 1, and these have {len(pixel_values)} values"
         raise UserError(f"{problem}; expected eps, x or v")
+
+
+def _latent_target(target: str) -> str:
+    """Raises `UserError` for a target that latents do not have."""
+    return choose("target", target, {name: name for name in TARGETS if name != "log_odds"})
 
 
 def _code(rate: ConfigDict, encoder: Network | None, w_dim: int) -> CodeModel | None:

@@ -10,7 +10,9 @@ from vdm_jax.base.errors import UserError, choose
 from vdm_jax.experiments.common.build import given
 from vdm_jax.launch.choices import Choice
 from vdm_jax.launch.settings import value_of
+from vdm_jax.networks.denoiser import without_input
 from vdm_jax.networks.encoder import make_encoder
+from vdm_jax.networks.latent_mlp import LATENT_MLPS, make_latent_mlp
 from vdm_jax.networks.multiscale_unet import make_multiscale_unet
 from vdm_jax.networks.network import Network
 from vdm_jax.networks.sizes import ENCODER_SIZES, MULTISCALE_SIZES, UNET_SIZES
@@ -52,6 +54,12 @@ NETWORKS = {
 }
 
 
+AUTO = "auto"  # the network of latents that their shape asks for
+OF_VECTORS, OF_MAPS = "resmlp", "multiscale"
+FROM_ZERO = ("normal", "v")  # targets that are those of data N(0, I) where the output is 0
+LATENT_MLP_SETTINGS = ("width", "num_layers")
+
+
 def network_choices(section: str) -> tuple[Choice, ...]:
     """What each network reads of the section of the config, the Fourier features and the attention."""
     low, high = f"{section}.fourier_min", f"{section}.fourier_max"
@@ -88,13 +96,14 @@ def make_denoiser(
     w_dim: int = 0,
     dropout: float,
     dtype: str,
+    network: str = "",
 ) -> Network:
     """The U-Net of `settings`, the section `section` of the config.
 
-    default: the network of configs that are older than the setting `network`. w_dim: of the code, 0 for none. Raises
-    `UserError`.
+    default: the network of configs that are older than the setting `network`. w_dim: of the code, 0 for none. network:
+    in place of that of `settings`. Raises `UserError`.
     """
-    name = settings.get("network") or default
+    name = network or settings.get("network") or default
     kind = choose(f"{section}.network", name, NETWORKS)
     size = choose(f"{section}.size", settings.size, kind.sizes)
     chosen = given(settings, kind.overrides)
@@ -113,6 +122,28 @@ def make_denoiser(
         dropout=dropout,
         dtype=choose("dtype", dtype, DTYPES),
     )
+
+
+def make_latent_denoiser(settings: ConfigDict, shape: tuple[int, ...], target: str) -> Network:
+    """The denoiser of latents of `shape`: an MLP of vectors, a U-Net of maps [H, W, C]. settings: `config.model`.
+
+    The output starts at 0 (`zero_init`). For the targets `FROM_ZERO` the untrained network is then the denoiser of
+    N(0, I): a U-Net adds no z there. Raises `UserError` for a network that does not take such latents.
+    """
+    is_map = len(shape) == 3
+    networks = dict.fromkeys(NETWORKS if is_map else LATENT_MLPS)
+    name = (OF_MAPS if is_map else OF_VECTORS) if settings.network == AUTO else settings.network
+    if name not in networks and name in (*NETWORKS, *LATENT_MLPS):
+        takes = "maps [H, W, C]" if name in NETWORKS else "vectors"
+        why = f"model.network={name!r} takes {takes}, and the latents of this space are {list(shape)}"
+        raise UserError(f"{why}; expected {' or '.join((*networks, AUTO))}")
+    choose("model.network", name, networks | {AUTO: None})
+    if not is_map:
+        own = {setting: settings[setting] for setting in (*LATENT_MLP_SETTINGS, "zero_init")}
+        return make_latent_mlp(shape, kind=name, **own, dtype=choose("dtype", settings.dtype, DTYPES))
+    own = {"section": "model", "default": name, "dropout": settings.dropout, "dtype": settings.dtype}
+    network = make_denoiser(settings, shape, **own, network=name)
+    return without_input(network) if target in FROM_ZERO else network
 
 
 def _check_attention(

@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import jax
@@ -49,9 +50,15 @@ Draw = Callable[[Experiment, PyTree, pathlib.Path], None]
 """`draw(experiment, params, folder)` saves the sets of images of a kind."""
 
 
-def sample(experiment: Experiment, workdir: pathlib.Path, *, draw: Draw) -> str:
+def sample(
+    experiment: Experiment,
+    workdir: pathlib.Path,
+    *,
+    draw: Draw,
+    stated: Callable[[Any], dict[str, Any]] = lambda experiment: {},
+) -> str:
     """Writes `samples/NAME.npz` and a picture of each set that `draw` makes, and last `samples/about.json`; returns
-    "done"."""
+    "done". stated: what the latter says besides, of the experiment."""
     config = experiment.config.sample
     weights = load_weights(workdir, experiment.model, experiment.config)
     sampler = f", {config.num_steps} steps of {config.sampler}" if "sampler" in config else ""  # decoders have none
@@ -63,7 +70,7 @@ def sample(experiment: Experiment, workdir: pathlib.Path, *, draw: Draw) -> str:
     draw(experiment, weights.params, about.parent)
     settings = workdirs.plain(experiment.config)
     origin = provenance() | {"data": experiment.data.fingerprint}
-    write_json(about, of | {"settings": settings, "provenance": origin})
+    write_json(about, of | stated(experiment) | {"settings": settings, "provenance": origin})
     show_pictures(experiment.config.train.get("writers", ""), workdir, about.parent, weights.step)
     shutil.rmtree(about.parent / PARTS)
     return "done"
@@ -101,19 +108,22 @@ def draw_prior(
     params: PyTree,
     folder: pathlib.Path,
     codes: Callable[[Int[np.ndarray, " b"]], Float[np.ndarray, "b d"]] | None = None,
+    to_bytes: Callable[[np.ndarray], Images] | None = None,
 ) -> None:
     """Writes prior.npz with `config.sample.num_images` images, prior.png with the first page of them, and with
     `config.sample.png_folder` each as a PNG file in prior/.
 
     codes: the codes of the images `indices`; None for an unconditional model.
+    to_bytes: the images of what the model's likelihood decodes; None: of levels.
     """
     config, data = experiment.config.sample, experiment.data
+    to_bytes = to_bytes or partial(levels_to_bytes, num_levels=data.num_levels)
     key = named_key(jax.random.key(config.seed), NAME)
 
     def make(first: int) -> Iterator[Images]:
         settings = sampling(config) | {"progress": bar(f"sample: {NAME}"), "first": first}
         for levels, _, _ in generate_batches(experiment.model, params, key, config.num_images, codes, **settings):
-            yield levels_to_bytes(levels, data.num_levels)
+            yield to_bytes(levels)
 
     shape = (config.num_images, *data.shape)
     write_prior(folder, shape, make, png_folder=config.get("png_folder", False))

@@ -34,11 +34,16 @@ LOOP_SETTINGS = (
 )
 
 
-def train(experiment: Experiment, workdir: pathlib.Path) -> str:
-    """Trains, validates and saves; returns "done", or "stopped" after SIGTERM."""
+def train(
+    experiment: Experiment, workdir: pathlib.Path, make: Callable[[Any, int], ModelTraining] = make_training
+) -> str:
+    """Trains, validates and saves; returns "done", or "stopped" after SIGTERM.
+
+    make: what the training needs, of the experiment and the number of devices.
+    """
     mesh, seed = make_mesh(), experiment.config.train.seed
     with catch_sigterm() as stop_requested:
-        training = make_training(experiment, mesh.size)
+        training = make(experiment, mesh.size)
         params = initial_params(experiment.model, seed)
         writers = experiment.config.train.get("writers", "")  # older files lack it
         with open_log(writers, workdir, plain(experiment.config)) as log:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Integer, PyTree
+from jaxtyping import Num, PyTree
 from ml_collections import ConfigDict
 
 from vdm_jax.base.keys import named_key
@@ -73,10 +73,10 @@ def make_training(experiment: Experiment, num_devices: int) -> ModelTraining:
 
 
 def validate(
-    params: PyTree, *, model: DiffusionModel, config: ConfigDict, levels: Integer[np.ndarray, "n h w c"]
+    params: PyTree, *, model: DiffusionModel, config: ConfigDict, levels: Num[np.ndarray, "n ..."]
 ) -> dict[str, float]:
     """Means over validation images with the averaged weights, and the score by which a checkpoint is the best: that of
-    the rate mode, the bound without a code, or DDPM's loss."""
+    the rate mode, the bound without a code, or DDPM's loss. levels: the images as a batch of training holds them."""
     images, found = {"levels": levels}, {}
     if model.code is not None:
         mu, logvar = encode_all(model, params, levels, config.evaluate.batch_size)
@@ -102,10 +102,12 @@ def _score(model: DiffusionModel, means: dict[str, float]) -> float:
     return means["bound"] if model.objective.loss == "bound" else means["loss"]
 
 
-def describe_model(experiment: Experiment) -> Iterator[str]:
-    """The parameters by part, the memory and the work of the training."""
+def describe_model(
+    experiment: Experiment, make: Callable[[Experiment, int], ModelTraining] = make_training
+) -> Iterator[str]:
+    """The parameters by part, the memory and the work of the training. make: as in `common/train.py: train`."""
     params = jax.eval_shape(experiment.model.init, jax.random.key(0))
-    yield from describe_training(make_training(experiment, jax.device_count()), params, experiment.config.train)
+    yield from describe_training(make(experiment, jax.device_count()), params, experiment.config.train)
 
 
 def describe_training(training: ModelTraining, params: PyTree, config: ConfigDict) -> Iterator[str]:

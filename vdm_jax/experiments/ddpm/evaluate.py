@@ -6,24 +6,28 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Integer, Key, PyTree
+from jaxtyping import Integer
 from ml_collections import ConfigDict
 
 from vdm_jax.base.keys import named_key
-from vdm_jax.base.mesh import across_devices
 from vdm_jax.base.progress import bar
 from vdm_jax.data.dataset import Dataset
-from vdm_jax.evals.bpd import evaluate_bound, in_units
 from vdm_jax.evals.coverage import measure_coverage
 from vdm_jax.evals.image_distances import image_distances
 from vdm_jax.experiments.common.build import Experiment
 from vdm_jax.experiments.common.checkpoints import load_weights
-from vdm_jax.experiments.common.evaluate import about, compare_with_entropy, inception_settings, sampling, save, say
-from vdm_jax.models.diffusion import DiffusionModel
+from vdm_jax.experiments.common.evaluate import (
+    about,
+    compare_with_entropy,
+    inception_settings,
+    measure_loss,
+    sampling,
+    save,
+    say,
+)
 from vdm_jax.models.generate import generate
 
 Levels = Integer[np.ndarray, "n h w c"]
-BOUND_KEYS = ("bpd", "bound_nats", "reconstruction_bpd", "prior_bpd", "diffusion_bpd")
 FRECHET_KEYS = ("frechet", "frechet_by_n")
 
 
@@ -77,26 +81,3 @@ def score_samples(
         return dict.fromkeys(("coverage", *keys)), no_coverage | dict.fromkeys(keys, why)
     found, why = image_distances(data, {"prior": draw(num_images)}, num_images, **inception_settings(settings))
     return found | {"coverage": None}, why | no_coverage
-
-
-def measure_loss(
-    model: DiffusionModel, params: PyTree, levels: Levels, key: Key[Array, ""], config: ConfigDict
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """`loss`, and the bound with its terms in bits per dimension and nats; where no bound is defined, the reasons."""
-    estimate = evaluate_bound(
-        model.terms,
-        params,
-        {"levels": levels},
-        passes=config.passes,
-        batch_size=config.batch_size,
-        key=key,
-        progress=bar("evaluate: loss"),
-        place=across_devices,
-    )
-    means, errors = dict(estimate.mean), dict(estimate.standard_error)
-    values: dict[str, Any] = {"loss": float(means.pop("loss")), "loss_standard_error": float(errors.pop("loss"))}
-    values |= {"num_dims": model.num_dims, "num_images": estimate.num_images, "passes": estimate.passes}
-    if why := model.no_bound:
-        return values | dict.fromkeys(BOUND_KEYS), dict.fromkeys(BOUND_KEYS, why)
-    del means["bpd"], errors["bpd"]  # `in_units` makes it of the bound
-    return values | in_units(means, errors, model.num_dims), {}

@@ -28,6 +28,7 @@ from vdm_jax.experiments.probes.chain_probes import FOLDER, chain_probes
 from vdm_jax.experiments.probes.chains import LINES, chains
 from vdm_jax.experiments.probes.choices import PROBE_CHOICES
 from vdm_jax.experiments.probes.functions import probe_functions, restore
+from vdm_jax.experiments.probes.normality import check_images, normality
 from vdm_jax.experiments.probes.probe import probe
 from vdm_jax.experiments.probes.samplers import chosen_samplers
 from vdm_jax.experiments.probes.training import CHUNKS, build_ensemble, train_probes
@@ -138,6 +139,14 @@ KIND = Kind(
             writes="exact.json",
             check=check_exact_timesteps,
             memory_hint="lower config.exact.batch_size",
+        ),
+        "normality": Job(
+            from_files(normality),
+            reads=(*NOISE, "normality"),
+            ignores=IGNORED,
+            writes="normality.json",
+            check=check_images,
+            memory_hint="lower config.normality.num_images",
         ),
         "train": Job(
             from_files(train_probes),

@@ -1,0 +1,202 @@
+"""Latent diffusion end to end in a tiny space: all jobs, a kill, functions, mistakes; latents with known answers."""
+
+import json
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from launching import ROOT
+from reading import jobs_read_what_is_declared
+from vdm_jax.configs import latent_diffusion
+
+import launch
+import vdm_jax
+from vdm_jax.base.errors import UserError
+from vdm_jax.base.space import pixel_space
+from vdm_jax.data.sources import load_data
+from vdm_jax.diffusion.gaussian import alpha_sigma, noised
+from vdm_jax.experiments.common.models import make_model
+from vdm_jax.experiments.kinds import KINDS
+from vdm_jax.models.generate import generate
+from vdm_jax.train.metrics import read_metrics
+
+UNET = {"model.network": "multiscale", "model.width": None, "model.num_layers": None}
+KEY = jax.random.key(0)
+DIGITS = load_data("digits")
+SPACE = {"data.name": "sparse", "model.latents": 3, "model.channels": 4, "train.num_steps": 6, "train.batch_size": 8}
+TINY = {
+    "data.name": "sparse",
+    "model.network": "resmlp",
+    "model.width": 8,
+    "model.num_layers": 1,
+    "train.num_steps": 6,
+    "train.batch_size": 4,
+    "train.log_every": 1,
+    "train.eval_every": 2,
+    "train.checkpoint_every": 2,
+    "train.eval_images": 4,
+    "train.eval_passes": 1,
+    "evaluate.num_images": 10,
+    "evaluate.passes": 1,
+    "sample.num_steps": 4,
+    "sample.num_images": 4,
+    "sample.num_paths": 2,
+}
+
+
+def typed(settings):
+    return [f"--config.{name}={value}" for name, value in settings.items() if value is not None]
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory):
+    path = tmp_path_factory.mktemp("latents") / "space"
+    flags = [f"--config={ROOT}/configs/autoencoder.py:vae-16", f"--workdir={path}", "--jobs=train,encode"]
+    assert launch.main(["launch.py", *flags, *typed(SPACE)]) == 0
+    return path
+
+
+def launched(workdir, space, *flags, variant="linear", **deltas) -> int:
+    settings = TINY | {"space.workdir": space} | deltas
+    config = [f"--config={ROOT}/configs/latent_diffusion.py:{variant}", f"--workdir={workdir}"]
+    return launch.main(["launch.py", *config, *typed(settings), *flags])
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory, space):
+    path = tmp_path_factory.mktemp("latent_diffusion") / "run"
+    with jobs_read_what_is_declared(path, of_others=("autoencoder",)):
+        assert launched(path, space) == 0
+    return path
+
+
+def rows(workdir):
+    timed = ("seconds", "images_per_second")
+    return [{k: v for k, v in row.items() if k not in timed} for row in read_metrics(workdir / "metrics.jsonl")]
+
+
+def test_all_jobs_leave_what_they_promise(workdir, space):
+    record = json.loads((workdir / "evaluate.json").read_text())
+    assert record["settings"]["kind"] == "latent_diffusion" and record["num_latents"] == 3
+    assert 0 < record["loss"] < 3 and np.isfinite(record["bound_nats"])
+    about = json.loads((workdir / "samples" / "about.json").read_text())
+    assert about["space"] == record["space"] and record["space"]["workdir"] == str(space)
+    with np.load(workdir / "samples" / "path.npz") as path, np.load(workdir / "samples" / "noising.npz") as noising:
+        assert path["path"].shape == noising["noising"].shape == (2, 5, 32, 32, 1)
+        assert path["z"].shape == (2, 5, 3) and path["times"].tolist() == noising["times"].tolist()[::-1]
+        assert path["times"].tolist() == sorted(path["times"])[::-1]
+    for name in ("real", "reconstructions", "prior"):
+        with np.load(workdir / "samples" / f"{name}.npz") as images:
+            assert images["arr_0"].shape == (4, 32, 32, 1) and images["arr_0"].dtype == np.uint8
+
+
+def test_a_run_goes_on_from_its_checkpoint_as_if_it_had_not_stopped(workdir, space, tmp_path):
+    """From step 2, with rows that this checkpoint has not seen; x are drawn as they would have been."""
+    again = shutil.copytree(workdir, tmp_path / "again")
+    for step in (4, 6):
+        shutil.rmtree(again / "checkpoints" / str(step))
+    assert launched(again, space, "--jobs=train") == 0
+    assert rows(again) == rows(workdir)
+
+
+def test_another_space_is_refused_and_the_same_one_may_move(workdir, space, tmp_path, capfd):
+    moved, run = shutil.copytree(space, tmp_path / "moved"), shutil.copytree(workdir, tmp_path / "run")
+    assert launched(run, moved, "--jobs=evaluate") == 0
+    assert launched(run, space, "--jobs=train", **{"space.scale": "global"}) == 2
+    assert "space.scale is 'none' there and 'global' here" in capfd.readouterr().err
+    about = json.loads((moved / "encoded" / "about.json").read_text())
+    shutil.rmtree(moved / "encoded")
+    assert launched(run, moved, "--jobs=train") == 2
+    assert "--jobs=encode" in capfd.readouterr().err and about["fingerprint"]
+
+
+def test_its_functions(workdir):
+    run = vdm_jax.load(workdir)
+    levels = run.data.test.levels[:3]
+    mean, logvar = run.encode(levels)
+    assert mean.shape == logvar.shape == (3, 3) and run.decode(mean).shape == levels.shape
+    latents = run.sample_latents(KEY, 2, num_steps=3)
+    np.testing.assert_array_equal(run.decode(latents), run.sample(KEY, 2, num_steps=3))
+    z = jnp.asarray(latents)
+    found = run.denoise(z, 0.5)
+    gamma = run.functions["denoise"].__self__.model.schedule({}).gamma(jnp.float32(0.5))
+    np.testing.assert_allclose(noised(found.x, found.eps, gamma), z, atol=1e-5)
+    terms = run.bound(KEY, mean, passes=2)
+    assert [term.shape for term in terms] == [(3,)] * 4 and not terms.encoder_kl.any()
+    for x, told in ((levels, "expected latents"), (np.zeros((2, 3), int), "floating-point"), (mean * np.nan, "finite")):
+        with pytest.raises(UserError, match=told):
+            run.bound(KEY, x)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (UNET, "model.network='multiscale' takes maps [H, W, C], and the latents of this"),
+        ({"model.network": "resmpl"}, "did you mean 'resmlp'?"),
+        ({"diffusion.target": "log_odds"}, "target='log_odds'; expected one of"),
+        ({"diffusion.weighting": "bound", "diffusion.schedule": "dirac"}, "no bound is defined for the Dirac schedule"),
+        ({"model.channels": 8}, "config.model.channels=8 has no effect with model.network='mlp'"),
+        ({"sample.num_steps": 1001}, "at most 1000"),
+        ({"data.name": "small"}, "is of other data"),
+        ({"space.workdir": "nowhere"}, "nowhere"),
+        ({"train.batch_size": 800}, "there are 614 training images"),
+    ],
+)
+def test_mistakes_are_told_and_leave_nothing(tmp_path, space, capfd, settings, told):
+    network = {"model.network": "mlp"} if "model.channels" in settings else {}
+    assert launched(tmp_path / "run", space, **network | settings) == 2
+    assert told in capfd.readouterr().err and not (tmp_path / "run").exists()
+
+
+# ---- known answers --------------------------------------------------------------------------------------------------
+
+
+def model_of(shape, **settings):
+    config = latent_diffusion.get_config("linear")
+    settings = {name.replace("__", "."): value for name, value in settings.items()}
+    config.update_from_flattened_dict({"model.width": 16, "model.num_layers": 1} | settings)
+    values = np.array([-1.0, 1.0], np.float32)
+    return make_model(config, DIGITS, pixel_space(shape, values)._replace(x_range=None))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("shape", "settings"),
+    [
+        ((3,), {"diffusion__target": "normal"}),
+        ((3,), {"diffusion__target": "v", "model__network": "concmlp", "diffusion__schedule": "cosine"}),
+    ],
+)
+def test_an_untrained_model_draws_standard_normal_latents(shape, settings):
+    """Its x_hat is alpha z: a step of DDIM turns (alpha, sigma) by an angle and multiplies z by its cosine."""
+    model = model_of(shape, **settings)
+    params = model.init(KEY)
+    x, z, times = generate(model, params, KEY, 50, sampler="ddim", num_steps=20, keep=tuple(range(21)))
+    gammas = np.asarray(model.noise.gamma(jnp.asarray(times)), np.float64)
+    angles = np.arctan(np.exp(gammas / 2))
+    shrunk = np.prod(np.cos(np.diff(angles)))
+    np.testing.assert_allclose(x, z[:, 0] * shrunk, rtol=2e-4, atol=2e-4)
+    assert 0.9 < shrunk < 1 and abs(z[:, 0].std() - 1) < 0.15
+
+
+@pytest.mark.slow
+def test_an_untrained_u_net_is_the_denoiser_of_standard_normal_latents(key):
+    size = {"model__size": "digits", "model__channels": 4, "model__multipliers": (1,), "model__attention": ()}
+    model = model_of((4, 4, 2), diffusion__target="normal", **size)
+    z, t = jax.random.normal(key, (2, 4, 4, 2)), jnp.array([0.2, 0.9])
+    found = jax.jit(lambda params: model.denoise(params)(z, t))(model.init(KEY))
+    alpha, sigma = (part[:, None, None, None] for part in alpha_sigma(model.noise.gamma(t)))
+    np.testing.assert_allclose(found.x, alpha * z, atol=1e-6)
+    np.testing.assert_allclose(found.eps, sigma * z, atol=1e-6)
+
+
+def test_every_variant_is_built():
+    for variant in latent_diffusion.VARIANTS:
+        config = latent_diffusion.get_config(variant)
+        model = make_model(config, DIGITS, pixel_space((4,), np.array([-1.0, 1.0], np.float32)))
+        assert model.objective.loss == ("bound" if variant in ("vdm", "learned") else "mean_square")
+        assert set(KINDS["latent_diffusion"].needs(config)) == {"space"}
+        config.space.workdir = "somewhere"
+        assert not KINDS["latent_diffusion"].needs(config)

@@ -1,0 +1,38 @@
+"""Checks of the settings of latent diffusion: every mistake is found before a job starts."""
+
+from ml_collections import ConfigDict
+
+from vdm_jax.base.errors import UserError, choose
+from vdm_jax.diffusion.objective import WEIGHTINGS
+from vdm_jax.diffusion.samplers import make_times
+from vdm_jax.diffusion.schedules import SCHEDULES, Schedule, make_schedule
+from vdm_jax.experiments.common.checks import check_numbers
+from vdm_jax.experiments.common.space.settings import check_space
+
+NUMBERS = (
+    ("at least 0", lambda value: value >= 0, "sample.num_paths evaluate.coverage_images"),
+    ("at least 1", lambda value: value >= 1, "evaluate.reader_images evaluate.reader_steps"),
+    ("at least 2", lambda value: value >= 2, "evaluate.fitted_images"),
+    ("1 to 1,000", lambda value: 1 <= value <= 1_000, "evaluate.denoising_parts"),
+    ("0 for none, to 1,000", lambda value: 0 <= value <= 1_000, "evaluate.mixture_components"),
+    ("a number not below 0", lambda value: value >= 0, "evaluate.sprite_tolerance"),
+    ("1 to 65,536", lambda value: 1 <= value <= 65_536, "model.width model.channels model.num_heads model.patch"),
+    ("1 to 1,000", lambda value: 1 <= value <= 1_000, "model.num_layers model.num_blocks"),
+    ("-30 to 30", lambda value: abs(value) <= 30, "model.fourier_min model.fourier_max"),
+)
+
+
+def check_latent_diffusion(config: ConfigDict) -> None:
+    """Raises `UserError` for a number out of range, an unknown name, or a weighting that the schedule does not have."""
+    check_space(config)
+    check_numbers(config, NUMBERS)
+    weighting, schedule = config.diffusion.weighting, config.diffusion.schedule
+    choose("weighting", weighting, WEIGHTINGS)
+    if schedule in SCHEDULES and weighting == "bound" and (why := make_schedule(schedule).no_bound):
+        raise UserError(f"weighting='bound' with schedule={schedule!r}: {why}")
+
+
+def check_sampler(sample: ConfigDict, schedule: Schedule | None) -> None:
+    """Raises `UserError` where a table adds noise at fewer entries than the sampler has steps."""
+    if schedule is not None:
+        make_times(schedule, sample.num_steps, sample.grid)

@@ -1,0 +1,25 @@
+"""What each choice of a latent diffusion model reads."""
+
+from vdm_jax.experiments.common.build import DATA, NOISE, above, by_data
+from vdm_jax.experiments.common.networks import AUTO, LATENT_MLP_SETTINGS, NETWORKS, network_choices
+from vdm_jax.experiments.common.space.settings import SPACE_CHOICES
+from vdm_jax.launch.choices import Choice
+from vdm_jax.networks.latent_mlp import LATENT_MLPS
+
+OF_MLPS = tuple(f"model.{name}" for name in LATENT_MLP_SETTINGS)
+OF_UNETS = ("model.size", "model.conditioning", "model.fourier_max", "model.dropout")
+OF_EACH = {name: tuple(f"model.{own}" for own in kind.overrides) + OF_UNETS for name, kind in NETWORKS.items()}
+NETWORK = Choice(
+    "model.network",
+    dict.fromkeys(LATENT_MLPS, OF_MLPS) | OF_EACH | {AUTO: (*OF_MLPS, *OF_EACH["multiscale"])},
+)
+# Of sprites modes are counted as well, and the network that reads them is trained for it.
+SCORES = by_data(("evaluate.coverage_images",), ("evaluate.frechet_images",))
+COVERAGE = above(
+    "evaluate.coverage_images",
+    2,
+    ("evaluate.sprite_tolerance", "evaluate.reader_images", "evaluate.reader_steps"),
+)
+MIXTURE = above("evaluate.mixture_components", 1, ("evaluate.fitted_images",))
+OF_EVALUATION = (SCORES, COVERAGE, MIXTURE)
+LATENT_CHOICES = (DATA, *SPACE_CHOICES, NOISE, NETWORK, *network_choices("model")[1:], *OF_EVALUATION)

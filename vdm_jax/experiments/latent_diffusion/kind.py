@@ -1,0 +1,58 @@
+"""The kind "latent_diffusion": a diffusion model of the latents of a trained space."""
+
+from functools import partial
+
+from vdm_jax.experiments.common.build import IMPLIED, find_data, understood_data
+from vdm_jax.experiments.common.functions import restore
+from vdm_jax.experiments.common.jobs import IGNORED, fingerprints, model_jobs
+from vdm_jax.experiments.common.programs import MODELS
+from vdm_jax.experiments.common.space.settings import SPACE_IGNORED, SPACE_IMPLIED, space_needs
+from vdm_jax.experiments.common.training import describe_model
+from vdm_jax.experiments.latent_diffusion.build import LatentExperiment, build_latent_diffusion
+from vdm_jax.experiments.latent_diffusion.checks import check_latent_diffusion
+from vdm_jax.experiments.latent_diffusion.choices import LATENT_CHOICES
+from vdm_jax.experiments.latent_diffusion.evaluate import evaluate_latents
+from vdm_jax.experiments.latent_diffusion.functions import latent_functions
+from vdm_jax.experiments.latent_diffusion.sample import draw_latent_diffusion
+from vdm_jax.experiments.latent_diffusion.training import make_latent_training
+from vdm_jax.launch.kind import Kind
+from vdm_jax.report.compare.latent_sweep import write_latent_sweep
+from vdm_jax.report.sections import LATENT_DIFFUSION_PAGE
+from vdm_jax.report.summary import latent_summary
+
+READS = ("data", "space", "model", "diffusion", "train")
+
+
+def inputs(experiment: LatentExperiment) -> dict[str, str]:
+    """The fingerprints of the data and of the space, its weights and its scale."""
+    return fingerprints(experiment) | {"space": experiment.space.fingerprint}
+
+
+JOBS = model_jobs(
+    READS,
+    evaluate_latents,
+    draw_latent_diffusion,
+    make=make_latent_training,
+    ignores=(*IGNORED, *SPACE_IGNORED),
+    stated=lambda experiment: {"space": experiment.space.about},
+)
+
+KIND = Kind(
+    build_latent_diffusion,
+    JOBS | {"evaluate": JOBS["evaluate"]._replace(summary=latent_summary)},
+    inputs=inputs,
+    find=find_data,
+    understood=understood_data,
+    check=check_latent_diffusion,
+    needs=space_needs,
+    describe=partial(describe_model, make=make_latent_training),
+    programs=MODELS,
+    restore=restore,
+    functions=latent_functions,
+    sections=LATENT_DIFFUSION_PAGE,
+    compare=write_latent_sweep,
+    compared="evaluate",
+    implied=IMPLIED | SPACE_IMPLIED,
+    choices=LATENT_CHOICES,
+    folders=("data.dir", "space.workdir"),
+)
