@@ -24,11 +24,21 @@ def exact_section(workdir: Workdir, gallery: Gallery) -> str:
     of_sprites = record.get("settings", {}).get("data", {}).get("source", "sprites") in ("sprites", "dsprites")
     images = "all images of the data set" if of_sprites else "the training images, from which the queries are made"
     caption = (
-        f"Score of the best possible probe of each feature of the noisy image, by the exact posterior over {images} "
+        f"Score of the best possible probe of each feature of {noisy(record)}, by the exact posterior over {images} "
         f"(band: ± 2 standard errors; {min(queries):,} to {max(queries):,} queries a timestep). Grey: "
         "the window from the timestep with 95% of the feature's information remaining to the one with 5%."
     )
     return figure(panels, caption)
+
+
+def noisy(record: dict[str, Any]) -> str:
+    """What is noised: the image, or its latents in a space."""
+    space = record.get("space")
+    if not space:
+        return "the noisy image"
+    code = "drawn" if space["sampled"] else "mean"
+    shape = "x".join(map(str, space["shape"]))
+    return f"noisy {code} latents in the space {space['name']} ({shape}, scale {space['scale']})"
 
 
 def exact_figure(name: str, feature: dict[str, Any], timesteps: np.ndarray) -> Figure:

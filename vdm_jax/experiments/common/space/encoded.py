@@ -16,8 +16,7 @@ from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.space import Space
 from vdm_jax.data.dataset import SPLITS, Dataset
 from vdm_jax.data.encoded import ALL, FOLDER, MEAN, VARIANCE, Encoded, parts_of, read_encoded
-from vdm_jax.experiments.common.space.load import AUTOENCODER, load_space
-from vdm_jax.networks.diffusers_weights import is_diffusers
+from vdm_jax.experiments.common.space.load import AUTOENCODER, kind_of_space, load_space
 
 SCALES = {
     "none": "latents as they are",
@@ -27,7 +26,6 @@ SCALES = {
 COLLAPSED = 1e-12  # of the largest variance: a component below keeps its scale
 ROWS = 16_384  # read at a time
 BATCH = 500  # images that are encoded at a time
-DIFFUSERS = "diffusers"  # what `about` calls a foreign first stage
 Moment = Float32[np.ndarray, "n ..."]
 Rows = Integer[np.ndarray, " n"] | slice | None
 
@@ -84,12 +82,14 @@ def open_space(config: ConfigDict, data: Dataset) -> EncodedSpace | None:
     if not config.workdir:
         return None
     folder = pathlib.Path(config.workdir)
+    kind = kind_of_space(folder)
+    encoded = read_encoded(folder, data) if kind == AUTOENCODER else None
     space = load_space(folder, data)
-    encoded = encode_now(space, data) if is_diffusers(folder) else read_encoded(folder, data)
+    if encoded is None:
+        encoded = encode_now(space, data)
     if encoded.fingerprint != space.fingerprint:
         why = f"the images in {folder / FOLDER} were encoded with other weights than those that {folder} has now"
         raise UserError(f"{why}; launch it with --jobs=encode")
-    kind = DIFFUSERS if is_diffusers(folder) else AUTOENCODER
     return encoded_space(space, encoded, data, config.scale, bool(config.sampled), str(folder), kind)
 
 

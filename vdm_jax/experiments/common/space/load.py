@@ -15,6 +15,7 @@ from vdm_jax.launch.settings import read_config, with_new_names
 from vdm_jax.networks.diffusers_weights import CONFIG, is_diffusers, read_diffusers
 
 AUTOENCODER = "autoencoder"  # the kind
+DIFFUSERS = "diffusers"  # what records call a foreign first stage
 
 
 def load_space(folder: str | pathlib.Path, data: Dataset) -> Space:
@@ -24,10 +25,22 @@ def load_space(folder: str | pathlib.Path, data: Dataset) -> Space:
     autoencoder. Raises `UserError` where it holds neither, or one that does not fit the images.
     """
     folder = pathlib.Path(folder)
+    return diffusers_space(folder, data) if kind_of_space(folder) == DIFFUSERS else run_space(folder, data)
+
+
+def kind_of_space(folder: pathlib.Path) -> str:
+    """ "diffusers" or "autoencoder". Raises `UserError` where the folder holds neither."""
+    way_out = f"name a run of kind {AUTOENCODER!r}, or a folder with a first stage of diffusers"
     if not (folder / CONFIG).is_file():
-        why = f"{folder} holds no space: there is no {CONFIG}"
-        raise UserError(f"{why}; name a run of kind {AUTOENCODER!r}, or a folder with a first stage of diffusers")
-    return diffusers_space(folder, data) if is_diffusers(folder) else run_space(folder, data)
+        raise UserError(f"{folder} holds no space: there is no {CONFIG}; {way_out}")
+    if is_diffusers(folder):
+        return DIFFUSERS
+    config = read_config(folder / CONFIG)
+    if config.get("kind") != AUTOENCODER:
+        raise UserError(f"{folder} holds a run of kind {config.get('kind')!r}, which makes no space; {way_out}")
+    if any((config.get("ensemble") or {}).values()):
+        raise UserError(f"{folder} holds an ensemble of autoencoders; name one of its members, {folder}/members/NAME")
+    return AUTOENCODER
 
 
 def diffusers_space(folder: pathlib.Path, data: Dataset) -> Space:
@@ -66,9 +79,6 @@ def run_space(folder: pathlib.Path, data: Dataset) -> Space:
         section, _, last = name.partition(".")
         today.setdefault(section, {})[last] = None
     config = ConfigDict(with_new_names(read_config(folder / CONFIG), RENAMED, today))
-    if config.get("kind") != AUTOENCODER:
-        why = f"{folder} holds a run of kind {config.get('kind')!r}, which makes no space"
-        raise UserError(f"{why}; name a run of kind {AUTOENCODER!r}, or a folder with a first stage of diffusers")
     model = make_autoencoder(config, data)
     params = load_weights(folder, model, config).params
     return model.space(params, folder.name, fingerprint(params))
