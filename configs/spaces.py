@@ -23,19 +23,19 @@ STUDY_64 = (
 )
 VECTORS = {  # probes of latents that are vectors
     "probe.net": "mlp",
-    "probe.hidden": (256, 256),
-    "probe.learning_rate": 3e-3,
-    "probe.batch_size": 256,
-    "probe.num_updates": 800,
-    "probe.updates_per_round": 100,
-    "probe.warm_updates": 800,
+    "probe.hidden": (512, 512),
+    "probe.learning_rate": 2e-3,
+    "probe.batch_size": 512,
+    "probe.num_updates": 3_000,
+    "probe.updates_per_round": 250,
+    "probe.warm_updates": 3_000,
     "probe.num_test": 2_048,
 }
 MAPS = VECTORS | {  # and of latents [H/4, W/4, C]
     "probe.net": "conv",
     "probe.hidden": (32, 64),
-    "probe.batch_size": 64,
-    "probe.num_updates": 400,
+    "probe.learning_rate": 3e-3,
+    "probe.batch_size": 128,
 }
 DATA = {
     "full": {  # 737,280 images: one encoding on disk at a time
@@ -47,8 +47,8 @@ DATA = {
 QUICK = {
     "exact.num_timesteps": 11,
     "exact.max_queries": 4_000,
-    "probe.num_updates": 200,
-    "probe.warm_updates": 400,
+    "probe.num_updates": 750,
+    "probe.warm_updates": 1_500,
 }
 VARIANTS = ("quick", "vae-16-small", "conv-small", "vae-16-full")  # others, as in configs/autoencoder.py, go as well
 
