@@ -14,6 +14,7 @@ from vdm_jax.experiments.probes.checks import (
     check_normality,
     check_population,
     check_probe,
+    check_readers,
 )
 from vdm_jax.experiments.probes.samplers import needs_model
 
@@ -37,6 +38,7 @@ def build_probes(config: ConfigDict, folder: str = "") -> ProbeExperiment:
     check_population(config, data)
     check_probe(config.probe, data)
     check_chain_probes(config)
-    chains = config.chains
-    model = load_trained(chains.model, chains.checkpoint, config, data) if needs_model(config) else None
-    return ProbeExperiment(config, data, fixed_table(config.diffusion), open_space(config.space, data), model)
+    space, chains = open_space(config.space, data), config.chains
+    check_readers(chains, data, space)
+    model = load_trained(chains.model, chains.checkpoint, config, data, space) if needs_model(config) else None
+    return ProbeExperiment(config, data, fixed_table(config.diffusion), space, model)
