@@ -6,11 +6,10 @@ log SNR) and `learned` (a monotone network), both trained on the bound; `quick` 
 """
 
 from ml_collections import ConfigDict, config_dict
-from vdm_jax.configs.base import NOISE_TABLES, table_settings
+from vdm_jax.configs.base import NOISE_TABLES, space_settings, table_settings
 from vdm_jax.configs.base import get_config as get_base_config
 
 from vdm_jax.base.errors import choose
-from vdm_jax.experiments.common.space.settings import space_settings
 
 BOUND = {"diffusion.weighting": "bound", "diffusion.num_steps": None}
 VARIANTS = NOISE_TABLES | {
@@ -36,7 +35,7 @@ def get_config(variant: str = "") -> ConfigDict:
             kind="latent_diffusion",
             name=f"latent_diffusion-{variant or 'quick'}",
             data=base.data,  # its source may also be "sprites" or "dsprites", as in configs/probes.py
-            space=space_settings() | {"train": "quick"},
+            space=space_settings(train="quick"),
             model=_model(),
             diffusion=dict(
                 schedule="ddpm_linear",  # any of SCHEDULES in vdm_jax/diffusion/schedules.py, or monotone, scalar

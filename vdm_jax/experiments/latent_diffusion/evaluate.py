@@ -193,7 +193,7 @@ def score_all(
     settings, decoder = config.evaluate, make_decoder(space.space, config.evaluate.batch_size)
 
     def decoded(number: int) -> dict[str, Integer[np.ndarray, "n h w c"]]:
-        codes = latents_of(space, data, "test", number, space.sampled, named_key(key, CODES))
+        codes = latents_of(space, data, "test", number, named_key(key, CODES))
         drawn = {name: draws for name, draws in draw_all(models, key, number)} | {CODES: codes}
         return {name: nearest_levels(decoder(x), data) for name, x in drawn.items()}
 

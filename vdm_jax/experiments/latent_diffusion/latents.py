@@ -25,17 +25,14 @@ def draw_latents(
     return mean if variance is None else mean + jnp.sqrt(variance) * jax.random.normal(key, mean.shape)
 
 
-def latents_of(
-    space: EncodedSpace, data: Dataset, split: str, number: int, sampled: bool, key: Key[Array, ""]
-) -> Latents:
-    """x of the first `number` images of a split of the data (0: all), [N, *shape], float32: fresh draws
-    x ~ q(x | image) where the code has noise and `sampled` is True, otherwise means."""
+def latents_of(space: EncodedSpace, data: Dataset, split: str, number: int, key: Key[Array, ""]) -> Latents:
+    """x of the first `number` images of a split of the data (0: all), [N, *shape], float32: draws x ~ q(x | image)
+    where the space is sampled, otherwise means."""
     most = len(getattr(data, split))
     mean, variance = space.split(data, split, np.arange(min(number or most, most)))
-    drawn = draw_latents(
-        named_key(key, "space"), jnp.asarray(mean), jnp.asarray(variance) if sampled and variance is not None else None
-    )
-    return np.asarray(drawn)
+    if variance is None:
+        return np.asarray(mean, np.float32)
+    return np.asarray(draw_latents(named_key(key, "space"), jnp.asarray(mean), jnp.asarray(variance)))
 
 
 def make_decoder(

@@ -101,7 +101,7 @@ def make_latent_models(
     found[PRIOR] = LatentModel(prior_of(deviation), exact)
     found[GAUSSIAN] = LatentModel(gaussian_of(*moments_of(*space.split(data, "train"))), exact)
     if settings.mixture_components:
-        codes = latents_of(space, data, "train", settings.fitted_images, space.sampled, named_key(key, "fitted"))
+        codes = latents_of(space, data, "train", settings.fitted_images, named_key(key, "fitted"))
         fitted = fit_mixture(codes.reshape(len(codes), -1), settings.mixture_components, settings.seed)
         found[MIXTURE] = LatentModel(fitted, exact)
     return found

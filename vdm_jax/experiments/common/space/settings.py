@@ -4,7 +4,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from vdm_jax.base.errors import UserError, choose
+from vdm_jax.base.errors import choose
 from vdm_jax.experiments.common.build import not_empty
 from vdm_jax.experiments.common.space.encoded import SCALES
 from vdm_jax.launch.choices import Choice
@@ -18,8 +18,8 @@ SPACE_IMPLIED: dict[str, Any] = {
 }  # of files that are older than the section
 NAME = "space"  # of the need
 OF_A_SPACE = ("space.scale", "space.sampled")
-SPACE_CHOICES: tuple[Choice, ...] = (
-    not_empty("space.workdir", "a folder", OF_A_SPACE),
+SPACE_CHOICES: tuple[Choice, ...] = (  # a folder that is named is taken, whatever would be trained
+    not_empty("space.workdir", "a folder", ())._replace(reads={"a folder": OF_A_SPACE, "": ("space.train",)}),
     not_empty("space.train", "a variant", OF_A_SPACE),
 )
 SPACE_FOLDERS = ("space.workdir",)  # of `Kind.folders`
@@ -41,8 +41,4 @@ def space_needs(config: ConfigDict) -> dict[str, Need]:
 
 def check_space(config: ConfigDict) -> None:
     """Raises `UserError` for settings of the section that cannot be."""
-    space = config.space
-    choose("config.space.scale", space.scale, SCALES)
-    if space.workdir and space.train and f"needs/{NAME}" not in space.workdir:
-        both = f"config.space.workdir={space.workdir!r} and config.space.train={space.train!r}"
-        raise UserError(f"{both} name two spaces; expected one of them to be empty")
+    choose("config.space.scale", config.space.scale, SCALES)
