@@ -1,9 +1,11 @@
 """When is a feature destroyed along the diffusion chain, and when is it decided? Exact curves, trained probes, chains.
 
 Variants: `quick` (sprites of 32x32, minutes on two CPU cores); `digits` (8x8, a minute); `images`, any labelled images,
-with --config.data.name; `cifar`, animals and vehicles; and DATA-SCHEDULE, such as `small-linear`, which is `quick`,
-`full-cosine` (all 737,280 sprites of 64x64) or `digits-dirac`. A dash and an experiment after any of these runs that
-experiment alone, such as `quick-forward`; on chains also with one sampler, such as `sparse-linear-backward-ddim`.
+with --config.data.name; `cifar`, animals and vehicles; `latents`, in the space of a VAE; and DATA-SCHEDULE, such as
+`small-linear`, which is `quick`, `full-cosine` (all 737,280 sprites of 64x64), `digits-dirac`, or `vectors-linear` and
+`maps-linear`, sprites in a space whose latents are vectors or have height and width. A dash and an experiment after any
+of these runs that experiment alone, such as `quick-forward`; on chains also with one sampler, such as
+`sparse-linear-backward-ddim`.
 The sweep: every schedule, with sprites of 32x32 and three seeds, and with sprites of 64x64.
 """
 
@@ -102,7 +104,46 @@ LABELLED["cifar"] = LABELLED["images"] | {
     "data.name": "cifar10",
     "data.groups": "animal=2,3,4,5,6,7+vehicle=0,1,8,9",
 }
-VARIANTS = {"quick": {}} | LABELLED | paired(GRIDS | LABELLED, NOISE_TABLES)
+# Sprites of 32x32 in the space of an autoencoder: that of --config.space.workdir, else one that is trained first. Nets
+# that match templates are for pixels alone.
+LATENTS = {
+    "data.name": "small",
+    "space.train": "quick",
+    "chains.readers": "exact,sprite",
+    "probe.net": "mlp",
+    "probe.hidden": (256, 256, 256),
+    "probe.learning_rate": 3e-3,
+    "probe.batch_size": 128,
+    "probe.num_updates": 6_000,
+    "probe.updates_per_round": 1_000,
+    "probe.warm_updates": 6_000,
+    "probe.num_validation": 2_048,
+    "probe.shortfall": 0.02,
+    "chain_probes.real_or_generated_net": "mlp",
+    "chain_probes.real_or_generated_learning_rate": 3e-3,
+}
+SPACES = {
+    "vectors": LATENTS,
+    "maps": LATENTS  # latents with height, width and channels
+    | {
+        "space.train": "conv-small",
+        "probe.net": "conv",
+        "probe.hidden": (64, 128),
+        "chain_probes.real_or_generated_net": "conv",
+        "chain_probes.real_or_generated_hidden": (32, 64),
+    },
+}
+QUICK_LATENTS = LATENTS | {
+    "exact.num_timesteps": 11,
+    "exact.max_queries": 4_000,
+    "chains.num_queries": 200,
+    "probe.num_updates": 1_500,
+    "probe.updates_per_round": 500,
+    "probe.warm_updates": 1_500,
+    "probe.num_test": 2_048,
+    "probe.shortfall": 0.05,
+}
+VARIANTS = {"quick": {}, "latents": QUICK_LATENTS} | LABELLED | paired(GRIDS | LABELLED | SPACES, NOISE_TABLES)
 
 SAMPLERS = {
     name: {"chains.samplers": text, "chain_probes.samplers": text}
@@ -197,19 +238,24 @@ def _chains() -> ConfigDict:
             # Any of exact (posterior draws), ancestral, ancestral_beta, ddim, dpmpp_2m (the optimal denoiser), as NAME
             # or NAME:STEPS. The prefix "model-" before any but exact stands for the trained model.
             samplers="exact",
-            model="",  # workdir of a trained DDPM, configs/ddpm.py, of these data and this diffusion
+            # Workdir of a trained DDPM, configs/ddpm.py, of these data and this diffusion; in a space of a latent
+            # diffusion model of that space, configs/latent_diffusion.py.
+            model="",
             checkpoint="best",  # of its averaged weights: best, latest, or a step
             num_steps=20,  # of a chain without STEPS, where noise is added; the measured timesteps are added to them
             every=1,  # measures at every so many-th timestep of the exact curves
             round_trips=True,  # also round trips from each of them, which is most of the work
             num_queries=400,  # chains from noise, and round trips from each measured timestep
             batch_size=100,
-            # How the features of a chain's end are read: exact, the nearest of all images; net, a trained network.
-            # The curves by the first of several are drawn.
+            # How the features of a chain's end are read: exact, the nearest of all images; net, a trained network; in a
+            # space also sprite, the nearest sprite of the decoded image, and latent_net, a network trained there. The
+            # curves by the first of several are drawn.
             readers="exact",
-            reader_images=20_000,  # training images at most for the network that reads
+            reader_images=20_000,  # training images at most for the networks that read
             reader_steps=1_500,
-            far=0.1,  # an end whose root mean square distance a pixel from the nearest image is larger is far from data
+            # An end whose root mean square distance a pixel from the nearest image is larger is far from the data; in a
+            # space in units of the deviation of its values, beyond the distance of 99% of the data's own draws.
+            far=0.1,
             seed=0,
         )
     )

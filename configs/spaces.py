@@ -21,22 +21,6 @@ STUDY_64 = (
     "conv",
     "kl",
 )
-VECTORS = {  # probes of latents that are vectors
-    "probe.net": "mlp",
-    "probe.hidden": (256, 256),
-    "probe.learning_rate": 3e-3,
-    "probe.batch_size": 256,
-    "probe.num_updates": 800,
-    "probe.updates_per_round": 100,
-    "probe.warm_updates": 800,
-    "probe.num_test": 2_048,
-}
-MAPS = VECTORS | {  # and of latents [H/4, W/4, C]
-    "probe.net": "conv",
-    "probe.hidden": (32, 64),
-    "probe.batch_size": 64,
-    "probe.num_updates": 400,
-}
 DATA = {
     "full": {  # 737,280 images: one encoding on disk at a time
         "exact.max_queries": 1_000,
@@ -44,19 +28,15 @@ DATA = {
         "table.keep_encodings": False,
     },
 }
-QUICK = {
-    "exact.num_timesteps": 11,
-    "exact.max_queries": 4_000,
-    "probe.num_updates": 200,
-    "probe.warm_updates": 400,
-}
 VARIANTS = ("quick", "vae-16-small", "conv-small", "vae-16-full")  # others, as in configs/autoencoder.py, go as well
 
 
 def get_config(variant: str = "") -> ConfigDict:
     """`variant`: "quick", or METHOD[-SIZE][-DATA]; nothing for `quick`."""
     variant = variant or "quick"
-    of_probes = get_probes_config()
+    method, *rest = variant.split("-")
+    nets = "maps" if method in SPATIAL else "vectors"  # of latents with height and width, and of others
+    of_probes = get_probes_config("latents" if variant == "quick" else f"{nets}-linear")
     config = ConfigDict()
     config.kind = "spaces"
     config.name = f"spaces-{variant}"
@@ -64,13 +44,10 @@ def get_config(variant: str = "") -> ConfigDict:
     config.data = get_autoencoder_config(variant).data
     config.space = _space(variant)
     config.runs = _runs()
-    for section in ("diffusion", "exact", "probe"):  # as in configs/probes.py
+    for section in ("diffusion", "exact", "probe"):  # as in variants `latents`, `vectors`, `maps` of configs/probes.py
         config[section] = of_probes[section]
     config.table = _table()
     config.lock()
-    method, *rest = variant.split("-")
-    config.update_from_flattened_dict(MAPS if method in SPATIAL else VECTORS)
-    config.update_from_flattened_dict(QUICK if variant == "quick" else {})
     config.update_from_flattened_dict(DATA.get(rest[-1], {}) if rest else {})
     return config
 

@@ -24,11 +24,11 @@ FEW = {
 }
 
 
-def experiment(**settings) -> ProbeExperiment:
+def experiment(space=None, **settings) -> ProbeExperiment:
     """settings: SECTION__NAME."""
     config = probes.get_config()
     config.update_from_flattened_dict(FEW | {name.replace("__", "."): value for name, value in settings.items()})
-    return ProbeExperiment(config, make_sprite_data(GRID), fixed_table(config.diffusion))
+    return ProbeExperiment(config, make_sprite_data(GRID), fixed_table(config.diffusion), space)
 
 
 def run_jobs(built, workdir, *jobs: str) -> str:

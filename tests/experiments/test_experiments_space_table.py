@@ -2,10 +2,11 @@
 
 import json
 
+import numpy as np
 import pytest
 from space_records import write, write_probes, write_space
 
-from configs import spaces
+from configs import autoencoder, spaces
 from vdm_jax.base.errors import UserError
 from vdm_jax.experiments.kinds import KINDS
 from vdm_jax.experiments.spaces.build import build_spaces
@@ -36,8 +37,8 @@ def test_the_runs_that_a_table_needs(tmp_path):
     assert list(needs) == ["space", "none", "global", "component"]
     assert needs["space"].config == "configs/autoencoder.py:quick" and needs["space"].overrides["train.seed"] == 2
     found = {folder.name: (own, jobs) for folder, own, jobs in needs_of(KINDS, config_of(space__seed=2), tmp_path)}
-    autoencoder, jobs = found["space"]
-    assert autoencoder.train.seed == 2 and jobs == ["train", "encode", "evaluate"]
+    trained, jobs = found["space"]
+    assert trained.train.seed == 2 and jobs == ["train", "encode", "evaluate"]
     for scale in ("none", "global", "component"):
         probes, jobs = found[scale]
         assert jobs == ["exact", "train", "probe"] and probes.probe.net == "mlp" and probes.data.name == "small"
@@ -150,3 +151,33 @@ def test_encodings_of_the_run_are_removed_on_request_and_those_of_others_stay(fo
     write(tmp_path / "run" / "data.json", {"fingerprint": "sprites small"})
     assert not remaining(KIND, config_of(), tmp_path / "run", ["table"]), "folders of needs are not compared"
     assert remaining(KIND, config_of(exact__max_queries=300), tmp_path / "run", ["table"]) == ["table"]
+
+
+@pytest.mark.slow
+def test_a_table_from_one_command_goes_on_where_it_was(tmp_path, capsys):
+    """The digits in a space of two latents. Multiplied by c, its windows are 2 ln c to the side in log SNR."""
+    space = autoencoder.get_config("vae-2-digits")
+    few = {"train.num_steps": 30, "train.eval_every": 30, "train.checkpoint_every": 30, "train.eval_images": 50}
+    space.update_from_flattened_dict(few | {"model.channels": 4})
+    assert run(KINDS, space, tmp_path / "space", ["train", "encode"]) == "done"
+    config, workdir = spaces.get_config("vae-2-digits"), tmp_path / "table"
+    settings = {"space.workdir": str(tmp_path / "space"), "table.probes": False, "table.scales": "none,global"}
+    config.update_from_flattened_dict(settings | {"exact.num_timesteps": 11, "exact.max_queries": 800})
+    assert run(KINDS, config, workdir, ["table", "report"]) == "done"
+    record = json.loads((workdir / "table.json").read_text())
+    assert record["space"]["shape"] == [2] and record["space"]["sampled"] and record["trained"] is None
+    assert record["reasons"].keys() == {"autoencoder"}
+    none, scaled = record["scales"]["none"], record["scales"]["global"]
+    assert scaled["factor"] == pytest.approx(record["space"]["variance"] ** -0.5)
+    assert scaled["leading_eigenvalue"] == pytest.approx(none["leading_eigenvalue"] * scaled["factor"] ** 2, rel=1e-4)
+    first, second = (found["features"]["class"] for found in (none, scaled))
+    assert first["held"] == pytest.approx(second["held"], abs=0.02) and 0 < first["held"] < 1
+    shift = first["held_windows_logsnr"]["50%"] - second["held_windows_logsnr"]["50%"]
+    assert shift == pytest.approx(2 * np.log(scaled["factor"]), abs=0.3)
+    (workdir / "needs" / "global" / "exact.json").unlink()  # as if it had been killed
+    (workdir / "table.json").unlink()
+    capsys.readouterr()
+    assert run(KINDS, config, workdir, ["table"]) == "done"
+    told = capsys.readouterr().out
+    assert f"needs: {workdir / 'needs' / 'global'}: exact\n" in told and "needs/none:" not in told
+    assert json.loads((workdir / "table.json").read_text())["scales"] == record["scales"]

@@ -14,7 +14,7 @@ from vdm_jax.data.sprite_posterior import make_sprite_posterior
 from vdm_jax.evals.feature_reader import FeatureReader
 from vdm_jax.evals.frechet import FeatureNetwork
 from vdm_jax.experiments.common.exact import exact
-from vdm_jax.experiments.probes import chains as chains_job
+from vdm_jax.experiments.probes import readers as readers_module
 from vdm_jax.experiments.probes.chains import chains
 from vdm_jax.experiments.probes.readers import net_reader
 from vdm_jax.probing.population import draw_members
@@ -101,7 +101,7 @@ def test_a_network_reads_beside_the_exact_reader(key, tmp_path, monkeypatch):
     x, labels = draw_members(built.population.access, key, 30, len(GRID))
     read = net_reader(built.data, built.population, net)(jax.random.fold_in(key, 1), x)
     assert not any(np.any(label) for label in read.values()) and np.any(labels["x"])
-    monkeypatch.setattr(chains_job, "trained_reader", lambda *_: net)
+    monkeypatch.setattr(readers_module, "trained_reader", lambda *_: net)
     assert exact(built, tmp_path) == chains(built, tmp_path) == "done"
     record = json.loads((tmp_path / "chains.json").read_text())
     assert record["readers"] == ["net", "exact"] and record["net"]["any_error"] == 0.6

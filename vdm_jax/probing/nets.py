@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.keys import named_key
+from vdm_jax.diffusion.gaussian import alpha_sigma
 from vdm_jax.probing.matched import apply_matched, init_matched
 from vdm_jax.probing.matched_statistics import apply_matched_statistics, init_matched_statistics
 
@@ -50,13 +51,29 @@ def make_net(name: str, shape: Shape, num_outputs: int, **settings: Any) -> Net:
     return kind.make(shape, num_outputs, **{each: value for each, value in settings.items() if each in kind.takes})
 
 
+def standardised(net: Net, mean: Float[np.ndarray, "*shape"], variance: Float[np.ndarray, "*shape"]) -> Net:
+    """A net that reads (z_t - alpha_t mean)/√(alpha_t² variance + sigma_t²), which has variance 1 at every noise level.
+
+    mean, variance: of each value of x without noise. Latents may have any scale, and each component its own.
+    """
+
+    def apply(params, z, gamma, categorical):
+        alpha, sigma = alpha_sigma(gamma)
+        deviation = jnp.sqrt(alpha**2 * jnp.asarray(variance) + sigma**2)
+        return net.apply(params, (z - alpha * jnp.asarray(mean)[None]) / deviation[None], gamma, categorical)
+
+    return net._replace(apply=apply)
+
+
 def make_dense(shape: Shape, num_outputs: int, *, hidden: Sequence[int] = ()) -> Net:
     """Dense layers of the widths `hidden`; none: a linear probe."""
     return Net(blind(partial(init_dense, (int(np.prod(shape)), *hidden, num_outputs))), apply_mlp)
 
 
 def make_conv(shape: Shape, num_outputs: int, *, hidden: Sequence[int]) -> Net:
-    """Convolutions of the channels `hidden`."""
+    """Convolutions of the channels `hidden`. Raises `UserError` for x without height, width and channels."""
+    if len(shape) != 3:
+        raise UserError(f"net='conv' needs x with height, width and channels, and these have shape {list(shape)}")
     return Net(blind(partial(init_conv, shape, tuple(hidden), num_outputs)), apply_conv)
 
 

@@ -43,7 +43,9 @@ class Population(NamedTuple):
     shape: of one x. identity: name and content, for the records. num_members: N. features: what is classified or
     regressed, with the classes' shares among the members. splits: indices of train, validation and test. covariance:
     () -> Cov[x] over the members. held_out: whether validation and test are no members, so that the exact curve is no
-    reference for them. shifted_templates: whether every x is a template shifted on a flat background.
+    reference for them. shifted_templates: whether every x is a template shifted on a flat background. moments: () ->
+    mean and variance of each value of x, [*shape], by which probes standardise what they read; None: they read z as it
+    is.
     """
 
     shape: tuple[int, ...]
@@ -55,6 +57,7 @@ class Population(NamedTuple):
     covariance: Callable[[], Covariance] | None = None
     held_out: bool = False
     shifted_templates: bool = False
+    moments: Callable[[], tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]] | None = None
 
     @property
     def take(self) -> Callable[..., X]:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
-from jaxtyping import Float, Integer
+from jaxtyping import Float, Float32, Integer
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.keys import normal
@@ -134,7 +134,19 @@ def encoded_population(data: Dataset, space: EncodedSpace) -> Population:
         access=access,
         covariance=covariance,
         held_out=data.grid is None,
+        moments=lambda: moments_of(mean[:num_members], None if variance is None else variance[:num_members]),
     )
+
+
+def moments_of(
+    mean: Float[np.ndarray, "n ..."], variance: Float[np.ndarray, "n ..."] | None
+) -> tuple[Float32[np.ndarray, "..."], Float32[np.ndarray, "..."]]:
+    """Mean and variance of each value of x over the members, Var[mean] + E[variance]."""
+    centre, total = mean.mean(axis=0, dtype=np.float64), np.zeros(mean.shape[1:])
+    for start in range(0, len(mean), BATCH):
+        total += ((mean[start : start + BATCH] - centre) ** 2).sum(axis=0)
+        total += 0 if variance is None else variance[start : start + BATCH].sum(axis=0, dtype=np.float64)
+    return centre.astype(np.float32), (total / len(mean)).astype(np.float32)
 
 
 def image_population(data: Dataset) -> Population:

@@ -14,9 +14,11 @@ from vdm_jax.data.dataset import Dataset
 from vdm_jax.diffusion.prediction import Denoise
 from vdm_jax.experiments.common.checkpoints import load_weights, step_of
 from vdm_jax.experiments.common.models import MODELS, make_model
+from vdm_jax.experiments.common.space.encoded import EncodedSpace
 from vdm_jax.launch.settings import differences, differences_of, plain, read_config
 from vdm_jax.launch.store import read_claim
 
+LATENT = "latent_diffusion"  # the kind whose models live in a space
 SECTIONS = ("data", "model", "diffusion")  # without which no model can be made
 OF_VERSION_0_1 = (*SECTIONS, "rate", "train")  # sections of its config.json that the weights depend on
 
@@ -25,12 +27,13 @@ OF_VERSION_0_1 = (*SECTIONS, "rate", "train")  # sections of its config.json tha
 class TrainedModel:
     """A trained model without a code.
 
-    denoise: by the averaged weights, which it carries as a `Partial`. x_range: of the pixels. about: for the records,
-    {"step", "weights", "fingerprint" of the weights, and the sections of the config that they depend on}.
+    denoise: by the averaged weights, which it carries as a `Partial`. x_range: of the pixels; None in a space without
+    one. about: for the records, {"step", "weights", "fingerprint" of the weights, and the sections of the config that
+    they depend on}.
     """
 
     denoise: Denoise
-    x_range: tuple[float, float]
+    x_range: tuple[float, float] | None
     about: dict[str, Any]
 
     @property
@@ -38,31 +41,37 @@ class TrainedModel:
         return self.about["fingerprint"]
 
 
-def load_trained(workdir: str, checkpoint: str, config: ConfigDict, data: Dataset) -> TrainedModel:
-    """The model trained in `workdir`, a DDPM or an unconditional VAE-VDM, for probes of `config` and `data`.
+def load_trained(
+    workdir: str, checkpoint: str, config: ConfigDict, data: Dataset, space: EncodedSpace | None = None
+) -> TrainedModel:
+    """The model trained in `workdir` for probes of `config` and `data`.
 
-    Raises `UserError` where there is none, or one of other data or another diffusion, or one with a code.
+    In pixels it is a DDPM or an unconditional VAE-VDM, in a space a latent diffusion model of that space. Raises
+    `UserError` where there is none, or one of other data, another space or another diffusion, or one with a code.
     """
     folder = pathlib.Path(workdir)
     kind, stored = stated_settings(folder)
     trained_on = _read(folder / "data.json")
-    if kind not in MODELS:
-        raise UserError(f"config.chains.model={workdir} is of kind {kind!r}; expected one of {tuple(sorted(MODELS))}")
+    fitting = tuple(sorted(name for name in MODELS if (name == LATENT) == (space is not None)))
+    if kind not in fitting:
+        where = "in pixels" if space is None else "in a space"
+        raise UserError(f"config.chains.model={workdir} is of kind {kind!r}; {where} expected one of {fitting}")
     if lacking := [name for name in SECTIONS if not isinstance(stored.get(name), dict)]:
         raise UserError(f"config.chains.model={workdir}: its config.json has no {lacking[0]}")
     _refuse_others(workdir, stored, plain(config))
     if trained_on.get("fingerprint") != data.fingerprint:
         raise UserError(f"config.chains.model={workdir} was trained on other data of the name {config.data.name!r}")
-    model = make_model(_as_config(kind, stored), data)
+    if space is not None:
+        _refuse_other_space(workdir, stored, space)
+    model = make_model(_as_config(kind, stored), data, None if space is None else space.space)
     if model.code is not None:
         raise UserError(f"config.chains.model={workdir} has a code; expected a model without one")
     chosen = ConfigDict(dict(evaluate=dict(weights="ema", checkpoint=checkpoint)))
     weights = load_weights(folder, model, chosen, "config.chains.checkpoint")
-    low, high = data.pixel_values[[0, -1]].tolist()
     about = {"step": weights.step, "weights": weights.kind, "fingerprint": fingerprint(weights.params)}
     about |= stored
     denoise = Partial(lambda params, z, t: model.denoise(params)(z, t), weights.params)
-    return TrainedModel(denoise, (low, high), about)
+    return TrainedModel(denoise, model.x_range, about)
 
 
 def stated_settings(folder: pathlib.Path) -> tuple[str | None, dict[str, Any]]:
@@ -104,6 +113,18 @@ def _as_config(kind: str, stored: dict[str, Any]) -> ConfigDict:
     for name, part in sections.items():
         config[name] = {key: tuple(value) if isinstance(value, list) else value for key, value in part.items()}
     return config
+
+
+def _refuse_other_space(workdir: str, stored: dict[str, Any], space: EncodedSpace) -> None:
+    """Raises `UserError` where the model was trained in a space of other weights or another scale, or on means of
+    latents where these are sampled, or the reverse."""
+    there, here = read_claim(pathlib.Path(workdir), "train").get("inputs", {}).get("space"), space.fingerprint
+    if there != here:
+        other = f"config.chains.model={workdir} was trained in another space than that of config.space, or at another"
+        raise UserError(f"{other} config.space.scale: its space is {there}, this one {here}")
+    sampled = stored.get("space", {}).get("sampled", True)
+    if space.encoded.variance is not None and sampled != space.sampled:
+        raise UserError(f"config.chains.model={workdir} has space.sampled={sampled}, these probes {space.sampled}")
 
 
 def _refuse_others(workdir: str, stored: dict[str, Any], wanted: dict[str, Any]) -> None:

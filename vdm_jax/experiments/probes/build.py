@@ -8,7 +8,7 @@ from vdm_jax.experiments.common.build import fixed_table, load
 from vdm_jax.experiments.common.exact import ExactExperiment
 from vdm_jax.experiments.common.space.encoded import open_space
 from vdm_jax.experiments.common.trained_model import TrainedModel, load_trained
-from vdm_jax.experiments.probes.checks import check_population, check_settings, check_window
+from vdm_jax.experiments.probes.checks import check_population, check_readers, check_settings, check_window
 from vdm_jax.experiments.probes.samplers import needs_model
 
 
@@ -28,6 +28,7 @@ def build_probes(config: ConfigDict, folder: str = "") -> ProbeExperiment:
     data = load(config.data, folder)
     check_population(config, data)
     check_window(config.probe, data)
-    chains = config.chains
-    model = load_trained(chains.model, chains.checkpoint, config, data) if needs_model(config) else None
-    return ProbeExperiment(config, data, fixed_table(config.diffusion), open_space(config.space, data), model)
+    space, chains = open_space(config.space, data), config.chains
+    check_readers(chains, data, space)
+    model = load_trained(chains.model, chains.checkpoint, config, data, space) if needs_model(config) else None
+    return ProbeExperiment(config, data, fixed_table(config.diffusion), space, model)

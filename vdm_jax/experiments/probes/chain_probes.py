@@ -16,12 +16,12 @@ from vdm_jax.base.provenance import provenance
 from vdm_jax.diffusion.posterior import Feature
 from vdm_jax.diffusion.timesteps import every_nth, gammas_at, timesteps
 from vdm_jax.experiments.probes.build import ProbeExperiment
+from vdm_jax.experiments.probes.far import far_from
 from vdm_jax.experiments.probes.probe import describe_probe
-from vdm_jax.experiments.probes.readers import about_reader, make_readers, trained_reader
+from vdm_jax.experiments.probes.readers import readers_of
 from vdm_jax.experiments.probes.samplers import (
     ChosenSampler,
     about_model,
-    chosen_readers,
     chosen_samplers,
     make_process,
     model_of,
@@ -62,8 +62,9 @@ def chain_probes(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     "features": {name: {"probe": curves, "posterior": curves of the exact posterior of noised data on the same z_t,
     "posterior_minus_probe", "windows", "posterior_windows", "entropy_nats", "plateau"}}, "real_or_generated": as of
     `separate_generated`, "far_from_data"}}, "model", "net", "settings", "provenance"}, with a sampler's "features" and
-    "real_or_generated" where the config requests them. Entropy and plateau, the share of the most frequent class, are
-    of what the sampler generates.
+    "real_or_generated" where the config requests them; in a space also "space", "reader_errors" and of each sampler
+    "far", the distance beyond which an end is far from the data. Entropy and plateau, the share of the most frequent
+    class, are of what the sampler generates.
     """
     config, settings = experiment.config.chain_probes, plain(experiment.config)
     samplers = chosen_samplers(config)
@@ -72,10 +73,9 @@ def chain_probes(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
         return "done"
     steps = timesteps(experiment.config.exact.num_timesteps, experiment.schedule)
     queried = every_nth(steps, config.every)
-    chains = experiment.config.chains
-    names = chosen_readers(chains)
-    net = trained_reader(chains, experiment.data)
-    readers = make_readers(names, experiment.data, experiment.population, net)
+    readers, about_readers = readers_of(
+        experiment.config.chains, experiment.data, experiment.population, experiment.space
+    )
     rows = split_rows(config.num_chains, config.num_validation, config.num_test)
     found = {}
     for text, chosen in samplers.items():
@@ -86,7 +86,7 @@ def chain_probes(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     noise = noise_of(queried, gammas_at(experiment.schedule, queried))
     record = {"timesteps": queried.tolist(), "abar": noise.abar.tolist(), "samplers": found}
     record |= {"num_chains": {name: len(part) for name, part in rows._asdict().items()}}
-    record |= {"model": about_model(experiment.model), "net": None if net is None else about_reader(net)}
+    record |= {"model": about_model(experiment.model), "net": None} | about_readers | experiment.about_space
     about = {"settings": settings, "provenance": provenance() | {"config": experiment.config.name, "seed": config.seed}}
     write_json(workdir / "chain_probes.json", record | about)
     return "done"
@@ -116,7 +116,9 @@ def measure_sampler(
         key=jax.random.key(own.seed),
         progress=bar("chains"),
     )
-    found = {"num_steps": pool.num_steps, "far_from_data": far_from_data(pool.distance, config.chains.far)}
+    far = far_from(config.chains.far, population, experiment.space)
+    found = {"num_steps": pool.num_steps, "far_from_data": far_from_data(pool.distance, far)}
+    found |= {} if experiment.space is None else {"far": far}
     if own.backward:
         found["features"] = measure_features(config, population, pool, queried, gammas, rows, folder / "features")
     if own.real_or_generated:

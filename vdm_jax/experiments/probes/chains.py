@@ -17,7 +17,8 @@ from vdm_jax.base.provenance import commit, provenance
 from vdm_jax.diffusion.schedules import Schedule
 from vdm_jax.diffusion.timesteps import every_nth, gammas_at
 from vdm_jax.experiments.probes.build import ProbeExperiment
-from vdm_jax.experiments.probes.readers import about_reader, make_readers, trained_reader
+from vdm_jax.experiments.probes.far import far_from
+from vdm_jax.experiments.probes.readers import readers_of
 from vdm_jax.experiments.probes.samplers import (
     MODEL,
     ChosenSampler,
@@ -38,6 +39,7 @@ from vdm_jax.train.metrics import MetricsLog
 
 LINES = "chains.jsonl"  # a line for each sampler's chains from noise and for each of its round trips
 START_IMAGES = 100
+IN_A_SPACE = ("reader_errors", "far")  # what the lines and the record say there besides
 
 
 class Part(NamedTuple):
@@ -54,8 +56,10 @@ def chains(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
 
     {"timesteps", "abar", "num_queries", "readers", "start_told_apart_at_most", "features": {name: {"exact": curves,
     "windows"}}, "samplers": {as typed: {"num_steps", "seconds", "commits" that measured it} and `describe_sampler`},
-    "model": the trained one, "net": errors of the network that reads, "settings", "provenance"}. "features" of a
-    sampler are by the first reader, "real_or_generated" is {"accuracy", "standard_error", "distance"}.
+    "model": the trained one, "net": errors of the network that reads, "settings", "provenance"}, in a space also
+    "space", "reader_errors" of each reader (`reader_errors`) and "far", the distance from the data beyond which an end
+    is far (`far_from`). "features" of a sampler are by the first reader, "real_or_generated" is {"accuracy",
+    "standard_error", "distance"}.
 
     A kill loses the part in progress. The same command continues, also with more samplers, with round trips, or with
     the model trained further: what was measured with other weights is measured again.
@@ -82,6 +86,7 @@ def chains(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     record["start_told_apart_at_most"] = accuracy_at_start(experiment.population, experiment.schedule, config.seed)
     last = rows[list(parts_of.values())[-1][0]]
     record |= {"model": about_model(experiment.model), "readers": chosen_readers(config), "net": last.get("net")}
+    record |= experiment.about_space | {name: last[name] for name in IN_A_SPACE if name in last}
     record |= {"features": exact["features"], "samplers": found}
     about = {"settings": settings, "provenance": provenance() | {"config": experiment.config.name, "seed": config.seed}}
     write_json(workdir / "chains.json", record | about)
@@ -100,17 +105,17 @@ def measure_parts(
     remaining = [(chosen, part) for chosen, parts in parts_of.items() for part in parts if part not in rows]
     if not remaining:
         return
-    names = chosen_readers(config)
-    net, code = trained_reader(config, experiment.data), commit()
-    readers = make_readers(names, experiment.data, population, net)
-    about = {"commit": code} | ({} if net is None else {"net": about_reader(net)})
+    code = commit()
+    readers, about = readers_of(config, experiment.data, population, experiment.space)
+    about["commit"], far = code, far_from(config.far, population, experiment.space)
+    about |= {} if experiment.space is None else {"far": far}
     measures: dict[ChosenSampler, _Measure] = {}
     for index in bar("chains")(range(len(remaining))):
         chosen, part = remaining[index]
         if chosen not in measures:
             schedule = experiment.schedule
             process = make_process(chosen, population.posterior, experiment.model, schedule, grids[chosen])
-            measures[chosen] = _Measure(config, population, readers, process, schedule, grids[chosen])
+            measures[chosen] = _Measure(config, population, readers, process, schedule, grids[chosen], far)
         began = time.monotonic()
         row = measures[chosen](part.start) | about
         rows[part] = {"step": len(rows), **part._asdict(), **row, "seconds": time.monotonic() - began}
@@ -129,8 +134,9 @@ class _Measure:
         process: ReverseProcess,
         schedule: Schedule,
         grid: Grid,
+        far: float,
     ):
-        self._config, self._features = config, population.features
+        self._config, self._features, self._far = config, population.features, far
         gammas = gammas_at(schedule, np.array(grid.queried))
         self._backward = make_backward(population, readers, process, schedule, grid, gammas)
         self._round_trip = make_round_trip(population, readers, process, schedule, grid)
@@ -143,9 +149,9 @@ class _Measure:
         key = jax.random.key(config.seed)  # the same noise for all samplers, the same data for all timesteps
         if start is None:
             found = collect(self._backward, named_key(key, "backward"))
-            return summarise_backward(self._features, found, config.far)
+            return summarise_backward(self._features, found, self._far)
         found = collect(lambda key, n: self._round_trip(key, n, start), named_key(key, "round trip"))
-        return summarise_round_trip(self._features, found, config.far)
+        return summarise_round_trip(self._features, found, self._far)
 
 
 def describe(

@@ -9,8 +9,8 @@ from vdm_jax.data.dataset import Dataset
 from vdm_jax.experiments.common.checks import SEED, check_numbers
 from vdm_jax.experiments.common.exact import check_exact
 from vdm_jax.experiments.common.populations import check_classes
-from vdm_jax.experiments.probes.readers import READERS
-from vdm_jax.experiments.probes.samplers import chosen_readers, chosen_samplers
+from vdm_jax.experiments.common.space.encoded import EncodedSpace
+from vdm_jax.experiments.probes.samplers import IN_A_SPACE, READERS, SPRITE, chosen_readers, chosen_samplers
 from vdm_jax.probing.heads import MEMBERS, TARGETS
 from vdm_jax.probing.nets import NETS, reads_sprites
 from vdm_jax.probing.normality import CORRECTIONS
@@ -58,6 +58,29 @@ def check_population(config: ConfigDict, data: Dataset) -> None:
             raise UserError(f"config.{setting}={net!r} {reads}; expected one of {others}")
 
 
+def check_nets(setting: str, net: str, space: EncodedSpace | None) -> None:
+    """Raises `UserError` for a net of `config.SETTING` that does not fit the space: in a space, nets that match the
+    pixels of sprites, and convolutions of vectors."""
+    if space is None or net not in NETS:
+        return
+    fitting = [name for name in NETS if not reads_sprites(name) and (name != "conv" or len(space.shape) == 3)]
+    if net not in fitting:
+        reads = "matches pixels" if reads_sprites(net) else "needs height, width and channels"
+        where = f"the latents of config.space.workdir have shape {list(space.shape)}"
+        raise UserError(f"config.{setting}={net!r} {reads}, and {where}; expected one of {fitting}")
+
+
+def check_readers(chains: ConfigDict, data: Dataset, space: EncodedSpace | None) -> None:
+    """Raises `UserError` for a reader that these data or pixels do not have."""
+    for reader in chosen_readers(chains):
+        if reader in IN_A_SPACE and space is None:
+            others = [name for name in READERS if name not in IN_A_SPACE]
+            raise UserError(f"config.chains.readers: {reader!r} reads latents; in pixels expected any of {others}")
+        if reader == SPRITE and data.grid is None:
+            others = [name for name in READERS if name != SPRITE]
+            raise UserError(f"config.chains.readers: {SPRITE!r} reads sprites; for {data.name!r} any of {others}")
+
+
 def check_chains(chains: ConfigDict, num_steps: int) -> None:
     """Raises `UserError` for an unknown name, a number out of range, or too many steps."""
     for reader in chosen_readers(chains):
@@ -71,7 +94,7 @@ def check_model(config: ConfigDict) -> None:
     samplers = chosen_samplers(config.chains) | chosen_samplers(config.chain_probes)
     of_model = [text for text, chosen in samplers.items() if chosen.trained]
     if of_model and not config.chains.model:
-        raise UserError(f"sampler {of_model[0]!r} needs config.chains.model, the workdir of a trained DDPM")
+        raise UserError(f"sampler {of_model[0]!r} needs config.chains.model, the workdir of a trained diffusion model")
 
 
 def check_chain_probes(config: ConfigDict) -> None:

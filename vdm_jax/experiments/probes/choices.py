@@ -5,13 +5,13 @@ from typing import Any
 
 from vdm_jax.experiments.common.build import DATA, NOISE, by_data
 from vdm_jax.experiments.common.space.settings import SPACE_CHOICES
-from vdm_jax.experiments.probes.readers import NET, READERS
-from vdm_jax.experiments.probes.samplers import MODEL
+from vdm_jax.experiments.probes.samplers import LATENT_NET, MODEL, NET, READERS
 from vdm_jax.launch.choices import Choice
 from vdm_jax.launch.settings import value_of
 from vdm_jax.probing.nets import NETS
 
 OF_CHAINS = ("every", "num_chains", "num_validation", "num_test", "batch_size", "backward", "real_or_generated", "seed")
+OF_NETS = ("chains.reader_images", "chains.reader_steps")
 OF_THE_MODEL = ("chains.model", "chains.checkpoint")
 OWN_HIDDEN = {"hidden": "chain_probes.real_or_generated_hidden"}
 FORMS = (NAME, NAME_AND_STEPS, OF_MODEL) = ("NAME", "NAME:STEPS", f"{MODEL}NAME")  # of what `samplers` lists
@@ -49,7 +49,7 @@ PROBE_CHOICES = (
     samplers("chains", ()),
     Choice(
         "chains.readers",
-        dict.fromkeys(READERS, ()) | {NET: ("chains.reader_images", "chains.reader_steps")},
+        dict.fromkeys(READERS, ()) | dict.fromkeys((NET, LATENT_NET), OF_NETS),
         readers,
     ),
     samplers("chain_probes", tuple(f"chain_probes.{name}" for name in OF_CHAINS)),

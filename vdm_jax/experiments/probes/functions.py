@@ -2,6 +2,7 @@
 
 import pathlib
 from collections.abc import Callable
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -72,12 +73,11 @@ def probe_functions(experiment: ProbeExperiment, params: dict[int, PyTree]) -> d
         if step not in params:
             raise UserError(f"no probes of timestep {step} are trained in this run; --jobs=train trains them")
         (gamma,) = gammas_at(schedule, np.array([step]))
-        return outputs(params[step], z, jnp.float32(gamma))
+        return outputs()(params[step], z, jnp.float32(gamma))
 
-    ensemble, _ = build_ensemble(config.probe, population)
-
-    @jax.jit
-    def outputs(stored, z, gamma):
-        return ensemble.members.predict(ensemble.objective.outputs(stored, z, gamma))
+    @cache
+    def outputs():  # made where probes are there: the net of the config need not fit a space
+        ensemble, _ = build_ensemble(config.probe, population)
+        return jax.jit(lambda stored, z, gamma: ensemble.members.predict(ensemble.objective.outputs(stored, z, gamma)))
 
     return {"posterior": posterior, "predict": predict}

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from vdm_jax.base.errors import UserError
 from vdm_jax.base.pytrees import num_parameters
 from vdm_jax.diffusion.timesteps import distinct_steps, timesteps
 from vdm_jax.experiments.common.build import IMPLIED, find_data, fixed_table, understood_data
@@ -25,7 +26,7 @@ from vdm_jax.experiments.common.training import in_units
 from vdm_jax.experiments.probes.build import ProbeExperiment, build_probes
 from vdm_jax.experiments.probes.chain_probes import FOLDER, chain_probes
 from vdm_jax.experiments.probes.chains import LINES, chains
-from vdm_jax.experiments.probes.checks import check_settings
+from vdm_jax.experiments.probes.checks import check_nets, check_settings
 from vdm_jax.experiments.probes.choices import PROBE_CHOICES
 from vdm_jax.experiments.probes.functions import probe_functions, restore
 from vdm_jax.experiments.probes.normality import check_images, normality
@@ -59,6 +60,11 @@ def describe_probes(experiment: ProbeExperiment) -> Iterator[str]:
     """The lines of `--dry_run`: the timesteps, and the probes with their memory."""
     yield from describe_exact(experiment)
     config = experiment.config.probe
+    try:
+        check_probe_net(experiment)
+    except UserError as error:
+        yield f"probes: none, {error}"
+        return
     ensemble, _ = build_ensemble(config, experiment.population)
     members = len(ensemble.members.names)
     params = jax.eval_shape(lambda key: ensemble.init(key[None]), jax.random.key(0))
@@ -76,6 +82,20 @@ def describe_probes(experiment: ProbeExperiment) -> Iterator[str]:
 def check_exact_timesteps(experiment: ProbeExperiment, workdir: pathlib.Path) -> None:
     """Raises `UserError` where the exact curves in the folder are at other timesteps."""
     check_timesteps(workdir, timesteps(experiment.config.exact.num_timesteps, experiment.schedule))
+
+
+def check_probe_net(experiment: ProbeExperiment, _: pathlib.Path | None = None) -> None:
+    """Raises `UserError` where the net of the probes does not fit the space."""
+    check_nets("probe.net", experiment.config.probe.net, experiment.space)
+
+
+def check_nets_of_chains(experiment: ProbeExperiment, _: pathlib.Path) -> None:
+    """The same of the nets of chain_probes."""
+    config = experiment.config.chain_probes
+    if config.samplers and config.backward:
+        check_probe_net(experiment)
+    if config.samplers and config.real_or_generated:
+        check_nets("chain_probes.real_or_generated_net", config.real_or_generated_net, experiment.space)
 
 
 def are_probes_trained(config: ConfigDict, workdir: pathlib.Path) -> bool:
@@ -154,6 +174,7 @@ KIND = Kind(
             ignores=IGNORED,
             judges=("probe.shortfall",),
             keeps=(CHUNKS,),
+            check=check_probe_net,
             is_done=are_probes_trained,
             lock=".probe",
             memory_hint=PROBE_HINT,
@@ -191,6 +212,7 @@ KIND = Kind(
             extends=EXTENDED_CHAIN_PROBES,
             after=("exact",),
             keeps=(FOLDER,),
+            check=check_nets_of_chains,
             writes="chain_probes.json",
             is_done=are_chain_probes_done,
             idle=has_no_samplers,

@@ -23,7 +23,8 @@ def probe(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     {"timesteps", "abar", "in_set": True where "probe" is of training images, "features": {name: {"probe": {"accuracy":
     […], "accuracy_standard_error": […], …}, "by_label", "held_out", "windows", "windows_standard_error",
     "entropy_nats", "variance", and with `exact.json` "exact", "exact_windows", "exact_windows_standard_error",
-    "exact_minus_probe", "falls_short"}}, "updates": [M, K], "members", "settings", "provenance"}.
+    "exact_minus_probe", "falls_short"}}, "updates": [M, K], "members", "settings", "provenance"}, in a space
+    also "space".
 
     "probe" are the expected scores of the predictions under the exact posterior of each noisy image, so that the labels
     of a finite split play no part: a constant prediction has the prior's accuracy. "by_label" are the scores by the
@@ -39,7 +40,7 @@ def probe(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     for name in features.keys() & exact.keys():
         features[name] |= _with_exact(features[name]["probe"], exact[name], experiment.config.probe.shortfall)
     record = {"timesteps": steps.tolist(), "abar": noise.abar.tolist(), "features": features}
-    record |= {"in_set": True} if population.held_out else {}
+    record |= ({"in_set": True} if population.held_out else {}) | experiment.about_space
     about = {
         "members": ensemble.members.names,
         "updates": (results["rounds"] * ensemble.training.updates_per_round).tolist(),

@@ -15,6 +15,14 @@ from vdm_jax.experiments.common.trained_model import TrainedModel
 from vdm_jax.probing.chains.process import Grid, ReverseProcess, exact_process, model_process, x_process
 
 EXACT = "exact"  # the sampler by posterior draws, and the reader of the nearest member
+SPRITE, NET, LATENT_NET = "sprite", "net", "latent_net"
+READERS = {
+    EXACT: "the nearest of all images; where latents are random, a draw from the exact posterior",
+    SPRITE: "of the decoded image the nearest sprite",
+    NET: "a trained network, in a space of the decoded image",
+    LATENT_NET: "a network trained in the space",
+}
+IN_A_SPACE = (SPRITE, LATENT_NET)  # readers that pixels do not have
 MODEL = "model-"  # prefix of a sampler's name: with the trained model
 
 
@@ -60,7 +68,8 @@ def make_process(
 ) -> ReverseProcess:
     """Posterior draws for "exact"; else the sampler of that name.
 
-    The sampler uses the trained model, x_hat clipped to the range of pixels, or the optimal denoiser E[x | z_t].
+    The sampler uses the trained model, x_hat clipped to the range of x where there is one, or the optimal denoiser
+    E[x | z_t].
     """
     if chosen.trained:
         return model_process(model.denoise, schedule, grid, chosen.name, model.x_range)

@@ -21,7 +21,7 @@ from vdm_jax.probing.chunks import Results, chunk_size
 from vdm_jax.probing.ensemble import Ensemble, Training
 from vdm_jax.probing.example_sources import ExampleSource, make_forward_source
 from vdm_jax.probing.heads import Head, make_heads, make_members
-from vdm_jax.probing.nets import NETS, make_net
+from vdm_jax.probing.nets import NETS, make_net, standardised
 from vdm_jax.probing.population import Population
 from vdm_jax.probing.training import summarise_held_out, summarise_probes, train_in_chunks
 
@@ -106,6 +106,8 @@ def make_ensemble(
     taken = {name: config[name] for name in choose("net", config.net, NETS).takes}
     num_examples = taken.pop("num_examples", 1)
     net = make_net(config.net, population.shape, members.num_outputs, **taken)
+    if population.moments is not None:
+        net = standardised(net, *population.moments())
     training = Training(
         config.batch_size,
         config.num_updates,

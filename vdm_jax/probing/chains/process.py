@@ -18,11 +18,12 @@ from jaxtyping import Array, Bool, Float, Integer, Key
 
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.program import Program, as_partial
-from vdm_jax.diffusion.gaussian import noised
+from vdm_jax.diffusion.gaussian import alpha_sigma, noised
 from vdm_jax.diffusion.posterior import Draw, Feature, sample_exactly
 from vdm_jax.diffusion.prediction import Denoise
 from vdm_jax.diffusion.samplers import XFn, sample, sample_by_x
 from vdm_jax.diffusion.schedules import Schedule, even_timesteps
+from vdm_jax.diffusion.timesteps import LEAST_NOISE
 from vdm_jax.probing.chains.two_samples import statistics
 from vdm_jax.probing.population import Labels, Population, draw_members
 
@@ -58,9 +59,11 @@ ReverseProcess = Callable[[Key[Array, ""], Images, tuple[int, ...], First], tupl
 """`process(key, z, keep, first) -> z at the end, z at the timesteps of `keep`, from z at times[first] of the grid.
 
 A `jax.tree_util.Partial` that carries its arrays: an argument of what is compiled."""
-Readers = dict[str, Callable[[Key[Array, ""], Images], Labels]]
-"""By name `read(key, x)`, the labels of the end of a chain: of the nearest member, or by a trained network. Each is a
-`Partial`. Among members with the same x one is drawn."""
+Reader = Callable[[Key[Array, ""], Images], Labels]
+"""`read(key, x)`, the labels of the end of a chain: of the nearest member, or by a trained network. It is a `Partial`.
+Among members with the same x one is drawn."""
+Readers = dict[str, Reader]
+"""By name."""
 
 
 def exact_process(draw: Draw, schedule: Schedule, grid: Grid) -> ReverseProcess:
@@ -92,13 +95,31 @@ def model_process(
     return Partial(process, as_partial(denoise))
 
 
-def nearest_reader(population: Population) -> Callable[[Key[Array, ""], Images], Labels]:
+def nearest_reader(population: Population) -> Reader:
     """Reads the labels of the nearest member; of members with the same x one is drawn."""
 
     def read(access, key, x):
         return access.labels(access.posterior.alike(key, access.posterior.nearest(x)))
 
     return Partial(read, population.access)
+
+
+def posterior_reader(population: Population) -> Reader:
+    """Draws each label from p(c | x), the exact posterior without noise, where members are random x.
+
+    The ends of exact chains and their labels are then distributed as members and theirs are. The most likely member
+    would be known better at every timestep than the one that was drawn.
+    """
+
+    def read(posterior, key, x):
+        gamma = jnp.float32(LEAST_NOISE)
+        classes = posterior.classes(alpha_sigma(gamma)[0] * x, gamma)
+        return {
+            name: jax.random.categorical(named_key(key, name), jnp.log(p), axis=1).astype(jnp.int32)
+            for name, p in classes.items()
+        }
+
+    return Partial(read, population.posterior)
 
 
 def read_all(readers: Readers, key: Key[Array, ""], x: Images) -> dict[str, Labels]:
