@@ -55,6 +55,9 @@ def _data() -> ConfigDict:
             validation_size=config_dict.placeholder(int),
             num_levels=config_dict.placeholder(int),  # none: what the file states, or 256 for uint8
             max_gib=config_dict.placeholder(float),  # of tfds and folder: read up to so many GiB of images; none: 8
+            # Classes that are put together, as NAME=CLASS,CLASS+NAME=CLASS by their names or numbers, such as
+            # "animal=2,3,4,5,6,7+vehicle=0,1,8,9"; images of other classes are left out. Empty: the classes themselves.
+            groups="",
             downsample=1,  # 2 averages 2x2 pixels and rounds to a level
             split="holdout",  # of sprites also "population": train, validation and test are all images of the grid
         )

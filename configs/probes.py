@@ -118,6 +118,7 @@ ON_CHAINS = {
 }
 EXPERIMENTS = {
     "exact": {"jobs": "exact,report"},  # no training
+    "normality": {"jobs": "exact,normality,report"},
     "forward": {"jobs": "exact,train,probe,report"},  # the thesis' experiment 1
     **ON_CHAINS,  # of posterior draws
     **paired(ON_CHAINS, SAMPLERS),
@@ -147,6 +148,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.chains = _chains()
     config.probe = _probe()
     config.chain_probes = _chain_probes()
+    config.normality = _normality()
     config.lock()
     config.update_from_flattened_dict(_settings(variant))
     return config
@@ -223,6 +225,21 @@ def _chain_probes() -> ConfigDict:
             real_or_generated_hidden=(128, 128),  # as probe.hidden, of mlp and conv alone
             real_or_generated_updates=400,
             real_or_generated_learning_rate=1e-3,  # for mlp and conv 3e-3
+            seed=0,
+        )
+    )
+
+
+def _normality() -> ConfigDict:
+    """Tests of whether components of z_t are normally distributed."""
+    return ConfigDict(
+        dict(
+            num_images=1_000,  # drawn without replacement; all images where there are fewer
+            num_components=256,  # of x that are tested, at most, evenly chosen from those that differ between images
+            num_samples=20_000,  # normal samples whose statistics are the null distribution of p-values
+            correction="holm",  # for all components and timesteps of a test: holm, benjamini_hochberg
+            level=0.05,  # of significance, after the correction
+            num_histograms=3,  # components whose histograms are kept, from the largest variance to the smallest
             seed=0,
         )
     )

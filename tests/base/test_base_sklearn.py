@@ -6,7 +6,7 @@ import pytest
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.sklearn import import_sklearn
-from vdm_jax.data.digits import load_digits
+from vdm_jax.data.sources import load_digits
 
 
 def test_it_is_there():

@@ -5,7 +5,20 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from configs import autoencoder, base, cifar10, collapse, ddpm, digits, exact, latent_diffusion, mnist, probes, sprites
+from configs import (
+    autoencoder,
+    base,
+    cifar10,
+    collapse,
+    ddpm,
+    digits,
+    exact,
+    latent_diffusion,
+    mnist,
+    probes,
+    spaces,
+    sprites,
+)
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.images import even_pixel_values
 from vdm_jax.base.pytrees import num_parameters
@@ -39,7 +52,7 @@ def counts(config, data: ImageData) -> dict[str, int]:
     return {name: num_parameters(part) for name, part in shapes.items()}
 
 
-FILES = [autoencoder, base, cifar10, collapse, ddpm, digits, exact, latent_diffusion, mnist, probes, sprites]
+FILES = [autoencoder, base, cifar10, collapse, ddpm, digits, exact, latent_diffusion, mnist, probes, spaces, sprites]
 
 
 @pytest.mark.parametrize("file", FILES)

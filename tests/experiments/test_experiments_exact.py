@@ -68,13 +68,20 @@ def test_the_record_has_a_curve_a_feature(workdir):
         assert curves["information_nats"][-1] == pytest.approx(0, abs=0.02)
     assert record["features"]["shape"]["exact"]["accuracy"][-1] == pytest.approx(1 / 3, abs=0.02)
     assert record["features"]["x"]["windows"]["50%"] > record["features"]["shape"]["windows"]["50%"]
+    scale, x = record["features"]["scale"], record["features"]["x"]
+    assert scale["held"] == pytest.approx(1, abs=1e-3) and scale["held_windows"]["50%"] == pytest.approx(
+        scale["windows"]["50%"], abs=1
+    )
+    assert x["windows_logsnr"]["50%"] < scale["windows_logsnr"]["50%"] and x["windows_logsnr_standard_error"]["50%"] > 0
     assert 400 < record["speciation"]["timestep"] < 800 and 0 < record["speciation"]["abar"] < 0.1
 
 
 def test_the_report_draws_it(workdir):
     page = (workdir / "report" / "index.html").read_text()
     assert "When features are destroyed" in page and page.count("<img") == 6
-    assert page.count("--jobs=probe,chains,chain_probes,report") == page.count("--jobs=") == 1, "what is missing"
+    assert page.count("--jobs=normality,probe,chains,chain_probes,report") == page.count("--jobs=") == 1, (
+        "what is missing"
+    )
     assert launch.main(["launch.py", f"--workdir={workdir}", "--jobs=report"]) == 0  # by its own config.json
 
 

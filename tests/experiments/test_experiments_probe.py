@@ -67,7 +67,7 @@ def test_the_record_has_probes_beside_the_exact_curves(workdir):
 def test_the_report_draws_it_and_a_second_run_trains_nothing(workdir, capfd):
     page = (workdir / "report" / "index.html").read_text()
     assert "Trained probes" in page and page.count("<img") == 1 + 5 + 6
-    assert page.count("--jobs=chains,chain_probes,report") == page.count("--jobs=") == 1, "what is missing"
+    assert page.count("--jobs=normality,chains,chain_probes,report") == page.count("--jobs=") == 1, "what is missing"
     before = json.loads((workdir / "probe.json").read_text())["features"]
     capfd.readouterr()
     assert launched(workdir, "--jobs=probe", "--config.probe.memory_gib=2", "--config.probe.at_once=1") == 0

@@ -1,6 +1,7 @@
 """A toy kind is one declaration: claims, locks, refusals, what remains, needs and a sweep's table follow from it."""
 
 import json
+import pathlib
 import signal
 import time
 from contextlib import nullcontext
@@ -255,6 +256,58 @@ def test_a_run_that_is_needed_comes_first_and_is_left_when_complete(tmp_path, ca
     assert "needs" not in capsys.readouterr().out
     assert run(kinds, chained_config(first=str(first)), tmp_path / "other", ["multiply"]) == "done"
     assert not (tmp_path / "other" / "needs").exists()
+
+
+def test_a_need_uses_the_folder_of_an_earlier_one(tmp_path, monkeypatch, capsys):
+    """3 numbers are summed, the sum is doubled, the product is tripled."""
+    by_three = Need(
+        chained_config(times=3), jobs=("multiply",), setting="product.first", uses={"product.first": "sums"}
+    )
+    needs = {"sums": Need(toy_config(), jobs=("count", "add")), "product": by_three}
+    last = CHAINED._replace(
+        build=lambda config: (
+            config,
+            json.loads(pathlib.Path(config.product.first, "product.json").read_text())["product"],
+        ),
+        needs=lambda config: needs,
+    )
+    kinds = KINDS | {"chained": CHAINED, "last": last}
+    config = ConfigDict(dict(kind="last", name="last", product=dict(times=2, first=""))).lock()
+    monkeypatch.chdir(tmp_path)
+    workdir = pathlib.Path("run")  # what is used has an absolute path
+    assert run(kinds, config, workdir, ["multiply"]) == "done"
+    assert json.loads((workdir / "product.json").read_text())["product"] == 2 * 3 * sum(range(3))
+    stated = json.loads((workdir / "needs" / "product" / "config.json").read_text())["product"]["first"]
+    assert stated == str(tmp_path / "run" / "needs" / "sums")
+    (workdir / "needs" / "product" / "product.json").unlink()
+    (workdir / "product.json").unlink()
+    capsys.readouterr()
+    moved = workdir.rename("moved")
+    assert run(kinds, config, moved, ["multiply"]) == "done"
+    assert "needs: moved/needs/product: multiply\n" in capsys.readouterr().out, "the sums are complete there too"
+    assert json.loads((moved / "product.json").read_text())["product"] == 18
+
+
+def test_all_needs_are_checked_before_the_first_one_runs(tmp_path):
+    def check(config):
+        if config.product.times < 0:
+            raise UserError(f"config.product.times={config.product.times}; expected at least 0")
+
+    by_less = Need(chained_config(times=-1), uses={"product.first": "sums"})
+    needs = {"sums": Need(toy_config(), jobs=("count", "add")), "product": by_less}
+    last = Kind(lambda config: config, {"show": Job(lambda *_: "done", reads=("product",))}, needs=lambda _: needs)
+    kinds = KINDS | {"chained": CHAINED._replace(check=check), "last": last}
+    config = ConfigDict(dict(kind="last", name="last", product={})).lock()
+    with pytest.raises(UserError, match="^needs/product: config.product.times=-1; expected at least 0"):
+        run(kinds, config, tmp_path, ["show"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_need_that_uses_what_does_not_come_before_it_is_a_mistake(tmp_path):
+    needs = {"sums": Need(toy_config(), uses={"count.place": "later"}), "later": Need(toy_config())}
+    kinds = KINDS | {"chained": CHAINED._replace(needs=lambda config: needs)}
+    with pytest.raises(ValueError, match=r"the need 'sums' uses 'later'; expected one of the needs before it, \[\]"):
+        run(kinds, chained_config(), tmp_path, ["multiply"])
 
 
 def test_a_run_that_is_stopped_stops_the_one_that_needs_it(tmp_path):

@@ -8,9 +8,12 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.base.images import even_pixel_values
 from vdm_jax.base.mesh import make_mesh, split_over_data
 from vdm_jax.networks.blocks import (
+    Conv,
     Dropout,
     GroupNorm,
+    NarrowConv,
     ResBlock,
+    _convolved,
     check_divides,
     default_groups,
     fourier_features,
@@ -65,6 +68,26 @@ def test_weights_are_those_that_flax_draws(key, shape):
     """A seed means the same weights as before; only the number of compiled programs differs."""
     flax = nn.initializers.variance_scaling(0.5, "fan_in", "truncated_normal")
     np.testing.assert_array_equal(scaled_fan_in(0.5)(jax.random.clone(key), shape), flax(key, shape))
+
+
+@pytest.mark.parametrize(("channels", "features"), [(5, 1), (16, 12)])
+def test_a_narrow_convolution_is_a_convolution(key, channels, features):
+    h = jax.random.normal(jax.random.key(3), (2, 4, 8, channels))
+    narrow, usual = NarrowConv(features), Conv(features, (3, 3))
+    params = usual.init(key, h)
+    jax.tree.map(np.testing.assert_array_equal, narrow.init(key, h), params)
+    params["params"]["bias"] = jnp.arange(1.0, 1 + features)
+
+    def loss(net):
+        return lambda params, h: jnp.sum(jnp.sin(net.apply(params, h)))
+
+    np.testing.assert_allclose(narrow.apply(params, h), usual.apply(params, h), atol=2e-6)
+    found, expected = (jax.grad(loss(net), argnums=(0, 1))(params, h) for net in (narrow, usual))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), found, expected)
+    assert NarrowConv(features, jnp.bfloat16).apply(params, h).dtype == jnp.bfloat16
+    bias = params["params"]["bias"][None, None, None, :]
+    on_accelerators = _convolved(h, params["params"]["kernel"]) + bias
+    np.testing.assert_array_equal(on_accelerators, usual.apply(params, h))
 
 
 def test_dropout_drops_its_share_and_keeps_the_mean(key):

@@ -11,7 +11,15 @@ from vdm_jax.diffusion.posterior import Feature
 from vdm_jax.diffusion.rows import matrix_posterior
 from vdm_jax.diffusion.theory import two_gaussians
 from vdm_jax.probing.exact import FEWEST_BATCHES, make_estimator, measure_curve
-from vdm_jax.probing.windows import Noise, crossing_times, jackknife_errors, noise_of, windows_of
+from vdm_jax.probing.windows import (
+    Noise,
+    crossing_times,
+    describe_windows,
+    jackknife_errors,
+    logsnr_windows,
+    noise_of,
+    windows_of,
+)
 
 POINTS = jnp.array([[-1.0], [1.0]])
 FEATURES = {"side": Feature(np.array([0.5, 0.5]), np.array([[-1.0], [1.0]]))}
@@ -127,3 +135,28 @@ def test_where_no_noise_is_added_nothing_is_lost():
     times = windows_of(noise, np.array([1.0, 1.0, 0.6, 0.0, 0.0]))
     assert 10 < times["95%"] < 20 < times["50%"] < times["5%"] < 30
     assert windows_of(noise, np.array([1.0, 0.9, 0.6, 0.0, 0.0]))["95%"] == 0  # noise of the curve alone
+
+
+def test_windows_in_log_snr_do_not_depend_on_the_timesteps():
+    """A share of 1/(1 + exp(-log SNR)) is abar itself: 95% is at ln(0.95/0.05), whatever the timesteps are called."""
+    gammas = np.array([-20.0, -6.0, -3.5, -2.0, -1.0, 0.0, 1.0, 2.0, 3.5, 6.0])
+    for steps in (np.arange(10.0), np.arange(10.0) ** 2):
+        found = logsnr_windows(noise_of(steps, gammas), 1 / (1 + np.exp(gammas)))
+        np.testing.assert_allclose(list(found.values()), np.log([19, 1, 1 / 19]), atol=1e-6)
+    assert logsnr_windows(noise_of(steps, gammas), np.linspace(0.8, 0.3, 10))["95%"] is None
+    without = 1 / (1 + np.exp(gammas + np.array([[-0.1], [0.1]])))
+    error = jackknife_errors(noise_of(steps, gammas), without, logsnr_windows)["50%"]
+    assert error == pytest.approx(0.1, rel=0.02)  # of two groups: half of their difference
+
+
+def test_windows_of_what_is_held_are_those_of_the_curve_over_its_first_value():
+    gammas = np.array([-20.0, -6.0, -3.5, -2.0, -1.0, 0.0, 1.0, 2.0, 3.5, 6.0])
+    noise, share = noise_of(np.arange(10), gammas), 1 / (1 + np.exp(gammas))
+    found = describe_windows(noise, 0.6 * share, np.stack([0.55 * share, 0.65 * share]))
+    assert found["held"] == pytest.approx(0.6) and found["windows"]["95%"] is None
+    assert found["held_windows"] == pytest.approx(windows_of(noise, share))
+    assert found["held_windows_logsnr"] == pytest.approx(logsnr_windows(noise, share), abs=1e-6)
+    assert found["held_windows_standard_error"] == pytest.approx(dict.fromkeys(found["windows"], 0), abs=1e-9)
+    assert found["windows_logsnr_standard_error"]["50%"] > 0.1
+    nothing = describe_windows(noise, 0 * share, np.stack([0 * share] * 2))
+    assert nothing.keys() == found.keys() and set(nothing["held_windows_logsnr"].values()) == {None}

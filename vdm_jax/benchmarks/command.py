@@ -49,9 +49,12 @@ def parse(name: str, description: str, arguments: Sequence[str] | None) -> argpa
     return parser.parse_args(arguments)
 
 
-def check_common(options: argparse.Namespace) -> None:
-    """Raises `UserError` for a number out of range, or an `--out` that is not a folder, before any timing."""
-    for what in ("batch_size", "rounds"):
+def check_common(options: argparse.Namespace, counts: Sequence[str] = ("batch_size", "rounds")) -> None:
+    """Raises `UserError` for a number out of range, or an `--out` that is not a folder, before any timing.
+
+    counts: the flags that are at least 1.
+    """
+    for what in counts:
         if getattr(options, what) < 1:
             raise UserError(f"--{what}={getattr(options, what)}; expected at least 1")
     for what in ("seconds", "patience"):

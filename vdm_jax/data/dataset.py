@@ -104,6 +104,7 @@ class ImageData:
     pixel_values: Float32[np.ndarray, " k"]
     label_names: tuple[str, ...]  # () when unlabelled
     notes: tuple[str, ...] = ()  # what is odd about the data or was not read, said before a job
+    known_fingerprint: str = ""  # that of the data whose labels were put together, all images kept
 
     @property
     def num_levels(self) -> int:
@@ -146,6 +147,8 @@ class ImageData:
     @cached_property
     def fingerprint(self) -> str:
         """12 hex digits over the levels, the labels and the pixel values of all splits."""
+        if self.known_fingerprint:
+            return self.known_fingerprint
         splits = {name: getattr(self, name) for name in SPLITS}
         content = {name: {"levels": split.stored, "labels": split.labels} for name, split in splits.items()}
         return fingerprint({"pixel_values": self.pixel_values, **content})
@@ -188,4 +191,4 @@ def downsampled(data: ImageData, factor: int) -> ImageData:
         return replace(split, stored=mean.astype(split.levels.dtype))
 
     parts = {name: pool(getattr(data, name)) for name in SPLITS}
-    return replace(data, name=f"{data.name}/{factor}", **parts)
+    return replace(data, name=f"{data.name}/{factor}", **parts, known_fingerprint="")

@@ -4,11 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from vdm_jax.base.errors import UserError, choose, suggestion
-from vdm_jax.data.dataset import Dataset, downsampled
-from vdm_jax.data.digits import load_digits
+from vdm_jax.base.images import even_pixel_values
+from vdm_jax.base.sklearn import import_sklearn
+from vdm_jax.data.dataset import Dataset, ImageData, Split, downsampled, stratified_parts
 from vdm_jax.data.dsprites import load_dsprites, locate_dsprites
 from vdm_jax.data.folder import find_folder, load_folder
+from vdm_jax.data.groups import grouped
 from vdm_jax.data.npz import find_file, load_npz
 from vdm_jax.data.sprite_data import SPLITTINGS, make_sprite_data
 from vdm_jax.data.sprites import load_sprites
@@ -25,7 +29,13 @@ UNSET = {
     "channels": None,
     "test_size": None,
     "downsample": 1,
+    "groups": "",
 }
+AFTERWARDS = ("downsample", "groups")  # settings that change what was loaded
+
+NUM_DIGIT_LEVELS = 17
+DIGIT_SPLIT = (1297, 200, 300)  # train, validation, test
+DIGIT_SEED = 0  # the split is part of the data set and the same in every run
 
 SYNONYMS = {  # words of other libraries
     "folder": "image images imagefolder image_folder img png pngs jpg jpeg webp dir directory files",
@@ -69,17 +79,30 @@ def _as_itself(name: str, data_dir: str | None) -> tuple[Path, Path]:
     return (find_folder(name, data_dir),) * 2
 
 
-OF_FOLDERS = ("data_dir", "validation_size", "max_gib", "size", "crop", "channels", "test_size", "downsample")
+def load_digits() -> ImageData:
+    """The 1,797 handwritten digits that come with scikit-learn: 8x8, grey levels 0 … 16, ten classes.
+
+    Stratified into 1,297, 200 and 300. Raises `UserError` where scikit-learn is missing.
+    """
+    images, labels = import_sklearn("datasets", "the data source 'digits'").load_digits(return_X_y=True)
+    levels, labels = images.reshape(-1, 8, 8, 1).astype(np.uint8), labels.astype(np.int32)
+    parts = stratified_parts(labels, DIGIT_SPLIT, DIGIT_SEED)
+    train, validation, test = (Split(levels[part], labels[part]) for part in parts)
+    names = tuple(str(digit) for digit in range(10))
+    return ImageData("digits", train, validation, test, even_pixel_values(NUM_DIGIT_LEVELS), names)
+
+
+OF_FOLDERS = ("data_dir", "validation_size", "max_gib", "size", "crop", "channels", "test_size", *AFTERWARDS)
 SOURCES = {
-    "digits": Source(lambda name: load_digits(), ("downsample",)),
+    "digits": Source(lambda name: load_digits(), AFTERWARDS),
     "npz": Source(
         load_npz,
-        ("data_dir", "validation_size", "num_levels", "layout", "downsample"),
+        ("data_dir", "validation_size", "num_levels", "layout", *AFTERWARDS),
         locate=_in_its_folder(find_file),
     ),
     "folder": Source(load_folder, OF_FOLDERS, locate=_as_itself),
     "tfds": Source(
-        load_tfds, ("data_dir", "validation_size", "num_levels", "max_gib", "downsample"), locate=locate_tfds
+        load_tfds, ("data_dir", "validation_size", "num_levels", "max_gib", *AFTERWARDS), locate=locate_tfds
     ),
     "sprites": Source(load_sprites, (), grid=True),
     "dsprites": Source(load_dsprites, ("data_dir",), grid=True, locate=locate_dsprites),
@@ -100,6 +123,7 @@ def load_data(
     channels: int | None = None,
     test_size: int | None = None,
     downsample: int = 1,
+    groups: str = "",
     split: str = "holdout",
 ) -> Dataset:
     """The data set, split into train, validation and test the same way in every run.
@@ -117,14 +141,11 @@ def load_data(
         layout: of an npz file: "NHWC", "NCHW", or "" to refuse shapes that look like the latter.
         size, crop, channels, test_size: of a folder of images, see `load_folder`.
         downsample: the side of the squares that are averaged; 2 makes 14x14 of 28x28.
+        groups: classes that are put together, see `grouped`; "": the classes themselves.
         split: "holdout", or "population": train, validation and test are all images; for grids of sprites alone.
 
     Raises `UserError`.
     """
-    chosen = choose_source(source)
-    if source == "digits" and name not in (None, "", "digits"):
-        way = "expected 'digits', or --config.data.source=npz, folder or tfds for other data"
-        raise UserError(f"data.name={name!r} is no data set of data.source='digits'; {way}")
     settings = {
         "data_dir": data_dir or None,
         "validation_size": validation_size,
@@ -136,16 +157,25 @@ def load_data(
         "channels": channels,
         "test_size": test_size,
         "downsample": downsample,
+        "groups": groups,
     }
+    return _load(choose_source(source), source, name or "", settings, split)
+
+
+def _load(chosen: Source, source: str, name: str, settings: dict[str, Any], split: str) -> Dataset:
+    """The data set by its source, from the settings that the source takes. Raises `UserError`."""
+    if source == "digits" and name not in ("", "digits"):
+        way = "expected 'digits', or --config.data.source=npz, folder or tfds for other data"
+        raise UserError(f"data.name={name!r} is no data set of data.source='digits'; {way}")
     _check_taken(source, settings, split)
     if source not in ("digits", "folder") and not name:
         example = "small" if chosen.grid else "mnist"
         raise UserError(f"the data source {source!r} needs a name, such as name={example!r}")
-    taken = {setting: settings[setting] for setting in chosen.takes if setting != "downsample"}
-    data = chosen.load(name or "", **taken)
+    data = chosen.load(name, **{each: settings[each] for each in chosen.takes if each not in AFTERWARDS})
     if chosen.grid:
         return make_sprite_data(data, split)
-    return data if downsample == 1 else downsampled(data, downsample)
+    data = data if settings["downsample"] == 1 else downsampled(data, settings["downsample"])
+    return grouped(data, settings["groups"]) if settings["groups"] else data
 
 
 def _check_taken(source: str, settings: dict[str, Any], split: str) -> None:

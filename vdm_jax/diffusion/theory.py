@@ -98,3 +98,14 @@ def speciation_abar(covariance: Covariance) -> float:
     if covariance.shape[0] == 1:  # for which there is no Lanczos iteration
         return 1 / float((covariance @ np.ones(1))[0])
     return 1 / float(eigsh(covariance, k=1, which="LA", v0=start, return_eigenvectors=False)[0])
+
+
+def between_classes(means: Float[np.ndarray, "c d"], shares: Float[np.ndarray, " c"]) -> float:
+    """The leading eigenvalue Λ of the covariance of E[x | class], from the means and the shares of the classes.
+
+    Two classes at ±m with equal shares have Λ = |m|². Where abar Λ = 1 - abar, the signal of the classes in its leading
+    direction is as strong as the noise.
+    """
+    shares = shares / shares.sum()
+    centred = np.sqrt(shares)[:, None] * (means - shares @ means)
+    return float(np.linalg.eigvalsh(centred @ centred.T)[-1])

@@ -123,12 +123,15 @@ class Need(NamedTuple):
         jobs: the jobs to complete; none named: the config's own, or all.
         setting: the setting of the run that needs it which holds its folder while that run is built. Jobs that read its
             section list it in `ignores`.
+        uses: settings of this need, each with the name of an earlier need, whose folder the setting holds. The jobs
+            that read such a setting list it in `ignores`.
     """
 
     config: str | ConfigDict
     overrides: Mapping[str, Any] = {}
     jobs: tuple[str, ...] = ()
     setting: str = ""
+    uses: Mapping[str, str] = {}
 
 
 def _nothing(_: Any) -> dict:

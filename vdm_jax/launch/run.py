@@ -2,7 +2,7 @@
 
 import pathlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -16,8 +16,9 @@ from vdm_jax.launch.config_files import load_config, naming_settings
 from vdm_jax.launch.ensemble import members_of, run_members
 from vdm_jax.launch.flags import own_jobs
 from vdm_jax.launch.jobs import NEEDS, Prepared, build, check_folder, check_ready, run_jobs
-from vdm_jax.launch.kind import NO_OPTIONS, Kinds, RunOptions, Status, chosen_jobs, jobs_of, kind_of
+from vdm_jax.launch.kind import NO_OPTIONS, Kinds, Need, RunOptions, Status, chosen_jobs, jobs_of, kind_of
 from vdm_jax.launch.memory import what_memory_lacks
+from vdm_jax.launch.settings import absolute
 from vdm_jax.launch.status import remaining
 
 
@@ -80,30 +81,55 @@ def run_built(
 
 
 def complete_needs(kinds: Kinds, config: ConfigDict, workdir: pathlib.Path, options: RunOptions) -> Status:
-    """Runs what remains of each run that this one needs, in WORKDIR/needs/NAME, within the time of `options`."""
-    began = time.monotonic()
+    """Runs what remains of each run that this one needs, in WORKDIR/needs/NAME, within the time of `options`.
+
+    What can be judged of each without its data is judged before the first one starts. Raises `UserError`.
+    """
+    began, left = time.monotonic(), []
     for folder, own, jobs in needs_of(kinds, config, workdir):
-        if left := remaining(kind_of(kinds, own), own, folder, jobs):
-            print(f"needs: {folder}: {','.join(left)}", flush=True)
-            limit = _what_remains(options, began).stop_after
-            if run(kinds, own, folder, left, RunOptions(stop_after=limit)) == "stopped":
-                return "stopped"
+        if remain := remaining(kind := kind_of(kinds, own), own, folder, jobs):
+            try:
+                check_ready(kind, own, remain)
+            except UserError as error:
+                raise UserError(f"{NEEDS}/{folder.name}: {error}") from error
+            left.append((folder, own, remain))
+    for folder, own, jobs in left:
+        print(f"needs: {folder}: {','.join(jobs)}", flush=True)
+        limit = _what_remains(options, began).stop_after
+        if run(kinds, own, folder, jobs, RunOptions(stop_after=limit)) == "stopped":
+            return "stopped"
     return "done"
 
 
 def needs_of(
     kinds: Kinds, config: ConfigDict, workdir: pathlib.Path
 ) -> Iterator[tuple[pathlib.Path, ConfigDict, list[str]]]:
-    """(folder, config, jobs) of each run that a run of this config needs. Raises `UserError`."""
+    """(folder, config, jobs) of each run that a run of this config needs, in their order. Raises `UserError`."""
+    folders: dict[str, pathlib.Path] = {}
     for name, need in kind_of(kinds, config).needs(config).items():
         own, before = load_config(need.config), load_config(need.config)
-        own.update_from_flattened_dict(dict(need.overrides))
+        laid_over = {**need.overrides, **folders_used(name, need, folders)}
+        own.update_from_flattened_dict(laid_over)
+        folders[name] = workdir / NEEDS / name
         try:
-            refuse_unread(kind_of(kinds, own).choices, own, before, need.overrides)
+            refuse_unread(kind_of(kinds, own).choices, own, before, laid_over)
         except UserError as error:
             raise UserError(f"{NEEDS}/{name}: {error}") from error
         jobs = chosen_jobs(kind_of(kinds, own), need.jobs) or own_jobs(own, kind_of(kinds, own))
-        yield workdir / NEEDS / name, own, jobs
+        yield folders[name], own, jobs
+
+
+def folders_used(name: str, need: Need, folders: Mapping[str, pathlib.Path]) -> dict[str, str]:
+    """The settings of a need that hold folders of earlier needs, `folders` by name, with absolute paths.
+
+    Raises `ValueError` where it uses none of them.
+    """
+    found = {}
+    for setting, other in need.uses.items():
+        if other not in folders:
+            raise ValueError(f"the need {name!r} uses {other!r}; expected one of the needs before it, {list(folders)}")
+        found[setting] = absolute(str(folders[other]))
+    return found
 
 
 def are_needs_complete(kinds: Kinds, config: ConfigDict, workdir: pathlib.Path) -> bool:

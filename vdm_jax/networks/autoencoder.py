@@ -5,6 +5,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -14,7 +15,7 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.networks.attention import Attention
-from vdm_jax.networks.blocks import Conv, Dense, GroupNorm, ResBlock, default_groups, init_params
+from vdm_jax.networks.blocks import Conv, Dense, GroupNorm, NarrowConv, ResBlock, default_groups, init_params
 from vdm_jax.networks.network import Network
 
 X = Float[Array, "b h w c"]
@@ -133,7 +134,9 @@ def _conditioned(h: Latents, label: Label | None, dtype: DTypeLike) -> Latents:
 
 def _doubled(h: X, channels: int, dtype: DTypeLike, name: str) -> Out:
     """A convolution to 4 `channels`, laid out as 2 x 2 pixels each (Shi et al. 2016). For a compact method."""
-    h = Conv(4 * channels, (3, 3), dtype=dtype, name=name)(h)
+    narrow = 4 * channels <= h.shape[-1]
+    conv = partial(NarrowConv, 4 * channels) if narrow else partial(Conv, 4 * channels, (3, 3))
+    h = conv(dtype=dtype, name=name)(h)
     batch, height, width, _ = h.shape
     h = h.reshape(batch, height, width, 2, 2, channels)
     return jnp.moveaxis(h, 3, 2).reshape(batch, 2 * height, 2 * width, channels)

@@ -63,6 +63,39 @@ Conv = partial(nn.Conv, kernel_init=scaled_fan_in(1.0))
 Dense = partial(nn.Dense, kernel_init=scaled_fan_in(1.0))
 
 
+class NarrowConv(nn.Module):
+    """`Conv(features, (3, 3))` for few features, with the same parameters and, up to rounding, the same output.
+
+    On a CPU a product with the features of all three columns of the kernel, shifted and added, takes half of the time
+    of XLA's convolution and its gradients where there are fewer features than channels of the input.
+    """
+
+    features: int
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, h: Float[Array, "b h w c"]) -> Float[Array, "b h w k"]:
+        kernel = self.param("kernel", scaled_fan_in(1.0), (3, 3, h.shape[-1], self.features))
+        bias = self.param("bias", ZEROS, (self.features,))
+        h, kernel, bias = (array.astype(self.dtype) for array in (h, kernel, bias))
+        return jax.lax.platform_dependent(h, kernel, cpu=_by_columns, default=_convolved) + bias[None, None, None, :]
+
+
+def _convolved(h: Float[Array, "b h w c"], kernel: Float[Array, "3 3 c k"]) -> Float[Array, "b h w k"]:
+    return jax.lax.conv_general_dilated(h, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def _by_columns(h: Float[Array, "b h w c"], kernel: Float[Array, "3 3 c k"]) -> Float[Array, "b h w k"]:
+    """The rows of the window are channels of one product [B H W, 3 C] [3 C, 3 K], its columns are added."""
+    batch, height, width, channels = h.shape
+    above = jnp.pad(h, ((0, 0), (1, 1), (0, 0), (0, 0)))
+    rows = jnp.concatenate([above[:, i : i + height] for i in range(3)], axis=-1)
+    columns = kernel.transpose(0, 2, 1, 3).reshape(3 * channels, -1)
+    found = (rows.reshape(-1, 3 * channels) @ columns).reshape(batch, height, width, 3, -1)
+    found = jnp.pad(found, ((0, 0), (0, 0), (1, 1), (0, 0), (0, 0)))
+    return sum(found[:, :, j : j + width, j] for j in range(3))
+
+
 def default_groups(channels: int) -> int:
     """Number of groups of a norm over `channels`: at most 32, with at least two channels a group."""
     return max(g for g in range(1, 33) if channels % g == 0 and (g == 1 or 2 * g <= channels))

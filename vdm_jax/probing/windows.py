@@ -1,6 +1,6 @@
 """Windows: the timesteps at which 95%, 50% and 5% of a feature's information remain, and their standard errors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +9,7 @@ from jaxtyping import Float, Real
 from vdm_jax.diffusion.posterior import Feature
 
 SHARES = (0.95, 0.5, 0.05)
+LEAST_HELD = 0.01  # a smaller share of a feature at the first timestep has no windows of its own
 ROUNDING = 1e-12  # a share this close to a level has reached it
 Windows = dict[str, float | None]
 
@@ -70,15 +71,56 @@ def windows_of(noise: Noise, share: Float[np.ndarray, " m"]) -> Windows:
     return {f"{level:.0%}": time for level, time in crossing_times(noise, share).items()}
 
 
-def jackknife_errors(noise: Noise, without: Float[np.ndarray, "g m"]) -> Windows:
-    """Standard errors of `windows_of` from the share without each of G independent groups (Tukey's jackknife).
+def logsnr_windows(noise: Noise, share: Float[np.ndarray, " m"]) -> Windows:
+    """The log SNR at which 95%, 50% and 5% remain, {"95%": log SNR, …}: that of `windows_of` in time.
 
-    None where a window does not exist without some group, or for a single group.
+    `crossing_times` finds abar first, and the time of that abar by cubics that reproduce a line. -√abar in the place
+    of the time is therefore returned as it is.
     """
-    groups = [windows_of(noise, share) for share in without]
+    found = windows_of(Noise(-np.sqrt(noise.abar), noise.abar), share)
+    return {level: None if root is None else float(2 * np.log(-root) - np.log1p(-(root**2)))
+            for level, root in found.items()}  # fmt: skip
+
+
+def jackknife_errors(
+    noise: Noise,
+    without: Float[np.ndarray, "g m"],
+    measure: Callable[[Noise, Float[np.ndarray, " m"]], Windows] = windows_of,
+) -> Windows:
+    """Standard errors of `measure` from the share without each of G independent groups (Tukey's jackknife).
+
+    measure: `windows_of` or `logsnr_windows`. None where a window does not exist without some group, or for a single
+    group.
+    """
+    groups = [measure(noise, share) for share in without]
     found: Windows = {}
     for level in groups[0]:
         times = [windows[level] for windows in groups]
         known = len(times) > 1 and None not in times
         found[level] = float(np.sqrt((len(times) - 1) * np.var(times))) if known else None
     return found
+
+
+def describe_windows(
+    noise: Noise, share: Float[np.ndarray, " m"], without: Float[np.ndarray, "g m"]
+) -> dict[str, Windows | float]:
+    """The windows of a feature for a record, over timesteps and over log SNR, with standard errors.
+
+    {"windows", "windows_standard_error", "windows_logsnr", "windows_logsnr_standard_error"} are of the share of all
+    information on the feature (of its variance for a feature with values). "held" is that share at the first timestep,
+    where no noise is added: less than 1 where x does not determine the feature. {"held_windows", …} are the same four
+    of the share of what is held; None where less than `LEAST_HELD` is.
+
+    share: at each timestep; without: the same without each of G groups of batches.
+    """
+    held = float(share[0])
+    parts = {"windows": (share, without)}
+    if held >= LEAST_HELD:
+        parts["held_windows"] = (share / held, without / without[:, :1])
+    found: dict[str, Windows | float] = {"held": held}
+    for name, (own, of_groups) in parts.items():
+        for suffix, measure in (("", windows_of), ("_logsnr", logsnr_windows)):
+            found[f"{name}{suffix}"] = measure(noise, own)
+            found[f"{name}{suffix}_standard_error"] = jackknife_errors(noise, of_groups, measure)
+    unknown: Windows = dict.fromkeys(found["windows"])
+    return {f"held_{name}": dict(unknown) for name in found if name.startswith("windows")} | found

@@ -21,7 +21,7 @@ from vdm_jax.experiments.common.train import (
 )
 from vdm_jax.experiments.common.training import ModelTraining
 from vdm_jax.launch.settings import plain
-from vdm_jax.train.members import TrainedMember, devices_of, run_at_once
+from vdm_jax.train.members import Step, TrainedMember, devices_of, run_at_once
 from vdm_jax.train.state import Metrics, TrainState, as_vectors, init_state
 from vdm_jax.train.step import train_steps
 from vdm_jax.train.writers import open_log
@@ -44,17 +44,22 @@ def train_at_once(members: Sequence[MemberTraining], stop_requested: Callable[[]
 
     vectors: whether the state is laid out in vectors.
     """
-    training, optimizer, config = members[0].training, members[0].optimizer, members[0].config.train
-    shared = {name: array for name, array in training.data.items() if name != OWN}
-    settings = step_settings(training, config, optimizer)
+    step, shared = step_of_a_member(members[0])
+    with ExitStack() as stack:
+        trained = [_member(stack, member, vectors) for member in members]
+        say(f"{len(trained)} members at once, {devices_of(len(trained)).size} of {jax.device_count()} device(s)")
+        run_at_once(trained, step, shared, stop_requested, **loop_settings(members[0].config.train))
+
+
+def step_of_a_member(member: MemberTraining) -> tuple[Step, PyTree]:
+    """`step(state, shared, own, key)` of one member, not compiled, and the data that all members share. `own` is the
+    rest of `member.training.data`."""
+    data, settings = member.training.data, step_settings(member.training, member.config.train, member.optimizer)
 
     def step(state: TrainState, shared: PyTree, own: PyTree, key: Key[Array, ""]) -> tuple[TrainState, Metrics]:
         return train_steps(state, shared | own, key, mesh=None, **settings)
 
-    with ExitStack() as stack:
-        trained = [_member(stack, member, vectors) for member in members]
-        say(f"{len(trained)} members at once, {devices_of(len(trained)).size} of {jax.device_count()} device(s)")
-        run_at_once(trained, step, shared, stop_requested, **loop_settings(config))
+    return step, {name: array for name, array in data.items() if name != OWN}
 
 
 def _member(stack: ExitStack, member: MemberTraining, vectors: bool) -> TrainedMember:

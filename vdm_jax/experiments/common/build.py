@@ -26,6 +26,7 @@ IMPLIED = {  # `Kind.implied` of every kind: what files of version 0.1 mean
     "data.crop": "center",
     "data.channels": None,
     "data.test_size": None,
+    "data.groups": "",
     "train.decay": "all",
     "train.ema_warmup": True,
     "train.writers": "jsonl",

@@ -29,7 +29,7 @@ from vdm_jax.experiments.common.space.settings import check_space
 from vdm_jax.launch.settings import plain
 from vdm_jax.probing.exact import CurvePoint, measure_curve, population_estimator
 from vdm_jax.probing.population import Population
-from vdm_jax.probing.windows import Noise, jackknife_errors, noise_of, share_known, windows_of
+from vdm_jax.probing.windows import Noise, describe_windows, noise_of, share_known
 from vdm_jax.report.primitives.workdir import Workdir
 from vdm_jax.train.metrics import MetricsLog, read_metrics
 
@@ -74,7 +74,7 @@ def exact(experiment: ExactExperiment, workdir: pathlib.Path) -> str:
     """Writes `exact.json`; returns "done". A kill loses the batch in progress; the same command continues.
 
     {"timesteps", "abar", "num_queries", "features": {name: {"exact": {"accuracy": […], "accuracy_standard_error": […],
-    …}, "entropy_nats", "variance", "windows": {"95%": t, "50%": t, "5%": t}, "windows_standard_error"}}, "speciation",
+    …}, "entropy_nats", "variance", "windows": {"95%": t, "50%": t, "5%": t}, … (`describe_windows`)}}, "speciation",
     "settings", "provenance"}, in a space also "space". For labelled images the population is the training images: the
     curves are no reference for held-out ones, on which a probe that generalises may do better.
     """
@@ -139,9 +139,13 @@ def check_exact(config: ConfigDict) -> None:
 def speciation(covariance: Covariance, schedule: Schedule) -> dict[str, float | None]:
     """{"abar", "timestep"} of data with that covariance; the timestep is None where abar stays above."""
     abar = speciation_abar(covariance)
+    return {"abar": abar, "timestep": timestep_of(schedule, abar)}
+
+
+def timestep_of(schedule: Schedule, abar: float) -> float | None:
+    """The timestep at which abar has fallen to this value; None where it is not below 1 or abar stays above."""
     lowest = float(1 / (1 + np.exp(float(schedule.gamma(jnp.float32(1))))))
-    timestep = time_of_abar(schedule, abar) * schedule.num_steps if lowest < abar < 1 else None
-    return {"abar": abar, "timestep": timestep}
+    return time_of_abar(schedule, abar) * schedule.num_steps if lowest < abar < 1 else None
 
 
 def _batches(log: MetricsLog) -> list[dict[str, Any]]:
@@ -169,14 +173,15 @@ def check_timesteps(workdir: pathlib.Path, steps: np.ndarray) -> None:
 
 
 def describe(feature: Feature, name: str, noise: Noise, points: Sequence[CurvePoint]) -> dict[str, Any]:
-    """Curves as lists over the timesteps, and the timesteps at which 95%, 50% and 5% of the information remain."""
+    """Curves as lists over the timesteps, and where 95%, 50% and 5% of the information remain."""
     curves = {key: [point.features[name][key] for point in points] for key in points[0].features[name]}
     return {
         "exact": curves,
         "entropy_nats": feature.entropy,
         "variance": None if feature.values is None else feature.variance,
-        "windows": windows_of(noise, share_known(feature, curves)),
-        "windows_standard_error": jackknife_errors(noise, np.stack([point.without[name] for point in points], axis=1)),
+        **describe_windows(
+            noise, share_known(feature, curves), np.stack([point.without[name] for point in points], axis=1)
+        ),
     }
 
 

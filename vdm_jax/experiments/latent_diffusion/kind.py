@@ -5,8 +5,8 @@ from functools import partial
 from vdm_jax.experiments.common.build import IMPLIED, find_data, understood_data
 from vdm_jax.experiments.common.functions import restore
 from vdm_jax.experiments.common.jobs import IGNORED, fingerprints, model_jobs
-from vdm_jax.experiments.common.programs import MODELS
-from vdm_jax.experiments.common.space.settings import SPACE_IMPLIED, space_needs
+from vdm_jax.experiments.common.programs import LATENTS
+from vdm_jax.experiments.common.space.settings import SPACE_IGNORED, SPACE_IMPLIED, space_needs
 from vdm_jax.experiments.common.training import describe_model
 from vdm_jax.experiments.latent_diffusion.build import LatentExperiment, build_latent_diffusion
 from vdm_jax.experiments.latent_diffusion.checks import check_latent_diffusion
@@ -21,12 +21,11 @@ from vdm_jax.report.sections import LATENT_DIFFUSION_PAGE
 from vdm_jax.report.summary import latent_summary
 
 READS = ("data", "space", "model", "diffusion", "train")
-OF_A_FOLDER = ("space.workdir", "space.train")  # the space is known by its weights
 
 
 def inputs(experiment: LatentExperiment) -> dict[str, str]:
     """The fingerprints of the data and of the space, its weights and its scale."""
-    return fingerprints(experiment) | {"space": experiment.space.space.fingerprint}
+    return fingerprints(experiment) | {"space": experiment.space.fingerprint}
 
 
 JOBS = model_jobs(
@@ -34,7 +33,7 @@ JOBS = model_jobs(
     evaluate_latents,
     draw_latent_diffusion,
     make=make_latent_training,
-    ignores=(*IGNORED, *OF_A_FOLDER),
+    ignores=(*IGNORED, *SPACE_IGNORED),
     stated=lambda experiment: {"space": experiment.space.about},
 )
 
@@ -47,7 +46,7 @@ KIND = Kind(
     check=check_latent_diffusion,
     needs=space_needs,
     describe=partial(describe_model, make=make_latent_training),
-    programs=MODELS,
+    programs=LATENTS,
     restore=restore,
     functions=latent_functions,
     sections=LATENT_DIFFUSION_PAGE,

@@ -27,7 +27,7 @@ from vdm_jax.evals.latents.denoising import linear_errors
 from vdm_jax.experiments.common.checkpoints import Weights, initial_params
 from vdm_jax.experiments.common.evaluate import sampling
 from vdm_jax.experiments.common.space.encoded import EncodedSpace
-from vdm_jax.experiments.latent_diffusion.latents import latents_of
+from vdm_jax.experiments.latent_diffusion.latents import latents_of, seen_moments
 from vdm_jax.models.diffusion import DiffusionModel, DiffusionObjective
 from vdm_jax.models.generate import generate
 from vdm_jax.models.terms import one_by_one
@@ -122,7 +122,7 @@ def make_latent_models(
     """
     settings = config.evaluate
     schedule = model.schedule(weights.params)
-    gaussian = gaussian_of(*moments_of(*space.split(data, "train")))
+    gaussian = gaussian_of(*moments_of(*seen_moments(space, "train")))
     network = diffusion_family(model, schedule, config.sample, np.asarray(gaussian.values[0]))
     noise = {name: weights.params[name] for name in ("gamma",) if name in weights.params}
     found = {TRAINED: LatentModel(weights.params, network)} if weights.step else {}
@@ -132,7 +132,7 @@ def make_latent_models(
     found[PRIOR] = LatentModel(prior_of(deviation), exact)
     found[GAUSSIAN] = LatentModel(gaussian, exact)
     if settings.mixture_components:
-        codes = latents_of(space, data, "train", settings.fitted_images, space.sampled, named_key(key, "fitted"))
+        codes = latents_of(space, data, "train", settings.fitted_images, named_key(key, "fitted"))
         fitted = fit_mixture(codes.reshape(len(codes), -1), settings.mixture_components, settings.seed)
         found[MIXTURE] = LatentModel(fitted, exact)
     return found

@@ -33,9 +33,9 @@ def draw_latent_diffusion(experiment: LatentExperiment, params: PyTree, folder: 
     def to_bytes(x: Float[np.ndarray, "n ..."]) -> np.ndarray:
         return pixels_to_bytes(decoder(x), data.pixel_values)
 
-    key, sampled = jax.random.key(config.seed), experiment.config.space.sampled
+    key = jax.random.key(config.seed)
     number = number_shown(config, data)
-    x = latents_of(space, data, "test", number, sampled, named_key(key, "test"))
+    x = latents_of(space, data, "test", number, named_key(key, "test"))
     save_page(folder, "real", levels_to_bytes(data.test.first(number).levels, data.num_levels))
     save_page(folder, "reconstructions", to_bytes(x))
     draw_prior(experiment, params, folder, to_bytes=to_bytes)

@@ -8,7 +8,13 @@ from vdm_jax.experiments.common.build import fixed_table, load
 from vdm_jax.experiments.common.exact import ExactExperiment, check_exact
 from vdm_jax.experiments.common.space.encoded import open_space
 from vdm_jax.experiments.common.trained_model import TrainedModel, load_trained
-from vdm_jax.experiments.probes.checks import check_chain_probes, check_chains, check_population, check_probe
+from vdm_jax.experiments.probes.checks import (
+    check_chain_probes,
+    check_chains,
+    check_normality,
+    check_population,
+    check_probe,
+)
 from vdm_jax.experiments.probes.samplers import needs_model
 
 
@@ -26,6 +32,7 @@ def build_probes(config: ConfigDict, folder: str = "") -> ProbeExperiment:
     """
     check_exact(config)
     check_chains(config.chains, config.diffusion.num_steps)
+    check_normality(config)
     data = load(config.data, folder)
     check_population(config, data)
     check_probe(config.probe, data)

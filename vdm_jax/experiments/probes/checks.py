@@ -12,6 +12,7 @@ from vdm_jax.experiments.probes.readers import READERS
 from vdm_jax.experiments.probes.samplers import chosen_readers, chosen_samplers
 from vdm_jax.probing.heads import MEMBERS, TARGETS
 from vdm_jax.probing.nets import NETS, reads_sprites
+from vdm_jax.probing.normality import CORRECTIONS
 
 NUMBERS = (
     ("at least 2", lambda value: value >= 2, "chains.num_queries"),
@@ -29,6 +30,14 @@ NUMBERS = (
         "chains.far probe.learning_rate probe.memory_gib probe.shortfall chain_probes.real_or_generated_learning_rate",
     ),
     (*SEED, "chains.seed probe.seed chain_probes.seed"),
+)
+OF_NORMALITY = (
+    ("at least 100", lambda value: value >= 100, "normality.num_images"),
+    ("at least 1,000", lambda value: value >= 1_000, "normality.num_samples"),
+    ("at least 1", lambda value: value >= 1, "normality.num_components"),
+    ("at least 0", lambda value: value >= 0, "normality.num_histograms"),
+    ("a number between 0 and 1", lambda value: 0 < value < 1, "normality.level"),
+    (*SEED, "normality.seed"),
 )
 
 
@@ -100,6 +109,12 @@ def check_probe(probe: ConfigDict, data: Dataset) -> None:
     if data.grid is not None and not 1 <= probe.window <= side:
         raise UserError(f"config.probe.window={probe.window}; expected 1 … {side}, the side of the images")
     check_widths("probe.hidden", probe.hidden)
+
+
+def check_normality(config: ConfigDict) -> None:
+    """Raises `UserError` for a number out of range or an unknown correction."""
+    check_numbers(config, OF_NORMALITY)
+    choose("config.normality.correction", config.normality.correction, CORRECTIONS)
 
 
 def check_widths(setting: str, widths: tuple[int, ...]) -> None:

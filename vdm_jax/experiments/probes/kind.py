@@ -28,6 +28,7 @@ from vdm_jax.experiments.probes.chain_probes import FOLDER, chain_probes
 from vdm_jax.experiments.probes.chains import LINES, chains
 from vdm_jax.experiments.probes.choices import PROBE_CHOICES
 from vdm_jax.experiments.probes.functions import probe_functions, restore
+from vdm_jax.experiments.probes.normality import check_images, normality
 from vdm_jax.experiments.probes.probe import probe
 from vdm_jax.experiments.probes.samplers import chosen_samplers
 from vdm_jax.experiments.probes.training import CHUNKS, build_ensemble, train_probes
@@ -40,12 +41,7 @@ from vdm_jax.report.sections import PROBES_PAGE
 from vdm_jax.train.metrics import read_metrics
 
 IGNORED = ("data.dir", *SPACE_IGNORED, "probe.memory_gib", "probe.at_once")  # no number depends on them
-NOISE = (
-    "data",
-    "space",
-    "diffusion",
-    "exact.num_timesteps",
-)  # what is noised, by how much, and the timesteps of all jobs
+NOISE = ("data", "space", "diffusion", "exact.num_timesteps")  # what is noised, how much, and all jobs' timesteps
 PROBE_HINT = "lower config.probe.memory_gib or config.probe.batch_size"
 # A sampler's chains, and what is trained on them, are kept in a folder or on a line that states these.
 OF_A_SAMPLER = ("samplers", "num_steps")
@@ -143,6 +139,14 @@ KIND = Kind(
             writes="exact.json",
             check=check_exact_timesteps,
             memory_hint="lower config.exact.batch_size",
+        ),
+        "normality": Job(
+            from_files(normality),
+            reads=(*NOISE, "normality"),
+            ignores=IGNORED,
+            writes="normality.json",
+            check=check_images,
+            memory_hint="lower config.normality.num_images",
         ),
         "train": Job(
             from_files(train_probes),

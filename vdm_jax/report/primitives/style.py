@@ -30,6 +30,12 @@ def panel(
     """A figure of one panel. The title is at the left, `title_pad` points above the frame."""
     figure = Figure(figsize=size, dpi=DPI, layout="constrained", facecolor="white")
     axes = figure.add_subplot()
+    frame(axes, title=title, xlabel=xlabel, ylabel=ylabel, title_pad=title_pad)
+    return figure, axes
+
+
+def frame(axes: Axes, *, title: str, xlabel: str, ylabel: str, title_pad: float = 6.0) -> None:
+    """The look of one panel: title at the left, faint grid, no frame at the top and at the right."""
     axes.set_title(title, loc="left", fontsize=10.5, color=INK, fontweight="bold", pad=title_pad)
     axes.set_xlabel(xlabel, fontsize=9.5, color=INK)
     axes.set_ylabel(ylabel, fontsize=9.5, color=INK)
@@ -40,7 +46,6 @@ def panel(
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
         axes.spines[side].set_color(GREY)
-    return figure, axes
 
 
 def line_look(i: int) -> tuple[str, str]:

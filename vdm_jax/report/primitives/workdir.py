@@ -46,9 +46,19 @@ class Workdir:
         return _read_json(self.path / "chain_probes.json") or {}
 
     @cached_property
+    def normality(self) -> dict[str, Any]:
+        """normality.json; {} if it is missing."""
+        return _read_json(self.path / "normality.json") or {}
+
+    @cached_property
     def probe(self) -> dict[str, Any]:
         """probe.json; {} if it is missing."""
         return _read_json(self.path / "probe.json") or {}
+
+    @cached_property
+    def table(self) -> dict[str, Any]:
+        """table.json; {} if it is missing."""
+        return _read_json(self.path / "table.json") or {}
 
     @property
     def provenance(self) -> dict[str, Any]:

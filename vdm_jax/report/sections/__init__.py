@@ -24,10 +24,12 @@ from vdm_jax.report.sections.exact import EXACT
 from vdm_jax.report.sections.frechet import FRECHET
 from vdm_jax.report.sections.latent_diffusion import LATENT_DENOISING, LATENT_MODELS, LATENT_OTHER_NUMBERS
 from vdm_jax.report.sections.logsnr import LOGSNR
+from vdm_jax.report.sections.normality import NORMALITY, SPECIATION
 from vdm_jax.report.sections.numbers import NUMBERS, OTHER_NUMBERS
 from vdm_jax.report.sections.probe import PROBE
 from vdm_jax.report.sections.provenance import CONFIG, PROVENANCE
 from vdm_jax.report.sections.samples import GUIDED, PATH, RECONSTRUCTION, SAMPLES
+from vdm_jax.report.sections.spaces import HELD, SPACE, SPACE_CURVES, SPACE_WINDOWS
 from vdm_jax.report.sections.timeline import TIMELINE
 from vdm_jax.report.sections.training import BOUND, LOSS, RATE_DISTORTION
 
@@ -38,11 +40,12 @@ VAE_VDM_PAGE = (
 )  # fmt: skip
 DDPM_PAGE = (NUMBERS, LOSS, SAMPLES, PATH, COVERAGE, FRECHET, OTHER_NUMBERS, *_ORIGIN)
 EXACT_PAGE = (TIMELINE, EXACT, *_ORIGIN)
-PROBES_PAGE = (TIMELINE, EXACT, PROBE, CHAINS, CHAIN_PROBES, *_ORIGIN)
+PROBES_PAGE = (TIMELINE, EXACT, SPECIATION, NORMALITY, PROBE, CHAINS, CHAIN_PROBES, *_ORIGIN)
 AUTOENCODER_PAGE = (
     AUTOENCODER_NUMBERS, RECONSTRUCTIONS, LATENT_SPACE, PRIOR_SAMPLES, INTERPOLATIONS, TRAVERSALS, HEAT_MAPS,
     CODEBOOK, READOUTS, DISENTANGLEMENT, BOUND, TERMS, RATE_DISTORTION, AUTOENCODER_OTHER_NUMBERS, *_ORIGIN,
 )  # fmt: skip
+SPACES_PAGE = (SPACE, SPACE_WINDOWS, SPACE_CURVES, HELD, *_ORIGIN)
 LATENT_DIFFUSION_PAGE = (
     LATENT_MODELS, LATENT_DENOISING, LOSS, SAMPLES, PATH, COVERAGE, LATENT_OTHER_NUMBERS, *_ORIGIN,
 )  # fmt: skip

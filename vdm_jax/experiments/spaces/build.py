@@ -1,0 +1,103 @@
+"""From a config of kind "spaces" to the records that its table is made of: a space, and probes in it at each scale."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from vdm_jax.base.errors import UserError, choose
+from vdm_jax.experiments.common.checks import SEED, check_numbers
+from vdm_jax.experiments.common.exact import check_exact
+from vdm_jax.launch.config_files import flat
+from vdm_jax.launch.kind import Need
+from vdm_jax.report.primitives.workdir import Workdir
+
+SPACE = "space"  # the need that trains the autoencoder; the scales are the names of the others
+SCALES = ("none", "global", "component")
+MEASURED = ("diffusion", "exact", "probe")  # sections that the probes take as they are
+
+
+@dataclass(frozen=True)
+class SpaceTable:
+    """What the table of a space is made of: the files of other runs.
+
+    space: the folder of the autoencoder, or of a first stage of diffusers. scales: of the probes, by scale.
+    """
+
+    config: ConfigDict
+    space: Workdir
+    scales: Mapping[str, Workdir]
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Fingerprints of the data and of the scaled spaces."""
+        first = next(iter(self.scales.values()))
+        spaces = " ".join(str(run.exact["space"]["fingerprint"]) for run in self.scales.values())
+        return {"data": str(first.exact["provenance"]["data"]), "space": spaces}
+
+
+def scales_of(config: ConfigDict) -> list[str]:
+    """The scales of `config.table.scales`, in the order of `SCALES`. Raises `UserError`."""
+    given = [name.strip() for name in config.table.scales.split(",") if name.strip()]
+    for name in given:
+        choose("scale of config.table.scales", name, dict.fromkeys(SCALES))
+    if not given:
+        raise UserError(f"config.table.scales={config.table.scales!r}; expected one or more of {', '.join(SCALES)}")
+    return [name for name in SCALES if name in given]
+
+
+def check_spaces(config: ConfigDict) -> None:
+    """`Kind.check`: what can be judged before the space is trained. Raises `UserError`."""
+    scales_of(config)
+    check_exact(config)
+    check_numbers(config, ((*SEED, "space.seed"),))
+    if not (config.space.workdir or config.space.train):
+        why = "config.space.workdir and config.space.train are empty: there is no space"
+        raise UserError(f"{why}; name a run of kind 'autoencoder', or a variant of configs/autoencoder.py")
+
+
+def needs_of_table(config: ConfigDict) -> dict[str, Need]:
+    """The autoencoder, where no workdir is named, and the probes in its space at each scale."""
+    data = {f"data.{name}": config.data[name] for name in flat(config.data)}
+    found = {}
+    if not config.space.workdir:
+        found[SPACE] = Need(
+            f"configs/autoencoder.py:{config.space.train}",
+            data | {"train.seed": config.space.seed},
+            jobs=("train", "encode", "evaluate"),
+            setting="space.workdir",
+        )
+    own = {f"{section}.{name}": config[section][name] for section in MEASURED for name in flat(config[section])}
+    where = {} if SPACE in found else {"space.workdir": config.space.workdir}
+    for scale in scales_of(config):
+        if not config.runs[scale]:
+            found[scale] = Need(
+                "configs/probes.py",
+                data | own | where | {"space.scale": scale, "space.sampled": config.space.sampled},
+                jobs=("exact", "train", "probe") if config.table.probes else ("exact",),
+                setting=f"runs.{scale}",
+                uses={"space.workdir": SPACE} if SPACE in found else {},
+            )
+    return found
+
+
+def build_spaces(config: ConfigDict) -> SpaceTable:
+    """Reads the records of the space and of the probes. Raises `UserError` where one is missing or of another space."""
+    check_spaces(config)
+    scales = {scale: Workdir(Path(config.runs[scale])) for scale in scales_of(config)}
+    for scale, run in scales.items():
+        check_measured(scale, run, probes=config.table.probes)
+    return SpaceTable(config, Workdir(Path(config.space.workdir)), scales)
+
+
+def check_measured(scale: str, run: Workdir, *, probes: bool) -> None:
+    """Raises `UserError` where a folder lacks the records of a space at this scale."""
+    missing = [job for job, there in (("exact", run.exact), ("probe", run.probe or not probes)) if not there]
+    if missing:
+        why = f"config.runs.{scale}: {run.path} has no {missing[0]}.json"
+        raise UserError(f"{why}; launch it with --jobs={','.join(missing)}")
+    about = run.exact.get("space")
+    if not about or about["scale"] != scale:
+        there = f"of scale {about['scale']!r}" if about else "of pixels"
+        raise UserError(f"config.runs.{scale}: {run.path} holds curves {there}; expected those of scale {scale!r}")
