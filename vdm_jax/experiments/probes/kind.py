@@ -18,7 +18,6 @@ from vdm_jax.experiments.common.space.settings import (
     SPACE_FOLDERS,
     SPACE_IGNORED,
     SPACE_IMPLIED,
-    check_space,
     space_needs,
 )
 from vdm_jax.experiments.common.trained_model import is_about_model
@@ -26,6 +25,7 @@ from vdm_jax.experiments.common.training import in_units
 from vdm_jax.experiments.probes.build import ProbeExperiment, build_probes
 from vdm_jax.experiments.probes.chain_probes import FOLDER, chain_probes
 from vdm_jax.experiments.probes.chains import LINES, chains
+from vdm_jax.experiments.probes.checks import check_settings
 from vdm_jax.experiments.probes.choices import PROBE_CHOICES
 from vdm_jax.experiments.probes.functions import probe_functions, restore
 from vdm_jax.experiments.probes.normality import check_images, normality
@@ -199,7 +199,7 @@ KIND = Kind(
         ),
     },
     inputs=lambda experiment: {"data": experiment.identity},
-    check=check_space,
+    check=check_settings,
     needs=space_needs,
     find=find_data,
     understood=understood_data,
