@@ -12,6 +12,7 @@ from vdm_jax.diffusion.schedules import (
     discretize,
     ends_of_rest,
     even_timesteps,
+    interpolated,
     make_schedule,
     table_schedule,
     times_of_gamma,
@@ -78,12 +79,35 @@ def test_continuous_forms_rise_with_a_finite_slope(name):
     np.testing.assert_allclose(0.5 * (slopes[1:] + slopes[:-1])[20:-20], numeric[20:-20], rtol=0.02)
 
 
+@pytest.mark.parametrize("name", PAIRS)
+def test_a_table_is_continued_between_its_entries(name):
+    """Its T = infinity bound of N(0, 1) is ½ ln (1 + SNR_first)/(1 + SNR_last); that of the chain is above it."""
+    table = make_schedule(name)
+    schedule, steps = interpolated(table), np.arange(1, table.num_steps + 1)
+    gammas = np.float64(table.gamma(steps / table.num_steps))
+    np.testing.assert_allclose(schedule.gamma(jnp.asarray(steps / table.num_steps, jnp.float32)), gammas, atol=1e-4)
+    assert float(schedule.gamma(jnp.float32(0))) == float(table.gamma(jnp.float32(1 / table.num_steps)))
+    t = jnp.asarray((np.arange(200_000) + 0.5) / 200_000, jnp.float32)
+    gamma_t, slope = jax.jvp(schedule.gamma, (t,), (jnp.ones_like(t),))
+    integral = 0.5 * np.mean(np.float64(slope) / (1 + np.exp(np.float64(gamma_t))))
+    assert integral == pytest.approx(0.5 * np.log(np.divide(*(1 + np.exp(-gammas[[0, -1]])))), rel=1e-3)
+    chain = 0.5 * np.sum(np.expm1(np.diff(gammas)) / (1 + np.exp(gammas[1:])))
+    gap = {"ddpm_linear": 0.465, "constant": 0.287, "cosine": 0.407}[name]
+    assert chain - integral == pytest.approx(gap, abs=1e-3)
+
+
 def test_dirac_is_noiseless_then_noise_without_nan():
     schedule = make_schedule("dirac", num_steps=100, t1=0.5, t2=0.6, total=7.0)
     gammas = np.asarray(schedule.gamma(jnp.arange(1, 101) / 100))
     assert np.all(np.isneginf(gammas[:50])) and np.all(np.isfinite(gammas[50:]))
     np.testing.assert_allclose(1 / (1 + np.exp(gammas[59:])), 0.3**10, rtol=1e-4)
     assert schedule.no_bound
+
+
+def test_what_has_no_noise_at_first_is_not_continued():
+    assert interpolated(make_schedule("linear")).num_steps is None
+    with pytest.raises(UserError, match="Dirac"):
+        interpolated(make_schedule("dirac"))
 
 
 def test_dirac_that_cannot_hold_its_total_is_refused():

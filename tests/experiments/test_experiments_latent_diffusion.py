@@ -47,6 +47,12 @@ TINY = {
     "train.eval_passes": 1,
     "evaluate.num_images": 10,
     "evaluate.passes": 1,
+    "evaluate.denoising_parts": 2,
+    "evaluate.mixture_components": 2,
+    "evaluate.fitted_images": 50,
+    "evaluate.coverage_images": 6,
+    "evaluate.reader_images": 64,
+    "evaluate.reader_steps": 2,
     "sample.num_steps": 4,
     "sample.num_images": 4,
     "sample.num_paths": 2,
@@ -112,7 +118,7 @@ def test_a_run_goes_on_from_its_checkpoint_as_if_it_had_not_stopped(workdir, spa
 
 def test_another_space_is_refused_and_the_same_one_may_move(workdir, space, tmp_path, capfd):
     moved, run = shutil.copytree(space, tmp_path / "moved"), shutil.copytree(workdir, tmp_path / "run")
-    assert launched(run, moved, "--jobs=evaluate") == 0
+    assert launched(run, moved, "--jobs=sample") == 0
     assert launched(run, space, "--jobs=train", **{"space.scale": "global"}) == 2
     assert "space.scale is 'none' there and 'global' here" in capfd.readouterr().err
     about = json.loads((moved / "encoded" / "about.json").read_text())

@@ -58,9 +58,9 @@ def make_space(variance):
 
     space = Space("fake", "1", (DIMS,), jnp.asarray(turn), moments, decode, log_prob, None)
     encoded = Encoded({"shape": [DIMS]}, {"all": mean}, noise)
-    return EncodedSpace(
-        space, encoded, np.asarray(SCALE, np.float32), bool(variance), {"name": "fake", "scale": "global"}
-    )
+    about = {"name": "fake", "scale": "global"}
+    factor, stored = np.asarray(SCALE, np.float32), DATA.splits
+    return EncodedSpace(space, encoded, factor, about, sampled=bool(variance), stored=stored)
 
 
 def nothing(params, z, t, w=None, *, key=None):

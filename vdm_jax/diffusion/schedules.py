@@ -52,6 +52,21 @@ def discretize(schedule: Schedule, num_steps: int) -> Schedule:
     return table_schedule(np.asarray(schedule.gamma(times), np.float64))
 
 
+def interpolated(schedule: Schedule) -> Schedule:
+    """The continuous schedule through the entries of a table, linear in between; before the first, t = 1/T, constant.
+
+    A network that reads t has the same t at the entries. A table whose first entries have no noise has none.
+    """
+    if schedule.num_steps is None:
+        return schedule
+    if schedule.no_bound:
+        raise UserError(schedule.no_bound)
+    steps = jnp.arange(1, schedule.num_steps + 1, dtype=jnp.float32)
+    with jax.ensure_compile_time_eval():
+        entries = np.asarray(schedule.gamma(steps / schedule.num_steps))
+    return Schedule(lambda t: jnp.interp(t * schedule.num_steps, steps, jnp.asarray(entries)))
+
+
 def times_of_gamma(schedule: Schedule, gamma: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """The t with gamma(t) = `gamma`, by bisection of [t_first, 1]; for a table, that of the nearest entry."""
     if schedule.num_steps is not None:

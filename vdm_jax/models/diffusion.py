@@ -1,4 +1,4 @@
-"""One diffusion model as pure functions. VAE-VDM and DDPM are settings of it."""
+"""One diffusion model as pure functions. VAE-VDM, DDPM and latent diffusion are settings of it."""
 
 from dataclasses import dataclass
 from functools import cached_property

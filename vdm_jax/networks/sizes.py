@@ -18,7 +18,7 @@ MULTISCALE_SIZES = {
     "ddpm": {"channels": 128, "multipliers": (1, 2, 2, 2), "num_blocks": 2, "attention": (16,)},
     "medium": {"channels": 64, "multipliers": (1, 2, 2, 4), "num_blocks": 2, "attention": (16,)},
     "small": {"channels": 32, "multipliers": (1, 2, 4), "num_blocks": 1, "attention": (8,), "patch": 2},
-    "latents": {"channels": 64, "multipliers": (1, 2), "num_blocks": 1, "attention": (8,)},
+    "latents": {"channels": 32, "multipliers": (1, 2), "num_blocks": 1, "attention": (8,)},
     "digits": {"channels": 32, "multipliers": (1, 2), "num_blocks": 1, "attention": (4,)},
 }
 

@@ -15,7 +15,7 @@ MODELS = TRAINED_NETWORKS | {
     "features": "the Inception network",
     "nearest": "the nearest sprites",
 }
-LATENTS = MODELS | {"decode_batch": "the decoder"}
+LATENTS = MODELS | {"normal": "draws of latents", "decode_batch": "the decoder", "drawn": "draws of Gaussian models"}
 AUTOENCODERS = TRAINED_NETWORKS | {
     "train_steps": "the training step",
     "truncated_normal": "the initial parameters",

@@ -3,6 +3,7 @@
 Each has a denoiser, a density and draws. The schedule is that of the trained model, so that all see the same noise.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -18,21 +19,21 @@ from vdm_jax.base.progress import bar
 from vdm_jax.data.dataset import Dataset
 from vdm_jax.diffusion.objective import bound_weight
 from vdm_jax.diffusion.prediction import Denoise
-from vdm_jax.diffusion.schedules import Schedule
+from vdm_jax.diffusion.schedules import Schedule, interpolated
 from vdm_jax.evals.batches import map_batches
 from vdm_jax.evals.latents.baselines import GaussianMixture, fit_mixture, gaussian_of, moments_of, prior_of
-from vdm_jax.evals.latents.bound import TimeProposal, time_proposal
+from vdm_jax.evals.latents.bound import time_proposal
 from vdm_jax.evals.latents.denoising import linear_errors
 from vdm_jax.experiments.common.checkpoints import Weights, initial_params
 from vdm_jax.experiments.common.evaluate import sampling
 from vdm_jax.experiments.common.space.encoded import EncodedSpace
 from vdm_jax.experiments.latent_diffusion.latents import latents_of, seen_moments
-from vdm_jax.models.diffusion import DiffusionModel
+from vdm_jax.models.diffusion import DiffusionModel, DiffusionObjective
 from vdm_jax.models.generate import generate
 from vdm_jax.models.terms import one_by_one
 
 TRAINED, UNTRAINED, PRIOR, GAUSSIAN, MIXTURE = "trained", "untrained", "prior", "gaussian", "mixture"
-PARTS = 1_000  # of the time, where no chain cuts it
+PARTS = 1_000  # of the time, in which the integrand of a bound is expected to be even
 Latents = Float[np.ndarray, "n ..."]
 
 
@@ -55,37 +56,38 @@ class LatentModel(NamedTuple):
     family: Family
 
 
-def diffusion_family(model: DiffusionModel, sample: ConfigDict, times: TimeProposal | None) -> Family:
-    """Diffusion models with the network of `model`. sample: `config.sample`. times: of `expected_times`."""
+def diffusion_family(
+    model: DiffusionModel, schedule: Schedule, sample: ConfigDict, eigenvalues: Float[np.ndarray, " d"]
+) -> Family:
+    """Diffusion models with the network of `model`. sample: `config.sample`.
+
+    The density is the bound at T = infinity; of a table, under the schedule through its entries: the bound of DDPM's
+    chain of 1,000 steps is 0.46 nats a component higher for N(0, 1). Its times follow the integrand of the best linear
+    denoiser of latents with these eigenvalues, because most of a bound lies at few of them.
+    """
+
+    def draw(params, key, number):
+        return generate(model, params, key, number, **sampling(sample), progress=bar("evaluate: samples"))
+
+    if model.no_bound:
+        return Family(model.denoise, None, draw)
+    noise = interpolated(model.noise) if model.fixed_schedule else model.noise
+    endless = dataclasses.replace(model, noise=noise, objective=DiffusionObjective())
+    gammas, weight = bound_weight(
+        interpolated(schedule), jnp.asarray((np.arange(PARTS) + 0.5) / PARTS, jnp.float32), None
+    )
+    times = time_proposal(np.asarray(weight, np.float64) * linear_errors(eigenvalues, np.asarray(gammas))[1])
 
     def density(params, keys, x, t):
         t, weight = times.draw(t)
 
         def one(key, x, t, weight):
-            terms = model.losses(key, params, x, None, t).terms
+            terms = endless.losses(key, params, x, None, t).terms
             return {"bound": terms.reconstruction + terms.prior + weight * terms.diffusion}
 
-        return one_by_one(one, keys, x, model.in_chain(t), weight)["bound"]
+        return one_by_one(one, keys, x, t, weight)["bound"]
 
-    def draw(params, key, number):
-        return generate(model, params, key, number, **sampling(sample), progress=bar("evaluate: samples"))
-
-    return Family(model.denoise, None if times is None else density, draw)
-
-
-def expected_times(
-    model: DiffusionModel, schedule: Schedule, eigenvalues: Float[np.ndarray, " d"]
-) -> TimeProposal | None:
-    """Times for the bound of the diffusion, by the integrand of the best linear denoiser; None where it has no bound.
-
-    Most of the bound lies at few times of a table: uniform ones make its estimate several times as noisy.
-    """
-    if model.no_bound:
-        return None
-    number = model.chain_length() or PARTS
-    at = model.in_chain(jnp.asarray((np.arange(number) + 0.5) / number, jnp.float32))
-    gammas, weight = bound_weight(schedule, at, model.chain_length())
-    return time_proposal(np.asarray(weight, np.float64) * linear_errors(eigenvalues, np.asarray(gammas))[1])
+    return Family(model.denoise, density, draw)
 
 
 def mixture_family(shape: tuple[int, ...], schedule: Schedule, batch_size: int) -> Family:
@@ -121,8 +123,7 @@ def make_latent_models(
     settings = config.evaluate
     schedule = model.schedule(weights.params)
     gaussian = gaussian_of(*moments_of(*seen_moments(space, "train")))
-    times = expected_times(model, schedule, np.asarray(gaussian.values[0]))
-    network = diffusion_family(model, config.sample, times)
+    network = diffusion_family(model, schedule, config.sample, np.asarray(gaussian.values[0]))
     noise = {name: weights.params[name] for name in ("gamma",) if name in weights.params}
     found = {TRAINED: LatentModel(weights.params, network)} if weights.step else {}
     found[UNTRAINED] = LatentModel(initial_params(model, config.train.seed) | noise, network)
