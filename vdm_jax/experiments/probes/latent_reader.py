@@ -1,11 +1,14 @@
 """The reader `latent_net`: a network that is trained on x of the training images in a space."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 from ml_collections import ConfigDict
 
+from vdm_jax.base.mesh import make_mesh
 from vdm_jax.base.progress import bar
 from vdm_jax.diffusion.timesteps import LEAST_NOISE
 from vdm_jax.experiments.probes.training import heads_of, make_ensemble
@@ -43,6 +46,7 @@ def train_latent_reader(population: Population, chains: ConfigDict) -> Reader:
     own = VECTORS if len(population.shape) == 1 else MAPS
     settings = ConfigDict(TRAINING | own | {"num_updates": steps, "updates_per_round": -(-steps // ROUNDS)})
     ensemble = make_ensemble(settings, population, heads_of(population.features, settings), train, validation)
+    ensemble = replace(ensemble, mesh=make_mesh(1))  # one timestep, one device
     conditions = {"gamma": jnp.full(1, LEAST_NOISE, jnp.float32)}
     keys = timestep_keys(jax.random.key(SEED), np.zeros(1, int))
     params = fit(ensemble, keys, conditions, progress=bar("reader in the space")).best

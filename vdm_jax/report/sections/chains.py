@@ -205,6 +205,13 @@ def _words(record: dict[str, Any]) -> str:
         words.append(
             f"Error rates of the reading network on held-out sprites: {errors}; in any {net['any_error']:.1%}."
         )
+    for reader, own in record.get("reader_errors", {}).items():
+        errors = ", ".join(f"{name} {error:.1%}" for name, error in own["errors"].items())
+        words.append(
+            f"Error rates of the reader {reader} on x of test images: {errors}; in any {own['any_error']:.1%}."
+        )
+    if space := record.get("space"):
+        words.append(f"In the space {space['name']} (weights {space['fingerprint']}, scale {space['scale']}).")
     return " ".join(words)
 
 
