@@ -157,6 +157,13 @@ def test_mistaken_sweeps(tmp_path, sweep, sentence):
     assert "\n" not in str(caught.value)
 
 
+def test_only_members_that_match_need_different_settings(tmp_path):
+    file = config_file(tmp_path, "[{}, {'variant': 'target'}, {'variant': 'none'}]")
+    assert len(make_members(parse(f"--config={file}", "--sweep=[nd]*"), KINDS)) == 3
+    with pytest.raises(UserError, match="'default' and 'target' have the same settings"):
+        make_members(parse(f"--config={file}", "--sweep=[dt]*"), KINDS)
+
+
 def test_a_file_without_a_sweep():
     with pytest.raises(UserError, match=r"^configs/base\.py has no get_sweep\(\)$"):
         load_sweep("configs/base.py")

@@ -63,7 +63,7 @@ def make_members(arguments: flags.Arguments, kinds: Kinds) -> list[Member]:
             raise UserError(f"sweep member {name!r} is of kind {both}; expected one kind for a sweep")
         in_order = chosen_jobs(kind_of(kinds, own.config), own.jobs)
         members.append(Member(name, own.config, arguments.workdir / name, words, in_order))
-    _check_different(members)
+    _check_different(_matching(members, arguments.sweep.pattern))  # typed settings may make others equal
     _tell_left_out(left_out, arguments)
     return members
 
@@ -144,11 +144,15 @@ def names_of(sweep: list[dict[str, Any]]) -> list[str]:
 
 def select(members: list[Member], pattern: str) -> list[Member]:
     """The members whose name matches the shell pattern. Raises `UserError` where none does."""
-    chosen = [member for member in members if fnmatch.fnmatchcase(member.name, pattern)]
+    chosen = _matching(members, pattern)
     if not chosen:
         near = suggestion(pattern, [member.name for member in members])
         raise UserError(f"--sweep={pattern} matches no member; --sweep --dry_run lists them{near}")
     return chosen
+
+
+def _matching(members: list[Member], pattern: str) -> list[Member]:
+    return [member for member in members if fnmatch.fnmatchcase(member.name, pattern)]
 
 
 def check(members: list[Member], folder: pathlib.Path, check_one: Callable[[Member], None]) -> None:
