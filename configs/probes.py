@@ -1,11 +1,11 @@
 """When is a feature destroyed along the diffusion chain, and when is it decided? Exact curves, trained probes, chains.
 
 Variants: `quick` (sprites of 32x32, minutes on two CPU cores); `digits` (8x8, a minute); `images`, any labelled images,
-with --config.data.name; `cifar`, animals and vehicles; `latents`, in the space of a VAE; and DATA-SCHEDULE, such as
-`small-linear`, which is `quick`, `full-cosine` (all 737,280 sprites of 64x64), `digits-dirac`, or `vectors-linear` and
-`maps-linear`, sprites in a space whose latents are vectors or have height and width. A dash and an experiment after any
-of these runs that experiment alone, such as `quick-forward`; on chains also with one sampler, such as
-`sparse-linear-backward-ddim`.
+with --config.data.name; `cifar`, animals and vehicles; `cifar-vq` and `celeba-vq`, in the space of a VQ-VAE that is
+trained first; `latents`, in the space of a VAE; and DATA-SCHEDULE, such as `small-linear`, which is `quick`,
+`full-cosine` (all 737,280 sprites of 64x64), `digits-dirac`, or `vectors-linear` and `maps-linear`, sprites in a space
+whose latents are vectors or have height and width. A dash and an experiment after any of these runs that experiment
+alone, such as `quick-forward`; on chains also with one sampler, such as `sparse-linear-backward-ddim`.
 The sweep: every schedule, with sprites of 32x32 and three seeds, and with sprites of 64x64.
 """
 
@@ -143,7 +143,21 @@ QUICK_LATENTS = LATENTS | {
     "probe.num_test": 2_048,
     "probe.shortfall": 0.05,
 }
-VARIANTS = {"quick": {}, "latents": QUICK_LATENTS} | LABELLED | paired(GRIDS | LABELLED | SPACES, NOISE_TABLES)
+# Photographs in the space of a VQ-VAE that is trained first, by a variant of configs/autoencoder.py.
+PHOTOGRAPHS = {
+    "cifar-vq": LABELLED["cifar"] | {"space.train": "vq-cifar"},
+    "celeba-vq": LABELLED["images"]  # not tested on the published files
+    | {
+        "data.source": "tfds",
+        "data.name": "celeb_a",
+        "data.size": 64,
+        "data.label": "attributes/Male",
+        "space.train": "vq-celeba",
+    },
+}
+VARIANTS = (
+    {"quick": {}, "latents": QUICK_LATENTS} | LABELLED | PHOTOGRAPHS | paired(GRIDS | LABELLED | SPACES, NOISE_TABLES)
+)
 
 SAMPLERS = {
     name: {"chains.samplers": text, "chain_probes.samplers": text}
