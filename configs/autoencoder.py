@@ -3,8 +3,8 @@
 Variants: `quick` (a VAE of 16 latents on 9,216 sprites of 32x32, minutes on two CPU cores), and METHOD[-SIZE][-DATA].
 METHOD is `ae`, `vae`, `beta4`, `beta10`, `beta60`, `dip1`, `dip2` or `cvae` (conditional), with a number of latents,
 such as `vae-256` (none: 16), or `conv`, `kl` or `vq`, whose latents are spatial. DATA is `sparse`, `small` (the
-default, sprites of 32x32), `full` (64x64), `digits`, `mnist` or `cifar`: `beta4-64-full`, `conv-digits`. `quick-ae`,
-`quick-beta4` and `quick-dip1` are `quick` with another loss.
+default, sprites of 32x32), `full` (64x64), `digits`, `mnist`, `cifar` or `celeba`: `beta4-64-full`, `vq-celeba`.
+`quick-ae`, `quick-beta4` and `quick-dip1` are `quick` with another loss.
 The sweep: these four; every method at 32x32 with three seeds; the sizes and methods of the thesis at 64x64.
 """
 
@@ -44,6 +44,16 @@ DATA = {
     "digits": {"data.source": "digits", "data.name": "digits", "model.likelihood": "levels", "train.num_steps": 2_000},
     "mnist": LARGE | {"data.source": "npz", "data.name": "mnist", "model.likelihood": "levels"},
     "cifar": LARGE | {"data.source": "tfds", "data.name": "cifar10", "model.likelihood": "gaussian"},
+    # Aligned faces, cropped to 64x64, with the attribute that probes predict. Not tested on the published files.
+    "celeba": LARGE
+    | {
+        "data.source": "tfds",
+        "data.name": "celeb_a",
+        "data.size": 64,
+        "data.label": "attributes/Male",
+        "model.likelihood": "gaussian",
+        "evaluate.num_images": 5_000,
+    },
 }
 QUICK = {  # all jobs in under 4 minutes on two cores
     "train.num_steps": 1_500,
@@ -67,6 +77,8 @@ VARIANTS = (  # one for each method and for each kind of data; other sizes and p
     *METHODS,
     *(f"vae-16-{name}" for name in DATA),
     "kl-full",
+    "vq-cifar",
+    "vq-celeba",
 )
 
 

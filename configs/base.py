@@ -45,7 +45,8 @@ def _data() -> ConfigDict:
             # its folder NAME for folder, TFDS_DATA_DIR for tfds, and where that is unset ~/tensorflow_datasets.
             dir="",
             layout="",  # of npz: "NHWC", "NCHW"; empty: NHWC, and shapes that look like NCHW are refused
-            # Of folder: the side that images are resized to; none: their own.
+            # Of folder, and of tfds, whose images are cropped to the square in the middle: the side that images are
+            # resized to; none: their own.
             size=config_dict.placeholder(int),
             crop="center",  # of folder: "center", the largest square in the middle; "none", the whole image, squeezed
             channels=config_dict.placeholder(int),  # of folder: 1, 3; none: 1 where all files are grey, else 3
@@ -55,6 +56,9 @@ def _data() -> ConfigDict:
             validation_size=config_dict.placeholder(int),
             num_levels=config_dict.placeholder(int),  # none: what the file states, or 256 for uint8
             max_gib=config_dict.placeholder(float),  # of tfds and folder: read up to so many GiB of images; none: 8
+            # Of tfds: the feature that is the class, a whole number or a truth value, such as "attributes/Male";
+            # empty: the feature `label`, where it is there.
+            label="",
             # Classes that are put together, as NAME=CLASS,CLASS+NAME=CLASS by their names or numbers, such as
             # "animal=2,3,4,5,6,7+vehicle=0,1,8,9"; images of other classes are left out. Empty: the classes themselves.
             groups="",

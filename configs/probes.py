@@ -1,9 +1,9 @@
 """When is a feature destroyed along the diffusion chain, and when is it decided? Exact curves, trained probes, chains.
 
 Variants: `quick` (sprites of 32x32, minutes on two CPU cores); `digits` (8x8, a minute); `images`, any labelled images,
-with --config.data.name; and DATA-SCHEDULE, such as `small-linear`, which is `quick`, `full-cosine` (all 737,280 sprites
-of 64x64) or `digits-dirac`. A dash and an experiment after any of these runs that experiment alone, such as
-`quick-forward`; on chains also with one sampler, such as `sparse-linear-backward-ddim`.
+with --config.data.name; `cifar`, animals and vehicles; and DATA-SCHEDULE, such as `small-linear`, which is `quick`,
+`full-cosine` (all 737,280 sprites of 64x64) or `digits-dirac`. A dash and an experiment after any of these runs that
+experiment alone, such as `quick-forward`; on chains also with one sampler, such as `sparse-linear-backward-ddim`.
 The sweep: every schedule, with sprites of 32x32 and three seeds, and with sprites of 64x64.
 """
 
@@ -94,6 +94,13 @@ LABELLED = {
         "chains.num_queries": 200,
         "probe.num_test": 2_048,
     },
+}
+# Animal or vehicle: CIFAR-10's ten classes as one attribute of two values. By another file, --config.data.source=npz
+# --config.data.name=NAME.
+LABELLED["cifar"] = LABELLED["images"] | {
+    "data.source": "tfds",
+    "data.name": "cifar10",
+    "data.groups": "animal=2,3,4,5,6,7+vehicle=0,1,8,9",
 }
 VARIANTS = {"quick": {}} | LABELLED | paired(GRIDS | LABELLED, NOISE_TABLES)
 

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from tfds_builds import NAMES, arrays, write_build
+from tfds_builds import NAMES, arrays, png, write_build
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.data.sources import load_data
@@ -265,3 +265,42 @@ def test_settings_that_do_not_apply():
         load_data("npz", name="mnist", max_gib=1.0)
     with pytest.raises(UserError, match="the data source 'tfds' needs a name"):
         load_data("tfds")
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory):
+    """A build like CelebA's: two attributes beside the image, no label, 6 x 8 pixels."""
+    folder, content = tmp_path_factory.mktemp("faces"), arrays((6, 8, 3))
+    image = tfds.features.Image(shape=(6, 8, 3))
+    features = {"image": image, "attributes": {"Male": np.bool_, "Young": np.bool_}, "weight": np.float32}
+
+    def example(image, label):
+        attributes = {"Male": bool(label == 1), "Young": bool(label != 1)}
+        return {"image": png(image), "attributes": attributes, "weight": 0.5}
+
+    write_build(folder, content, builder="faces", features=features, examples=example)
+    return folder, content
+
+
+def test_an_attribute_is_the_label(faces):
+    folder, content = faces
+    data = load(folder, "faces", label="attributes/Male")
+    assert data.label_names == ("not Male", "Male") and data.shape == (6, 8, 3)
+    male = [(images, (labels == 1).astype(int)) for images, labels in content.values()]
+    assert pairs(of(data.train), of(data.validation), of(data.test)) == pairs(*male)
+    assert load(folder, "faces").train.labels is None
+    for label in ("attributes/Mal", "attributes", "weight"):
+        with pytest.raises(UserError, match=r"no such whole number or truth value.*'attributes/Male', 'attributes/You"):
+            load(folder, "faces", label=label)
+
+
+def test_images_are_cropped_and_resized(faces):
+    folder, content = faces
+    same = load(folder, "faces", size=6, label="attributes/Male")
+    cropped = sorted(image[:, 1:7].tobytes() for image in content["test"][0])
+    assert sorted(image.tobytes() for image in same.test.levels) == cropped
+    half = load(folder, "faces", size=3)
+    assert half.shape == (3, 3, 3) and half.train.labels is None
+    np.testing.assert_allclose(half.train.levels.mean(), content["train"][0][:, :, 1:7].mean(), atol=4)
+    with pytest.raises(UserError, match="data.size=0; expected a side of at least 1"):
+        load(folder, "faces", size=0)

@@ -14,7 +14,7 @@ from vdm_jax.diffusion.schedules import cosine, ddpm_linear, linear
 from vdm_jax.diffusion.times import to_steps
 from vdm_jax.evals.bpd import evaluate_bound
 from vdm_jax.evals.latents.baselines import GaussianMixture, fit_mixture, gaussian_of, moments_of, prior_of
-from vdm_jax.evals.latents.bound import code_terms, density_terms, latent_bound
+from vdm_jax.evals.latents.bound import code_terms, density_terms, latent_bound, time_proposal
 from vdm_jax.evals.latents.denoising import (
     denoising_terms,
     gammas_of_parts,
@@ -215,3 +215,17 @@ def test_the_bound_of_a_linear_gaussian_vae_with_the_true_diffusion_is_its_likel
     worse = latent_bound(code, prior + 1.0, prior)
     assert worse["bound_minus_prior_nats"] == pytest.approx(1.0)
     assert worse["bound_minus_prior_nats_standard_error"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_times_that_follow_the_integrand_measure_its_integral_with_less_noise():
+    """∫ exp(6 t) dt; the part in which the proposal expects nothing is measured too."""
+    u = (np.arange(4_000) + 0.5) / 4_000
+    expected = np.exp(6 * (np.arange(50) + 0.5) / 50) * (np.arange(50) > 4)
+    t, weight = time_proposal(expected).draw(jnp.asarray(u, jnp.float32))
+    assert np.all((np.asarray(t) >= 0) & (np.asarray(t) < 1)) and np.asarray(t).min() < 0.01
+    values = np.asarray(weight * jnp.exp(6 * t))
+    assert values.mean() == pytest.approx((np.exp(6) - 1) / 6, rel=2e-3)
+    assert values.std() < 0.2 * np.exp(6 * u).std()
+    flat, ones = time_proposal(np.zeros(3)).draw(jnp.asarray([0.0, 0.5, 0.999]))
+    np.testing.assert_allclose(flat, [0.0, 0.5, 0.999], atol=1e-3)
+    np.testing.assert_allclose(ones, 1.0, rtol=1e-5)

@@ -20,6 +20,7 @@ from vdm_jax.experiments.vae_vdm.build import build
 # The schedule and the multi-scale U-Net check these themselves.
 ELSEWHERE = {f"diffusion.{name}" for name in ("beta", "beta_1", "beta_T", "s", "t1", "t2", "total")}
 ELSEWHERE |= {"model.unet.multipliers", "model.unet.attention"}
+ELSEWHERE |= {"train.num_steps"}  # a kind may evaluate an untrained model
 
 
 def flat(config, prefix=""):

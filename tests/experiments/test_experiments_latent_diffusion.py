@@ -15,10 +15,17 @@ import launch
 import vdm_jax
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.space import pixel_space
+from vdm_jax.data.dataset import SPLITS
+from vdm_jax.data.encoded import Encoded
 from vdm_jax.data.sources import load_data
 from vdm_jax.diffusion.gaussian import alpha_sigma, noised
+from vdm_jax.evals.latents.denoising import linear_errors
+from vdm_jax.experiments.common.checkpoints import load_weights
 from vdm_jax.experiments.common.models import make_model
+from vdm_jax.experiments.common.space.encoded import encoded_space
 from vdm_jax.experiments.kinds import KINDS
+from vdm_jax.experiments.latent_diffusion.build import LatentExperiment
+from vdm_jax.launch.kind import NO_OPTIONS
 from vdm_jax.models.generate import generate
 from vdm_jax.train.metrics import read_metrics
 
@@ -99,6 +106,8 @@ def test_a_run_goes_on_from_its_checkpoint_as_if_it_had_not_stopped(workdir, spa
         shutil.rmtree(again / "checkpoints" / str(step))
     assert launched(again, space, "--jobs=train") == 0
     assert rows(again) == rows(workdir)
+    one, other = (vdm_jax.load(folder, checkpoint=6).params for folder in (again, workdir))
+    jax.tree.map(np.testing.assert_array_equal, one, other)
 
 
 def test_another_space_is_refused_and_the_same_one_may_move(workdir, space, tmp_path, capfd):
@@ -159,6 +168,30 @@ def model_of(shape, **settings):
     config.update_from_flattened_dict({"model.width": 16, "model.num_layers": 1} | settings)
     values = np.array([-1.0, 1.0], np.float32)
     return make_model(config, DIGITS, pixel_space(shape, values)._replace(x_range=None))
+
+
+@pytest.mark.slow
+def test_gaussian_latents_are_denoised_as_well_as_a_linear_map_can(tmp_path, key):
+    """All images have the code N(0, diag(λ)): x is another in every batch, though the data set is finite."""
+    eigenvalues = np.array([4.0, 1.0, 0.25, 0.04], np.float32)
+    parts = {name: len(getattr(DIGITS, name)) for name in SPLITS}
+    mean = {name: np.zeros((number, 4), np.float32) for name, number in parts.items()}
+    variance = {name: np.tile(eigenvalues, (number, 1)) for name, number in parts.items()}
+    encoded = Encoded({"shape": [4], "fingerprint": "", "deterministic": False}, mean, variance)
+    space = pixel_space((4,), np.array([-1.0, 1.0], np.float32))._replace(x_range=None)
+    config = latent_diffusion.get_config("linear")
+    intervals = dict.fromkeys(("train.log_every", "train.eval_every", "train.checkpoint_every"), 500)
+    config.update_from_flattened_dict(intervals | {"model.width": 32, "model.num_layers": 1, "train.num_steps": 500})
+    config.update_from_flattened_dict({"train.steps_per_call": 100, "train.learning_rate": 5e-3})
+    model = make_model(config, DIGITS, space)
+    experiment = LatentExperiment(config, DIGITS, model, encoded_space(space, encoded, DIGITS))
+    assert KINDS["latent_diffusion"].jobs["train"].run(experiment, tmp_path, NO_OPTIONS) == "done"
+    params, number = load_weights(tmp_path, model, config).params, 20_000
+    x = np.sqrt(eigenvalues)[None] * jax.random.normal(KEY, (number, 4))
+    keys, t = jax.random.split(key, number), jnp.arange(number) / number
+    found = jax.jit(model.terms)(params, keys, t, {"levels": x})["loss"]
+    floor = linear_errors(eigenvalues, np.asarray(model.noise.gamma(jnp.arange(1, 1001) / 1000)))[1].mean()
+    assert 0.98 * floor < float(found.mean()) < 1.03 * floor
 
 
 @pytest.mark.slow

@@ -3,15 +3,21 @@
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.tree_util import Partial
 from small_sprites import experiment, run_jobs
 
 from vdm_jax.base.errors import UserError
+from vdm_jax.base.keys import normal
+from vdm_jax.diffusion.posterior import Feature
+from vdm_jax.diffusion.schedules import make_schedule
 from vdm_jax.diffusion.theory import between_classes
 from vdm_jax.experiments.common.exact import timestep_of
 from vdm_jax.experiments.probes.checks import check_normality
 from vdm_jax.experiments.probes.normality import by_variance, draw, feature_speciation, spread_evenly
+from vdm_jax.probing.population import Access, Population
 
 SMALL = {"normality__num_images": 300, "normality__num_components": 20, "normality__num_samples": 1_000}
 
@@ -76,6 +82,22 @@ def test_no_image_is_drawn_twice_and_components_are_spread(built):
     assert len(np.unique(x, axis=0)) == len(np.unique(x.astype(np.float32), axis=0)) > 40
     assert spread_evenly(np.arange(10), 3).tolist() == [0, 4, 9] and len(spread_evenly(np.arange(4), 9)) == 4
     assert by_variance(np.array([[0.0, 0, 0], [1, 3, 2]]), 2) == [1, 0] and by_variance(x, 0) == []
+
+
+def test_random_codes_are_drawn_and_their_class_means_are_not():
+    """x = ±2 by the class, with noise of deviation ½, of 400 members."""
+
+    def take(index, key=None):
+        mean = jnp.where(index % 2 == 0, -2.0, 2.0)[:, None] * jnp.ones((1, 3))
+        return mean if key is None else mean + 0.5 * normal(key, mean.shape)
+
+    access = Access(Partial(take), Partial(lambda index: {"side": index % 2}), None, None)
+    population = Population((3,), "", 400, {"side": Feature(np.array([0.5, 0.5]))}, {}, access)
+    x, _ = draw(population, jax.random.key(0), 400)
+    np.testing.assert_allclose(x.var(axis=0), 4.25, rtol=0.1)
+    np.testing.assert_array_equal(x, draw(population, jax.random.key(0), 400)[0])
+    found = feature_speciation(population, jax.random.key(1), make_schedule("ddpm_linear"))["side"]
+    assert found["eigenvalue"] == pytest.approx(12.0), "|m|² of m = (2, 2, 2)"
 
 
 @pytest.mark.parametrize(

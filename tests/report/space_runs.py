@@ -37,7 +37,7 @@ def table_of(name: str, seed: int = 0, shift: float = 0.0, *, trained: bool = Tr
     space = {"name": name, "fingerprint": f"{name}{seed}", "shape": [16], "num_latents": 16, "variance": 0.4}
     own = {"reconstruction_sum": 4.0 + seed, "reconstruction_sum_standard_error": 0.1, "num_images": 922}
     return {
-        "space": space | {"deterministic": False},
+        "space": space | {"sampled": True},
         "trained": {"variant": name, "seed": seed} if trained else None,
         "autoencoder": own,
         "scales": scales,

@@ -95,7 +95,7 @@ def test_the_page_of_a_space(runs, tmp_path):
     path = runs["vae-1-small,seed=0"]
     page = write_report(path, SPACES_PAGE).read_text()
     assert page.count("<img") == 3 and "As it stands" not in page
-    for text in ("80.0%", "16, 16", "random, q(u | x)", "as it stands", "mean variance 1", "340 ± 2.0", "never"):
+    for text in ("80.0%", "16, 16", "drawn from q(u | x)", "as it stands", "mean variance 1", "340 ± 2.0", "never"):
         assert text in page, text
     (path / "table.json").write_text("{")
     assert "--jobs=table," in write_report(path, SPACES_PAGE).read_text()

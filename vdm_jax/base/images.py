@@ -9,12 +9,13 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from io import BufferedIOBase
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Integer, Real, UInt8
 
+from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.files import write_file
 
 PAGE = 8  # a page of images has at most so many rows, and so many panes in a row
@@ -23,6 +24,7 @@ CELL = 112  # side in pixels, about, to which small images are enlarged
 DRAWN_WHOLE = (1, 3)  # numbers of channels that are one picture: grey and colour
 ARRAY = "arr_0"
 EARLIER = "images"  # the array's name in files of version 0.1
+CROPS = ("center", "none")  # how images of other shapes reach a square
 BATCH = 2**24  # bytes that are read at once, about
 
 Images = UInt8[np.ndarray, "_ h w c"]
@@ -194,3 +196,34 @@ def _header(member: BufferedIOBase) -> tuple[tuple[int, ...], np.dtype]:
     if is_fortran or dtype != np.uint8 or len(shape) != 4:
         raise ValueError(f"an array {list(shape)} of {dtype}; expected bytes [N, H, W, C]")
     return shape, dtype
+
+
+def check_resizing(size: int | None, crop: str = "center") -> None:
+    """Raises `UserError` for an unknown crop, a side below 1, or a crop without a side. size: None: not resized."""
+    choose("data.crop", crop, dict.fromkeys(CROPS))
+    if size is not None and size < 1:
+        raise UserError(f"data.size={size}; expected a side of at least 1 pixel")
+    if size is None and crop != "center":
+        raise UserError(f"data.crop={crop!r} says how to reach data.size, which is unset; set it, or leave both")
+
+
+def resized(image: Any, side: int, crop: str = "center") -> Any:
+    """An image of Pillow resized to a square (bicubic).
+
+    crop: "center": its largest square in the middle; "none": the whole image, squeezed.
+    """
+    from PIL import Image
+
+    square = min(image.size) if crop == "center" else 0
+    left, top = ((length - square) // 2 if square else 0 for length in image.size)
+    box = (left, top, left + square, top + square) if square else (0, 0, *image.size)
+    return image.resize((side, side), Image.Resampling.BICUBIC, box=box)
+
+
+def resized_levels(levels: UInt8[np.ndarray, "h w c"], side: int) -> UInt8[np.ndarray, "s s c"]:
+    """`resized` of the levels of a grey or colour image."""
+    from PIL import Image
+
+    grey = levels.shape[2] == 1
+    image = Image.fromarray(levels[..., 0] if grey else levels)
+    return np.asarray(resized(image, side), np.uint8).reshape(side, side, levels.shape[2])

@@ -66,7 +66,7 @@ class Encoded:
         stored = getattr(data, name).stored
         return self.rows(ALL, stored if rows is None else stored[rows])
 
-    def rows(self, part: str, index: Integer[np.ndarray, " n"] | None = None) -> tuple[Rows, Rows | None]:
+    def rows(self, part: str, index: Integer[np.ndarray, " n"] | slice | None = None) -> tuple[Rows, Rows | None]:
         """Mean and variance of images of a part, [N, *shape] each. index: of the images, None for all, as mapped."""
         found = [None if moment is None else moment[part] for moment in (self.mean, self.variance)]
         mean, variance = (each if each is None or index is None else np.asarray(each[index]) for each in found)

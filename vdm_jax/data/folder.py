@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from vdm_jax.base.errors import UserError, choose, suggestion
+from vdm_jax.base.errors import UserError, suggestion
 from vdm_jax.base.files import cache_folder, write_file
+from vdm_jax.base.images import check_resizing, resized
 from vdm_jax.base.progress import bar
 from vdm_jax.data.dataset import SPLITS, ImageData, stratified_parts
 from vdm_jax.data.folder_files import Listing, list_images, stamp
@@ -26,7 +27,6 @@ from vdm_jax.data.npz import FOLDER_VARIABLE
 from vdm_jax.data.splits import SPLIT_SEED, make_image_data
 from vdm_jax.data.tfds import DEFAULT_MAX_GIB, check_memory
 
-CROPS = ("center", "none")
 FEWEST_TEST, MAX_TEST = 10, 10_000  # images of a test split that is taken off
 MOST_NAMED = 3  # files in a message
 VERSION = 1  # of the cached arrays: another one reads all images anew
@@ -66,16 +66,9 @@ def load_folder(
 
     Raises `UserError` for what cannot be read, or not be read as images of one shape.
     """
-    choose("data.crop", crop, dict.fromkeys(CROPS))
-    for setting, value, fits in (
-        ("size", size, size is None or size >= 1),
-        ("channels", channels, channels in (None, 1, 3)),
-    ):
-        if not fits:
-            expected = "a side of at least 1 pixel" if setting == "size" else "1 or 3"
-            raise UserError(f"data.{setting}={value}; expected {expected}")
-    if size is None and crop != "center":
-        raise UserError(f"data.crop={crop!r} says how to reach data.size, which is unset; set it, or leave both")
+    check_resizing(size, crop)
+    if channels not in (None, 1, 3):
+        raise UserError(f"data.channels={channels}; expected 1 or 3")
     folder = find_folder(name, data_dir)
     _pillow()
     listing = list_images(folder)
@@ -234,10 +227,7 @@ def read_image(path: Path, side: int | None, crop: str, channels: int) -> UInt8[
             image = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)
         image = image.convert("L" if channels == 1 else "RGB")
         if side is not None:
-            square = min(image.size) if crop == "center" else 0
-            left, top = ((length - square) // 2 if square else 0 for length in image.size)
-            box = (left, top, left + square, top + square) if square else (0, 0, *image.size)
-            image = image.resize((side, side), Image.Resampling.BICUBIC, box=box)
+            image = resized(image, side, crop)
         return np.asarray(image, np.uint8).reshape(image.height, image.width, channels)
 
 

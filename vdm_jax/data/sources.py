@@ -30,6 +30,7 @@ UNSET = {
     "test_size": None,
     "downsample": 1,
     "groups": "",
+    "label": "",
 }
 AFTERWARDS = ("downsample", "groups")  # settings that change what was loaded
 
@@ -102,7 +103,9 @@ SOURCES = {
     ),
     "folder": Source(load_folder, OF_FOLDERS, locate=_as_itself),
     "tfds": Source(
-        load_tfds, ("data_dir", "validation_size", "num_levels", "max_gib", *AFTERWARDS), locate=locate_tfds
+        load_tfds,
+        ("data_dir", "validation_size", "num_levels", "max_gib", "size", "label", *AFTERWARDS),
+        locate=locate_tfds,
     ),
     "sprites": Source(load_sprites, (), grid=True),
     "dsprites": Source(load_dsprites, ("data_dir",), grid=True, locate=locate_dsprites),
@@ -124,6 +127,7 @@ def load_data(
     test_size: int | None = None,
     downsample: int = 1,
     groups: str = "",
+    label: str = "",
     split: str = "holdout",
 ) -> Dataset:
     """The data set, split into train, validation and test the same way in every run.
@@ -139,9 +143,11 @@ def load_data(
         num_levels: None for the file's own, or 256.
         max_gib: the largest TFDS data set or folder that is read into memory (None: 8 GiB).
         layout: of an npz file: "NHWC", "NCHW", or "" to refuse shapes that look like the latter.
-        size, crop, channels, test_size: of a folder of images, see `load_folder`.
+        size: of a folder of images and of TFDS, the side that images are resized to.
+        crop, channels, test_size: of a folder of images, see `load_folder`.
         downsample: the side of the squares that are averaged; 2 makes 14x14 of 28x28.
         groups: classes that are put together, see `grouped`; "": the classes themselves.
+        label: of TFDS, the feature that is the class, such as "attributes/Male"; "": `label`.
         split: "holdout", or "population": train, validation and test are all images; for grids of sprites alone.
 
     Raises `UserError`.
@@ -158,6 +164,7 @@ def load_data(
         "test_size": test_size,
         "downsample": downsample,
         "groups": groups,
+        "label": label,
     }
     return _load(choose_source(source), source, name or "", settings, split)
 

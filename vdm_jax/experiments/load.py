@@ -24,7 +24,8 @@ class Run:
     """A trained run: its config, data and parameters, and the functions of its kind as attributes.
 
     A VAE-VDM: `encode`, `sample`, `reconstruct`, `interpolate`, `bound`, `denoise`; without a code, and a DDPM: those
-    but `encode` and `interpolate`. Probes: `posterior`, `predict`. `help(run.sample)` gives shapes and units.
+    but `encode` and `interpolate`. A model of latents: `encode`, `decode`, `sample`, `sample_latents`, `bound`,
+    `denoise`. Probes: `posterior`, `predict`. `help(run.sample)` gives shapes and units.
     """
 
     workdir: pathlib.Path

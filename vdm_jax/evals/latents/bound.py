@@ -6,7 +6,7 @@ x are latents with q(x | image) = N(mean, variance), p(x) the model of latents. 
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +18,7 @@ from vdm_jax.evals.bpd import TermsFn, summarise
 from vdm_jax.evals.latents.denoising import draw_latents
 
 DETERMINISTIC = "a code without noise has no density q(u | x): its rate is infinite"
+UNIFORM = 0.1  # the least density of times
 NO_LIKELIHOOD = "the decoder of the space has no likelihood p(x | u)"
 
 
@@ -48,6 +49,30 @@ def density_terms(
         return {"density": density(params, named_key(keys, "density"), x, t)}
 
     return terms
+
+
+class TimeProposal(NamedTuple):
+    """Times drawn more often where the integrand of a bound is expected to be large. A pytree.
+
+    share: the probabilities of J equal parts of [0, 1).
+    """
+
+    share: Float[Array, " j"]
+
+    def draw(self, u: Float[Array, " b"]) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
+        """Times from u uniform on [0, 1), by the inverse of the distribution, and 1/density at each: their average
+        times an integrand is its integral."""
+        ends, number = jnp.cumsum(self.share), self.share.size
+        part = jnp.minimum(jnp.searchsorted(ends, u, side="right"), number - 1)
+        inside = jnp.clip((u - (ends - self.share)[part]) / self.share[part], 0.0, 0.9999)
+        return (part + inside) / number, 1 / (number * self.share[part])
+
+
+def time_proposal(integrand: Float[np.ndarray, " j"]) -> TimeProposal:
+    """Times with a density that follows the integrand, given on J equal parts of [0, 1), and is at least `UNIFORM`."""
+    share = np.maximum(np.asarray(integrand, np.float64), 0.0)
+    share = share / share.sum() if share.sum() > 0 else np.full(len(share), 1 / len(share))
+    return TimeProposal(jnp.asarray((1 - UNIFORM) * share + UNIFORM / len(share), jnp.float32))
 
 
 def latent_bound(

@@ -27,6 +27,7 @@ IMPLIED = {  # `Kind.implied` of every kind: what files of version 0.1 mean
     "data.channels": None,
     "data.test_size": None,
     "data.groups": "",
+    "data.label": "",
     "train.decay": "all",
     "train.ema_warmup": True,
     "train.writers": "jsonl",

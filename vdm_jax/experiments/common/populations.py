@@ -93,16 +93,17 @@ def encoded_population(data: Dataset, space: EncodedSpace) -> Population:
     Where the code is noisy and sampled, each member is the Gaussian q(x | image), and every query is a draw from it.
     """
     if data.grid is not None:
-        mean, variance = space.rows(ALL)
+        mean, variance = space.moments(ALL)
         num_members, features = len(data.grid), sprite_features(data.grid)
         classes = sprite_labels(data.grid, jnp.arange(num_members, dtype=jnp.int32))
         labels = {name: np.asarray(found) for name, found in classes.items()}
         splits = {name: getattr(data, name).stored for name in SPLITS}
         spread: Callable = data.grid.spread
     else:
-        moments = [space.split(data, name) for name in SPLITS]
+        moments = [space.moments(name) for name in SPLITS]
         mean, variance = (None if parts[0] is None else np.concatenate(parts) for parts in zip(*moments, strict=True))
         num_members, features, labels, splits, spread = labelled(data)
+    variance = variance if space.sampled else None
     own = {name: classes[:num_members] for name, classes in labels.items()}
     if variance is None:
         posterior = finite_posterior(mean[:num_members], own, features)

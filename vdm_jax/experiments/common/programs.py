@@ -3,7 +3,6 @@
 TRAINED_NETWORKS = {  # of evaluations, of distances between images and of readers of generated ones
     "step": "the training step of a classifier",
     "forward": "the classifier",
-    "logits": "the classifier",
 }
 MODELS = TRAINED_NETWORKS | {
     "train_steps": "the training step",
@@ -16,6 +15,7 @@ MODELS = TRAINED_NETWORKS | {
     "features": "the Inception network",
     "nearest": "the nearest sprites",
 }
+LATENTS = MODELS | {"decode_batch": "the decoder"}
 AUTOENCODERS = TRAINED_NETWORKS | {
     "train_steps": "the training step",
     "truncated_normal": "the initial parameters",

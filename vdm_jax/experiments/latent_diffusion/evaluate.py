@@ -45,7 +45,7 @@ from vdm_jax.experiments.common.evaluate import about, compare_with_entropy, sav
 from vdm_jax.experiments.common.functions import nearest_levels
 from vdm_jax.experiments.common.space.encoded import EncodedSpace
 from vdm_jax.experiments.latent_diffusion.build import LatentExperiment
-from vdm_jax.experiments.latent_diffusion.latents import latents_of, make_decoder
+from vdm_jax.experiments.latent_diffusion.latents import latents_of, make_decoder, seen_moments
 from vdm_jax.experiments.latent_diffusion.models import (
     GAUSSIAN,
     PRIOR,
@@ -83,9 +83,7 @@ def held_out(data: Dataset, space: EncodedSpace, number: int) -> HeldOut:
     """The first `number` test images (0: all)."""
     levels = data.test.first(number).levels
     index = np.arange(len(levels))
-    noise = space.encoded.split(data, "test", index)[1]
-    noise = None if noise is None else noise * space.factor**2
-    return HeldOut(levels, *space.split(data, "test", index), noise)
+    return HeldOut(levels, *seen_moments(space, "test", index), space.moments("test", index)[1])
 
 
 def evaluate_latents(experiment: LatentExperiment, workdir: pathlib.Path) -> str:

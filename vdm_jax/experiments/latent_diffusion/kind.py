@@ -5,7 +5,7 @@ from functools import partial
 from vdm_jax.experiments.common.build import IMPLIED, find_data, understood_data
 from vdm_jax.experiments.common.functions import restore
 from vdm_jax.experiments.common.jobs import IGNORED, fingerprints, model_jobs
-from vdm_jax.experiments.common.programs import MODELS
+from vdm_jax.experiments.common.programs import LATENTS
 from vdm_jax.experiments.common.space.settings import SPACE_IGNORED, SPACE_IMPLIED, space_needs
 from vdm_jax.experiments.common.training import describe_model
 from vdm_jax.experiments.latent_diffusion.build import LatentExperiment, build_latent_diffusion
@@ -46,7 +46,7 @@ KIND = Kind(
     check=check_latent_diffusion,
     needs=space_needs,
     describe=partial(describe_model, make=make_latent_training),
-    programs=MODELS,
+    programs=LATENTS,
     restore=restore,
     functions=latent_functions,
     sections=LATENT_DIFFUSION_PAGE,

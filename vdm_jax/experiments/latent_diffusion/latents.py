@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Integer, Key
 
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.mesh import across_devices
@@ -25,11 +25,20 @@ def draw_latents(
     return mean if variance is None else mean + jnp.sqrt(variance) * jax.random.normal(key, mean.shape)
 
 
+def seen_moments(
+    space: EncodedSpace, split: str, index: Integer[np.ndarray, " n"] | None = None
+) -> tuple[Latents, Latents | None]:
+    """Mean and variance of the latents x that a model sees of images of a split, [N, *shape] each: no variance where
+    x are means. index: of the images in the split; None: all."""
+    mean, variance = space.moments(split, index)
+    return np.asarray(mean), np.asarray(variance) if space.sampled and variance is not None else None
+
+
 def latents_of(space: EncodedSpace, data: Dataset, split: str, number: int, key: Key[Array, ""]) -> Latents:
     """x of the first `number` images of a split of the data (0: all), [N, *shape], float32: draws x ~ q(x | image)
     where the space is sampled, otherwise means."""
     most = len(getattr(data, split))
-    mean, variance = space.split(data, split, np.arange(min(number or most, most)))
+    mean, variance = seen_moments(space, split, np.arange(min(number or most, most)))
     if variance is None:
         return np.asarray(mean, np.float32)
     return np.asarray(draw_latents(named_key(key, "space"), jnp.asarray(mean), jnp.asarray(variance)))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 from ml_collections import ConfigDict
@@ -15,18 +16,23 @@ from vdm_jax.base.keys import keys_of, named_key
 from vdm_jax.base.mesh import across_devices
 from vdm_jax.base.progress import bar
 from vdm_jax.data.dataset import Dataset
+from vdm_jax.diffusion.objective import bound_weight
 from vdm_jax.diffusion.prediction import Denoise
 from vdm_jax.diffusion.schedules import Schedule
 from vdm_jax.evals.batches import map_batches
 from vdm_jax.evals.latents.baselines import GaussianMixture, fit_mixture, gaussian_of, moments_of, prior_of
+from vdm_jax.evals.latents.bound import TimeProposal, time_proposal
+from vdm_jax.evals.latents.denoising import linear_errors
 from vdm_jax.experiments.common.checkpoints import Weights, initial_params
 from vdm_jax.experiments.common.evaluate import sampling
 from vdm_jax.experiments.common.space.encoded import EncodedSpace
-from vdm_jax.experiments.latent_diffusion.latents import latents_of
+from vdm_jax.experiments.latent_diffusion.latents import latents_of, seen_moments
 from vdm_jax.models.diffusion import DiffusionModel
 from vdm_jax.models.generate import generate
+from vdm_jax.models.terms import one_by_one
 
 TRAINED, UNTRAINED, PRIOR, GAUSSIAN, MIXTURE = "trained", "untrained", "prior", "gaussian", "mixture"
+PARTS = 1_000  # of the time, where no chain cuts it
 Latents = Float[np.ndarray, "n ..."]
 
 
@@ -49,16 +55,37 @@ class LatentModel(NamedTuple):
     family: Family
 
 
-def diffusion_family(model: DiffusionModel, sample: ConfigDict) -> Family:
-    """Diffusion models with the network of `model`. sample: `config.sample`."""
+def diffusion_family(model: DiffusionModel, sample: ConfigDict, times: TimeProposal | None) -> Family:
+    """Diffusion models with the network of `model`. sample: `config.sample`. times: of `expected_times`."""
 
     def density(params, keys, x, t):
-        return model.terms(params, keys, t, {"levels": x})["bound"]
+        t, weight = times.draw(t)
+
+        def one(key, x, t, weight):
+            terms = model.losses(key, params, x, None, t).terms
+            return {"bound": terms.reconstruction + terms.prior + weight * terms.diffusion}
+
+        return one_by_one(one, keys, x, model.in_chain(t), weight)["bound"]
 
     def draw(params, key, number):
         return generate(model, params, key, number, **sampling(sample), progress=bar("evaluate: samples"))
 
-    return Family(model.denoise, None if model.no_bound else density, draw)
+    return Family(model.denoise, None if times is None else density, draw)
+
+
+def expected_times(
+    model: DiffusionModel, schedule: Schedule, eigenvalues: Float[np.ndarray, " d"]
+) -> TimeProposal | None:
+    """Times for the bound of the diffusion, by the integrand of the best linear denoiser; None where it has no bound.
+
+    Most of the bound lies at few times of a table: uniform ones make its estimate several times as noisy.
+    """
+    if model.no_bound:
+        return None
+    number = model.chain_length() or PARTS
+    at = model.in_chain(jnp.asarray((np.arange(number) + 0.5) / number, jnp.float32))
+    gammas, weight = bound_weight(schedule, at, model.chain_length())
+    return time_proposal(np.asarray(weight, np.float64) * linear_errors(eigenvalues, np.asarray(gammas))[1])
 
 
 def mixture_family(shape: tuple[int, ...], schedule: Schedule, batch_size: int) -> Family:
@@ -92,14 +119,17 @@ def make_latent_models(
     mixture: fitted to `config.evaluate.fitted_images` of them; without it where `mixture_components` is 0.
     """
     settings = config.evaluate
-    network = diffusion_family(model, config.sample)
+    schedule = model.schedule(weights.params)
+    gaussian = gaussian_of(*moments_of(*seen_moments(space, "train")))
+    times = expected_times(model, schedule, np.asarray(gaussian.values[0]))
+    network = diffusion_family(model, config.sample, times)
     noise = {name: weights.params[name] for name in ("gamma",) if name in weights.params}
     found = {TRAINED: LatentModel(weights.params, network)} if weights.step else {}
     found[UNTRAINED] = LatentModel(initial_params(model, config.train.seed) | noise, network)
-    exact = mixture_family(tuple(model.shape), model.schedule(weights.params), settings.batch_size)
+    exact = mixture_family(tuple(model.shape), schedule, settings.batch_size)
     deviation = np.broadcast_to(np.asarray(space.factor, np.float32), model.shape).reshape(-1)
     found[PRIOR] = LatentModel(prior_of(deviation), exact)
-    found[GAUSSIAN] = LatentModel(gaussian_of(*moments_of(*space.split(data, "train"))), exact)
+    found[GAUSSIAN] = LatentModel(gaussian, exact)
     if settings.mixture_components:
         codes = latents_of(space, data, "train", settings.fitted_images, named_key(key, "fitted"))
         fitted = fit_mixture(codes.reshape(len(codes), -1), settings.mixture_components, settings.seed)

@@ -3,14 +3,13 @@
 from functools import partial
 
 import jax
-import numpy as np
 from jaxtyping import Array
 
 from vdm_jax.base.keys import named_key
 from vdm_jax.data.order import batch_indices
 from vdm_jax.experiments.common.training import ModelTraining, validate
 from vdm_jax.experiments.latent_diffusion.build import LatentExperiment
-from vdm_jax.experiments.latent_diffusion.latents import draw_latents, latents_of
+from vdm_jax.experiments.latent_diffusion.latents import draw_latents, latents_of, seen_moments
 
 
 def make_latent_training(experiment: LatentExperiment, num_devices: int) -> ModelTraining:
@@ -21,8 +20,8 @@ def make_latent_training(experiment: LatentExperiment, num_devices: int) -> Mode
     """
     config, model, space = experiment.config, experiment.model, experiment.space
     key = jax.random.key(config.train.seed)
-    mean, variance = space.split(experiment.data, "train")
-    stored = {"mean": np.asarray(mean)} | ({} if variance is None else {"variance": np.asarray(variance)})
+    mean, variance = seen_moments(space, "train")
+    stored = {"mean": mean} | ({} if variance is None else {"variance": variance})
 
     def batch_fn(moments: dict[str, Array], step) -> dict[str, Array]:
         rows = batch_indices(named_key(key, "levels"), step, len(mean), config.train.batch_size)

@@ -5,16 +5,10 @@ from dataclasses import dataclass
 from ml_collections import ConfigDict
 
 from vdm_jax.experiments.common.build import fixed_table, load
-from vdm_jax.experiments.common.exact import ExactExperiment, check_exact
+from vdm_jax.experiments.common.exact import ExactExperiment
 from vdm_jax.experiments.common.space.encoded import open_space
 from vdm_jax.experiments.common.trained_model import TrainedModel, load_trained
-from vdm_jax.experiments.probes.checks import (
-    check_chain_probes,
-    check_chains,
-    check_normality,
-    check_population,
-    check_probe,
-)
+from vdm_jax.experiments.probes.checks import check_population, check_settings, check_window
 from vdm_jax.experiments.probes.samplers import needs_model
 
 
@@ -30,13 +24,10 @@ def build_probes(config: ConfigDict, folder: str = "") -> ProbeExperiment:
 
     folder: of the data, where `config.data` names none.
     """
-    check_exact(config)
-    check_chains(config.chains, config.diffusion.num_steps)
-    check_normality(config)
+    check_settings(config)
     data = load(config.data, folder)
     check_population(config, data)
-    check_probe(config.probe, data)
-    check_chain_probes(config)
+    check_window(config.probe, data)
     chains = config.chains
     model = load_trained(chains.model, chains.checkpoint, config, data) if needs_model(config) else None
     return ProbeExperiment(config, data, fixed_table(config.diffusion), open_space(config.space, data), model)

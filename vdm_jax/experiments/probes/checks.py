@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.data.dataset import Dataset
 from vdm_jax.experiments.common.checks import SEED, check_numbers
+from vdm_jax.experiments.common.exact import check_exact
 from vdm_jax.experiments.common.populations import check_classes
 from vdm_jax.experiments.probes.readers import READERS
 from vdm_jax.experiments.probes.samplers import chosen_readers, chosen_samplers
@@ -100,15 +101,23 @@ def check_chosen(section: str, settings: ConfigDict, num_steps: int) -> int:
     return len(samplers)
 
 
-def check_probe(probe: ConfigDict, data: Dataset) -> None:
-    """Raises `UserError` for an unknown name or a size out of range."""
-    choose("config.probe.net", probe.net, NETS)
-    choose("config.probe.members", probe.members, dict.fromkeys(MEMBERS))
-    choose("config.probe.targets", probe.targets, TARGETS)
+def check_settings(config: ConfigDict) -> None:
+    """`Kind.check`: what can be judged without the data and the space. Raises `UserError`."""
+    check_exact(config)
+    check_chains(config.chains, config.diffusion.num_steps)
+    check_chain_probes(config)
+    check_normality(config)
+    choose("config.probe.net", config.probe.net, NETS)
+    choose("config.probe.members", config.probe.members, dict.fromkeys(MEMBERS))
+    choose("config.probe.targets", config.probe.targets, TARGETS)
+    check_widths("probe.hidden", config.probe.hidden)
+
+
+def check_window(probe: ConfigDict, data: Dataset) -> None:
+    """Raises `UserError` for templates that are larger than the sprites."""
     side = min(data.shape[:2])
     if data.grid is not None and not 1 <= probe.window <= side:
         raise UserError(f"config.probe.window={probe.window}; expected 1 … {side}, the side of the images")
-    check_widths("probe.hidden", probe.hidden)
 
 
 def check_normality(config: ConfigDict) -> None:

@@ -18,7 +18,6 @@ from vdm_jax.experiments.common.space.settings import (
     SPACE_FOLDERS,
     SPACE_IGNORED,
     SPACE_IMPLIED,
-    check_space,
     space_needs,
 )
 from vdm_jax.experiments.common.trained_model import is_about_model
@@ -26,6 +25,7 @@ from vdm_jax.experiments.common.training import in_units
 from vdm_jax.experiments.probes.build import ProbeExperiment, build_probes
 from vdm_jax.experiments.probes.chain_probes import FOLDER, chain_probes
 from vdm_jax.experiments.probes.chains import LINES, chains
+from vdm_jax.experiments.probes.checks import check_settings
 from vdm_jax.experiments.probes.choices import PROBE_CHOICES
 from vdm_jax.experiments.probes.functions import probe_functions, restore
 from vdm_jax.experiments.probes.normality import check_images, normality
@@ -41,12 +41,7 @@ from vdm_jax.report.sections import PROBES_PAGE
 from vdm_jax.train.metrics import read_metrics
 
 IGNORED = ("data.dir", *SPACE_IGNORED, "probe.memory_gib", "probe.at_once")  # no number depends on them
-NOISE = (
-    "data",
-    "space",
-    "diffusion",
-    "exact.num_timesteps",
-)  # what is noised, by how much, and the timesteps of all jobs
+NOISE = ("data", "space", "diffusion", "exact.num_timesteps")  # what is noised, how much, and all jobs' timesteps
 PROBE_HINT = "lower config.probe.memory_gib or config.probe.batch_size"
 # A sampler's chains, and what is trained on them, are kept in a folder or on a line that states these.
 OF_A_SAMPLER = ("samplers", "num_steps")
@@ -204,7 +199,7 @@ KIND = Kind(
         ),
     },
     inputs=lambda experiment: {"data": experiment.identity},
-    check=check_space,
+    check=check_settings,
     needs=space_needs,
     find=find_data,
     understood=understood_data,

@@ -2,18 +2,18 @@
 
 import math
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Integer
+from jaxtyping import Float, Integer, Key
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json
-from vdm_jax.base.keys import named_key
+from vdm_jax.base.keys import keys_of, named_key
 from vdm_jax.base.progress import bar
 from vdm_jax.base.provenance import provenance
 from vdm_jax.diffusion.gaussian import alpha_sigma
@@ -24,7 +24,7 @@ from vdm_jax.experiments.common.exact import timestep_of
 from vdm_jax.experiments.probes.build import ProbeExperiment
 from vdm_jax.launch.settings import plain
 from vdm_jax.probing.normality import DISTANCES, TESTS, Tested, measure_components, simulate_nulls, varying
-from vdm_jax.probing.population import Population
+from vdm_jax.probing.population import SPACE, Population
 from vdm_jax.probing.windows import noise_of
 
 BATCH = 500  # images at a time
@@ -49,8 +49,8 @@ def normality(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
     components at each timestep, "p_median", "p_smallest", "normal_from": the first timestep from which on nothing is
     rejected, or None; of energy distances also "distance_median", "distance_largest"}}, "histograms": [{"component":
     its index in x, "variance", "edges", "counts": [M][B], "p": {name: [M]}}], "features": {name:
-    `feature_speciation`}, "settings", "provenance"}. The correction is over all components and timesteps of a test. The
-    same images and noise serve all timesteps. Where there is no noise, z_t is x itself.
+    `feature_speciation`}, "settings", "provenance"}, in a space also "space". The correction is over all components and
+    timesteps of a test. The same images and noise serve all timesteps. Where there is no noise, z_t is x itself.
     """
     config, population, schedule = experiment.config.normality, experiment.population, experiment.schedule
     steps = timesteps(experiment.config.exact.num_timesteps, schedule)
@@ -75,6 +75,7 @@ def normality(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
         for i in shown
     ]
     record["features"] = feature_speciation(population, named_key(key, "classes"), schedule)
+    record |= experiment.about_space
     origin = {"config": experiment.config.name, "seed": config.seed, "data": experiment.identity}
     about = {"settings": plain(experiment.config), "provenance": provenance() | origin}
     write_json(workdir / "normality.json", record | about)
@@ -82,24 +83,32 @@ def normality(experiment: ProbeExperiment, workdir: pathlib.Path) -> str:
 
 
 def draw(population: Population, key: jax.Array, num_images: int) -> tuple[np.ndarray, np.ndarray]:
-    """x of so many members, all of them where there are fewer, and eps: [n, D] each, float64 on the host."""
+    """x of so many members, all of them where there are fewer, and eps: [n, D] each, float64 on the host.
+
+    Where x is random given the image, it is a draw.
+    """
     n = min(num_images, population.num_members)
     index = jax.random.choice(named_key(key, "x"), population.num_members, (n,), replace=False)
-    x = np.concatenate([values for values, _ in batches(population, index)])
+    keys = keys_of(named_key(key, SPACE), index)
+    x = np.concatenate([values for values, _ in batches(population, index, keys)])
     eps = np.asarray(jax.random.normal(named_key(key, "eps"), x.shape), np.float64)
     return x, eps
 
 
-def batches(population: Population, index: Integer[jax.Array, " n"]):
-    """x [b, D], float64 on the host, and the labels of members, batch by batch."""
+def batches(
+    population: Population, index: Integer[jax.Array, " n"], keys: Key[jax.Array, " n"] | None = None
+) -> Iterator[tuple[Float[np.ndarray, "b d"], dict[str, np.ndarray]]]:
+    """x [b, D], float64 on the host, and the labels of members, batch by batch. Without keys x is its mean."""
 
     @jax.jit
-    def of_members(access, index):
-        x = access.take(index)
+    def of_members(access, index, keys):
+        x = access.take(index, keys)
         return x.reshape(len(x), -1), access.labels(index)
 
     for start in range(0, len(index), BATCH):
-        x, labels = jax.device_get(of_members(population.access, index[start : start + BATCH]))
+        part = slice(start, start + BATCH)
+        own = None if keys is None else keys[part]
+        x, labels = jax.device_get(of_members(population.access, index[part], own))
         yield np.asarray(x, np.float64), labels
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError, choose
+from vdm_jax.data.encoded import FOLDER, read_about
 from vdm_jax.experiments.common.checks import SEED, check_numbers
-from vdm_jax.experiments.common.exact import check_exact
+from vdm_jax.experiments.common.space.encoded import SCALES
 from vdm_jax.launch.config_files import flat
 from vdm_jax.launch.kind import Need
 from vdm_jax.report.primitives.workdir import Workdir
 
 SPACE = "space"  # the need that trains the autoencoder; the scales are the names of the others
-SCALES = ("none", "global", "component")
 MEASURED = ("diffusion", "exact", "probe")  # sections that the probes take as they are
 
 
@@ -41,16 +41,15 @@ def scales_of(config: ConfigDict) -> list[str]:
     """The scales of `config.table.scales`, in the order of `SCALES`. Raises `UserError`."""
     given = [name.strip() for name in config.table.scales.split(",") if name.strip()]
     for name in given:
-        choose("scale of config.table.scales", name, dict.fromkeys(SCALES))
+        choose("scale of config.table.scales", name, SCALES)
     if not given:
         raise UserError(f"config.table.scales={config.table.scales!r}; expected one or more of {', '.join(SCALES)}")
     return [name for name in SCALES if name in given]
 
 
 def check_spaces(config: ConfigDict) -> None:
-    """`Kind.check`: what can be judged before the space is trained. Raises `UserError`."""
+    """`Kind.check`: what only this kind can judge before the space is trained. Raises `UserError`."""
     scales_of(config)
-    check_exact(config)
     check_numbers(config, ((*SEED, "space.seed"),))
     if not (config.space.workdir or config.space.train):
         why = "config.space.workdir and config.space.train are empty: there is no space"
@@ -88,7 +87,9 @@ def build_spaces(config: ConfigDict) -> SpaceTable:
     scales = {scale: Workdir(Path(config.runs[scale])) for scale in scales_of(config)}
     for scale, run in scales.items():
         check_measured(scale, run, probes=config.table.probes)
-    return SpaceTable(config, Workdir(Path(config.space.workdir)), scales)
+    space = Workdir(Path(config.space.workdir))
+    check_weights(space, scales)
+    return SpaceTable(config, space, scales)
 
 
 def check_measured(scale: str, run: Workdir, *, probes: bool) -> None:
@@ -101,3 +102,14 @@ def check_measured(scale: str, run: Workdir, *, probes: bool) -> None:
     if not about or about["scale"] != scale:
         there = f"of scale {about['scale']!r}" if about else "of pixels"
         raise UserError(f"config.runs.{scale}: {run.path} holds curves {there}; expected those of scale {scale!r}")
+
+
+def check_weights(space: Workdir, scales: Mapping[str, Workdir]) -> None:
+    """Raises `UserError` where curves are of other weights than the encodings of the space, or than each other."""
+    weights = {scale: run.exact["space"]["fingerprint"].partition("-")[0] for scale, run in scales.items()}
+    about = read_about(space.path / FOLDER)
+    now = next(iter(weights.values())) if about is None else about["fingerprint"]
+    for scale, there in weights.items():
+        if there != now:
+            why = f"config.runs.{scale}: {scales[scale].path} holds curves of the weights {there!r}, and {space.path}"
+            raise UserError(f"{why} has {now!r}; remove it to measure them again")

@@ -14,7 +14,7 @@ from vdm_jax.launch.jobs import NEEDS
 from vdm_jax.launch.settings import plain
 from vdm_jax.report.primitives.workdir import Workdir
 
-OF_SPACE = ("name", "kind", "fingerprint", "shape", "deterministic", "variance")
+OF_SPACE = ("name", "fingerprint", "shape", "sampled", "variance")
 OF_RECONSTRUCTION = ("reconstruction_sum", "reconstruction_per_pixel")
 OF_AUTOENCODER = (*OF_RECONSTRUCTION, "rate_nats", "bound_nats")
 NO_EVALUATION = "the folder of the space has no evaluate.json"
@@ -23,10 +23,10 @@ NO_EVALUATION = "the folder of the space has no evaluate.json"
 def table(experiment: SpaceTable, workdir: Path) -> str:
     """Writes `table.json`; returns "done".
 
-    {"space": {"name", "fingerprint", "shape", "num_latents", "deterministic", "variance"}, "trained": {"variant",
-    "seed"}, or None where a space was named, "autoencoder":
-    {"reconstruction_sum", …_standard_error, …, "num_images"}, "scales": {scale: `describe_scale`}, "reasons",
-    "settings", "provenance"}. "variance" is the mean over the latents as they stand, of mean and noise together.
+    {"space": {"name", "fingerprint", "shape", "num_latents", "sampled", "variance"}, "trained": {"variant", "seed"}, or
+    None where a space was named, "autoencoder": {"reconstruction_sum", …_standard_error, …, "num_images"}, "scales":
+    {scale: `describe_scale`}, "reasons", "settings", "provenance"}. "variance" is the mean over the latents as they
+    stand, of mean and noise together.
     """
     config, runs = experiment.config, experiment.scales
     here = (workdir / NEEDS / SPACE).resolve() == experiment.space.path.resolve()

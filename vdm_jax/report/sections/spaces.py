@@ -27,7 +27,7 @@ def space_section(workdir: Workdir, gallery: Gallery) -> str:
     try:
         space, scales = record["space"], dict(record["scales"])
         rows = [["latents", f"{plain(space['num_latents'])}, {' × '.join(map(str, space['shape']))}"]]
-        kind = "deterministic" if space["deterministic"] else "random, q(u | x)"
+        kind = "drawn from q(u | x)" if space["sampled"] else "one value, the mean"
         rows += [["code of an image", kind], ["mean variance of a latent as it stands", measured(space["variance"])]]
         for name in ("reconstruction_sum", "rate_nats", "bound_nats"):
             value, error, _ = entry(record.get("autoencoder"), name)

@@ -2,7 +2,8 @@
 
 import hashlib
 import pathlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -13,9 +14,9 @@ from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.space import Space
-from vdm_jax.data.dataset import Dataset
+from vdm_jax.data.dataset import SPLITS, Dataset
 from vdm_jax.data.encoded import ALL, FOLDER, MEAN, VARIANCE, Encoded, parts_of, read_encoded
-from vdm_jax.experiments.common.space.load import load_space
+from vdm_jax.experiments.common.space.load import AUTOENCODER, load_space
 from vdm_jax.networks.diffusers_weights import is_diffusers
 
 SCALES = {
@@ -26,7 +27,9 @@ SCALES = {
 COLLAPSED = 1e-12  # of the largest variance: a component below keeps its scale
 ROWS = 16_384  # read at a time
 BATCH = 500  # images that are encoded at a time
+DIFFUSERS = "diffusers"  # what `about` calls a foreign first stage
 Moment = Float32[np.ndarray, "n ..."]
+Rows = Integer[np.ndarray, " n"] | slice | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,16 +39,19 @@ class EncodedSpace:
     space: of x. Its `params` hold the factor, its fingerprint is of the weights and the factor.
     encoded: the moments of u, mapped into memory.
     factor: [] or [*shape], float32.
+    about: for records, {"workdir", "name", "kind", "fingerprint", "shape", "scale", "factor", "variance",
+        "deterministic", "sampled"}: "factor" is the mean of the factors, "variance" the mean variance of the
+        components of u, "deterministic" a code without noise.
     sampled: whether x is drawn from q(x | image); else it is the mean. False of a code without noise.
-    about: for records, {"workdir", "name", "fingerprint", "shape", "scale", "factor", "variance", "sampled"}: the mean
-        of the factors, and the mean variance of the components of u.
+    stored: of sprites the indices of each split, rows of `encoded`; {}: it has each split by itself.
     """
 
     space: Space
     encoded: Encoded
     factor: Float32[np.ndarray, "..."]
-    sampled: bool
     about: dict[str, Any]
+    sampled: bool = True
+    stored: Mapping[str, Integer[np.ndarray, " n"]] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -57,22 +63,17 @@ class EncodedSpace:
         """Of the weights and the factor."""
         return self.space.fingerprint
 
-    def split(
-        self, data: Dataset, name: str, rows: Integer[np.ndarray, " n"] | None = None
-    ) -> tuple[Moment, Moment | None]:
-        """Mean and variance of x of a split of the data, [N, *shape] each. rows: of the split, None for all."""
-        return self._scaled(*self.encoded.split(data, name, rows))
+    def moments(self, part: str, index: Rows = None) -> tuple[Moment, Moment | None]:
+        """Mean and variance of q(x | image), [N, *shape] each; a variance of None: a code without noise.
 
-    def rows(self, part: str, index: Integer[np.ndarray, " n"] | None = None) -> tuple[Moment, Moment | None]:
-        """Mean and variance of x of images of a part ("all" of sprites), [N, *shape] each. index: None for all."""
-        return self._scaled(*self.encoded.rows(part, index))
-
-    def _scaled(self, mean: Moment, variance: Moment | None) -> tuple[Moment, Moment | None]:
-        """Of x. The variance of x that is not sampled is none."""
-        noisy = variance is not None and self.sampled
+        part: a split of the data, or of sprites "all". index: of the images in it, a slice or whole numbers; None: all.
+        """
+        if part in self.stored:
+            part, index = ALL, self.stored[part] if index is None else self.stored[part][index]
+        mean, variance = self.encoded.rows(part, index)
         if self.factor.ndim == 0 and self.factor == 1:
-            return mean, variance if noisy else None
-        return mean * self.factor, variance * self.factor**2 if noisy else None
+            return mean, variance
+        return mean * self.factor, None if variance is None else variance * self.factor**2
 
 
 def open_space(config: ConfigDict, data: Dataset) -> EncodedSpace | None:
@@ -88,11 +89,18 @@ def open_space(config: ConfigDict, data: Dataset) -> EncodedSpace | None:
     if encoded.fingerprint != space.fingerprint:
         why = f"the images in {folder / FOLDER} were encoded with other weights than those that {folder} has now"
         raise UserError(f"{why}; launch it with --jobs=encode")
-    return encoded_space(space, encoded, data, config.scale, bool(config.sampled), str(folder))
+    kind = DIFFUSERS if is_diffusers(folder) else AUTOENCODER
+    return encoded_space(space, encoded, data, config.scale, bool(config.sampled), str(folder), kind)
 
 
 def encoded_space(
-    space: Space, encoded: Encoded, data: Dataset, scale: str = "none", sampled: bool = True, workdir: str = ""
+    space: Space,
+    encoded: Encoded,
+    data: Dataset,
+    scale: str = "none",
+    sampled: bool = True,
+    workdir: str = "",
+    kind: str = AUTOENCODER,
 ) -> EncodedSpace:
     """The space under a scale, one of `SCALES`. Raises `UserError`."""
     choose("config.space.scale", scale, SCALES)
@@ -101,8 +109,10 @@ def encoded_space(
     factor = factor_of(scale, variance)
     scaled = scaled_space(space, factor)
     about = {"workdir": workdir, "name": space.name, "fingerprint": scaled.fingerprint, "shape": list(space.shape)}
-    about |= {"scale": scale, "factor": float(factor.mean()), "variance": float(variance.mean()), "sampled": sampled}
-    return EncodedSpace(scaled, encoded, factor, sampled, about)
+    about |= {"kind": kind, "scale": scale, "factor": float(factor.mean()), "variance": float(variance.mean())}
+    about |= {"deterministic": encoded.variance is None, "sampled": sampled}
+    stored = {name: getattr(data, name).stored for name in SPLITS} if ALL in encoded.mean else {}
+    return EncodedSpace(scaled, encoded, factor, about, sampled, stored)
 
 
 def latent_variance(encoded: Encoded, data: Dataset, sampled: bool) -> Float[np.ndarray, "..."]:

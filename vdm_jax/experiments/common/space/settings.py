@@ -1,14 +1,17 @@
 """The section `space` of a config: where diffusion and probes live. Empty: in pixels."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from vdm_jax.base.errors import choose
+from vdm_jax.base.errors import UserError, choose
 from vdm_jax.experiments.common.build import not_empty
 from vdm_jax.experiments.common.space.encoded import SCALES
 from vdm_jax.launch.choices import Choice
+from vdm_jax.launch.config_files import flat, load_config
 from vdm_jax.launch.kind import Need
+from vdm_jax.launch.settings import value_of
 
 SPACE_IMPLIED: dict[str, Any] = {
     "space.workdir": "",
@@ -18,9 +21,9 @@ SPACE_IMPLIED: dict[str, Any] = {
 }  # of files that are older than the section
 NAME = "space"  # of the need
 OF_A_SPACE = ("space.scale", "space.sampled")
-SPACE_CHOICES: tuple[Choice, ...] = (  # a folder that is named is taken, whatever would be trained
-    not_empty("space.workdir", "a folder", ())._replace(reads={"a folder": OF_A_SPACE, "": ("space.train",)}),
-    not_empty("space.train", "a variant", OF_A_SPACE),
+SPACE_CHOICES: tuple[Choice, ...] = (
+    Choice("space.workdir", {"DIR": OF_A_SPACE, "": ("space.train",)}, lambda settings: [_is_named(settings)]),
+    not_empty("space.train", "VARIANT", OF_A_SPACE),
 )
 SPACE_FOLDERS = ("space.workdir",)  # of `Kind.folders`
 SPACE_IGNORED = ("space.workdir", "space.train")  # the fingerprint says which space it is
@@ -34,11 +37,24 @@ def space_needs(config: ConfigDict) -> dict[str, Need]:
     space = config.space
     if space.workdir or not space.train:
         return {}
-    data = {f"data.{name}": value for name, value in config.data.items() if value is not None}
-    need = Need(f"autoencoder.py:{space.train}", data, ("train", "encode"), "space.workdir")
-    return {NAME: need}
+    data = {f"data.{name}": config.data[name] for name in flat(config.data)}
+    return {NAME: Need(trained_by(space.train), data, ("train", "encode"), "space.workdir")}
+
+
+def trained_by(variant: str) -> str:
+    """The config file of a space, with its variant."""
+    return f"configs/autoencoder.py:{variant}"
 
 
 def check_space(config: ConfigDict) -> None:
-    """Raises `UserError` for settings of the section that cannot be."""
-    choose("config.space.scale", config.space.scale, SCALES)
+    """What can be judged before the space is trained. Raises `UserError` for an unknown scale, an unknown variant, or
+    one that makes no space."""
+    space = config.space
+    choose("config.space.scale", space.scale, SCALES)
+    if space.train and not space.workdir and load_config(trained_by(space.train)).model.conditional:
+        why = f"config.space.train={space.train!r} is conditional: a code decodes to an image only with a label"
+        raise UserError(f"{why}; choose another variant of configs/autoencoder.py")
+
+
+def _is_named(settings: Mapping[str, Any]) -> str:
+    return "DIR" if value_of(settings, "space.workdir") else ""
