@@ -222,7 +222,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--clock",
         default="wall",
-        help="wall, or cpu: seconds of the process, on one core of a busy machine (%(default)s)",
+        help="wall; cpu: seconds of the process, for one core of a busy machine (%(default)s)",
     )
     parser.add_argument("--no_peer", action="store_true", help="omit PyTorch")
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks"), help="folder (%(default)s)")
