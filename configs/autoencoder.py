@@ -35,6 +35,7 @@ METHODS = {
     "vq": {"model.backbone": "conv", "model.code": "quantised"},
 }
 SPATIAL = ("conv", "kl", "vq")  # methods without a size
+TOGETHER = {("kl", "digits"): {"reconstruction.discriminator": 0.0}}  # images of 8x8 are one patch
 LARGE = {"train.num_steps": 10_000, "train.eval_every": 500, "train.checkpoint_every": 500}
 DATA = {
     "small": {"data.name": "small"},
@@ -142,7 +143,7 @@ def overrides_of(variant: str) -> dict:
     if rest:
         raise UserError(f"variant={variant!r}; expected METHOD[-SIZE][-DATA], such as vae-256-full")
     latents = {} if method in SPATIAL else {"model.latents": size}
-    return of_data | latents | own
+    return of_data | latents | own | TOGETHER.get((method, data), {})
 
 
 def get_sweep():

@@ -38,6 +38,7 @@ def test_the_record_and_its_ratios(tmp_path, capsys, monkeypatch):
     [
         ("--members=0", "--members=0; expected at least 1"),
         ("--ways=vmap", "'vmap'"),
+        ("--clock=gpu", "'gpu'"),
         ("--variant=gan", "'gan'"),
         ("--variant=conv", "--variant=conv has no network in PyTorch; expected vae-N, or add --no_peer"),
         ("--variant=kl", "a discriminator is trained as well"),

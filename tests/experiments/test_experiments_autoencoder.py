@@ -287,4 +287,9 @@ def test_the_study_has_ten_methods_with_three_seeds_and_the_rows_of_the_thesis()
     full = [name for name in names if name.endswith("-full")]
     assert len(full) == 18 and {"vae-1024-full", "conv-full", "kl-full", "ae-256-full", "beta10-5-full"} <= set(full)
     assert autoencoder.get_config("vae-256-full").train.num_steps == 10_000
+    assert (
+        autoencoder.get_config("kl-digits").reconstruction.discriminator
+        == 0
+        < (autoencoder.get_config("kl-mnist").reconstruction.discriminator)
+    )
     assert autoencoder.get_config("quick").model == autoencoder.get_config("quick-vae").model

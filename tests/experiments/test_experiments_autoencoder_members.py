@@ -1,5 +1,7 @@
 """Members of an ensemble: in turn bitwise the run that is trained alone, stacked to rounding."""
 
+import re
+
 import jax
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from vdm_jax.experiments.autoencoder.members import members_of
 from vdm_jax.experiments.autoencoder.training import train_members
 from vdm_jax.experiments.common.checkpoints import load_weights
 from vdm_jax.launch.kind import NO_OPTIONS
+from vdm_jax.train.loop import TrainingFailed
 
 TINY = {
     "data.name": "sparse",
@@ -52,3 +55,16 @@ def test_members_are_equal_to_runs_trained_alone(members, tmp_path):
     for one, other in zip(trained(members, tmp_path / "at_once", at_once=True), in_turn, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=2e-5)
     assert all(np.abs(one - in_turn[0]).max() > 1e-3 for one in in_turn[1:])
+
+
+@pytest.mark.slow
+def test_a_member_that_fails_does_not_end_the_others(tmp_path):
+    """In turn; stacked: tests/train/test_train_members.py."""
+    config = get_config("dip1-2-sparse")
+    own = {"train.max_skipped_in_a_row": 2, "ensemble.seeds": "", "ensemble.learning_rate": "3e38,1e-3"}
+    config.update_from_flattened_dict(TINY | own)
+    members = {name: build_autoencoder(own) for name, own in members_of(config).items()}
+    bad, good = members
+    with pytest.raises(TrainingFailed, match=f"^1 of 2 members failed: {re.escape(bad)}: .*leave its values out"):
+        trained(members, tmp_path, at_once=False)
+    assert load_weights(tmp_path / good, members[good].model, members[good].config).step == 4

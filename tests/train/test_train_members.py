@@ -103,3 +103,22 @@ def test_members_that_stopped_at_different_steps_end_alike(tmp_path, alone):
     trained(tmp_path, num_steps=8, chosen=(0,))
     for own, other in zip(trained(tmp_path), alone, strict=True):
         np.testing.assert_allclose(as_arrays(own), as_arrays(other), rtol=1e-4, atol=1e-5)
+
+
+def test_a_member_that_fails_does_not_end_the_others(tmp_path, alone):
+    members = list(members_in(tmp_path))
+    members[0] = members[0]._replace(data={"start": jnp.int32(0), "bad": jnp.float32(jnp.nan)})
+    members[1] = members[1]._replace(data=members[1].data | {"bad": jnp.float32(0)})
+
+    def step(state, shared, own, key):
+        shared = jax.tree.map(lambda leaf: leaf + jnp.where(state.step < 6, 0.0, own["bad"]), shared)
+        return one_step(optimizer_of(1.0), state, shared, {"start": own["start"]}, key)
+
+    shared = jax.tree.map(jnp.asarray, make_data())
+    failed = run_at_once(members, step, shared, lambda: False, num_steps=16, **SETTINGS)
+    assert list(failed) == [0] and "the last 6 updates before step 12 were not finite" in str(failed[0])
+    for member in members:
+        member.checkpointer.close()
+    states = [resume(member.checkpointer.folder, member.state)[0] for member in members]
+    assert states[0] is None and int(states[1].step) == 16
+    np.testing.assert_allclose(as_arrays(states[1].params), as_arrays(alone[1]), rtol=1e-4, atol=1e-5)

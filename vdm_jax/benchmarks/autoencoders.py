@@ -10,7 +10,7 @@ import argparse
 import functools
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,6 +39,7 @@ from vdm_jax.train.members import MEMBERS, devices_of, stacked_step
 from vdm_jax.train.state import TrainState, as_vectors, init_state
 
 SEPARATE = "separate"
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
 class TrainingWay(NamedTuple):
@@ -92,16 +93,16 @@ def first_state(member: MemberTraining) -> TrainState:
     return as_vectors(init_state(member.params, member.optimizer, member.training.carry))
 
 
-def one_after_the_other(members: EnsembleMembers, *, shared: bool) -> TrainingWay:
+def one_after_the_other(members: EnsembleMembers, clock: Callable[[], float], *, shared: bool) -> TrainingWay:
     """All updates of a member, then those of the next. shared: with the step of the first, or each with its own."""
     mesh, held, steps, seconds = make_mesh(), [], [], 0.0
     for member in members.prepared(shared=shared):
         state, data = replicate(first_state(member), mesh), replicate(member.training.data, mesh)
         if not steps or not shared:
             step = make_step(member.training, member.config.train, member.optimizer, mesh)
-            began = time.perf_counter()
+            began = clock()
             compiled = step.lower(state, data).compile()
-            seconds += time.perf_counter() - began
+            seconds += clock() - began
         steps.append((compiled, data, step_key(member.config.train)))
         held.append(state)
 
@@ -114,7 +115,7 @@ def one_after_the_other(members: EnsembleMembers, *, shared: bool) -> TrainingWa
     return TrainingWay(Contender("in_turn" if shared else SEPARATE, run), seconds)
 
 
-def at_once(members: EnsembleMembers) -> TrainingWay:
+def at_once(members: EnsembleMembers, clock: Callable[[], float]) -> TrainingWay:
     """The stack, split over the devices."""
     trainings = list(members.prepared())
     step, shared = step_of_a_member(trainings[0])
@@ -129,9 +130,9 @@ def at_once(members: EnsembleMembers) -> TrainingWay:
     keys = stack([step_key(member.config.train) for member in trainings])
     shared = jax.device_put(shared, NamedSharding(mesh, PartitionSpec()))
     jitted = stacked_step(step, mesh)
-    began = time.perf_counter()
+    began = clock()
     compiled = jitted.lower(held, shared, own, keys).compile()
-    seconds = time.perf_counter() - began
+    seconds = clock() - began
 
     def run(count: int) -> None:
         nonlocal held
@@ -158,13 +159,14 @@ def nothing_cached() -> Iterator[None]:
 
 def measure(members: EnsembleMembers, options: argparse.Namespace) -> dict:
     """Every way in turn. Seconds are those of one update of one member; ratios are taken round by round."""
+    clock = CLOCKS[options.clock]
     with nothing_cached():
-        ways = {name: WAYS[name](members) for name in options.ways.split(",")}
-        ways[SEPARATE] = one_after_the_other(members, shared=False)
+        ways = {name: WAYS[name](members, clock) for name in options.ways.split(",")}
+        ways[SEPARATE] = one_after_the_other(members, clock, shared=False)
     contenders = [way.contender for way in ways.values()]
     best, torch = _peer(members, options)
     contenders += [best] if best else []
-    calls = side_by_side(contenders, rounds=options.rounds, seconds=options.seconds)
+    calls = side_by_side(contenders, rounds=options.rounds, seconds=options.seconds, clock=clock)
     config, num_members = members.first.config.train, len(members.experiments)
     steps = {name: Timing([s / num_members for s in timing.rounds]) for name, timing in calls.items()}
     compiling = {name: way.compile_seconds / num_members for name, way in ways.items()}
@@ -217,6 +219,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="in which all are timed in turn (%(default)s)")
     parser.add_argument("--seconds", type=float, default=20.0, help="for each contender (%(default)s)")
     parser.add_argument("--patience", type=float, default=60.0, help="s for finding PyTorch's best way (%(default)s)")
+    parser.add_argument(
+        "--clock",
+        default="wall",
+        help="wall; cpu: seconds of the process, for one core of a busy machine (%(default)s)",
+    )
     parser.add_argument("--no_peer", action="store_true", help="omit PyTorch")
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks"), help="folder (%(default)s)")
     return parser.parse_args(arguments)
@@ -227,6 +234,7 @@ def check(options: argparse.Namespace) -> EnsembleMembers:
     check_common(options, ("members", "rounds"))
     for way in options.ways.split(","):
         choose("--ways", way, WAYS)
+    choose("--clock", options.clock, CLOCKS)
     members = members_of(options.variant, options.members)
     if members.first.model.is_two_player:
         raise UserError(f"--variant={options.variant}: a discriminator is trained as well; expected another, as vae-16")

@@ -3,7 +3,8 @@
 Each has its own checkpoints and log, as if it were alone, and may have been stopped at another step than the others.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -38,31 +39,41 @@ class TrainedMember(NamedTuple):
 
 def run_at_once(
     members: Sequence[TrainedMember], step: Step, shared: PyTree, stop_requested: Callable[[], bool], **settings: Any
-) -> None:
+) -> dict[int, loop.TrainingFailed]:
     """Trains all members together. Those that were stopped earlier first come up to the others.
 
     step: `step(state, shared, own data, key) -> (state, metrics)` of one member, not compiled. shared: data of all
     members, an argument of what is compiled. settings: those of `loop.run`. All states are saved at the end, and where
     `stop_requested()`.
+
+    Returns:
+        The failures of members, by their number. The others go on without them.
     """
-    num_steps, left = settings["num_steps"], list(members)
+    num_steps, left, failed = settings["num_steps"], dict(enumerate(members)), {}
     intervals = {name: settings[name] for name in INTERVALS}
-    for member in left:
+    for member in members:
         loop.check_intervals(settings["steps_per_call"], {"num_steps": num_steps} | intervals, int(member.state.step))
-    while not stop_requested() and (left := [member for member in left if int(member.state.step) < num_steps]):
-        first = min(int(member.state.step) for member in left)
-        group = [i for i, member in enumerate(left) if int(member.state.step) == first]
-        others = [int(member.state.step) for member in left if int(member.state.step) > first]
-        until = min([num_steps, *others])
-        states = _run_stacked([left[i] for i in group], step, shared, stop_requested, settings, until)
-        for i, state in zip(group, states, strict=True):
-            left[i] = left[i]._replace(state=state)
+    while not stop_requested() and (left := _unfinished(left, num_steps, failed)):
+        steps = {i: int(member.state.step) for i, member in left.items()}
+        first = min(steps.values())
+        group = [i for i in left if steps[i] == first]
+        until = min([num_steps, *(at for at in steps.values() if at > first)])
+        states, failures = _run_stacked([left[i] for i in group], step, shared, stop_requested, settings, until)
+        failed |= {group[i]: error for i, error in failures.items()}
+        left |= {i: left[i]._replace(state=state) for i, state in zip(group, states, strict=True)}
+    return failed
+
+
+def _unfinished(members: dict[int, TrainedMember], num_steps: int, failed: Container[int]) -> dict[int, TrainedMember]:
+    return {i: own for i, own in members.items() if i not in failed and int(own.state.step) < num_steps}
 
 
 def _run_stacked(
     members: Sequence[TrainedMember], step, shared: PyTree, stop_requested, settings: dict[str, Any], until: int
-) -> list[TrainState]:
-    """Advances members that are at one step together to step `until`; the states of each, saved."""
+) -> tuple[list[TrainState], dict[int, loop.TrainingFailed]]:
+    """Advances members that are at one step together to step `until`, or to where some fail; the states of each, saved,
+    and the failures."""
+    failed: dict[int, loop.TrainingFailed] = {}
     mesh = devices_of(len(members))
     advance, place = stacked_step(step, mesh), NamedSharding(mesh, PartitionSpec(MEMBERS))
     state, data = (_stack([getattr(member, name) for member in members]) for name in ("state", "data"))
@@ -74,7 +85,7 @@ def _run_stacked(
     writes = [loop.make_write(member.log, at) for member in members]
     window = Window(settings["batch_size"] * per_call * len(members))
     with Progress(until, at) as progress:
-        while at < until and not stop_requested():
+        while at < until and not failed and not stop_requested():
             state, metrics = advance(state, shared, data, keys)
             at += per_call
             window.add(metrics)
@@ -85,13 +96,24 @@ def _run_stacked(
             window.pause()
             rows = window.take_each(len(members)) if due[0] else [None] * len(members)
             for i, (member, write, row) in enumerate(zip(members, writes, rows, strict=True)):
-                _report(state, i, member, write, row, at, due, settings)
+                with _failure_of(i, failed):
+                    _report(state, i, member, write, row, at, due, settings)
             window.resume()
     found = [_unstack(state, i) for i in range(len(members))]
-    for own, member in zip(found, members, strict=True):
+    for i, (own, member) in enumerate(zip(found, members, strict=True)):
         saved = member.checkpointer.saved()
-        loop.finish(own, member.checkpointer, unsaved=not saved or saved[-1].step < at)
-    return found
+        with _failure_of(i, failed):
+            loop.finish(own, member.checkpointer, unsaved=not saved or saved[-1].step < at)
+    return found, failed
+
+
+@contextmanager
+def _failure_of(index: int, failed: dict[int, loop.TrainingFailed]) -> Iterator[None]:
+    """Notes that a training fails."""
+    try:
+        yield
+    except loop.TrainingFailed as error:
+        failed.setdefault(index, error)
 
 
 def _report(

@@ -21,6 +21,7 @@ from vdm_jax.experiments.common.train import (
 )
 from vdm_jax.experiments.common.training import ModelTraining
 from vdm_jax.launch.settings import plain
+from vdm_jax.train.loop import TrainingFailed
 from vdm_jax.train.members import Step, TrainedMember, devices_of, run_at_once
 from vdm_jax.train.state import Metrics, TrainState, as_vectors, init_state
 from vdm_jax.train.step import train_steps
@@ -39,8 +40,10 @@ class MemberTraining(NamedTuple):
     optimizer: optax.GradientTransformation
 
 
-def train_at_once(members: Sequence[MemberTraining], stop_requested: Callable[[], bool], *, vectors: bool) -> None:
-    """Trains all members together, with the step of the first.
+def train_at_once(
+    members: Sequence[MemberTraining], stop_requested: Callable[[], bool], *, vectors: bool
+) -> dict[pathlib.Path, TrainingFailed]:
+    """Trains all members together, with the step of the first; the failures by the folder of the member.
 
     vectors: whether the state is laid out in vectors.
     """
@@ -48,7 +51,8 @@ def train_at_once(members: Sequence[MemberTraining], stop_requested: Callable[[]
     with ExitStack() as stack:
         trained = [_member(stack, member, vectors) for member in members]
         say(f"{len(trained)} members at once, {devices_of(len(trained)).size} of {jax.device_count()} device(s)")
-        run_at_once(trained, step, shared, stop_requested, **loop_settings(members[0].config.train))
+        failed = run_at_once(trained, step, shared, stop_requested, **loop_settings(members[0].config.train))
+    return {members[i].workdir: error for i, error in failed.items()}
 
 
 def step_of_a_member(member: MemberTraining) -> tuple[Step, PyTree]:

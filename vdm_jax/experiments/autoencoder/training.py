@@ -6,7 +6,7 @@ serves all members, one after the other, each with the checkpoints and the log o
 """
 
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 import jax
@@ -30,6 +30,7 @@ from vdm_jax.experiments.common.training import ModelTraining, describe_training
 from vdm_jax.launch.kind import MEMBERS, RunOptions, Status
 from vdm_jax.launch.settings import plain
 from vdm_jax.models.autoencoder import Autoencoder
+from vdm_jax.train.loop import TrainingFailed
 from vdm_jax.train.optimizer import with_own_rate
 from vdm_jax.train.step import CompiledStep
 from vdm_jax.train.writers import open_log
@@ -46,6 +47,8 @@ def train_members(
     members: Sequence[tuple[AutoencoderExperiment, pathlib.Path]], options: RunOptions, at_once: bool | None = None
 ) -> Status:
     """Trains each member in its folder with one compiled step. They have one shape and one data set.
+
+    One that fails does not end the others. Raises `TrainingFailed` at the end.
 
     at_once: whether they are stacked, or trained one after the other. None: stacked but on a CPU, whose cache holds the
     weights of one member.
@@ -64,27 +67,45 @@ def train_members(
 
         vectors = not first.model.is_two_player
         if at_once:
-            train_at_once(list(prepared(1)), stop_requested, vectors=vectors)
+            failed = train_at_once(list(prepared(1)), stop_requested, vectors=vectors)
         else:
-            _train_in_turn(prepared(make_mesh().size), stop_requested, vectors=vectors)
+            failed = _train_in_turn(prepared(make_mesh().size), stop_requested, vectors=vectors)
+        if failed:
+            raise _failure(failed, len(members))
         if stop_requested():
             say("stopped and saved; the same command goes on from there")
             return "stopped"
     return "done"
 
 
-def _train_in_turn(members: Iterator[MemberTraining], stop_requested: Callable[[], bool], *, vectors: bool) -> None:
-    mesh, shared = make_mesh(), None
+def _failure(failed: Mapping[pathlib.Path, TrainingFailed], num_members: int) -> TrainingFailed:
+    """The error of a training of several runs, of which some failed."""
+    if num_members == 1:
+        return next(iter(failed.values()))
+    told = "; ".join(f"{workdir.name}: {error}" for workdir, error in failed.items())
+    way = "leave its values out of config.ensemble, and the same command goes on with the other members"
+    return TrainingFailed(f"{len(failed)} of {num_members} members failed: {told}; {way}")
+
+
+def _train_in_turn(
+    members: Iterator[MemberTraining], stop_requested: Callable[[], bool], *, vectors: bool
+) -> dict[pathlib.Path, TrainingFailed]:
+    """The failures, by the folder of the member."""
+    mesh, shared, failed = make_mesh(), None, {}
     for config, workdir, training, params, optimizer in members:
         if stop_requested():
-            return
+            break
         if workdir.parent.name == MEMBERS:
             say(workdir.name)
         step = make_step(training, config.train, optimizer, mesh)
         shared = shared or step
         own = CompiledStep(shared.jitted, step.key)
         with open_log(config.train.get("writers", ""), workdir, plain(config)) as log:
-            run_step(training, own, optimizer, params, config.train, workdir, mesh, log, vectors=vectors)
+            try:
+                run_step(training, own, optimizer, params, config.train, workdir, mesh, log, vectors=vectors)
+            except TrainingFailed as error:
+                failed[workdir] = error
+    return failed
 
 
 def make_players(config: ConfigDict, params: PyTree) -> optax.GradientTransformation:

@@ -29,6 +29,13 @@ BATCHING = {
     "sequential": "sequential jitted steps",
     "torch": "PyTorch",
 }
+AUTOENCODERS = {"two, wall clock": "autoencoders-cpu.json", "one, CPU seconds": "one-core/autoencoders-cpu.json"}
+TRAININGS = {
+    "in_turn": "ensemble, in turn",
+    "at_once": "ensemble, stacked",
+    "separate": "separate runs",
+    "torch": "PyTorch",
+}
 MEMBERS = ("separate", "trunk")
 STARTS = {"fresh": "labelled examples alone", "one": "one trained timestep", "neighbour": "its neighbour"}
 LATENTS = (
@@ -127,6 +134,24 @@ def latents(folder: Path) -> str:
     return table(rows, columns)
 
 
+def autoencoders(folder: Path) -> str:
+    """8 VAEs of 16 latents, by each way to train them."""
+    found = {cores: record(folder, file) for cores, file in AUTOENCODERS.items()}
+
+    def compiling(own: Mapping[str, Any]) -> str:
+        return f"{own['compile_seconds_per_member']:.1f}" if "compile_seconds_per_member" in own else DASH
+
+    columns = {
+        "cores": lambda row: row[0],
+        "way": lambda row: TRAININGS[row[1]],
+        "an update of a member, ms": lambda row: f"{1e3 * found[row[0]][row[1]]['seconds_per_step']:.1f}",
+        "compiling, s a member": lambda row: compiling(found[row[0]][row[1]]),
+        "its updates / those in turn, in time": lambda row: ratio(found[row[0]]["ratio_of_steps"].get(row[1])),
+        "with compilation and 3,000 updates": lambda row: ratio(found[row[0]]["ratio_of_trainings"].get(row[1])),
+    }
+    return table([(cores, way) for cores in found for way in TRAININGS], columns)
+
+
 def race(folder: Path) -> str:
     """Seconds of training until all probes are at the exact curve."""
     found = {within: record(folder, str(at / "time_to_curve-cpu.json"))["ways"] for within, at in RACES.items()}
@@ -155,6 +180,13 @@ def race_of(within: str, folder: Path) -> Figure:
 
 PAGE = Page(
     "benchmarks",
-    tables={"steps": steps, "ensembles": ensembles, "batching": batching, "latents": latents, "race": race},
+    tables={
+        "steps": steps,
+        "ensembles": ensembles,
+        "batching": batching,
+        "latents": latents,
+        "autoencoders": autoencoders,
+        "race": race,
+    },
     figures={str(at / "time_to_curve-cpu.png"): functools.partial(race_of, within) for within, at in RACES.items()},
 )
