@@ -2,6 +2,7 @@
 
 Variants: `linear`, `cosine` and `dirac` (tables of T = 1000, the mean squared error of the noise), `vdm` (VDM's linear
 log SNR) and `learned` (a monotone network), both trained on the bound; `quick` is `linear` with a short training.
+`quality` is `linear` with the job quality, which samples in many ways; --config.quality.exact=DIR names exact curves.
 `--config.space.workdir=DIR` names the space. Without it a VAE of 16 latents is trained first, `autoencoder.py:quick`.
 """
 
@@ -11,11 +12,18 @@ from vdm_jax.configs.base import get_config as get_base_config
 
 from vdm_jax.base.errors import choose
 
+SAMPLERS = ("ancestral", "ddim", "dpmpp_2m")
+WALKS = ",".join(  # the studies of sampling: samplers and steps; times; starts
+    [f"{sampler}:{steps}" for sampler in SAMPLERS for steps in (10, 20, 50, 100)]
+    + [f"ancestral:{steps}:{times}" for times in ("cosine", "information") for steps in (20, 50, 100)]
+    + [f"ancestral:{steps}:time:{start}" for start in ("gaussian", "mixture") for steps in (50, 100)]
+)
 BOUND = {"diffusion.weighting": "bound", "diffusion.num_steps": None}
 VARIANTS = NOISE_TABLES | {
     "dirac": NOISE_TABLES["dirac"] | {"sample.num_steps": 50},  # it adds noise at 50 entries
     "vdm": BOUND | {"diffusion.schedule": "linear"},
     "learned": BOUND | {"diffusion.schedule": "monotone"},
+    "quality": {"quality.walks": WALKS},
     "quick": {  # all jobs in under 5 minutes on two cores, the space among them
         "train.num_steps": 2_000,
         "train.batch_size": 128,
@@ -49,6 +57,7 @@ def get_config(variant: str = "") -> ConfigDict:
             train=base.train,
             evaluate=_evaluate(),
             sample=_sample(),
+            quality=_quality(),
         )
     )
     config.lock()
@@ -97,6 +106,19 @@ def _model() -> dict:
         num_heads=1,
         dropout=0.0,
         dtype="float32",
+    )
+
+
+def _quality() -> dict:
+    return dict(
+        # Ways to sample, SAMPLER:STEPS[:TIMES[:START]]; empty: the job has nothing to do. TIMES: time, logsnr, cosine,
+        # information (each step loses as much of it). START: noise, or at the edge of the features gaussian, mixture.
+        walks="",
+        exact="",  # workdir of the exact curves of the space at the same scale, of information, gaussian, mixture
+        num_images=2_000,  # of each walk and seed
+        num_seeds=3,  # of the evaluation: errors are over these
+        batch_size=500,
+        seed=0,
     )
 
 

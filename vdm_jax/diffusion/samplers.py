@@ -172,16 +172,27 @@ def _even_in_time(schedule: Schedule, num_steps: int) -> Float[Array, " n"]:
 def _even_in_logsnr(schedule: Schedule, num_steps: int) -> Float[Array, " n"]:
     if schedule.no_bound:
         raise UserError("spacing='logsnr' needs a finite log SNR at every time; use spacing='time' with this schedule")
-    chain = schedule.num_steps
-    num_even = num_steps if chain is None else num_steps - 1  # of a table: all steps but the last
+    num_even = num_steps if schedule.num_steps is None else num_steps - 1  # of a table: all steps but the last
     gamma_1, gamma_first = schedule.gamma(jnp.float32(1)), schedule.gamma(jnp.float32(schedule.t_first))
     inner = times_of_gamma(schedule, jnp.linspace(gamma_1, gamma_first, num_even + 1)[1:-1])
     times = jnp.concatenate([jnp.ones(1), inner, jnp.full(1, schedule.t_first)])
-    if chain is None:
-        return times
-    k = jnp.arange(num_steps + 1)
-    entries = jnp.round(jnp.append(times[:num_steps], 0.0) * chain).astype(jnp.int32)
-    return jnp.maximum(jax.lax.cummin(entries + k) - k, num_steps - k) / chain  # each below the one before
+    return times if schedule.num_steps is None else _distinct(jnp.append(times, 0.0), schedule.num_steps)
+
+
+def times_through(schedule: Schedule, gammas: Float[Array, " m"]) -> Float[Array, " n"]:
+    """Descending times from 1 to 0 through those with these descending gammas, in m + 1 steps.
+
+    On a table they are distinct entries, of which it must have as many.
+    """
+    times = jnp.concatenate([jnp.ones(1), times_of_gamma(schedule, gammas), jnp.zeros(1)])
+    return times if schedule.num_steps is None else _distinct(times, schedule.num_steps)
+
+
+def _distinct(times: Float[Array, " n"], chain: int) -> Float[Array, " n"]:
+    """Descending times as entries of a table, each below the one before, the last 0."""
+    k = jnp.arange(len(times))
+    entries = jnp.round(times * chain).astype(jnp.int32)
+    return jnp.maximum(jax.lax.cummin(entries + k) - k, len(times) - 1 - k) / chain
 
 
 SPACINGS = {"time": _even_in_time, "logsnr": _even_in_logsnr}

@@ -6,13 +6,19 @@ from vdm_jax.base.errors import UserError, choose
 from vdm_jax.diffusion.objective import WEIGHTINGS
 from vdm_jax.diffusion.samplers import make_times
 from vdm_jax.diffusion.schedules import SCHEDULES, Schedule, make_schedule
-from vdm_jax.experiments.common.checks import check_numbers
+from vdm_jax.experiments.common.checks import SEED, check_numbers
 from vdm_jax.experiments.common.space.settings import check_space
+from vdm_jax.experiments.latent_diffusion.walks import MIXTURE, walks_of
 
 NUMBERS = (
     ("at least 0", lambda value: value >= 0, "sample.num_paths evaluate.coverage_images"),
-    ("at least 1", lambda value: value >= 1, "evaluate.reader_images evaluate.reader_steps"),
-    ("at least 2", lambda value: value >= 2, "evaluate.fitted_images"),
+    (
+        "at least 1",
+        lambda value: value >= 1,
+        "evaluate.reader_images evaluate.reader_steps quality.num_seeds quality.batch_size",
+    ),
+    (*SEED, "quality.seed"),
+    ("at least 2", lambda value: value >= 2, "evaluate.fitted_images quality.num_images"),
     ("1 to 1,000", lambda value: 1 <= value <= 1_000, "evaluate.denoising_parts"),
     ("0 for none, to 1,000", lambda value: 0 <= value <= 1_000, "evaluate.mixture_components"),
     ("a number not below 0", lambda value: value >= 0, "evaluate.sprite_tolerance"),
@@ -26,10 +32,21 @@ def check_latent_diffusion(config: ConfigDict) -> None:
     """Raises `UserError` for a number out of range, an unknown name, or a weighting that the schedule does not have."""
     check_space(config)
     check_numbers(config, NUMBERS)
+    check_walks(config)
     weighting, schedule = config.diffusion.weighting, config.diffusion.schedule
     choose("weighting", weighting, WEIGHTINGS)
     if schedule in SCHEDULES and weighting == "bound" and (why := make_schedule(schedule).no_bound):
         raise UserError(f"weighting='bound' with schedule={schedule!r}: {why}")
+
+
+def check_walks(config: ConfigDict) -> None:
+    """Raises `UserError` for a walk that cannot be read, or one that needs exact curves where none are named."""
+    for text, walk in walks_of(config.quality.walks).items():
+        if walk.needs_curves and not config.quality.exact:
+            why = f"config.quality.walks: {text!r} needs config.quality.exact, a workdir with exact curves of the space"
+            raise UserError(f"{why}; they are those of configs/probes.py:quick-exact")
+        if walk.start == MIXTURE and not config.evaluate.mixture_components:
+            raise UserError(f"config.quality.walks: {text!r} needs config.evaluate.mixture_components of at least 1")
 
 
 def check_sampler(sample: ConfigDict, schedule: Schedule | None) -> None:

@@ -4,7 +4,7 @@ from functools import partial
 
 from vdm_jax.experiments.common.build import IMPLIED, find_data, understood_data
 from vdm_jax.experiments.common.functions import restore
-from vdm_jax.experiments.common.jobs import IGNORED, fingerprints, model_jobs
+from vdm_jax.experiments.common.jobs import IGNORED, fingerprints, is_of_named_weights, model_jobs
 from vdm_jax.experiments.common.programs import LATENTS
 from vdm_jax.experiments.common.space.settings import SPACE_IGNORED, SPACE_IMPLIED, space_needs
 from vdm_jax.experiments.common.training import describe_model
@@ -13,13 +13,15 @@ from vdm_jax.experiments.latent_diffusion.checks import check_latent_diffusion
 from vdm_jax.experiments.latent_diffusion.choices import LATENT_CHOICES
 from vdm_jax.experiments.latent_diffusion.evaluate import evaluate_latents
 from vdm_jax.experiments.latent_diffusion.functions import latent_functions
+from vdm_jax.experiments.latent_diffusion.quality import quality, quality_summary
 from vdm_jax.experiments.latent_diffusion.sample import draw_latent_diffusion
 from vdm_jax.experiments.latent_diffusion.training import make_latent_training
-from vdm_jax.launch.kind import Kind
+from vdm_jax.launch.kind import Job, Kind, from_files
 from vdm_jax.report.compare.latent_sweep import write_latent_sweep
 from vdm_jax.report.sections import LATENT_DIFFUSION_PAGE
 from vdm_jax.report.summary import latent_summary
 
+OF_THE_READER = tuple(f"evaluate.{name}" for name in ("sprite_tolerance", "reader_images", "reader_steps"))
 READS = ("data", "space", "model", "diffusion", "train")
 
 
@@ -37,9 +39,24 @@ JOBS = model_jobs(
     stated=lambda experiment: {"space": experiment.space.about},
 )
 
+QUALITY = Job(
+    from_files(quality),
+    reads=(*READS, "quality", *OF_THE_READER, "evaluate.checkpoint", "evaluate.weights"),
+    ignores=(*IGNORED, *SPACE_IGNORED, "quality.exact", "quality.batch_size"),
+    after=("train",),
+    writes="quality.json",
+    idle=lambda config: not config.quality.walks,
+    summary=quality_summary,
+    memory_hint="lower config.quality.batch_size",
+)
+
 KIND = Kind(
     build_latent_diffusion,
-    JOBS | {"evaluate": JOBS["evaluate"]._replace(summary=latent_summary)},
+    JOBS
+    | {
+        "evaluate": JOBS["evaluate"]._replace(summary=latent_summary),
+        "quality": QUALITY._replace(is_done=partial(is_of_named_weights, QUALITY)),
+    },
     inputs=inputs,
     find=find_data,
     understood=understood_data,
@@ -54,5 +71,5 @@ KIND = Kind(
     compared="evaluate",
     implied=IMPLIED | SPACE_IMPLIED,
     choices=LATENT_CHOICES,
-    folders=("data.dir", "space.workdir"),
+    folders=("data.dir", "space.workdir", "quality.exact"),
 )

@@ -1,0 +1,204 @@
+"""The job quality: how good decoded samples are by sampler, number of steps, their times, and the start of the chain.
+
+quality.json has "walks": {as written: {"evaluations" of the network, "first_timestep", "not_a_sprite",
+"exactly_a_sprite", "frechet", "modes": {feature: {"kl_nats"}}}}, each number {"value", "standard_error"} over the
+evaluation seeds, "num_seeds"; "codes", the same of decoded latents of test images; "edge", {"timestep", "logsnr"}.
+"""
+
+import pathlib
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Integer, Key, PyTree
+from ml_collections import ConfigDict
+
+from vdm_jax.base.errors import UserError
+from vdm_jax.base.files import write_json
+from vdm_jax.base.keys import keys_of, named_key, normal
+from vdm_jax.base.mesh import across_devices
+from vdm_jax.base.progress import bar
+from vdm_jax.base.provenance import provenance
+from vdm_jax.base.statistics import mean_and_error
+from vdm_jax.diffusion.gaussian import alpha_sigma
+from vdm_jax.diffusion.samplers import sample
+from vdm_jax.diffusion.schedules import Schedule
+from vdm_jax.evals.batches import map_batches
+from vdm_jax.evals.latents.baselines import GaussianMixture, fit_mixture, gaussian_of, moments_of
+from vdm_jax.evals.latents.samples import score_sets
+from vdm_jax.experiments.common.checkpoints import load_weights
+from vdm_jax.experiments.common.functions import nearest_levels
+from vdm_jax.experiments.common.space.encoded import EncodedSpace
+from vdm_jax.experiments.latent_diffusion.build import LatentExperiment
+from vdm_jax.experiments.latent_diffusion.latents import latents_of, make_decoder, seen_moments
+from vdm_jax.experiments.latent_diffusion.walks import (
+    GAUSSIAN,
+    MIXTURE,
+    NOISE,
+    Curves,
+    Walk,
+    curves_of,
+    edge_time,
+    times_of,
+    walks_of,
+)
+from vdm_jax.launch.settings import plain, read_config
+from vdm_jax.models.diffusion import DiffusionModel
+
+CODES = "codes"
+Latents = Float[np.ndarray, "n ..."]
+
+
+def quality(experiment: LatentExperiment, workdir: pathlib.Path) -> str:
+    """Writes `quality.json`; returns "done". All walks of a seed have the same noise. Raises `UserError`."""
+    config, data, model, space = experiment.config, experiment.data, experiment.model, experiment.space
+    settings, walks = config.quality, walks_of(config.quality.walks)
+    curves = read_curves(settings.exact, space) if any(walk.needs_curves for walk in walks.values()) else None
+    weights = load_weights(workdir, model, config)
+    schedule = model.schedule(weights.params)
+    times = {text: times_of(walk, schedule, curves) for text, walk in walks.items()}
+    key = jax.random.key(settings.seed)
+    starts = make_starts(config, experiment, schedule, curves, walks)
+    print(f"quality: step {weights.step}, {weights.kind} weights, {len(walks)} walks", flush=True)
+    decoder = make_decoder(space.space, config.evaluate.batch_size)
+
+    def draw(num_images: int) -> dict[str, Integer[np.ndarray, "n h w c"]]:
+        found = {}
+        for seed, text in bar("quality: samples")([(i, text) for i in range(settings.num_seeds) for text in walks]):
+            own = jax.random.fold_in(named_key(key, "walk"), seed)
+            start = starts.get(walks[text].start)
+            x = walk_down(model, weights.params, walks[text], times[text], start, own, num_images, settings.batch_size)
+            found[f"{text} {seed}"] = nearest_levels(decoder(x), data)
+        for seed in range(settings.num_seeds):
+            x = latents_of(space, data, "test", num_images, jax.random.fold_in(named_key(key, CODES), seed))
+            found[f"{CODES} {seed}"] = nearest_levels(decoder(x), data)
+        return found
+
+    reading = {name: config.evaluate[name] for name in ("sprite_tolerance", "reader_images", "reader_steps")}
+    scores, why = score_sets(data, draw, num_images=settings.num_images, **reading)
+    rows = {name: over_seeds([scores[f"{name} {i}"] for i in range(settings.num_seeds)]) for name in (*walks, CODES)}
+    steps = schedule.num_steps or 1
+    for text, at in times.items():
+        rows[text] |= {"evaluations": len(at) - 1, "first_timestep": float(at[0] * steps)}
+    record: dict[str, Any] = {CODES: rows.pop(CODES), "walks": rows, "edge": None, "reasons": why}
+    if curves is not None:
+        record["edge"] = {"timestep": float(edge_time(schedule, curves) * steps), "logsnr": -curves.edge}
+    record |= {"num_images": settings.num_images, "num_seeds": settings.num_seeds, "space": space.about}
+    record |= {"checkpoint_step": weights.step, "weights": weights.kind, "settings": plain(config)}
+    origin = {"config": config.name, "seed": settings.seed, "data": data.fingerprint}
+    write_json(workdir / "quality.json", record | {"provenance": provenance() | origin})
+    return "done"
+
+
+def read_curves(workdir: str, space: EncodedSpace) -> Curves:
+    """The exact curves in a folder. Raises `UserError` where there are none, or those of another space."""
+    exact = read_config(pathlib.Path(workdir) / "exact.json")
+    if exact.get("space", {}).get("fingerprint") != space.fingerprint:
+        why = f"config.quality.exact={workdir} has curves of another space, or of another scale of it"
+        raise UserError(f"{why}; measure those of this one with configs/probes.py:quick-exact --config.space.workdir=…")
+    return curves_of(exact)
+
+
+def make_starts(
+    config: ConfigDict,
+    experiment: LatentExperiment,
+    schedule: Schedule,
+    curves: Curves | None,
+    walks: Mapping[str, Walk],
+) -> dict[str, GaussianMixture]:
+    """By `Walk.start` the distributions of z_t at the edge that walks begin with, of training latents."""
+    wanted = {walk.start for walk in walks.values()} - {NOISE}
+    if not wanted:
+        return {}
+    alpha, sigma = alpha_sigma(schedule.gamma(jnp.float32(edge_time(schedule, curves))))
+    found = {}
+    if GAUSSIAN in wanted:
+        mean, covariance = moments_of(*seen_moments(experiment.space, "train"))
+        of_noise = float(sigma) ** 2 * np.eye(len(mean))
+        found[GAUSSIAN] = gaussian_of(float(alpha) * mean, float(alpha) ** 2 * covariance + of_noise)
+    if MIXTURE in wanted:
+        key = named_key(jax.random.key(config.quality.seed), "fitted")
+        x = latents_of(experiment.space, experiment.data, "train", config.evaluate.fitted_images, key)
+        eps = np.asarray(jax.random.normal(named_key(key, "eps"), x.shape))
+        z = (float(alpha) * x + float(sigma) * eps).reshape(len(x), -1)
+        found[MIXTURE] = fit_mixture(z, config.evaluate.mixture_components, config.quality.seed)
+    return found
+
+
+def walk_down(
+    model: DiffusionModel,
+    params: PyTree,
+    walk: Walk,
+    times: Float[np.ndarray, " n"],
+    start: GaussianMixture | None,
+    key: Key[Array, ""],
+    number: int,
+    batch_size: int,
+) -> Latents:
+    """x [N, *shape] of N chains over `times`, from `start` or from N(0, I)."""
+
+    def batch(index):
+        keys = keys_of(key, index)
+        z = _draw_start(tuple(model.shape), start, keys)
+        return _walk(model, walk.sampler, params, keys, z, jnp.asarray(times))
+
+    return map_batches(batch, np.arange(number), batch_size, place=across_devices)
+
+
+@partial(jax.jit, static_argnums=0)
+def _draw_start(shape: tuple[int, ...], start: GaussianMixture | None, keys: Key[Array, " b"]) -> Float[Array, "b ..."]:
+    own = named_key(keys, "z_1")
+    return normal(own, (len(keys), *shape)) if start is None else start.draw(own, shape)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _walk(
+    model: DiffusionModel,
+    sampler: str,
+    params: PyTree,
+    keys: Key[Array, " b"],
+    z: Float[Array, "b ..."],
+    times: Float[Array, " n"],
+) -> Float[Array, "b ..."]:
+    schedule = model.schedule(params)
+    z_0 = sample(keys, model.denoise(params), schedule, z, times, sampler)
+    return model.likelihood.decode(z_0, schedule.gamma(times[-1]))
+
+
+def over_seeds(scores: list[dict[str, Any]]) -> dict[str, Any]:
+    """Each score as {"value", "standard_error"} over the evaluation seeds."""
+    found: dict[str, Any] = {"frechet": _measured([score["frechet"]["distance"] for score in scores])}
+    coverages = [score["coverage"] for score in scores]
+    if coverages[0] is None:
+        return found
+    for name in ("not_a_sprite", "exactly_a_sprite"):
+        found[name] = _measured([coverage[name] for coverage in coverages])
+    histograms = [coverage["readers"]["exact"]["histograms"] for coverage in coverages]
+    found["modes"] = {
+        name: {"kl_nats": _measured([each[name]["kl_nats"] for each in histograms])} for name in histograms[0]
+    }
+    return found
+
+
+def _measured(values: list[float | None]) -> dict[str, float | None]:
+    known = np.array([value for value in values if value is not None], np.float64)
+    if len(known) < len(values):
+        return {"value": None, "standard_error": None}
+    if len(known) == 1:
+        return {"value": float(known[0]), "standard_error": None}
+    found = mean_and_error(known, "seeds")
+    return {"value": float(found.mean), "standard_error": float(found.error)}
+
+
+def quality_summary(record: Mapping[str, Any]) -> str:
+    """What a launch ends with: a line for each walk."""
+    lines = []
+    for text, row in record["walks"].items():
+        parts = [f"{row['evaluations']} evaluations", f"Fréchet {row['frechet']['value']:.3g}"]
+        if "not_a_sprite" in row:
+            parts.append(f"no sprite {row['not_a_sprite']['value']:.3f}")
+        lines.append(f"{text:<32} {', '.join(parts)}")
+    return "\n".join(lines)
