@@ -1,4 +1,4 @@
-"""results/autoencoders: ten variants at 32x32 and the thesis' spaces at 64x64: reconstruction, samples, readouts and
+"""results/autoencoders: ten variants at 32x32, weights of the rate below 1: reconstruction, samples, readouts and
 scores of disentanglement."""
 
 import functools
@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 
 from vdm_jax.base.statistics import mean_and_error
 from vdm_jax.report.primitives.image_figures import rows_figure
-from vdm_jax.report.primitives.style import CLASS_MARKERS, legend, line_look, panel
 from vdm_jax.report.primitives.workdir import Workdir
 from vdm_jax.report.published.page import Page
 from vdm_jax.report.published.table import DASH, number, table
@@ -27,22 +26,6 @@ VARIANTS = {  # stem of the folders -> name
     "conv": "CONV-VAE",
     "kl": "KL-VAE",
     "vq": "VQ-VAE",
-}
-THESIS = {  # stem of the folders at 64x64 -> (its name in tables 4.1 to 4.4, the error there)
-    "vae-1024": ("VAE-1024", "24.25"),
-    "conv": ("CONV-VAE-4-16-16", "20.55"),
-    "kl": ("KL-VAE-4-16-16", "3.65"),
-    "vae-256": ("VAE-256", "16.19"),
-    "vae-128": ("VAE-128", "21.18"),
-    "vae-64": ("VAE-64", "15.38"),
-    "vae-16": ("VAE-16", "52.11"),
-    "vae-4": ("VAE-4", "120.41"),
-    "vae-1": ("VAE-1", "302.81"),
-    "ae-256": ("AE-256", "1.20"),
-    "beta10-256": ("beta-VAE(10)-256", "12.12"),
-    "dip1-256": ("DIP-VAE-256", "6.57"),
-    **{f"beta10-{size}": (f"beta-VAE(10)-{size}", DASH) for size in (5, 16, 1024)},
-    **{f"dip1-{size}": (f"DIP-VAE-{size}", DASH) for size in (5, 16, 1024)},
 }
 BETAS = ("0.04", "0.1", "0.3", "0.6")  # weights of the rate below 1
 FACTORS = ("shape", "orientation", "scale", "x", "y")
@@ -113,14 +96,6 @@ AXES: Mapping[str, Callable[[Row], str]] = {  # reconstruction, the bound, sampl
 def main_table(grid: str, folder: Path) -> str:
     """The three axes: reconstruction, the bound, samples and the space between images."""
     return table(rows_of(folder, grid), {"variant": lambda row: row[0]} | AXES)
-
-
-def thesis_table(folder: Path) -> str:
-    """The three axes at 64x64 beside the reconstruction errors of the thesis."""
-    errors = {name: error for name, error in THESIS.values()}
-    rows = rows_of(folder, "full", {stem: name for stem, (name, _) in THESIS.items()})
-    columns = {"space": lambda row: row[0], "error in the thesis": lambda row: errors[row[0]]}
-    return table(rows, columns | {title: read for title, read in AXES.items() if title != "seeds"})
 
 
 def beta_table(folder: Path) -> str:
@@ -215,21 +190,6 @@ def traversals(folder: Path) -> Figure:
     return rows_figure(np.stack(rows), row_names=names, column_names=columns)
 
 
-def sizes(key: str, ylabel: str, folder: Path) -> Figure:
-    """A number of the spaces at 64x64 by the number of latents: a line for each method."""
-    figure, axes = panel(title="sprites of 64x64", xlabel="latents", ylabel=ylabel)
-    for i, (method, title) in enumerate({"vae": "VAE", "beta10": "beta-VAE, 10", "dip1": "DIP-VAE I, 10"}.items()):
-        records = [Workdir(path).evaluate for path in (folder / "full").glob(f"{method}-*-0")]
-        records.sort(key=lambda record: record["num_latents"])
-        values, errors = np.array([_number(record, (key,)) for record in records], np.float64).reshape(-1, 2).T
-        latents = [record["num_latents"] for record in records]
-        axes.errorbar(latents, values, 2 * errors, color=line_look(i)[0], marker=CLASS_MARKERS[i], label=title)
-    axes.set_xscale("log", base=2)
-    axes.set_yscale("log" if key == "reconstruction_sum" else "linear")
-    legend(axes)
-    return figure
-
-
 def _first_seeds(folder: Path, name: str) -> dict[str, Workdir]:
     """Variant -> its run of seed 0; variants without published samples `name` are left out."""
     runs = {title: folder / "small" / f"{stem}-0" for stem, title in VARIANTS.items()}
@@ -244,15 +204,10 @@ PAGE = Page(
         "disentanglement": functools.partial(score_table, "small"),
         "kumar": functools.partial(kumar_table, "small"),
         "betas": beta_table,
-        "thesis": thesis_table,
     },
     figures={
         "figures/prior.png": prior_samples,
         "figures/interpolations.png": interpolations,
         "figures/traversals.png": traversals,
-        "figures/size-error.png": functools.partial(sizes, "reconstruction_sum", "squared error, sum over an image"),
-        "figures/size-samples.png": functools.partial(
-            sizes, "prior_samples_on_data", "prior samples near a sprite, share"
-        ),
     },
 )
