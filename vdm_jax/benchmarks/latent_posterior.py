@@ -75,7 +75,7 @@ def population_of(case: Case) -> Population:
         posterior = mixture_posterior(case.mean, case.variance, case.labels, case.features)
     num = len(case.mean)
     access = Access(
-        take=Partial(lambda mean, index: mean[index], jnp.asarray(case.mean)),
+        take=Partial(lambda mean, index, key=None: mean[index], jnp.asarray(case.mean)),
         labels=Partial(lambda index: {}),
         spread=Partial(lambda key, n: jax.random.randint(key, (n,), 0, num)),
         posterior=posterior,

@@ -47,7 +47,9 @@ def make_ensemble(case: ProbeCase, batching: str) -> Ensemble:
     grid = load_sprites(GRID)
     heads = make_heads({name: sprite_features(grid)[name] for name in case.features}, "values")
     members = make_members(heads, "separate", (0,))
-    source = make_forward_source(grid.render, partial(sprite_labels, grid), grid.splits()["train"])
+    source = make_forward_source(
+        lambda index, key: grid.render(index), partial(sprite_labels, grid), grid.splits()["train"]
+    )
     net = make_net(
         case.net, (grid.side, grid.side, 1), members.num_outputs,
         hidden=HIDDEN[case.net], num_templates=NUM_TEMPLATES, window=WINDOW,
