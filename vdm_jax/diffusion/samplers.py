@@ -176,7 +176,7 @@ def _even_in_logsnr(schedule: Schedule, num_steps: int) -> Float[Array, " n"]:
     gamma_1, gamma_first = schedule.gamma(jnp.float32(1)), schedule.gamma(jnp.float32(schedule.t_first))
     inner = times_of_gamma(schedule, jnp.linspace(gamma_1, gamma_first, num_even + 1)[1:-1])
     times = jnp.concatenate([jnp.ones(1), inner, jnp.full(1, schedule.t_first)])
-    return times if schedule.num_steps is None else _distinct(jnp.append(times, 0.0), schedule.num_steps)
+    return times if schedule.num_steps is None else _distinct(jnp.append(times[:num_steps], 0.0), schedule.num_steps)
 
 
 def times_through(schedule: Schedule, gammas: Float[Array, " m"]) -> Float[Array, " n"]:
