@@ -30,6 +30,9 @@ FEW = {
     "probe.warm_updates": 60,
     "probe.num_validation": 64,
     "probe.num_test": 512,
+    "normality.num_images": 50,
+    "normality.num_components": 4,
+    "normality.num_samples": 200,
 }
 
 
@@ -50,7 +53,7 @@ def workdir(tmp_path_factory):
     np.savez(path / "mine.npz", num_levels=17, **arrays)
     of_file = ["--config.data.name=mine", f"--config.data.dir={path}"]
     with jobs_read_what_is_declared(path / "run"):
-        assert launched(path / "run", *of_file, "--jobs=exact,train,probe,chains,report") == 0
+        assert launched(path / "run", *of_file, "--jobs=exact,train,probe,chains,normality,report") == 0
     return path / "run"
 
 

@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json, write_text
 from vdm_jax.base.locks import alone_in
-from vdm_jax.launch.kind import Job, Kind, Kinds, jobs_of
+from vdm_jax.launch.kind import REPORT, Job, Kind, Kinds, jobs_of
 from vdm_jax.launch.settings import (
     differences,
     plain,
@@ -55,11 +55,12 @@ def check(
     for name in jobs:
         _refuse_without_records(kind, name, settings, workdir, jobs)
     used = {used for name in jobs for used in (name, *jobs_of(kind)[name].after)}
+    needed = {used for name in jobs for used in (name, *(jobs_of(kind)[name].after if name != REPORT else ()))}
     for name, job in kind.jobs.items():
         if name in used - set(jobs):
             origin = read_record(workdir, job).get("provenance")
             _refuse_other_inputs(workdir, origin if isinstance(origin, dict) else {}, inputs)
-        if job.check and name in used:
+        if job.check and name in needed:
             job.check(built, workdir)
 
 

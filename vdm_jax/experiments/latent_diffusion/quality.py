@@ -56,6 +56,9 @@ def quality(experiment: LatentExperiment, workdir: pathlib.Path) -> str:
     """Writes `quality.json`; returns "done". All walks of a seed have the same noise. Raises `UserError`."""
     config, data, model, space = experiment.config, experiment.data, experiment.model, experiment.space
     settings, walks = config.quality, walks_of(config.quality.walks)
+    if not walks:
+        print("quality: config.quality.walks is empty: nothing is sampled", flush=True)
+        return "done"
     curves = read_curves(settings.exact, space) if any(walk.needs_curves for walk in walks.values()) else None
     weights = load_weights(workdir, model, config)
     schedule = model.schedule(weights.params)
@@ -67,7 +70,9 @@ def quality(experiment: LatentExperiment, workdir: pathlib.Path) -> str:
 
     def draw(num_images: int) -> dict[str, Integer[np.ndarray, "n h w c"]]:
         found = {}
-        for seed, text in bar("quality: samples")([(i, text) for i in range(settings.num_seeds) for text in walks]):
+        every = [(seed, text) for seed in range(settings.num_seeds) for text in walks]
+        for i in bar("quality: samples")(range(len(every))):
+            seed, text = every[i]
             own = jax.random.fold_in(named_key(key, "walk"), seed)
             start = starts.get(walks[text].start)
             x = walk_down(model, weights.params, walks[text], times[text], start, own, num_images, settings.batch_size)
