@@ -1,4 +1,5 @@
-"""results/autoencoders: ten variants at 32x32, reconstruction, samples, readouts and scores of disentanglement."""
+"""results/autoencoders: ten variants at 32x32, weights of the rate below 1: reconstruction, samples, readouts and
+scores of disentanglement."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -26,8 +27,10 @@ VARIANTS = {  # stem of the folders -> name
     "kl": "KL-VAE",
     "vq": "VQ-VAE",
 }
+BETAS = ("0.04", "0.1", "0.3", "0.6")  # weights of the rate below 1
 FACTORS = ("shape", "orientation", "scale", "x", "y")
 NUM_SHOWN = 12  # images of a row
+NUM_TRAVERSED = 3  # latents of a variant
 KUMAR_COLUMNS = ("Kumar et al.: Z-diff", "their SAP", "their reconstruction error")
 KUMAR = {  # Kumar et al. (2018), 2D shapes of 64x64
     "VAE": ("0.813", "0.042", "0.0017"),
@@ -39,10 +42,10 @@ KUMAR = {  # Kumar et al. (2018), 2D shapes of 64x64
 Row = tuple[str, list[dict[str, Any]]]
 
 
-def rows_of(folder: Path, grid: str) -> list[Row]:
-    """(name, records of all seeds) of each variant that has a record."""
+def rows_of(folder: Path, grid: str, variants: Mapping[str, str] = VARIANTS) -> list[Row]:
+    """(name, records of all seeds) of each variant that has a record. variants: stem of the folders -> name."""
     found = []
-    for stem, name in VARIANTS.items():
+    for stem, name in variants.items():
         records = [Workdir(path).evaluate for path in sorted((folder / grid).glob(f"{stem}-[0-9]"))]
         if records:
             found.append((name, records))
@@ -76,22 +79,37 @@ def _number(record: Mapping[str, Any], place: tuple[str, ...]) -> tuple[float | 
     return (None if value is None else float(value)), (None if error is None else float(error))
 
 
+AXES: Mapping[str, Callable[[Row], str]] = {  # reconstruction, the bound, samples and the space between images
+    "seeds": lambda row: str(len(row[1])),
+    "latents": cell("num_latents"),
+    "reconstruction error, sum over an image": cell("reconstruction_sum"),
+    "D + R, nats": cell("bound_nats"),
+    "R, nats": cell("rate_nats"),
+    "active units": cell("active_units"),
+    "nearest sprite is the original, share": cell("nearest_sprite", "any"),
+    "prior samples near a sprite, share": cell("prior_samples_on_data"),
+    "holes: midpoints near no sprite, share": cell("holes"),
+    "steps of interpolations near no sprite, share": cell("holes_of_interpolations"),
+}
+
+
 def main_table(grid: str, folder: Path) -> str:
     """The three axes: reconstruction, the bound, samples and the space between images."""
-    columns = {
-        "variant": lambda row: row[0],
-        "seeds": lambda row: str(len(row[1])),
-        "latents": cell("num_latents"),
-        "reconstruction error, sum over an image": cell("reconstruction_sum"),
-        "D + R, nats": cell("bound_nats"),
-        "R, nats": cell("rate_nats"),
-        "active units": cell("active_units"),
-        "nearest sprite is the original, share": cell("nearest_sprite", "any"),
-        "prior samples near a sprite, share": cell("prior_samples_on_data"),
-        "holes: midpoints near no sprite, share": cell("holes"),
-        "steps of interpolations near no sprite, share": cell("holes_of_interpolations"),
-    }
-    return table(rows_of(folder, grid), columns)
+    return table(rows_of(folder, grid), {"variant": lambda row: row[0]} | AXES)
+
+
+def beta_table(folder: Path) -> str:
+    """Weights of the rate below 1: the error of the VAE, and what part it is of that at beta 1."""
+    ones = [(name, records) for name, records in rows_of(folder, "small") if name == VARIANTS["vae-16"]]
+    rows = rows_of(folder, "betas", {f"beta={beta}": beta for beta in BETAS})
+
+    def share(row: Row) -> str:
+        errors = ([record["reconstruction_sum"] for record in records] for records in (row[1], ones[0][1]))
+        found = mean_and_error(np.divide(*errors), "seeds")
+        return number(float(found.mean), float(found.error))
+
+    columns = {"beta": lambda row: row[0], "seeds": AXES["seeds"], "error, as a part of that of beta 1": share}
+    return table(rows, columns | {title: read for title, read in AXES.items() if title != "seeds"})
 
 
 def readout_table(grid: str, folder: Path) -> str:
@@ -162,6 +180,16 @@ def interpolations(folder: Path) -> Figure:
     return rows_figure(np.stack([each["between"][pair] for each in found]), row_names=list(runs))
 
 
+def traversals(folder: Path) -> Figure:
+    """One leading latent of one test image moved over ± 2 deviations: three rows for each variant."""
+    runs = _first_seeds(folder, "traversals")
+    found = {title: run.arrays("samples/traversals.npz", "traversals", "deviations") for title, run in runs.items()}
+    rows = [each["traversals"][0, i] for each in found.values() for i in range(NUM_TRAVERSED)]
+    names = [f"{title}: {i + 1}" for title in found for i in range(NUM_TRAVERSED)]
+    columns = [f"{deviation:+.1f}" for deviation in next(iter(found.values()))["deviations"]]
+    return rows_figure(np.stack(rows), row_names=names, column_names=columns)
+
+
 def _first_seeds(folder: Path, name: str) -> dict[str, Workdir]:
     """Variant -> its run of seed 0; variants without published samples `name` are left out."""
     runs = {title: folder / "small" / f"{stem}-0" for stem, title in VARIANTS.items()}
@@ -175,6 +203,11 @@ PAGE = Page(
         "readouts": functools.partial(readout_table, "small"),
         "disentanglement": functools.partial(score_table, "small"),
         "kumar": functools.partial(kumar_table, "small"),
+        "betas": beta_table,
     },
-    figures={"figures/prior.png": prior_samples, "figures/interpolations.png": interpolations},
+    figures={
+        "figures/prior.png": prior_samples,
+        "figures/interpolations.png": interpolations,
+        "figures/traversals.png": traversals,
+    },
 )
