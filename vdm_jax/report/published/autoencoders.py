@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from vdm_jax.base.statistics import mean_and_error
+from vdm_jax.base.statistics import mean_and_error, paired_difference
 from vdm_jax.report.primitives.image_figures import rows_figure
 from vdm_jax.report.primitives.workdir import Workdir
 from vdm_jax.report.published.page import Page
-from vdm_jax.report.published.table import DASH, number, table
+from vdm_jax.report.published.table import DASH, interval, number, table
 
 VARIANTS = {  # stem of the folders -> name
     "ae-16": "AE",
@@ -29,6 +29,15 @@ VARIANTS = {  # stem of the folders -> name
 }
 BETAS = ("0.04", "0.1", "0.3", "0.6")  # weights of the rate below 1
 FACTORS = ("shape", "orientation", "scale", "x", "y")
+PRIOR = "prior_samples_on_data"
+PAIRS = (  # of variants whose difference is published
+    ("vae-16", "ae-16"),
+    ("beta4-16", "vae-16"),
+    ("beta10-16", "beta4-16"),
+    ("dip1-16", "vae-16"),
+    ("dip2-16", "vae-16"),
+    ("conv", "vae-16"),
+)
 NUM_SHOWN = 12  # images of a row
 NUM_TRAVERSED = 3  # latents of a variant
 KUMAR_COLUMNS = ("Kumar et al.: Z-diff", "their SAP", "their reconstruction error")
@@ -87,7 +96,7 @@ AXES: Mapping[str, Callable[[Row], str]] = {  # reconstruction, the bound, sampl
     "R, nats": cell("rate_nats"),
     "active units": cell("active_units"),
     "nearest sprite is the original, share": cell("nearest_sprite", "any"),
-    "prior samples near a sprite, share": cell("prior_samples_on_data"),
+    "prior samples near a sprite, share": cell(PRIOR),
     "holes: midpoints near no sprite, share": cell("holes"),
     "steps of interpolations near no sprite, share": cell("holes_of_interpolations"),
 }
@@ -110,6 +119,25 @@ def beta_table(folder: Path) -> str:
 
     columns = {"beta": lambda row: row[0], "seeds": AXES["seeds"], "error, as a part of that of beta 1": share}
     return table(rows, columns | {title: read for title, read in AXES.items() if title != "seeds"})
+
+
+def difference_table(folder: Path) -> str:
+    """Differences of variants in reconstruction error and prior samples, paired by training seed."""
+    numbers = {"reconstruction error": "reconstruction_sum", "prior samples near a sprite, share": PRIOR}
+
+    def cell_of(key: str) -> Callable[[tuple[str, str]], str]:
+        def text(pair: tuple[str, str]) -> str:
+            ours, theirs = (
+                np.array([_number(record, (key,))[0] for record in records], np.float64)
+                for stem in pair
+                for _, records in rows_of(folder, "small", {stem: stem})
+            )
+            return interval(paired_difference(ours, theirs, "seeds"))
+
+        return text
+
+    columns = {"difference": lambda pair: " minus ".join(VARIANTS[stem] for stem in pair)}
+    return table(PAIRS, columns | {title: cell_of(key) for title, key in numbers.items()})
 
 
 def readout_table(grid: str, folder: Path) -> str:
@@ -203,6 +231,7 @@ PAGE = Page(
         "readouts": functools.partial(readout_table, "small"),
         "disentanglement": functools.partial(score_table, "small"),
         "kumar": functools.partial(kumar_table, "small"),
+        "differences": difference_table,
         "betas": beta_table,
     },
     figures={
