@@ -13,7 +13,7 @@ from vdm_jax.configs.base import get_config as get_base_config
 from vdm_jax.base.errors import choose
 
 SAMPLERS = ("ancestral", "ddim", "dpmpp_2m")
-WALKS = ",".join(  # the studies of sampling: samplers and steps; times; starts
+SAMPLINGS = ",".join(  # the studies of sampling: samplers and steps; times; starts
     [f"{sampler}:{steps}" for sampler in SAMPLERS for steps in (10, 20, 50, 100)]
     + [f"ancestral:{steps}:{times}" for times in ("cosine", "information") for steps in (20, 50, 100)]
     + [f"ancestral:{steps}:time:{start}" for start in ("gaussian", "mixture") for steps in (50, 100)]
@@ -23,7 +23,7 @@ VARIANTS = NOISE_TABLES | {
     "dirac": NOISE_TABLES["dirac"] | {"sample.num_steps": 50},  # it adds noise at 50 entries
     "vdm": BOUND | {"diffusion.schedule": "linear"},
     "learned": BOUND | {"diffusion.schedule": "monotone"},
-    "quality": {"quality.walks": WALKS},
+    "quality": {"quality.samplers": SAMPLINGS},
     "quick": {  # all jobs in under 5 minutes on two cores, the space among them
         "train.num_steps": 2_000,
         "train.batch_size": 128,
@@ -113,9 +113,9 @@ def _quality() -> dict:
     return dict(
         # Ways to sample, SAMPLER:STEPS[:TIMES[:START]]; empty: the job has nothing to do. TIMES: time, logsnr, cosine,
         # information (each step loses as much of it). START: noise, or at the edge of the features gaussian, mixture.
-        walks="",
+        samplers="",
         exact="",  # workdir of the exact curves of the space at the same scale, of information, gaussian, mixture
-        num_images=2_000,  # of each walk and seed
+        num_images=2_000,  # of each sampling and seed
         num_seeds=3,  # of the evaluation: errors are over these
         batch_size=500,
         seed=0,

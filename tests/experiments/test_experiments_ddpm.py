@@ -135,7 +135,7 @@ def test_a_model_of_other_data_or_noise_is_refused(workdir, changes, told):
 @pytest.mark.parametrize(
     ("config", "data", "told"),
     [
-        ({"kind": "probes"}, "{}", r"is of kind 'probes'; expected one of .*'ddpm'"),
+        ({"kind": "probes"}, "{}", r"is of kind 'probes'; in pixels expected one of .*'ddpm'"),
         ({"data": None}, "{}", "its config.json has no data"),
         ({}, "{}", "was trained on other data of the name 'small'"),
         ({}, "{", "no trained model there, data.json cannot be read"),

@@ -30,7 +30,7 @@ FEW = {
     "probe.warm_updates": 60,
     "probe.num_validation": 64,
     "probe.num_test": 512,
-    "normality.num_images": 50,
+    "normality.num_images": 100,
     "normality.num_components": 4,
     "normality.num_samples": 200,
 }

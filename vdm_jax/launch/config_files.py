@@ -68,8 +68,9 @@ def load_config(config: str | ConfigDict) -> ConfigDict:
 
 @contextmanager
 def naming_settings(config: ConfigDict) -> Iterator[None]:
-    """Where `Kind.build` fails because of it: raises `UserError` that names a setting without a value or of another
-    type than in configs/KIND.py. The command line refuses those; a config made in Python may hold anything."""
+    """Where `Kind.check` or `Kind.build` fails because of it: raises `UserError` that names a setting without a value
+    or of another type than in configs/KIND.py. The command line refuses those; a config made in Python may hold
+    anything."""
     try:
         yield
     except (TypeError, AttributeError, KeyError, ValueError) as error:

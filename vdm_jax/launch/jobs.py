@@ -13,6 +13,7 @@ from vdm_jax.base import progress
 from vdm_jax.base.mesh import check_devices
 from vdm_jax.base.signals import Stopped
 from vdm_jax.launch import store
+from vdm_jax.launch.config_files import naming_settings
 from vdm_jax.launch.kind import Job, Kind, Kinds, RunOptions, Status, jobs_of, kind_of, lock_of
 from vdm_jax.launch.memory import what_memory_lacks
 from vdm_jax.train.archive import MANIFEST, pack, unpack
@@ -23,7 +24,8 @@ NEEDS = "needs"  # folder of the runs that a run needs
 def check_ready(kind: Kind, config: ConfigDict, jobs: Sequence[str]) -> None:
     """Raises `UserError` for what can be judged before the data are read: devices, packages, settings."""
     check_devices()
-    kind.check(config)
+    with naming_settings(config):
+        kind.check(config)
     for name in jobs:
         jobs_of(kind)[name].check_ready(config)
 
@@ -83,8 +85,9 @@ def run_jobs(kind: Kind, run: Prepared, jobs: Sequence[str], options: RunOptions
         if status == "stopped":
             return status
     for name in jobs:
-        if (job := jobs_of(kind)[name]).summary:
-            print(job.summary(json.loads((run.workdir / job.writes).read_text(encoding="utf-8"))))
+        job = jobs_of(kind)[name]
+        if job.summary and (record := run.workdir / job.writes).is_file():  # an idle job writes none
+            print(job.summary(json.loads(record.read_text(encoding="utf-8"))))
     return status
 
 

@@ -111,7 +111,8 @@ def check_settings(config: ConfigDict, fewest_steps: int = 1) -> None:
             raise UserError(f"config.evaluate.inception: {error}") from error
     train = config.train
     intervals = ("log_every", "eval_every", "checkpoint_every")
-    lengths = {name: train[name] for name in intervals} | ({"num_steps": train.num_steps} if train.num_steps else {})
+    intervals = ("num_steps", *intervals) if train.num_steps != 0 else intervals
+    lengths = {name: train[name] for name in intervals}
     check_intervals(train.steps_per_call, lengths, start=0)
 
 

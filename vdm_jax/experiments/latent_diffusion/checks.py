@@ -8,7 +8,7 @@ from vdm_jax.diffusion.samplers import make_times
 from vdm_jax.diffusion.schedules import SCHEDULES, Schedule, make_schedule
 from vdm_jax.experiments.common.checks import SEED, check_numbers
 from vdm_jax.experiments.common.space.settings import check_space
-from vdm_jax.experiments.latent_diffusion.walks import MIXTURE, walks_of
+from vdm_jax.experiments.latent_diffusion.samplings import MIXTURE, samplings_of
 
 NUMBERS = (
     ("at least 0", lambda value: value >= 0, "sample.num_paths evaluate.coverage_images"),
@@ -32,21 +32,21 @@ def check_latent_diffusion(config: ConfigDict) -> None:
     """Raises `UserError` for a number out of range, an unknown name, or a weighting that the schedule does not have."""
     check_space(config)
     check_numbers(config, NUMBERS)
-    check_walks(config)
+    check_samplings(config)
     weighting, schedule = config.diffusion.weighting, config.diffusion.schedule
     choose("weighting", weighting, WEIGHTINGS)
     if schedule in SCHEDULES and weighting == "bound" and (why := make_schedule(schedule).no_bound):
         raise UserError(f"weighting='bound' with schedule={schedule!r}: {why}")
 
 
-def check_walks(config: ConfigDict) -> None:
-    """Raises `UserError` for a walk that cannot be read, or one that needs exact curves where none are named."""
-    for text, walk in walks_of(config.quality.walks).items():
-        if walk.needs_curves and not config.quality.exact:
-            why = f"config.quality.walks: {text!r} needs config.quality.exact, a workdir with exact curves of the space"
+def check_samplings(config: ConfigDict) -> None:
+    """Raises `UserError` for a sampling that cannot be read, or one that needs exact curves where none are named."""
+    for text, sampling in samplings_of(config.quality.samplers).items():
+        if sampling.needs_curves and not config.quality.exact:
+            why = f"config.quality.samplers: {text!r} needs config.quality.exact, a folder of exact curves of the space"
             raise UserError(f"{why}; they are those of configs/probes.py:quick-exact")
-        if walk.start == MIXTURE and not config.evaluate.mixture_components:
-            raise UserError(f"config.quality.walks: {text!r} needs config.evaluate.mixture_components of at least 1")
+        if sampling.start == MIXTURE and not config.evaluate.mixture_components:
+            raise UserError(f"config.quality.samplers: {text!r} needs config.evaluate.mixture_components of at least 1")
 
 
 def check_sampler(sample: ConfigDict, schedule: Schedule | None) -> None:

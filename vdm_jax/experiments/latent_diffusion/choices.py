@@ -3,7 +3,7 @@
 from vdm_jax.experiments.common.build import DATA, NOISE, above, by_data
 from vdm_jax.experiments.common.networks import AUTO, LATENT_MLP_SETTINGS, NETWORKS, network_choices
 from vdm_jax.experiments.common.space.settings import SPACE_CHOICES
-from vdm_jax.experiments.latent_diffusion.walks import walks_of
+from vdm_jax.experiments.latent_diffusion.samplings import samplings_of
 from vdm_jax.launch.choices import Choice
 from vdm_jax.launch.settings import value_of
 from vdm_jax.networks.latent_mlp import LATENT_MLPS
@@ -23,16 +23,16 @@ COVERAGE = above(
     ("evaluate.sprite_tolerance", "evaluate.reader_images", "evaluate.reader_steps"),
 )
 MIXTURE = above("evaluate.mixture_components", 1, ("evaluate.fitted_images",))
-OF_WALKS = tuple(f"quality.{name}" for name in ("num_images", "num_seeds", "batch_size", "seed"))
-WALKS = Choice(
-    "quality.walks",
-    {"with curves": (*OF_WALKS, "quality.exact"), "without": OF_WALKS, "": ()},
-    lambda settings: [_of_walks(value_of(settings, "quality.walks"))],
+OF_SAMPLERS = tuple(f"quality.{name}" for name in ("num_images", "num_seeds", "batch_size", "seed"))
+SAMPLINGS = Choice(
+    "quality.samplers",
+    {"with curves": (*OF_SAMPLERS, "quality.exact"), "without": OF_SAMPLERS, "": ()},
+    lambda settings: [_of_samplers(value_of(settings, "quality.samplers"))],
 )
-OF_EVALUATION = (WALKS, SCORES, COVERAGE, MIXTURE)
+OF_EVALUATION = (SAMPLINGS, SCORES, COVERAGE, MIXTURE)
 LATENT_CHOICES = (DATA, *SPACE_CHOICES, NOISE, NETWORK, *network_choices("model")[1:], *OF_EVALUATION)
 
 
-def _of_walks(text: str) -> str:
-    walks = walks_of(text).values()
-    return "" if not walks else "with curves" if any(walk.needs_curves for walk in walks) else "without"
+def _of_samplers(text: str) -> str:
+    samplings = samplings_of(text).values()
+    return "" if not samplings else "with curves" if any(sampling.needs_curves for sampling in samplings) else "without"

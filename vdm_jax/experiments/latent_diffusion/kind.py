@@ -45,7 +45,7 @@ QUALITY = Job(
     ignores=(*IGNORED, *SPACE_IGNORED, "quality.exact", "quality.batch_size"),
     after=("train",),
     writes="quality.json",
-    idle=lambda config: not config.quality.walks,
+    idle=lambda config: not config.quality.samplers,
     summary=quality_summary,
     memory_hint="lower config.quality.batch_size",
 )

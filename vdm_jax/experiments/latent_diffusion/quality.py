@@ -1,6 +1,6 @@
 """The job quality: how good decoded samples are by sampler, number of steps, their times, and the start of the chain.
 
-quality.json has "walks": {as written: {"evaluations" of the network, "first_timestep", "not_a_sprite",
+quality.json has "samplings": {as written: {"evaluations" of the network, "first_timestep", "not_a_sprite",
 "exactly_a_sprite", "frechet", "modes": {feature: {"kl_nats"}}}}, each number {"value", "standard_error"} over the
 evaluation seeds, "num_seeds"; "codes", the same of decoded latents of test images; "edge", {"timestep", "logsnr"}.
 """
@@ -23,6 +23,7 @@ from vdm_jax.base.mesh import across_devices
 from vdm_jax.base.progress import bar
 from vdm_jax.base.provenance import provenance
 from vdm_jax.base.statistics import mean_and_error
+from vdm_jax.data.dataset import Dataset
 from vdm_jax.diffusion.gaussian import alpha_sigma
 from vdm_jax.diffusion.samplers import sample
 from vdm_jax.diffusion.schedules import Schedule
@@ -34,16 +35,16 @@ from vdm_jax.experiments.common.functions import nearest_levels
 from vdm_jax.experiments.common.space.encoded import EncodedSpace
 from vdm_jax.experiments.latent_diffusion.build import LatentExperiment
 from vdm_jax.experiments.latent_diffusion.latents import latents_of, make_decoder, seen_moments
-from vdm_jax.experiments.latent_diffusion.walks import (
+from vdm_jax.experiments.latent_diffusion.samplings import (
     GAUSSIAN,
     MIXTURE,
     NOISE,
     Curves,
-    Walk,
+    Sampling,
     curves_of,
     edge_time,
+    samplings_of,
     times_of,
-    walks_of,
 )
 from vdm_jax.launch.settings import plain, read_config
 from vdm_jax.models.diffusion import DiffusionModel
@@ -53,29 +54,33 @@ Latents = Float[np.ndarray, "n ..."]
 
 
 def quality(experiment: LatentExperiment, workdir: pathlib.Path) -> str:
-    """Writes `quality.json`; returns "done". All walks of a seed have the same noise. Raises `UserError`."""
+    """Writes `quality.json`; returns "done". All samplings of a seed have the same noise. Raises `UserError`."""
     config, data, model, space = experiment.config, experiment.data, experiment.model, experiment.space
-    settings, walks = config.quality, walks_of(config.quality.walks)
-    if not walks:
-        print("quality: config.quality.walks is empty: nothing is sampled", flush=True)
+    settings, samplings = config.quality, samplings_of(config.quality.samplers)
+    if not samplings:
+        print("quality: config.quality.samplers is empty: nothing is sampled", flush=True)
         return "done"
-    curves = read_curves(settings.exact, space) if any(walk.needs_curves for walk in walks.values()) else None
+    curves = (
+        read_curves(settings.exact, space) if any(sampling.needs_curves for sampling in samplings.values()) else None
+    )
     weights = load_weights(workdir, model, config)
     schedule = model.schedule(weights.params)
-    times = {text: times_of(walk, schedule, curves) for text, walk in walks.items()}
+    times = {text: times_of(sampling, schedule, curves) for text, sampling in samplings.items()}
     key = jax.random.key(settings.seed)
-    starts = make_starts(config, experiment, schedule, curves, walks)
-    print(f"quality: step {weights.step}, {weights.kind} weights, {len(walks)} walks", flush=True)
+    starts = make_starts(config, data, space, schedule, curves, samplings)
+    print(f"quality: step {weights.step}, {weights.kind} weights, {len(samplings)} samplings", flush=True)
     decoder = make_decoder(space.space, config.evaluate.batch_size)
 
     def draw(num_images: int) -> dict[str, Integer[np.ndarray, "n h w c"]]:
         found = {}
-        every = [(seed, text) for seed in range(settings.num_seeds) for text in walks]
+        every = [(seed, text) for seed in range(settings.num_seeds) for text in samplings]
         for i in bar("quality: samples")(range(len(every))):
             seed, text = every[i]
-            own = jax.random.fold_in(named_key(key, "walk"), seed)
-            start = starts.get(walks[text].start)
-            x = walk_down(model, weights.params, walks[text], times[text], start, own, num_images, settings.batch_size)
+            own = jax.random.fold_in(named_key(key, "chain"), seed)
+            start = starts.get(samplings[text].start)
+            x = draw_chains(
+                model, weights.params, samplings[text], times[text], start, own, num_images, settings.batch_size
+            )
             found[f"{text} {seed}"] = nearest_levels(decoder(x), data)
         for seed in range(settings.num_seeds):
             x = latents_of(space, data, "test", num_images, jax.random.fold_in(named_key(key, CODES), seed))
@@ -84,11 +89,13 @@ def quality(experiment: LatentExperiment, workdir: pathlib.Path) -> str:
 
     reading = {name: config.evaluate[name] for name in ("sprite_tolerance", "reader_images", "reader_steps")}
     scores, why = score_sets(data, draw, num_images=settings.num_images, **reading)
-    rows = {name: over_seeds([scores[f"{name} {i}"] for i in range(settings.num_seeds)]) for name in (*walks, CODES)}
+    rows = {
+        name: over_seeds([scores[f"{name} {i}"] for i in range(settings.num_seeds)]) for name in (*samplings, CODES)
+    }
     steps = schedule.num_steps or 1
     for text, at in times.items():
         rows[text] |= {"evaluations": len(at) - 1, "first_timestep": float(at[0] * steps)}
-    record: dict[str, Any] = {CODES: rows.pop(CODES), "walks": rows, "edge": None, "reasons": why}
+    record: dict[str, Any] = {CODES: rows.pop(CODES), "samplings": rows, "edge": None, "reasons": why}
     if curves is not None:
         record["edge"] = {"timestep": float(edge_time(schedule, curves) * steps), "logsnr": -curves.edge}
     record |= {"num_images": settings.num_images, "num_seeds": settings.num_seeds, "space": space.about}
@@ -109,34 +116,35 @@ def read_curves(workdir: str, space: EncodedSpace) -> Curves:
 
 def make_starts(
     config: ConfigDict,
-    experiment: LatentExperiment,
+    data: Dataset,
+    space: EncodedSpace,
     schedule: Schedule,
     curves: Curves | None,
-    walks: Mapping[str, Walk],
+    samplings: Mapping[str, Sampling],
 ) -> dict[str, GaussianMixture]:
-    """By `Walk.start` the distributions of z_t at the edge that walks begin with, of training latents."""
-    wanted = {walk.start for walk in walks.values()} - {NOISE}
+    """By `Sampling.start` the distributions of z_t at the edge that samplings begin with, of training latents."""
+    wanted = {sampling.start for sampling in samplings.values()} - {NOISE}
     if not wanted:
         return {}
     alpha, sigma = alpha_sigma(schedule.gamma(jnp.float32(edge_time(schedule, curves))))
     found = {}
     if GAUSSIAN in wanted:
-        mean, covariance = moments_of(*seen_moments(experiment.space, "train"))
+        mean, covariance = moments_of(*seen_moments(space, "train"))
         of_noise = float(sigma) ** 2 * np.eye(len(mean))
         found[GAUSSIAN] = gaussian_of(float(alpha) * mean, float(alpha) ** 2 * covariance + of_noise)
     if MIXTURE in wanted:
         key = named_key(jax.random.key(config.quality.seed), "fitted")
-        x = latents_of(experiment.space, experiment.data, "train", config.evaluate.fitted_images, key)
+        x = latents_of(space, data, "train", config.evaluate.fitted_images, key)
         eps = np.asarray(jax.random.normal(named_key(key, "eps"), x.shape))
         z = (float(alpha) * x + float(sigma) * eps).reshape(len(x), -1)
         found[MIXTURE] = fit_mixture(z, config.evaluate.mixture_components, config.quality.seed)
     return found
 
 
-def walk_down(
+def draw_chains(
     model: DiffusionModel,
     params: PyTree,
-    walk: Walk,
+    sampling: Sampling,
     times: Float[np.ndarray, " n"],
     start: GaussianMixture | None,
     key: Key[Array, ""],
@@ -148,7 +156,7 @@ def walk_down(
     def batch(index):
         keys = keys_of(key, index)
         z = _draw_start(tuple(model.shape), start, keys)
-        return _walk(model, walk.sampler, params, keys, z, jnp.asarray(times))
+        return _draw_chain(model, sampling.sampler, params, keys, z, jnp.asarray(times))
 
     return map_batches(batch, np.arange(number), batch_size, place=across_devices)
 
@@ -160,7 +168,7 @@ def _draw_start(shape: tuple[int, ...], start: GaussianMixture | None, keys: Key
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _walk(
+def _draw_chain(
     model: DiffusionModel,
     sampler: str,
     params: PyTree,
@@ -199,9 +207,9 @@ def _measured(values: list[float | None]) -> dict[str, float | None]:
 
 
 def quality_summary(record: Mapping[str, Any]) -> str:
-    """What a launch ends with: a line for each walk."""
+    """What a launch ends with: a line for each sampling."""
     lines = []
-    for text, row in record["walks"].items():
+    for text, row in record["samplings"].items():
         parts = [f"{row['evaluations']} evaluations", f"Fréchet {row['frechet']['value']:.3g}"]
         if "not_a_sprite" in row:
             parts.append(f"no sprite {row['not_a_sprite']['value']:.3f}")

@@ -29,7 +29,7 @@ STARTS = {
 EDGE = "5%"  # the edge of the features: no more than this share of any of them remains
 
 
-class Walk(NamedTuple):
+class Sampling(NamedTuple):
     """A way to sample."""
 
     sampler: str
@@ -54,18 +54,18 @@ class Curves(NamedTuple):
     edge: float
 
 
-def walks_of(text: str) -> dict[str, Walk]:
-    """The walks of a list by their text. {} for an empty one. Raises `UserError`."""
+def samplings_of(text: str) -> dict[str, Sampling]:
+    """The samplings of a list by their text. {} for an empty one. Raises `UserError`."""
     found = {}
     for each in filter(None, map(str.strip, text.split(","))):
         sampler, *rest = each.split(":")
-        choose("config.quality.walks: sampler", sampler, SAMPLERS)
+        choose("config.quality.samplers: sampler", sampler, SAMPLERS)
         if not 1 <= len(rest) <= 3 or not rest[0].isdecimal() or not int(rest[0]):
-            raise UserError(f"config.quality.walks: {each!r}; expected SAMPLER:STEPS[:TIMES[:START]], as ddim:50")
+            raise UserError(f"config.quality.samplers: {each!r}; expected SAMPLER:STEPS[:TIMES[:START]], as ddim:50")
         times, start = (*rest[1:], *("time", NOISE)[len(rest) - 1 :])
-        choose(f"config.quality.walks: times of {each!r}", times, TIMES)
-        choose(f"config.quality.walks: start of {each!r}", start, STARTS)
-        found[each] = Walk(sampler, int(rest[0]), times, start)
+        choose(f"config.quality.samplers: times of {each!r}", times, TIMES)
+        choose(f"config.quality.samplers: start of {each!r}", start, STARTS)
+        found[each] = Sampling(sampler, int(rest[0]), times, start)
     return found
 
 
@@ -82,19 +82,19 @@ def curves_of(exact: Mapping[str, Any]) -> Curves:
     return Curves(gammas, np.minimum.accumulate(nats[noisy]), float(edge))
 
 
-def times_of(walk: Walk, schedule: Schedule, curves: Curves | None) -> Float[np.ndarray, " n"]:
-    """The descending times of a walk, the first being its start."""
-    share = np.arange(1, walk.num_steps) / walk.num_steps  # of the way from noise to data
-    if walk.times == INFORMATION:
+def times_of(sampling: Sampling, schedule: Schedule, curves: Curves | None) -> Float[np.ndarray, " n"]:
+    """The descending times of a sampling, the first being its start."""
+    share = np.arange(1, sampling.num_steps) / sampling.num_steps  # of the way from noise to data
+    if sampling.times == INFORMATION:
         lost = curves.nats[-1] + share * (curves.nats[0] - curves.nats[-1])
         rising = curves.nats[::-1] + np.arange(len(curves.nats)) * 1e-9  # flat stretches have one place
         times = times_through(schedule, jnp.asarray(np.interp(lost, rising, curves.gammas[::-1]), jnp.float32))
-    elif walk.times == COSINE:
+    elif sampling.times == COSINE:
         times = times_through(schedule, make_schedule("cosine_continuous").gamma(jnp.asarray(1 - share, jnp.float32)))
     else:
-        times = make_times(schedule, walk.num_steps, walk.times)
+        times = make_times(schedule, sampling.num_steps, sampling.times)
     times = np.asarray(times)
-    if walk.start == NOISE:
+    if sampling.start == NOISE:
         return times
     edge = edge_time(schedule, curves)
     return np.append(edge, times[times < edge])
