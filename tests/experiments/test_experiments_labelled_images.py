@@ -32,7 +32,7 @@ FEW = {
     "probe.num_test": 512,
     "normality.num_images": 100,
     "normality.num_components": 4,
-    "normality.num_samples": 200,
+    "normality.num_samples": 1_000,
 }
 
 
