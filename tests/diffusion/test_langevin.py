@@ -8,9 +8,9 @@ from gaussian_data import VARIANCE, exact_denoise, marginal_variance
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.diffusion.gaussian import alpha_sigma
-from vdm_jax.diffusion.score_matching.langevin import LangevinSampler, langevin, langevin_step, method_of
 from vdm_jax.diffusion.samplers import StepInputs, ancestral, ddim, make_times, sample
 from vdm_jax.diffusion.schedules import make_schedule
+from vdm_jax.diffusion.score_matching.langevin import LangevinSampler, langevin, langevin_step, method_of
 from vdm_jax.diffusion.score_matching.objectives import geometric_sigmas, variance_exploding
 from vdm_jax.diffusion.score_matching.sde import flow_vp, reverse_sde_ve, reverse_sde_vp
 

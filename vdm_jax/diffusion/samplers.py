@@ -36,8 +36,8 @@ def sample(
         denoise: (z_t, t [B]) -> Prediction; the sampler reads its x.
         z: [B, ...], from N(0, I) for times[0] = 1, or a noised image to start from.
         times: descending (see `make_times`). On a table times[-1] is 0, no noise: the result is x_hat itself.
-        method: one of `SAMPLERS`, or a step function; `score_matching.langevin.method_of` finds further ones by name. One with the
-            attribute `repeats` steps over a grid in which each time but the last occurs so often.
+        method: one of `SAMPLERS`, or a step function, such as those that `score_matching.langevin.method_of` finds by
+            name. One with the attribute `repeats` steps over a grid in which each time but the last occurs so often.
         keep: returns also z at times[k] for every k of it, [K, B, ...].
         x_range: x_hat is clipped to it at every step (DDPM's "clip denoised"). Where alpha_1 is tiny, as under a cosine
             schedule, an error of eps_hat is 1/alpha_t times as large in x_hat, and DDIM and DPM-Solver++ keep it.

@@ -5,6 +5,7 @@ from vdm_jax.experiments.ddpm.kind import KIND as ddpm
 from vdm_jax.experiments.exact.kind import KIND as exact
 from vdm_jax.experiments.latent_diffusion.kind import KIND as latent_diffusion
 from vdm_jax.experiments.probes.kind import KIND as probes
+from vdm_jax.experiments.score.kind import KIND as score
 from vdm_jax.experiments.spaces.kind import KIND as spaces
 from vdm_jax.experiments.vae_vdm.kind import KIND as vae_vdm
 
@@ -16,4 +17,5 @@ KINDS = {
     "autoencoder": autoencoder,
     "latent_diffusion": latent_diffusion,
     "spaces": spaces,
+    "score": score,
 }

@@ -65,7 +65,8 @@ def generate_batches(
 
     Args:
         codes: the code of each of the images `indices`, [B, w_dim]; None for an unconditional model.
-        sampler: one of `samplers.SAMPLERS` or another name of `method_of`, over `num_steps` steps of `make_times(schedule, num_steps, grid)`.
+        sampler: one of `samplers.SAMPLERS` or another name of `method_of`, over `num_steps` steps of
+            `make_times(schedule, num_steps, grid)`.
         clip: x_hat to the model's `x_range` at every step.
         batch_size: images at once. The last batch is filled up with copies, so that one program serves all.
         keep: points of the grid at which z is kept.

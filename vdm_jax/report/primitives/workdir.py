@@ -60,6 +60,10 @@ class Workdir:
         """table.json; {} if it is missing."""
         return _read_json(self.path / "table.json") or {}
 
+    def record(self, name: str) -> dict[str, Any]:
+        """NAME.json; {} if it is missing."""
+        return _read_json(self.path / f"{name}.json") or {}
+
     @property
     def provenance(self) -> dict[str, Any]:
         """Commit, device and versions, from evaluate.json, probe.json, exact.json or else the first other record that

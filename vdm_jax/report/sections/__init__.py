@@ -29,6 +29,8 @@ from vdm_jax.report.sections.numbers import NUMBERS, OTHER_NUMBERS
 from vdm_jax.report.sections.probe import PROBE
 from vdm_jax.report.sections.provenance import CONFIG, PROVENANCE
 from vdm_jax.report.sections.samples import GUIDED, PATH, RECONSTRUCTION, SAMPLES
+from vdm_jax.report.sections.score.images import SCORE_LEVELS, SCORE_SAMPLERS
+from vdm_jax.report.sections.score.mixture import SCORE_CHAINS, SCORE_ERRORS
 from vdm_jax.report.sections.spaces import HELD, SPACE, SPACE_CURVES, SPACE_WINDOWS
 from vdm_jax.report.sections.timeline import TIMELINE
 from vdm_jax.report.sections.training import BOUND, LOSS, RATE_DISTORTION
@@ -48,4 +50,8 @@ AUTOENCODER_PAGE = (
 SPACES_PAGE = (SPACE, SPACE_WINDOWS, SPACE_CURVES, HELD, *_ORIGIN)
 LATENT_DIFFUSION_PAGE = (
     LATENT_MODELS, LATENT_DENOISING, LOSS, SAMPLES, PATH, COVERAGE, LATENT_OTHER_NUMBERS, *_ORIGIN,
+)  # fmt: skip
+SCORE_PAGE = (
+    NUMBERS, LOSS, SAMPLES, PATH, SCORE_LEVELS, SCORE_SAMPLERS, SCORE_ERRORS, SCORE_CHAINS, COVERAGE, OTHER_NUMBERS,
+    *_ORIGIN,
 )  # fmt: skip
