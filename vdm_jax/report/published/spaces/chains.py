@@ -1,6 +1,7 @@
 """results/spaces: schedules, chains and diffusion models in the spaces of one training seed, from their records.
 
-The records are schedules/SPACE-SCHEDULE/exact.json, chains/SPACE-MODEL/chains.json and diffusion/NAME/evaluate.json.
+The records are schedules/SPACE-SCHEDULE/exact.json, chains/SPACE-MODEL/chains.json chains/SPACE-exact/normality.json and
+diffusion/NAME/evaluate.json.
 """
 
 from collections.abc import Mapping
@@ -44,6 +45,9 @@ DISTANCES = {
     "round trip − its exact curve, share kept": "round_trip_kept",
     "round trip − 2 MMSE, squared error": "round_trip_squared_error",
 }
+
+
+NORMAL = {"dagostino": "D'Agostino", "energy": "energy distance", "standard": "energy distance to N(0, 1)"}
 
 
 def schedules(folder: Path) -> str:
@@ -91,6 +95,24 @@ def _distance(sampler: Mapping[str, Any], key: str) -> str:
 def _largest(sampler: Mapping[str, Any]) -> str:
     accuracies = sampler["real_or_generated"].get("accuracy", [])
     return f"{max(accuracies):.3f}" if accuracies else DASH
+
+
+def normality(folder: Path) -> str:
+    """From which timestep on components of z_t are not told from normal ones, by space and test; pixels first."""
+    found = {"pixels": Workdir(folder / "chains" / "pixels-exact").normality}
+    found |= {name: Workdir(folder / "chains" / f"{space}-exact").normality for space, name in SPACES.items()}
+    columns = {
+        "space": lambda row: row[0],
+        "components": lambda row: f"{row[1]['num_components']:,}",
+        "not normal at t = 0, share": lambda row: f"{row[1]['tests']['dagostino']['rejected'][0]:.2f}",
+    }
+    for test, title in NORMAL.items():
+        columns[f"{title}: none rejected from"] = lambda row, test=test: _from(row[1]["tests"][test]["normal_from"])
+    return table([row for row in found.items() if row[1]], columns)
+
+
+def _from(timestep: float | None) -> str:
+    return "never" if timestep is None else f"{timestep:.0f}"
 
 
 def settings_of(folder: Path) -> list[Setting]:

@@ -24,7 +24,7 @@ from vdm_jax.report.compare.space_sweep import (
 from vdm_jax.report.primitives.space_windows import LOGSNR, OF_ALL, OF_HELD, SCALES, TIMESTEP, mean_window
 from vdm_jax.report.primitives.workdir import Workdir
 from vdm_jax.report.published.page import Page
-from vdm_jax.report.published.spaces.chains import chains, diffusers, schedules
+from vdm_jax.report.published.spaces.chains import chains, diffusers, normality, schedules
 from vdm_jax.report.published.spaces.chains import settings_of as diffuser_settings
 from vdm_jax.report.published.table import interval, number, table
 
@@ -208,7 +208,7 @@ def more_robust(ours: SpaceSetting, theirs: SpaceSetting, scale: str) -> Found:
 
 PAGE = Page(
     "spaces",
-    tables={"claims": claims, "schedules": schedules, "chains": chains, "diffusers": diffusers}
+    tables={"claims": claims, "schedules": schedules, "chains": chains, "normality": normality, "diffusers": diffusers}
     | {
         f"{name}-{grid}": functools.partial(of_grid, make, grid)
         for grid in PUBLISHED
