@@ -1,7 +1,7 @@
 """results/spaces: schedules, chains and diffusion models in the spaces of one training seed, from their records.
 
-The records are schedules/SPACE-SCHEDULE/exact.json, chains/SPACE-MODEL/chains.json chains/SPACE-exact/normality.json and
-diffusion/NAME/evaluate.json.
+The records are schedules/SPACE-SCHEDULE/exact.json, chains/SPACE-MODEL/chains.json, chains/SPACE-exact/normality.json
+and diffusion/NAME/evaluate.json.
 """
 
 from collections.abc import Mapping
