@@ -9,11 +9,12 @@ from vdm_jax.experiments.common.jobs import IGNORED, OF_SAMPLES, fingerprints, i
 from vdm_jax.experiments.common.networks import network_choices
 from vdm_jax.experiments.common.programs import MODELS
 from vdm_jax.experiments.common.training import describe_model
-from vdm_jax.experiments.score import mixture, samplers
 from vdm_jax.experiments.score.build import EXPLODING, PRESERVING, build_score
 from vdm_jax.experiments.score.evaluate import evaluate_score
 from vdm_jax.experiments.score.functions import score_functions
+from vdm_jax.experiments.score.mixture import ARRAYS, MIXTURE, mixture_summary, study_mixture
 from vdm_jax.experiments.score.sample import draw_score
+from vdm_jax.experiments.score.samplers import SAMPLINGS, compare_samplers, has_no_samplers, samplers_summary
 from vdm_jax.launch.choices import Choice
 from vdm_jax.launch.kind import Job, Kind, from_files
 from vdm_jax.launch.settings import value_of
@@ -21,29 +22,30 @@ from vdm_jax.report.sections import SCORE_PAGE
 
 READS = ("data", "model", "noise", "objective", "train")
 GEOMETRIC = ("noise.sigma_max", "noise.sigma_min", "noise.num_levels")
-GIVEN, BY_ENDS = "a list", "by its ends"
+GIVEN = "a list"
+BY_ENDS = "by its ends"
 
 
 def score_jobs() -> dict[str, Job]:
     """train, evaluate, sample, samplers, mixture."""
     compared = Job(
-        from_files(samplers.compare_samplers),
+        from_files(compare_samplers),
         reads=(*READS, "evaluate", "sample", "samplers"),
         ignores=(*IGNORED, *OF_SAMPLES, "sample.sampler"),
         after=("train",),
-        writes=samplers.RECORD,
-        idle=samplers.has_no_samplers,
-        summary=samplers.samplers_summary,
+        writes=SAMPLINGS,
+        idle=has_no_samplers,
+        summary=samplers_summary,
         memory_hint="lower config.sample.batch_size",
     )
     return model_jobs(READS, evaluate_score, draw_score) | {
         "samplers": compared._replace(is_done=lambda config, workdir: is_of_named_weights(compared, config, workdir)),
         "mixture": Job(
-            from_files(mixture.study_mixture),
+            from_files(study_mixture),
             reads=("mixture",),
-            writes=mixture.RECORD,
-            leaves=(mixture.ARRAYS,),
-            summary=mixture.mixture_summary,
+            writes=MIXTURE,
+            leaves=(ARRAYS,),
+            summary=mixture_summary,
         ),
     }
 

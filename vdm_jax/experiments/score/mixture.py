@@ -45,7 +45,7 @@ from vdm_jax.experiments.score.plane import (
 from vdm_jax.experiments.score.samplers import over_seeds
 from vdm_jax.launch.settings import plain
 
-RECORD, ARRAYS = "mixture.json", "mixture.npz"
+MIXTURE, ARRAYS = "mixture.json", "mixture.npz"
 EDGE = 3.0  # deviations by which the square is larger than the modes
 FAR = 4.0  # deviations from both modes beyond which a chain is outside
 SHOWN = 500  # chains of which starts and ends are stored
@@ -75,7 +75,7 @@ def study_mixture(experiment: ScoreExperiment, workdir: pathlib.Path) -> str:
         "provenance": provenance() | {"config": experiment.config.name, "seed": settings.seed},
     }
     write_npz(workdir / ARRAYS, {"axis": axis} | arrays | ends)
-    write_json(workdir / RECORD, record)
+    write_json(workdir / MIXTURE, record)
     return "done"
 
 

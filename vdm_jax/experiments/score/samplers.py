@@ -30,7 +30,7 @@ from vdm_jax.experiments.score.evaluate import coverage_settings
 from vdm_jax.launch.settings import plain
 from vdm_jax.models.generate import generate
 
-RECORD = "samplers.json"
+SAMPLINGS = "samplers.json"
 Levels = Integer[np.ndarray, "n h w c"]
 
 
@@ -73,7 +73,7 @@ def compare_samplers(experiment: ScoreExperiment, workdir: pathlib.Path) -> str:
     record |= {"num_images": settings.num_images, "num_seeds": settings.num_seeds}
     record |= {"checkpoint_step": weights.step, "weights": weights.kind, "settings": plain(config)}
     origin = {"config": config.name, "seed": settings.seed, "data": data.fingerprint}
-    write_json(workdir / RECORD, record | {"provenance": provenance() | origin})
+    write_json(workdir / SAMPLINGS, record | {"provenance": provenance() | origin})
     return "done"
 
 
