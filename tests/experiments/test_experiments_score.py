@@ -116,6 +116,9 @@ def test_functions_of_a_run(workdir):
     y, t = 2.0 * np.ones((3, 8, 8, 1), np.float32), 0.75
     eps = run.denoise(y / np.sqrt(1 + sigmas[1] ** 2), t).eps
     np.testing.assert_allclose(run.score(y, float(sigmas[1]) * 1.1), -eps / sigmas[1], rtol=1e-3, atol=1e-5)
+    pytest.importorskip("diffrax", reason="needs the extra 'flow'")
+    bound = run.flow_bound(jax.random.key(1), run.data.test.levels[:2], tolerance=1e-2)
+    assert bound.shape == (2,) and np.all(np.isfinite(bound)) and np.all(bound > 0)
     images = run.sample(jax.random.key(0), 2, sampler="ddim+langevin:1:0.1", num_steps=2)
     assert images.shape == (2, 8, 8, 1)
     with pytest.raises(UserError, match="sigma=0.*expected a number above 0"):

@@ -212,8 +212,8 @@ def _share(chains: list[np.ndarray]) -> dict[str, float | None]:
 
 def measure_mixing(settings: ConfigDict, key: Key[Array, ""]) -> dict[str, Any]:
     """The share of chains in the larger mode after each part of Langevin dynamics with the true score, all started in
-    the smaller mode, for modes at several distances. In equilibrium it is `at_rest`: the larger mode's side holds more
-    than its weight, and less where modes overlap."""
+    the smaller mode, for modes at several distances. In equilibrium it is `at_rest`, which is below the weight
+    where modes overlap."""
     separations, rows = numbers_of("config.mixture.separations", settings.separations), []
     at_rest = []
     for separation in separations:

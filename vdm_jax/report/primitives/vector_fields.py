@@ -2,12 +2,14 @@
 
 import numpy as np
 from jaxtyping import Real
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vdm_jax.report.primitives.style import BLUE, INK, QUIET, VERMILLION, panel
 
 ARROWS = 20  # along each side, about
 SQUARE = (3.4, 3.4)  # inches
+WITH_BAR = (4.3, 3.4)
 
 
 def field_figure(
@@ -35,7 +37,7 @@ def error_map(
     limits: tuple[float, float],
 ) -> Figure:
     """log10 of an error at p² points in colours between `limits`, with lines of equal density."""
-    figure, axes = _square(axis, title)
+    figure, axes = _square(axis, title, WITH_BAR)
     side = len(axis)
     logs = np.log10(np.maximum(error, 10.0 ** limits[0])).reshape(side, side)
     mesh = axes.pcolormesh(
@@ -71,8 +73,8 @@ def points_figure(
     return figure
 
 
-def _square(axis: np.ndarray, title: str):
-    figure, axes = panel(title=title, xlabel="x₁", ylabel="x₂", size=SQUARE)
+def _square(axis: np.ndarray, title: str, size: tuple[float, float] = SQUARE) -> tuple[Figure, Axes]:
+    figure, axes = panel(title=title, xlabel="x₁", ylabel="x₂", size=size)
     axes.set_xlim(axis[0], axis[-1])
     axes.set_ylim(axis[0], axis[-1])
     axes.set_aspect("equal")

@@ -14,10 +14,10 @@ from vdm_jax.report.primitives.workdir import Workdir
 
 NONE = missing("There is no readable mixture.json with mixture.npz yet", "mixture")
 OBJECTIVES = {
-    "exact": "exact objective, no noise",
-    "sliced": "sliced objective, no noise",
-    "denoising": "denoising at one noise level",
-    "levels": "denoising at all levels, at the smallest",
+    "exact": "exact, no noise",
+    "sliced": "sliced, no noise",
+    "denoising": "denoising at one level",
+    "levels": "all levels, at the smallest",
 }
 MAPS = ("exact", "denoising", "levels")
 CHAINS = {
@@ -118,8 +118,8 @@ def chains_section(workdir: Workdir, gallery: Gallery) -> str:
     head = ["chains", "started at the larger mode", "end there", "changed the mode", "outside of both"]
     text = (
         f"Shares of {record['num_chains']:,} chains; in the data {record['weight_of_large']:g} belong to the larger "
-        "mode. ± one standard error: over chains for the true score, over seeds for learned ones. Outside: further "
-        "than 4 standard deviations from both modes."
+        "mode. ± one standard error: over chains for the true score, over several seeds for learned ones. Outside: "
+        "further than 4 standard deviations from both modes."
     )
     shares = table(head, rows, numbers=(1, 2, 3, 4))
     return f"{shares}<p>{escape(text)}</p>{figure(panels, what)}{_mixing(record, gallery)}"
