@@ -111,7 +111,7 @@ def normality(folder: Path) -> str:
     return table([row for row in found.items() if row[1]], columns)
 
 
-def _from(timestep: float | None) -> str:
+def _from(timestep: float | int | None) -> str:
     return "never" if timestep is None else f"{timestep:.0f}"
 
 

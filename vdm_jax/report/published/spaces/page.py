@@ -26,6 +26,7 @@ from vdm_jax.report.primitives.workdir import Workdir
 from vdm_jax.report.published.page import Page
 from vdm_jax.report.published.spaces.chains import chains, diffusers, normality, schedules
 from vdm_jax.report.published.spaces.chains import settings_of as diffuser_settings
+from vdm_jax.report.published.spaces.sampling import no_sprite, samplers, starts, times
 from vdm_jax.report.published.table import interval, number, table
 
 METHODS = {  # in the order of the tables
@@ -209,6 +210,7 @@ def more_robust(ours: SpaceSetting, theirs: SpaceSetting, scale: str) -> Found:
 PAGE = Page(
     "spaces",
     tables={"claims": claims, "schedules": schedules, "chains": chains, "normality": normality, "diffusers": diffusers}
+    | {"samplers": samplers, "times": times, "starts": starts}
     | {
         f"{name}-{grid}": functools.partial(of_grid, make, grid)
         for grid in PUBLISHED
@@ -225,5 +227,8 @@ PAGE = Page(
         for name, key in (("windows", OF_ALL), ("held_windows", OF_HELD))
         for suffix, axis in (("", TIMESTEP), ("_logsnr", LOGSNR))
     }
-    | {"figures/diffusers.png": lambda folder: ratios_figure(diffuser_settings(folder))},
+    | {
+        "figures/diffusers.png": lambda folder: ratios_figure(diffuser_settings(folder)),
+        "figures/samplers.png": no_sprite,
+    },
 )

@@ -3,111 +3,66 @@
 The record is diffusion/vae-16-linear-0/quality.json.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 
-from vdm_jax.report.primitives import style
-from vdm_jax.report.primitives.measured import measured_text
+from vdm_jax.report.primitives.samplings import (
+    CODES,
+    COLUMNS,
+    DASH,
+    SAMPLERS,
+    STARTS,
+    TIMES,
+    SamplingScores,
+    read_samplings,
+    samplings_figure,
+    score_cells,
+)
 from vdm_jax.report.primitives.workdir import Workdir
-from vdm_jax.report.published.table import DASH, table
+from vdm_jax.report.published.table import table
 
 RUN = "diffusion/vae-16-linear-0"
-SAMPLERS = {"ancestral": "ancestral", "ddim": "DDIM", "dpmpp_2m": "DPM-Solver++ 2M"}
-TIMES = {
-    "time": "even in time, the linear schedule",
-    "cosine": "noise levels of a cosine schedule",
-    "information": "equal information lost a step",
-}
-STARTS = {
-    "noise": "N(0, I) at t = T",
-    "gaussian": "a Gaussian at the edge of the features",
-    "mixture": "a mixture of Gaussians there",
-}
 
 
-def read(folder: Path) -> dict[tuple[str, int, str, str], Mapping[str, Any]]:
-    """(sampler, steps, times, start) -> its scores."""
-    found = {}
-    for text, row in Workdir(folder / RUN).quality.get("samplings", {}).items():
-        sampler, steps, *rest = text.split(":")
-        times, start = (*rest, *("time", "noise")[len(rest) :])
-        found[sampler, int(steps), times, start] = row
-    return found
+def _read(folder: Path, wanted: Callable[[SamplingScores], bool]) -> list[SamplingScores]:
+    return [one for one in read_samplings(Workdir(folder / RUN).quality) if wanted(one)]
 
 
-SCORES: dict[str, Callable[[Mapping[str, Any]], Any]] = {
-    "no sprite, share": lambda row: row.get("not_a_sprite"),
-    "KL of kinds, nats": lambda row: row.get("modes", {}).get("kind", {}).get("kl_nats"),
-    "Fréchet": lambda row: row["frechet"],
-}
-
-
-def _scores() -> dict[str, Callable[[Any], str]]:
-    """Columns of the last element of a row."""
-    return {title: lambda row, score=score: _cell(score(row[-1])) for title, score in SCORES.items()}
-
-
-def _cell(found: Mapping[str, float | None] | None) -> str:
-    return DASH if not found or found["value"] is None else measured_text(found["value"], found["standard_error"])
+def _table(rows: Sequence[tuple[list[str], Mapping[str, Any]]], head: Sequence[str]) -> str:
+    """The cells of each row, and after them its scores."""
+    whole = [[*cells, *score_cells(scores)] for cells, scores in rows]
+    return table(whole, {title: lambda row, i=i: row[i] for i, title in enumerate([*head, *COLUMNS])})
 
 
 def samplers(folder: Path) -> str:
     """Each sampler by the number of steps, and the decoded latents of test images."""
-    rows: list[tuple[str, str, Mapping[str, Any]]] = [
-        (SAMPLERS[sampler], str(steps), row)
-        for (sampler, steps, times, start), row in read(folder).items()
-        if (times, start) == ("time", "noise")
-    ]
-    rows.append(("latents of test images", DASH, Workdir(folder / RUN).quality["codes"]))
-    return table(rows, {"sampler": lambda row: row[0], "steps": lambda row: row[1]} | _scores())
+    found = _read(folder, lambda one: (one.times, one.start) == ("time", "noise"))
+    rows = [([SAMPLERS[one.sampler], str(one.num_steps)], one.scores) for one in found]
+    codes = Workdir(folder / RUN).quality.get("codes", {})
+    return _table([*rows, ([CODES, DASH], codes)], ("sampler", "steps"))
 
 
 def times(folder: Path) -> str:
     """Ancestral sampling by where its steps are."""
-    found = read(folder)
-    rows = [
-        (title, steps, found[key])
-        for steps in (20, 50, 100)
-        for name, title in TIMES.items()
-        if (key := ("ancestral", steps, name, "noise")) in found
-    ]
-    return table(rows, {"steps": lambda row: str(row[1]), "times": lambda row: row[0]} | _scores())
+    found = _read(folder, lambda one: (one.sampler, one.start) == ("ancestral", "noise") and one.num_steps > 10)
+    found = sorted(found, key=lambda one: one.num_steps)
+    return _table([([str(one.num_steps), TIMES[one.times]], one.scores) for one in found], ("steps", "times"))
 
 
 def starts(folder: Path) -> str:
     """Ancestral sampling by where the chain starts."""
-    found = read(folder)
+    found = _read(folder, lambda one: (one.sampler, one.times) == ("ancestral", "time") and one.num_steps >= 50)
+    found = sorted(found, key=lambda one: one.num_steps)
     rows = [
-        (title, row)
-        for steps in (50, 100)
-        for name, title in STARTS.items()
-        if (row := found.get(("ancestral", steps, "time", name)))
+        ([STARTS[one.start], f"{one.scores['first_timestep']:.0f}", str(one.scores["evaluations"])], one.scores)
+        for one in found
     ]
-    columns = {
-        "start": lambda row: row[0],
-        "its timestep": lambda row: f"{row[1]['first_timestep']:.0f}",
-        "network evaluations": lambda row: str(row[1]["evaluations"]),
-    }
-    return table(rows, columns | _scores())
+    return _table(rows, ("start", "its timestep", "network evaluations"))
 
 
-def samplers_figure(folder: Path) -> Figure:
-    """The share that is no sprite against the number of network evaluations, by sampler and times."""
-    drawn, axes = style.panel(title="no sprite", xlabel="network evaluations", ylabel="share of samples")
-    lines: dict[str, list[tuple[int, Mapping[str, float]]]] = {}
-    for (sampler, _, when, start), row in read(folder).items():
-        if start == "noise" and "not_a_sprite" in row:
-            name = SAMPLERS[sampler] + ("" if when == "time" else f", {TIMES[when]}")
-            lines.setdefault(name, []).append((row["evaluations"], row["not_a_sprite"]))
-    for number, (name, points) in enumerate(lines.items()):
-        colour, dashes = style.line_look(number)
-        x, y = np.array([point[0] for point in points]), np.array([point[1]["value"] for point in points])
-        error = np.array([point[1]["standard_error"] or 0.0 for point in points])
-        axes.errorbar(x, y, error, color=colour, linestyle=dashes, capsize=2, linewidth=1.2, label=name)
-    axes.set_xscale("log")
-    style.legend(axes)
-    return drawn
+def no_sprite(folder: Path) -> Figure:
+    """The share that is no sprite against network evaluations, for starts from noise."""
+    return samplings_figure(_read(folder, lambda one: one.start == "noise"), "not_a_sprite", "no sprite, share")
