@@ -1,18 +1,11 @@
 """Ways to sample: their text, their times on made-up curves, and where the features end."""
 
-import json
-
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from vdm_jax.configs import latent_diffusion
 
 from vdm_jax.base.errors import UserError
-from vdm_jax.base.space import pixel_space
-from vdm_jax.data.encoded import Encoded
 from vdm_jax.diffusion.schedules import ddpm_linear, dirac, make_schedule
-from vdm_jax.experiments.common.space.encoded import EncodedSpace
-from vdm_jax.experiments.latent_diffusion.quality import curves_for
 from vdm_jax.experiments.latent_diffusion.samplings import (
     Curves,
     Sampling,
@@ -119,15 +112,3 @@ def test_more_steps_than_entries_with_noise_are_refused():
     ):
         with pytest.raises(UserError, match=told):
             check_times(sampling, dirac())
-
-
-def test_curves_of_means_are_refused_for_sampled_codes(tmp_path):
-    config = latent_diffusion.get_config("quality")
-    config.quality.exact = str(tmp_path)
-    space = pixel_space((2,), np.array([-1.0, 1.0], np.float32))._replace(fingerprint="weights")
-    sampled = EncodedSpace(space, Encoded({}, {}, {}), np.float32(1)[...], {}, sampled=True)
-    for is_sampled, told in ((False, "has space.sampled=False, this run True"), (True, "not the exact curves")):
-        about = {"fingerprint": "weights", "sampled": is_sampled}
-        (tmp_path / "exact.json").write_text(json.dumps({"space": about}))
-        with pytest.raises(UserError, match=told):
-            curves_for(config, sampled)
