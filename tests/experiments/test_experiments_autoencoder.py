@@ -165,7 +165,7 @@ def test_every_code_is_encoded_decoded_and_sampled(variant, tmp_path):
     assert (logvar is None) == (config.model.code != "gaussian")
     assert run.decode(mean, labels).shape == levels.shape
     assert run.sample(jax.random.key(0), 2).shape == (2, 32, 32, 1)
-    encoded, variance = read_encoded(tmp_path, run.data).split(run.data, "test", np.arange(3))
+    encoded, variance = read_encoded(tmp_path, run.data).rows("all", run.data.test.stored[:3])
     np.testing.assert_allclose(mean, encoded, rtol=1e-3, atol=1e-5)
     assert (variance is None) == (logvar is None)
 
