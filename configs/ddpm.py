@@ -57,6 +57,7 @@ def get_config(variant: str = "") -> ConfigDict:
             train=base.train,
             evaluate=_evaluate(),
             sample=_sample(),
+            samplers=samplers(),
         )
     )
     config.lock()
@@ -121,7 +122,7 @@ def _evaluate() -> dict:
 
 def _sample() -> dict:
     return dict(
-        sampler="ancestral",  # ancestral, ancestral_beta, ddim, dpmpp_2m
+        sampler="ancestral",  # ancestral, ancestral_beta, ddim, dpmpp_2m; further ones as in configs/score.py
         num_steps=100,  # of inference, at most diffusion.num_steps
         grid="time",  # steps uniform in "time" or in "logsnr"
         num_images=64,  # generated for samples/prior.npz
@@ -129,5 +130,15 @@ def _sample() -> dict:
         num_paths=8,  # images whose path is drawn
         clip=True,  # x_hat to the range of pixel values
         batch_size=250,
+        seed=0,
+    )
+
+
+def samplers() -> dict:
+    """The section of the job samplers; also of configs/score.py."""
+    return dict(
+        methods="",  # as sample.sampler, with commas between them, over sample.num_steps steps; empty: no such job
+        num_images=1_000,  # of each sampler and seed
+        num_seeds=3,  # of the evaluation: errors are over these
         seed=0,
     )

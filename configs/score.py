@@ -10,6 +10,7 @@ The sweep: these of the digits with three seeds.
 from ml_collections import ConfigDict
 from vdm_jax.configs.base import get_config as get_base_config
 from vdm_jax.configs.ddpm import get_config as get_ddpm_config
+from vdm_jax.configs.ddpm import samplers
 
 from vdm_jax.base.errors import choose
 
@@ -69,13 +70,14 @@ def get_config(variant: str = "") -> ConfigDict:
             train=base.train,
             evaluate=_evaluate(),
             sample=_sample(),
-            samplers=_samplers(),
+            samplers=samplers(),
             mixture=_mixture(),
         )
     )
     config.lock()
     config.update_from_flattened_dict(
         {
+            "samplers.methods": METHODS,
             "train.num_steps": 4_000,
             "train.learning_rate": 2e-3,
             "train.learning_rate_schedule": "cosine",
@@ -136,15 +138,6 @@ def _sample() -> dict:
         num_paths=8,  # images whose path is drawn
         clip=False,  # x_hat to the range of pixel values: no longer the score
         batch_size=250,
-        seed=0,
-    )
-
-
-def _samplers() -> dict:
-    return dict(
-        methods=METHODS,  # as sample.sampler, over sample.num_steps levels; the first is the reference
-        num_images=1_000,  # of each sampler and seed; 0: the job has nothing to do
-        num_seeds=3,  # of the evaluation: errors are over these
         seed=0,
     )
 

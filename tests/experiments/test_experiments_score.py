@@ -9,26 +9,25 @@ import numpy as np
 import pytest
 from launching import ROOT
 from reading import jobs_read_what_is_declared
+from vdm_jax.configs import ddpm as ddpm_file
 from vdm_jax.configs import score as config_file
 
 import launch
 import vdm_jax
 from vdm_jax.base.errors import UserError
 from vdm_jax.data.sources import load_data
-from vdm_jax.diffusion.score_matching.objectives import geometric_sigmas, variance_exploding
-from vdm_jax.evals.latents import samples
+from vdm_jax.diffusion.score_matching.objectives import geometric_sigmas
+from vdm_jax.evals import image_distances
+from vdm_jax.experiments.common.models import make_ddpm
+from vdm_jax.experiments.common.samplers.compare import beyond, evaluations_of, pixel_distances
 from vdm_jax.experiments.kinds import KINDS
 from vdm_jax.experiments.score.build import build_score, make_score_model, noise_levels
 from vdm_jax.experiments.score.mixture import relative_errors, where_chains_end
 from vdm_jax.experiments.score.plane import (
-    learned_score,
-    make_fit,
-    make_network,
     score_of_mixture,
     two_gaussians,
     with_noise,
 )
-from vdm_jax.experiments.score.samplers import evaluations_of
 
 DIGITS = load_data("digits")
 MIXTURE = {
@@ -81,7 +80,7 @@ def workdir(tmp_path_factory):
     path = tmp_path_factory.mktemp("score") / "run"
     typed = [f"--config.{name}={value}" for name, value in TINY.items()]
     with jobs_read_what_is_declared(path), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(samples, "train_feature_net", partial(samples.train_feature_net, num_steps=2))
+        patch.setattr(image_distances, "train_feature_net", partial(image_distances.train_feature_net, num_steps=2))
         assert launch.main(["launch.py", f"--config={ROOT}/configs/score.py:digits", f"--workdir={path}", *typed]) == 0
     return path
 
@@ -151,14 +150,40 @@ def test_mistaken_settings(settings, sentence):
     assert "\n" not in str(told.value)
 
 
-@pytest.mark.parametrize("variant", config_file.VARIANTS)
-def test_every_variant_has_a_model(variant):
-    config = config_file.get_config(variant)
-    schedule = noise_levels(config.noise)
-    model = make_score_model(config, DIGITS, schedule)
-    assert schedule.num_steps == {"digits-vp": 1000, "digits-single": 1, "mnist": 60}.get(variant, 20)
-    assert model.matching == {"digits-sliced": "sliced", "digits-exact": "exact"}.get(variant, "denoising")
-    assert ("not a bound" in model.describe_objective()) and config.kind == "score"
+def test_variants_have_their_levels_and_objectives():
+    for variant in config_file.VARIANTS:
+        config = config_file.get_config(variant)
+        schedule = noise_levels(config.noise)
+        assert schedule.num_steps == {"digits-vp": 1000, "digits-single": 1, "mnist": 60}.get(variant, 20)
+        matching = {"digits-sliced": "sliced", "digits-exact": "exact"}.get(variant, "denoising")
+        assert config.objective.matching == matching and config.kind == "score"
+
+
+def test_a_ddpm_is_a_score_model():
+    """`digits-vp` and the kind "ddpm" make one model: the table of noise, the objective, the target and the network."""
+    config = ddpm_file.get_config("digits-linear")
+    ddpm, vp = make_ddpm(config, DIGITS), config_file.get_config("digits-vp")
+    ours = make_score_model(vp, DIGITS, noise_levels(vp.noise))
+    t = jnp.arange(1001) / 1000
+    np.testing.assert_array_equal(ours.noise.gamma(t), ddpm.noise.gamma(t))
+    assert (ours.objective, ours.prediction, ours.x_range) == (ddpm.objective, ddpm.prediction, ddpm.x_range)
+    assert vp.model.to_dict() == config.model.to_dict() and ours.matching == "denoising"
+    assert KINDS["ddpm"].jobs["samplers"].is_idle(config) and not KINDS["score"].jobs["samplers"].is_idle(vp)
+
+
+def test_distances_are_beyond_the_floor_of_the_same_seeds():
+    """Two pixels of levels 0 and 1; the reference is constant: the distance is that of the means and the variance."""
+    zeros, ones = np.zeros((4, 1, 1, 2), int), np.ones((4, 1, 1, 2), int)
+    images = {(seed, name): each for seed in range(3) for name, each in (("a", zeros), ("b", ones))}
+    images |= {(3, "a"): zeros}
+    values = np.array([-1.0, 1.0])
+    far, floor = (pixel_distances(images, name, "a", 3, values) for name in ("b", "a"))
+    np.testing.assert_allclose(far, 8.0)
+    np.testing.assert_allclose(floor, 0.0, atol=1e-9)
+    found = beyond([3.0, 5.0, 7.0], [1.0, 1.0, 1.0])
+    assert (found["value"], found["interval"][0] < 0 < found["interval"][1]) == (4.0, True)
+    np.testing.assert_allclose(found["standard_error"], 2 / np.sqrt(3))
+    assert beyond([3.0], [1.0]) == {"value": 2.0, "standard_error": None, "interval": None}
 
 
 def test_given_sigmas_are_the_levels():
@@ -209,20 +234,3 @@ def test_where_chains_end():
     ends = np.array([[-5.0, -5], [5, 5], [5, 5], [0, 0.1]], np.float32)
     found = {name: share["value"] for name, share in where_chains_end(PAIR, jnp.asarray(starts), [ends]).items()}
     assert found == {"large": 0.75, "started_large": 0.5, "moved": 0.25, "outside": 0.25}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("objective", ["exact", "sliced", "denoising", "levels"])
-def test_every_objective_learns_the_score_of_a_normal(objective):
-    """One Gaussian N(0, I): the score is -x, with noise -x/(1 + sigma²)."""
-    settings = config_file.get_config("mixture").mixture
-    with settings.unlocked():
-        settings.update(dict(num_steps=400, batch_size=128, width=32, num_layers=1, sigma=0.5, learning_rate=3e-3))
-    schedule = variance_exploding([2.0, 0.5])
-    single = two_gaussians(0.5, (0.0, 0.0))
-    network = make_network(32, 1)
-    params = make_fit(settings, single, network, schedule, objective)(jax.random.key(0))
-    x = jnp.array([[0.0, 0.0], [1.0, -0.5], [-1.0, 1.0]])
-    found = learned_score(network, params, objective, schedule, 0.5)(x)
-    variance = 1.25 if objective in ("denoising", "levels") else 1.0
-    np.testing.assert_allclose(found, -x / variance, atol=0.25)

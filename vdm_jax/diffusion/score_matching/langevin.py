@@ -33,7 +33,13 @@ def langevin_step(
 
 
 def langevin(
-    key: Key[Array, ""], score: Score, x: Float[Array, "b ..."], *, num_steps: int, step_size: float, num_kept: int = 1
+    key: Key[Array, ""],
+    score: Score,
+    x: Float[Array, "b ..."],
+    *,
+    num_steps: int,
+    step_size: float | Float[Array, ""],
+    num_kept: int = 1,
 ) -> Float[Array, "k b ..."]:
     """`num_steps` steps from x; returns x after each of `num_kept` equal parts of them, [K, B, ...]."""
     if num_steps % num_kept:

@@ -5,6 +5,7 @@ from vdm_jax.experiments.common.functions import diffusion_functions, restore
 from vdm_jax.experiments.common.jobs import fingerprints, model_jobs
 from vdm_jax.experiments.common.networks import network_choices
 from vdm_jax.experiments.common.programs import MODELS
+from vdm_jax.experiments.common.samplers.job import SAMPLERS_CHOICE, SAMPLERS_IMPLIED, samplers_job
 from vdm_jax.experiments.common.training import describe_model
 from vdm_jax.experiments.ddpm.build import build_ddpm
 from vdm_jax.experiments.ddpm.evaluate import evaluate_ddpm
@@ -25,7 +26,7 @@ COVERAGE = above(
 
 KIND = Kind(
     build_ddpm,
-    model_jobs(READS, evaluate_ddpm, draw_ddpm),
+    model_jobs(READS, evaluate_ddpm, draw_ddpm) | {"samplers": samplers_job(READS)},
     inputs=fingerprints,
     find=find_data,
     understood=understood_data,
@@ -36,6 +37,8 @@ KIND = Kind(
     sections=DDPM_PAGE,
     compare=write_ddpm_sweep,
     compared="evaluate",
-    implied=IMPLIED | {"model.network": "multiscale", "model.fourier_min": 0, "model.fourier_max": -1},
-    choices=(DATA, NOISE, *network_choices("model"), SCORES, COVERAGE, *FRECHET),
+    implied=IMPLIED
+    | SAMPLERS_IMPLIED
+    | {"model.network": "multiscale", "model.fourier_min": 0, "model.fourier_max": -1},
+    choices=(DATA, NOISE, *network_choices("model"), SCORES, COVERAGE, *FRECHET, SAMPLERS_CHOICE),
 )

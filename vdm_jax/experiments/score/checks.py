@@ -5,15 +5,15 @@ import math
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError, choose
-from vdm_jax.diffusion.score_matching.langevin import method_of
 from vdm_jax.diffusion.score_matching.objectives import MATCHINGS, geometric_sigmas
 from vdm_jax.experiments.common.checks import SEED, check_numbers
+from vdm_jax.experiments.common.samplers.job import check_samplers
 
 NUMBERS = (
     (
         "at least 1",
         lambda value: value >= 1,
-        "model.num_heads model.patch evaluate.reader_images evaluate.reader_steps sample.num_paths samplers.num_seeds "
+        "model.num_heads model.patch evaluate.reader_images evaluate.reader_steps sample.num_paths "
         "mixture.num_steps mixture.batch_size mixture.num_layers mixture.num_seeds mixture.num_chains "
         "mixture.langevin_steps mixture.annealed_steps mixture.num_points",
     ),
@@ -21,7 +21,7 @@ NUMBERS = (
     ("1 to 65,536", lambda value: 1 <= value <= 65_536, "model.channels mixture.width"),
     ("1 to 1,000", lambda value: 1 <= value <= 1_000, "model.num_blocks"),
     ("-30 to 30", lambda value: abs(value) <= 30, "model.fourier_min model.fourier_max"),
-    ("0 to 1,000,000", lambda value: 0 <= value <= 1_000_000, "evaluate.coverage_images samplers.num_images"),
+    ("0 to 1,000,000", lambda value: 0 <= value <= 1_000_000, "evaluate.coverage_images"),
     (
         "a number above 0",
         lambda value: 0 < value < math.inf,
@@ -30,7 +30,7 @@ NUMBERS = (
     ),
     ("a number between 0 and 1", lambda value: 0 < value < 1, "mixture.weight"),
     ("at least 2", lambda value: value >= 2, "mixture.num_levels"),
-    (*SEED, "samplers.seed mixture.seed"),
+    (*SEED, "mixture.seed"),
 )
 PARTS = 20  # of a chain, after each of which its modes are counted
 
@@ -39,7 +39,7 @@ def check_score(config: ConfigDict) -> None:
     """Raises `UserError` for a number out of range, an unknown name, and for lists that are not what they should be."""
     check_numbers(config, NUMBERS)
     choose("config.objective.matching", config.objective.matching, MATCHINGS)
-    methods_of(config.samplers.methods)
+    check_samplers(config)
     check_mixture(config.mixture)
 
 
@@ -62,13 +62,3 @@ def numbers_of(setting: str, text: str) -> list[float]:
         return [float(part) for part in text.split(",") if part.strip()]
     except ValueError as error:
         raise UserError(f"{setting}={text!r}; expected numbers with commas between them, such as 10,3,1") from error
-
-
-def methods_of(text: str) -> list[str]:
-    """The samplers of a list, each a name of `method_of`. Raises `UserError`."""
-    names = [part.strip() for part in text.split(",") if part.strip()]
-    for name in names:
-        method_of(name, "config.samplers.methods: sampler")
-    if len(set(names)) < len(names):
-        raise UserError(f"config.samplers.methods={text!r} names a sampler twice")
-    return names

@@ -2,7 +2,6 @@
 
 import pathlib
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,13 +17,13 @@ from vdm_jax.diffusion.score_matching.objectives import sigma_of
 from vdm_jax.evals.latents.samples import score_sets
 from vdm_jax.experiments.common.checkpoints import load_weights
 from vdm_jax.experiments.common.evaluate import about, compare_with_entropy, measure_loss, sampling, save, say
+from vdm_jax.experiments.common.samplers.compare import coverage_settings
 from vdm_jax.experiments.score.build import ScoreExperiment
 from vdm_jax.models.generate import generate
 from vdm_jax.models.score import ScoreModel
 
 MOST_LEVELS = 24  # noise levels, at most, of which the error is measured
 MOST_IMAGES = 1_000  # test images, at most, of the error by level
-COVERAGE = ("sprite_tolerance", "reader_images", "reader_steps")
 
 
 def evaluate_score(experiment: ScoreExperiment, workdir: pathlib.Path) -> str:
@@ -56,11 +55,6 @@ def evaluate_score(experiment: ScoreExperiment, workdir: pathlib.Path) -> str:
 def num_scored(evaluate: ConfigDict, data: Dataset) -> int:
     """The number of generated images that are scored: of sprites for their coverage, of others for the distance."""
     return evaluate.coverage_images if data.grid is not None else evaluate.frechet_images
-
-
-def coverage_settings(config: ConfigDict, data: Dataset) -> dict[str, Any]:
-    """The settings of `score_sets` for sprites; {} for other data."""
-    return {name: config.evaluate[name] for name in COVERAGE} if data.grid is not None else {}
 
 
 def measure_by_level(

@@ -5,16 +5,16 @@ from typing import Any
 
 from vdm_jax.experiments.common.build import DATA, IMPLIED, above, by_data, find_data, understood_data
 from vdm_jax.experiments.common.functions import restore
-from vdm_jax.experiments.common.jobs import IGNORED, OF_SAMPLES, fingerprints, is_of_named_weights, model_jobs
+from vdm_jax.experiments.common.jobs import fingerprints, model_jobs
 from vdm_jax.experiments.common.networks import network_choices
 from vdm_jax.experiments.common.programs import MODELS
+from vdm_jax.experiments.common.samplers.job import SAMPLERS_CHOICE, samplers_job
 from vdm_jax.experiments.common.training import describe_model
 from vdm_jax.experiments.score.build import EXPLODING, PRESERVING, build_score
 from vdm_jax.experiments.score.evaluate import evaluate_score
 from vdm_jax.experiments.score.functions import score_functions
 from vdm_jax.experiments.score.mixture import ARRAYS, MIXTURE, mixture_summary, study_mixture
 from vdm_jax.experiments.score.sample import draw_score
-from vdm_jax.experiments.score.samplers import SAMPLINGS, compare_samplers, has_no_samplers, samplers_summary
 from vdm_jax.launch.choices import Choice
 from vdm_jax.launch.kind import Job, Kind, from_files
 from vdm_jax.launch.settings import value_of
@@ -28,26 +28,10 @@ BY_ENDS = "by its ends"
 
 def score_jobs() -> dict[str, Job]:
     """train, evaluate, sample, samplers, mixture."""
-    compared = Job(
-        from_files(compare_samplers),
-        reads=(*READS, "evaluate", "sample", "samplers"),
-        ignores=(*IGNORED, *OF_SAMPLES, "sample.sampler"),
-        after=("train",),
-        writes=SAMPLINGS,
-        idle=has_no_samplers,
-        summary=samplers_summary,
-        memory_hint="lower config.sample.batch_size",
+    study = Job(
+        from_files(study_mixture), reads=("mixture",), writes=MIXTURE, leaves=(ARRAYS,), summary=mixture_summary
     )
-    return model_jobs(READS, evaluate_score, draw_score) | {
-        "samplers": compared._replace(is_done=lambda config, workdir: is_of_named_weights(compared, config, workdir)),
-        "mixture": Job(
-            from_files(study_mixture),
-            reads=("mixture",),
-            writes=MIXTURE,
-            leaves=(ARRAYS,),
-            summary=mixture_summary,
-        ),
-    }
+    return model_jobs(READS, evaluate_score, draw_score) | {"samplers": samplers_job(READS), "mixture": study}
 
 
 def _of_sigmas(settings: Mapping[str, Any]) -> Iterable[str]:
@@ -65,7 +49,7 @@ CHOICES = (
         1,
         ("evaluate.sprite_tolerance", "evaluate.reader_images", "evaluate.reader_steps"),
     ),
-    above("samplers.num_images", 2, ("samplers.methods", "samplers.num_seeds", "samplers.seed")),
+    SAMPLERS_CHOICE,
 )
 
 KIND = Kind(

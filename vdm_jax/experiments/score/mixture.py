@@ -28,6 +28,7 @@ from vdm_jax.diffusion.schedules import Schedule
 from vdm_jax.diffusion.score_matching.langevin import LangevinSampler, langevin
 from vdm_jax.diffusion.score_matching.objectives import Score, geometric_sigmas, variance_exploding
 from vdm_jax.evals.latents.baselines import GaussianMixture
+from vdm_jax.experiments.common.samplers.compare import over_seeds
 from vdm_jax.experiments.score.build import ScoreExperiment
 from vdm_jax.experiments.score.checks import PARTS, numbers_of
 from vdm_jax.experiments.score.plane import (
@@ -42,7 +43,6 @@ from vdm_jax.experiments.score.plane import (
     two_gaussians,
     with_noise,
 )
-from vdm_jax.experiments.score.samplers import over_seeds
 from vdm_jax.launch.settings import plain
 
 MIXTURE, ARRAYS = "mixture.json", "mixture.npz"

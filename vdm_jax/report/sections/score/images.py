@@ -39,14 +39,22 @@ def samplers_section(workdir: Workdir, gallery: Gallery) -> str:
     record = workdir.record("samplers")
     rows = record.get("samplers")
     if not isinstance(rows, dict):
-        return missing("There is no readable samplers.json yet", "samplers")
+        return missing(
+            "There is no readable samplers.json yet (config.samplers.methods names the samplers)", "samplers"
+        )
     sprites = any("not_a_sprite" in row for row in rows.values())
     cells = []
     for name, row in rows.items():
-        shown = ["frechet", "pixels", *(["not_a_sprite"] if sprites else [])]
+        shown = ["frechet", "pixels", "beyond", *(["not_a_sprite"] if sprites else [])]
         title = f"{name} (reference)" if name == record.get("reference") else name
         cells.append([escape(title), str(row["evaluations"]), *(measured(*entry(row, key)[:2]) for key in shown)])
-    head = ["sampler", "evaluations", "Fréchet distance to training images", "to the reference, pixels"]
+    head = [
+        "sampler",
+        "evaluations",
+        "Fréchet distance to training images",
+        "to the reference, pixels",
+        "less the floor",
+    ]
     head += ["no sprite"] if sprites else []
     floor = record.get("frechet") or {}
     real = (
@@ -59,7 +67,7 @@ def samplers_section(workdir: Workdir, gallery: Gallery) -> str:
         f"One network sampled in several ways: {record['num_images']:,} images of each and {record['num_seeds']} "
         f"evaluation seed(s), ± one standard error over these. First distance: features of a {network or 'network'}."
         f"{real} Second: Fréchet distance of pixel values to images of {record['reference']} from other noise; its own "
-        "row is the floor, the distance of two such sets."
+        "row is the floor, the distance of two such sets. Third: the second less the floor of the same seeds."
     )
     return f"{table(head, cells, numbers=range(1, len(head)))}<p>{escape(text)}</p>"
 
