@@ -11,18 +11,20 @@ mixture.npz has the maps and the chains of the first seed.
 """
 
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Key, PyTree
 from ml_collections import ConfigDict
 
 from vdm_jax.base.files import write_json, write_npz
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.progress import bar
 from vdm_jax.base.provenance import provenance
+from vdm_jax.diffusion.prediction import Denoise
 from vdm_jax.diffusion.samplers import make_times, sample
 from vdm_jax.diffusion.schedules import Schedule
 from vdm_jax.diffusion.score_matching.langevin import LangevinSampler, langevin
@@ -153,32 +155,41 @@ def run_chains(
     uniform = jax.random.uniform(named_key(key, "start"), (number, 2), minval=-edge, maxval=edge)
     data = draw(mixture, named_key(key, "data"), number)
     network = make_network(settings.width, settings.num_layers)
-    exact, truth = trained["exact"], score_of_mixture(mixture)
-    plain_scores = {
-        "true": [truth],
-        "learned": [learned_score(network, each, "exact", schedule, 0.0) for each in exact],
+    x, own = jnp.concatenate([uniform, data]), named_key(key, "plain")
+    length = {"num_steps": settings.langevin_steps, "step_size": settings.step_size}
+    z_1, annealed = jax.random.normal(named_key(key, "z_1"), (number, 2)), named_key(key, "annealed")
+    times = make_times(schedule, schedule.num_steps)
+    method = LangevinSampler("", settings.annealed_steps, settings.ratio)
+
+    def end(score: Score) -> Float[Array, "n 2"]:
+        return langevin(own, score, x, **length)[0]
+
+    def end_annealed(denoise: Denoise) -> Float[Array, "n 2"]:
+        return sample(annealed, denoise, schedule, z_1, times, method)
+
+    plain_ends = {
+        "true": end(score_of_mixture(mixture))[None],
+        "learned": _each(lambda params: end(learned_score(network, params, "exact", schedule, 0.0)), trained["exact"]),
     }
-    denoisers = {
-        "true": [lambda z, t: mixture.denoise(z, schedule.gamma(t))],
-        "learned": [denoiser(network, each, schedule) for each in trained[LEVELS]],
+    annealed_ends = {
+        "true": end_annealed(lambda z, t: mixture.denoise(z, schedule.gamma(t)))[None],
+        "learned": _each(lambda params: end_annealed(denoiser(network, params, schedule)), trained[LEVELS]),
     }
     found, arrays = {}, {"start": np.asarray(uniform)[:SHOWN], "data": np.asarray(data)[:SHOWN]}
-    length = {"num_steps": settings.langevin_steps, "step_size": settings.step_size}
-    for name in ("true", "learned"):
-        for start, x in (("uniform", uniform), ("data", data)):
-            ends = [
-                np.asarray(langevin(named_key(key, f"{name} {start}"), each, x, **length)[0])
-                for each in plain_scores[name]
-            ]
-            found[f"{name} score from {start}"] = where_chains_end(mixture, x, ends)
-            arrays[f"end_{name}_{start}"] = ends[0][:SHOWN]
-        annealed = LangevinSampler("", settings.annealed_steps, settings.ratio)
-        z_1 = jax.random.normal(named_key(key, "z_1"), (number, 2))
-        times, own = make_times(schedule, schedule.num_steps), named_key(key, f"{name} annealed")
-        ends = [np.asarray(sample(own, each, schedule, z_1, times, annealed)) for each in denoisers[name]]
-        found[f"{name} score, annealed"] = where_chains_end(mixture, None, ends)
-        arrays[f"end_{name}_annealed"] = ends[0][:SHOWN]
+    for name, ends in plain_ends.items():
+        parts = ("uniform", uniform, ends[:, :number]), ("data", data, ends[:, number:])
+        for start, began, ended in parts:
+            found[f"{name} score from {start}"] = where_chains_end(mixture, began, list(np.asarray(ended)))
+            arrays[f"end_{name}_{start}"] = np.asarray(ended[0])[:SHOWN]
+        ended = np.asarray(annealed_ends[name])
+        found[f"{name} score, annealed"] = where_chains_end(mixture, None, list(ended))
+        arrays[f"end_{name}_annealed"] = ended[0][:SHOWN]
     return found, arrays
+
+
+def _each(make: Callable[[PyTree], Float[Array, "n 2"]], params: list[PyTree]) -> Float[Array, "s n 2"]:
+    """`make(params)` of the parameters of each seed, with the same noise."""
+    return jax.vmap(make)(jax.tree.map(lambda *leaves: jnp.stack(leaves), *params))
 
 
 def where_chains_end(
@@ -214,23 +225,21 @@ def measure_mixing(settings: ConfigDict, key: Key[Array, ""]) -> dict[str, Any]:
     """The share of chains in the larger mode after each part of Langevin dynamics with the true score, all started in
     the smaller mode, for modes at several distances. In equilibrium it is `at_rest`, which is below the weight
     where modes overlap."""
-    separations, rows = numbers_of("config.mixture.separations", settings.separations), []
-    at_rest = []
-    for separation in separations:
-        mixture = two_gaussians(settings.weight, (separation / 2, 0.0))
-        own = named_key(key, f"{separation:g}")
-        start = mixture.mean[:1] + jax.random.normal(named_key(own, "start"), (settings.num_chains, 2))
-        kept = langevin(
-            own,
-            score_of_mixture(mixture),
-            start,
-            num_steps=settings.langevin_steps,
-            step_size=settings.step_size,
-            num_kept=PARTS,
-        )
-        rows.append(np.mean(np.asarray(kept)[:, :, 0] > 0, axis=1).tolist())
-        beyond = float(jax.scipy.stats.norm.cdf(jnp.float32(separation / 2)))
-        at_rest.append((1 - settings.weight) * beyond + settings.weight * (1 - beyond))
+    separations = numbers_of("config.mixture.separations", settings.separations)
+    number, length = settings.num_chains, {"num_steps": settings.langevin_steps, "step_size": settings.step_size}
+    mixture = two_gaussians(settings.weight, (1.0, 0.0))
+
+    def share(key: Key[Array, ""], half: Float[Array, ""]) -> Float[Array, " k"]:
+        apart = mixture._replace(mean=half * mixture.mean)
+        start = apart.mean[:1] + jax.random.normal(named_key(key, "start"), (number, 2))
+        kept = langevin(key, score_of_mixture(apart), start, **length, num_kept=PARTS)
+        return jnp.mean(kept[:, :, 0] > 0, axis=1)
+
+    halves = jnp.asarray(separations, jnp.float32) / 2
+    keys = jnp.stack([named_key(key, f"{separation:g}") for separation in separations])
+    beyond = np.asarray(jax.scipy.stats.norm.cdf(halves), np.float64)
+    at_rest = ((1 - settings.weight) * beyond + settings.weight * (1 - beyond)).tolist()
+    rows = np.asarray(jax.vmap(share)(keys, halves)).tolist()
     steps = (np.arange(1, PARTS + 1) * settings.langevin_steps // PARTS).tolist()
     return {"separations": separations, "steps": steps, "share": rows, "at_rest": at_rest}
 
