@@ -18,6 +18,7 @@ from vdm_jax.experiments.score.sample import draw_score
 from vdm_jax.launch.choices import Choice
 from vdm_jax.launch.kind import Job, Kind, from_files
 from vdm_jax.launch.settings import value_of
+from vdm_jax.report.compare.ddpm_sweep import write_ddpm_sweep
 from vdm_jax.report.sections import SCORE_PAGE
 
 READS = ("data", "model", "noise", "objective", "train")
@@ -63,6 +64,8 @@ KIND = Kind(
     restore=restore,
     functions=score_functions,
     sections=SCORE_PAGE,
+    compare=write_ddpm_sweep,
+    compared="evaluate",
     implied=IMPLIED,
     choices=CHOICES,
 )
