@@ -68,6 +68,14 @@ TINY = MIXTURE | {
 }
 
 
+KNOWN = {
+    "stationary": {"step_size": [1.0], "expected": [4 / 3], "variance": [1.3], "standard_error": [0.1]},
+    "steps": [1, 2],
+    "orders": {"ddim": {"errors": [0.2, 0.1], "order": 1.0}},
+    "flow": None,
+}
+
+
 def linear_network(settings, *_, **__) -> Network:
     """eps_hat = a z, in place of one that takes long to compile; every setting counts as read."""
     list(map(settings.get, settings))
@@ -102,6 +110,7 @@ def ran(tmp_path_factory):
         patch.setattr(evaluate, "score_sets", fixed_scores)
         patch.setattr(compare, "score_sets", fixed_scores)
         patch.setattr(mixture, "make_fit", untrained)
+        patch.setattr(mixture, "known_answers", lambda mixture, key: KNOWN)
         flags = ["launch.py", f"--config={ROOT}/configs/score.py:digits", f"--workdir={path}", *typed]
         with jobs_read_what_is_declared(path):
             assert launch.main(flags) == 0
@@ -132,7 +141,7 @@ def test_all_jobs_leave_what_they_promise(workdir):
 
 def test_the_report_has_a_section_of_each_record(workdir):
     page = (workdir / "report" / "index.html").read_text()
-    for name in ("levels", "samplers", "mixture", "mixture-chains", "samples", "path"):
+    for name in ("levels", "samplers", "mixture", "mixture-chains", "known", "samples", "path"):
         assert f'id="{name}"' in page, name
     figures = {path.name for path in (workdir / "report").glob("*.png")}
     assert {"mixture_true.png", "mixture_error_levels.png", "mixture_mixing.png", "score_levels.png"} <= figures

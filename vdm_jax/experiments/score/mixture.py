@@ -6,6 +6,7 @@ true one, in the mean over the density and over the square [-R, R]². Objectives
 aim at: of data without noise, at sigma, at the smallest level.
 "levels": the same at each noise level of the network with levels.
 "langevin": {chains: {"large", "started_large", "moved", "outside"}}: shares of chains.
+"known": known answers beside what is measured (`known.py`).
 "mixing": the share of chains in the larger mode by step, by the distance of the modes, all from the smaller one.
 mixture.npz has the maps and the chains of the first seed.
 """
@@ -33,6 +34,7 @@ from vdm_jax.evals.latents.baselines import GaussianMixture
 from vdm_jax.experiments.common.samplers.compare import over_seeds
 from vdm_jax.experiments.score.build import ScoreExperiment
 from vdm_jax.experiments.score.checks import PARTS, numbers_of
+from vdm_jax.experiments.score.known import known_answers
 from vdm_jax.experiments.score.plane import (
     LEVELS,
     OBJECTIVES,
@@ -70,6 +72,7 @@ def study_mixture(experiment: ScoreExperiment, workdir: pathlib.Path) -> str:
         "levels": {"sigmas": sigmas.tolist()} | levels,
         "langevin": chains,
         "mixing": measure_mixing(settings, named_key(key, "mixing")),
+        "known": known_answers(mixture, named_key(key, "known")),
         "num_chains": settings.num_chains,
         "num_seeds": settings.num_seeds,
         "weight_of_large": 1 - settings.weight,

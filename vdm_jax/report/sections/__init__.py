@@ -31,6 +31,7 @@ from vdm_jax.report.sections.probe import PROBE
 from vdm_jax.report.sections.provenance import CONFIG, PROVENANCE
 from vdm_jax.report.sections.samples import GUIDED, PATH, RECONSTRUCTION, SAMPLES
 from vdm_jax.report.sections.score.images import SCORE_LEVELS, SCORE_SAMPLERS
+from vdm_jax.report.sections.score.known import SCORE_KNOWN
 from vdm_jax.report.sections.score.mixture import SCORE_CHAINS, SCORE_ERRORS
 from vdm_jax.report.sections.spaces import HELD, SPACE, SPACE_CURVES, SPACE_WINDOWS
 from vdm_jax.report.sections.timeline import TIMELINE
@@ -53,6 +54,6 @@ LATENT_DIFFUSION_PAGE = (
     LATENT_MODELS, LATENT_DENOISING, LOSS, SAMPLES, PATH, COVERAGE, LATENT_QUALITY, LATENT_OTHER_NUMBERS, *_ORIGIN,
 )  # fmt: skip
 SCORE_PAGE = (
-    NUMBERS, LOSS, SAMPLES, PATH, SCORE_LEVELS, SCORE_SAMPLERS, SCORE_ERRORS, SCORE_CHAINS, COVERAGE, OTHER_NUMBERS,
-    *_ORIGIN,
+    NUMBERS, LOSS, SAMPLES, PATH, SCORE_LEVELS, SCORE_SAMPLERS, SCORE_ERRORS, SCORE_CHAINS, SCORE_KNOWN, COVERAGE,
+    OTHER_NUMBERS, *_ORIGIN,
 )  # fmt: skip
