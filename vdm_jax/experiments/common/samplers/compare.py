@@ -3,7 +3,8 @@
 samplers.json has "samplers": {name: {"evaluations" of the network, "frechet" to the training images, "pixels" to
 samples of the reference, "beyond", what "pixels" is above the reference's own, "not_a_sprite"}}, each number {"value",
 "standard_error"} over the evaluation seeds, "beyond" also "interval"; and "reference", the first name, whose "pixels"
-is the floor: the distance of two draws of it.
+is the floor: the distance of two draws of it. samplers.npz has the first images of each sampler, in that order, of the
+first seed, "images" [S, N, H, W, C]: those of a column start from the same noise.
 """
 
 import pathlib
@@ -16,7 +17,8 @@ from jaxtyping import Integer
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError
-from vdm_jax.base.files import write_json
+from vdm_jax.base.files import write_json, write_npz
+from vdm_jax.base.images import levels_to_bytes
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.progress import bar
 from vdm_jax.base.provenance import provenance
@@ -30,14 +32,15 @@ from vdm_jax.experiments.common.checkpoints import load_weights
 from vdm_jax.launch.settings import plain
 from vdm_jax.models.generate import generate
 
-SAMPLINGS = "samplers.json"
+SAMPLINGS, PICTURES = "samplers.json", "samplers.npz"
+SHOWN = 12  # images of each sampler that are stored
 OF_READER = ("sprite_tolerance", "reader_images", "reader_steps")
 OF_SAMPLE = ("num_steps", "grid", "clip", "batch_size")
 Images = Mapping[tuple[int, str], Integer[np.ndarray, "n h w c"]]
 
 
 def compare_samplers(experiment: Experiment, workdir: pathlib.Path) -> str:
-    """Writes `samplers.json`; returns "done". All samplers of a seed start from the same noise."""
+    """Writes `samplers.npz` and `samplers.json`; returns "done". All samplers of a seed start from the same noise."""
     config, data, model = experiment.config, experiment.data, experiment.model
     settings, names = config.samplers, methods_of(config.samplers.methods)
     weights = load_weights(workdir, model, config)
@@ -51,6 +54,8 @@ def compare_samplers(experiment: Experiment, workdir: pathlib.Path) -> str:
         seed, name = every[i]
         of_seed = jax.random.fold_in(key, seed)
         images[every[i]] = generate(model, weights.params, of_seed, settings.num_images, sampler=name, **own)
+    shown = np.stack([images[0, name][:SHOWN] for name in names])
+    write_npz(workdir / PICTURES, {"images": levels_to_bytes(shown, data.num_levels)})
     record = scored(images, names, data, settings, config) | {"reference": names[0]}
     for name, row in record["samplers"].items():
         row["evaluations"] = evaluations_of(name, config.sample.num_steps)

@@ -9,6 +9,7 @@ from vdm_jax.experiments.common.checks import SEED, check_numbers
 from vdm_jax.experiments.common.jobs import IGNORED, is_of_named_weights
 from vdm_jax.experiments.common.samplers.compare import (
     OF_READER,
+    PICTURES,
     SAMPLINGS,
     compare_samplers,
     methods_of,
@@ -48,6 +49,7 @@ def samplers_job(reads: tuple[str, ...]) -> Job:
         ignores=(*IGNORED, "sample.batch_size"),
         after=("train",),
         writes=SAMPLINGS,
+        leaves=(PICTURES,),
         idle=lambda config: not methods_of(config.samplers.methods),
         summary=samplers_summary,
         memory_hint="lower config.sample.batch_size",

@@ -3,9 +3,12 @@
 from html import escape
 
 import numpy as np
+from jaxtyping import UInt8
+from matplotlib.figure import Figure
 
 from vdm_jax.report.page import Section
 from vdm_jax.report.primitives import style
+from vdm_jax.report.primitives.image_figures import grid_figure
 from vdm_jax.report.primitives.markup import Gallery, figure, missing, panel, table
 from vdm_jax.report.primitives.measured import entry, measured
 from vdm_jax.report.primitives.workdir import Workdir, is_number
@@ -69,7 +72,23 @@ def samplers_section(workdir: Workdir, gallery: Gallery) -> str:
         f"{real} Second: Fréchet distance of pixel values to images of {record['reference']} from other noise; its own "
         "row is the floor, the distance of two such sets. Third: the second less the floor of the same seeds."
     )
-    return f"{table(head, cells, numbers=range(1, len(head)))}<p>{escape(text)}</p>"
+    shown = table(head, cells, numbers=range(1, len(head)))
+    return f"{shown}<p>{escape(text)}</p>{_pictures(workdir, gallery, list(rows))}"
+
+
+def _pictures(workdir: Workdir, gallery: Gallery, names: list[str]) -> str:
+    """The first images of each sampler, one row each; "" where they are not stored."""
+    arrays = workdir.arrays("samplers.npz", "images")
+    if arrays is None or len(arrays["images"]) != len(names):
+        return ""
+    drawn = samplers_figure(arrays["images"])
+    what = f"Images from the same noise in a column, in rows by {', '.join(names)}."
+    return figure([panel(gallery.save("samplers", drawn), alt="images by each sampler")], what)
+
+
+def samplers_figure(images: UInt8[np.ndarray, "s n h w c"]) -> Figure:
+    """A row of images for each sampler."""
+    return grid_figure(images.reshape(-1, *images.shape[2:]), num_columns=images.shape[1])
 
 
 SCORE_LEVELS = Section("levels", "The score by noise level", levels_section)
