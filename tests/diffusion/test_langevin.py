@@ -11,7 +11,7 @@ from vdm_jax.base.keys import fold_in, named_key
 from vdm_jax.diffusion.gaussian import alpha_sigma
 from vdm_jax.diffusion.samplers import StepInputs, ancestral, ddim, make_times, sample
 from vdm_jax.diffusion.schedules import make_schedule
-from vdm_jax.diffusion.score_matching.langevin import LangevinSampler, langevin, langevin_step, method_of
+from vdm_jax.diffusion.score_matching.langevin import LangevinSampler, langevin, method_of
 from vdm_jax.diffusion.score_matching.objectives import geometric_sigmas, variance_exploding
 from vdm_jax.diffusion.score_matching.sde import flow_vp, reverse_sde_ve, reverse_sde_vp
 
@@ -161,9 +161,3 @@ def test_names_of_methods():
         method_of("ancestrl+langevin")
     with pytest.raises(UserError, match="expected one of"):
         method_of("ddim:3")
-
-
-def test_a_step_of_langevin_by_hand(key):
-    x, score = jnp.ones((2, 3)), jnp.full((2, 3), -2.0)
-    found = langevin_step(jax.random.clone(key), x, score, 0.04)
-    np.testing.assert_allclose(found, 1 - 0.04 + 0.2 * jax.random.normal(key, x.shape), rtol=1e-6)

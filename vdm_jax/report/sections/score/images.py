@@ -1,6 +1,8 @@
 """Score models of images: the error by noise level, and one network sampled in many ways."""
 
+from collections.abc import Mapping
 from html import escape
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -16,13 +18,25 @@ from vdm_jax.report.primitives.workdir import Workdir, is_number
 
 def levels_section(workdir: Workdir, gallery: Gallery) -> str:
     """The error of sigma times the score at each noise level, beside that of the best linear score."""
-    found = workdir.evaluate.get("by_level")
+    drawn = by_level_figure(workdir.evaluate)
+    if drawn is None:
+        return missing("There is no error by noise level in evaluate.json yet", "evaluate")
+    what = (
+        "Squared error ||σ s + ε||²/D of test images against the noise level σ in y = x + σε (band: ± 2 standard "
+        "errors over images), beside that of the best linear score of the training images. A score of zero has 1."
+    )
+    return figure([panel(gallery.save("score_levels", drawn), alt="error of the score by noise level")], what)
+
+
+def by_level_figure(evaluated: Mapping[str, Any]) -> Figure | None:
+    """The error at each noise level of an evaluate.json, and that of the best linear score; None without them."""
+    found = evaluated.get("by_level")
     try:
         sigma, error, each, linear = (
             np.array(found[name], np.float64) for name in ("sigma", "error", "error_standard_error", "linear")
         )
     except (KeyError, TypeError, ValueError):
-        return missing("There is no error by noise level in evaluate.json yet", "evaluate")
+        return None
     drawn, axes = style.panel(title="Error of the score", xlabel="σ", ylabel="per pixel")
     axes.plot(sigma, linear, color=style.GREY, linestyle="--", label="best linear score")
     axes.plot(sigma, error, color=style.BLUE, marker="o", markersize=3.5, label="network")
@@ -30,11 +44,7 @@ def levels_section(workdir: Workdir, gallery: Gallery) -> str:
     axes.set_xscale("log")
     axes.set_yscale("log")
     style.legend(axes)
-    what = (
-        "Squared error ||σ s + ε||²/D of test images against the noise level σ in y = x + σε (band: ± 2 standard "
-        "errors over images), beside that of the best linear score of the training images. A score of zero has 1."
-    )
-    return figure([panel(gallery.save("score_levels", drawn), alt="error of the score by noise level")], what)
+    return drawn
 
 
 def samplers_section(workdir: Workdir, gallery: Gallery) -> str:

@@ -1,9 +1,11 @@
 """The mixture of two Gaussians: true and learned scores, where they are wrong, where chains end, how modes mix."""
 
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from vdm_jax.report.page import Section
 from vdm_jax.report.primitives import style
@@ -33,19 +35,13 @@ def errors_section(workdir: Workdir, gallery: Gallery) -> str:
     record, arrays = workdir.record("mixture"), workdir.arrays("mixture.npz", "axis", "true_exact", "score_levels")
     if not record or arrays is None:
         return NONE
-    axis, panels = arrays["axis"], []
-    drawn = field_figure(axis, arrays["density_exact"], arrays["true_exact"], title="True score")
-    panels.append(panel(gallery.save("mixture_true", drawn), alt="density and true score"))
-    for name in MAPS:
-        drawn = field_figure(axis, arrays[f"density_{name}"], arrays[f"score_{name}"], title=OBJECTIVES[name])
-        panels.append(panel(gallery.save(f"mixture_{name}", drawn), alt=f"learned score, {OBJECTIVES[name]}"))
-    errors = {name: np.sum((arrays[f"score_{name}"] - arrays[f"true_{name}"]) ** 2, axis=1) for name in MAPS}
-    logs = np.log10(np.maximum(np.concatenate(list(errors.values())), 1e-9))
-    limits = (float(np.floor(np.quantile(logs, 0.02))), float(np.ceil(np.quantile(logs, 0.98))))
+    panels = [panel(gallery.save("mixture_true", true_figure(arrays)), alt="density and true score")]
     maps = []
-    for name, error in errors.items():
-        drawn = error_map(axis, error, arrays[f"density_{name}"], title=OBJECTIVES[name], limits=limits)
-        maps.append(panel(gallery.save(f"mixture_error_{name}", drawn), alt=f"error map, {OBJECTIVES[name]}"))
+    for name in MAPS:
+        drawn = gallery.save(f"mixture_{name}", learned_figure(arrays, name))
+        panels.append(panel(drawn, alt=f"learned score, {OBJECTIVES[name]}"))
+        drawn = gallery.save(f"mixture_error_{name}", map_figure(arrays, name))
+        maps.append(panel(drawn, alt=f"error map, {OBJECTIVES[name]}"))
     seeds = record.get("num_seeds")
     fields = (
         "The density of two Gaussians (blue) and arrows of the score, each of the root of its length: in closed form, "
@@ -63,6 +59,24 @@ def errors_section(workdir: Workdir, gallery: Gallery) -> str:
     )
 
 
+def true_figure(arrays: Mapping[str, np.ndarray]) -> Figure:
+    """The density and its score, of the arrays of mixture.npz."""
+    return field_figure(arrays["axis"], arrays["density_exact"], arrays["true_exact"], title="True score")
+
+
+def learned_figure(arrays: Mapping[str, np.ndarray], name: str) -> Figure:
+    """The density that an objective sees, and the score that it learned."""
+    return field_figure(arrays["axis"], arrays[f"density_{name}"], arrays[f"score_{name}"], title=OBJECTIVES[name])
+
+
+def map_figure(arrays: Mapping[str, np.ndarray], name: str) -> Figure:
+    """The squared error of the score that an objective learned, in the colours of all."""
+    errors = {each: np.sum((arrays[f"score_{each}"] - arrays[f"true_{each}"]) ** 2, axis=1) for each in MAPS}
+    logs = np.log10(np.maximum(np.concatenate(list(errors.values())), 1e-9))
+    limits = (float(np.floor(np.quantile(logs, 0.02))), float(np.ceil(np.quantile(logs, 0.98))))
+    return error_map(arrays["axis"], errors[name], arrays[f"density_{name}"], title=OBJECTIVES[name], limits=limits)
+
+
 def _error_table(record: dict[str, Any]) -> str:
     rows = []
     for name, title in OBJECTIVES.items():
@@ -74,6 +88,15 @@ def _error_table(record: dict[str, Any]) -> str:
 
 
 def _by_level(record: dict[str, Any], gallery: Gallery) -> str:
+    what = (
+        "Relative squared error of the network with noise levels at each of them. At large σ the noisy data fill the "
+        "square, and the score is right everywhere; at small σ it is right near the data."
+    )
+    return figure([panel(gallery.save("mixture_levels", levels_figure(record)), alt="error by noise level")], what)
+
+
+def levels_figure(record: Mapping[str, Any]) -> Figure:
+    """The error of the network with noise levels at each of them."""
     levels = record["levels"]
     drawn, axes = style.panel(title="Error by noise level", xlabel="σ", ylabel="relative squared error")
     for weighting, colour, label in (
@@ -87,11 +110,7 @@ def _by_level(record: dict[str, Any], gallery: Gallery) -> str:
     axes.set_xscale("log")
     axes.set_yscale("log")
     style.legend(axes)
-    what = (
-        "Relative squared error of the network with noise levels at each of them. At large σ the noisy data fill the "
-        "square, and the score is right everywhere; at small σ it is right near the data."
-    )
-    return figure([panel(gallery.save("mixture_levels", drawn), alt="error by noise level")], what)
+    return drawn
 
 
 def chains_section(workdir: Workdir, gallery: Gallery) -> str:
@@ -99,12 +118,10 @@ def chains_section(workdir: Workdir, gallery: Gallery) -> str:
     record, arrays = workdir.record("mixture"), workdir.arrays("mixture.npz", "axis", "start", *CHAINS)
     if not record or arrays is None:
         return NONE
-    axis, density = arrays["axis"], arrays["density_exact"]
-    drawn = points_figure(axis, density, arrays["start"], _side(arrays["start"]), title="uniform start")
-    panels = [panel(gallery.save("mixture_start", drawn), alt="starts of chains")]
+    panels = [panel(gallery.save("mixture_start", ends_figure(arrays, "start")), alt="starts of chains")]
     for name, title in CHAINS.items():
-        drawn = points_figure(axis, density, arrays[name], _side(arrays[name]), title=title)
-        panels.append(panel(gallery.save(f"mixture_{name}", drawn), alt=f"ends of chains, {title}"))
+        drawn = gallery.save(f"mixture_{name}", ends_figure(arrays, name))
+        panels.append(panel(drawn, alt=f"ends of chains, {title}"))
     settings = record["settings"]["mixture"]
     what = (
         f"Chains over the density (grey), blue where they are nearer to the larger mode. Plain Langevin dynamics: "
@@ -125,11 +142,25 @@ def chains_section(workdir: Workdir, gallery: Gallery) -> str:
     return f"{shares}<p>{escape(text)}</p>{figure(panels, what)}{_mixing(record, gallery)}"
 
 
-def _side(points: np.ndarray) -> np.ndarray:
-    return (points.sum(axis=1) > 0).astype(float)
+def ends_figure(arrays: Mapping[str, np.ndarray], name: str) -> Figure:
+    """Where chains are, over the density: "start", or one of `CHAINS`."""
+    points = arrays[name]
+    side = (points.sum(axis=1) > 0).astype(float)
+    title = CHAINS.get(name, "uniform start")
+    return points_figure(arrays["axis"], arrays["density_exact"], points, side, title=title)
 
 
 def _mixing(record: dict[str, Any], gallery: Gallery) -> str:
+    what = (
+        "Chains with the true score, all started in the smaller of two Gaussians of variance 1, by the distance of "
+        f"their means; n = {record['num_chains']:,}. Black: the share in equilibrium."
+    )
+    drawn = gallery.save("mixture_mixing", mixing_figure(record))
+    return figure([panel(drawn, alt="share in the larger mode by steps")], what)
+
+
+def mixing_figure(record: Mapping[str, Any]) -> Figure:
+    """The share of chains in the larger mode by step, a line for each distance of the modes."""
     mixing = record["mixing"]
     drawn, axes = style.panel(title="Mixing of the modes", xlabel="Langevin steps", ylabel="share in the larger mode")
     for i, (separation, share) in enumerate(zip(mixing["separations"], mixing["share"], strict=True)):
@@ -140,11 +171,7 @@ def _mixing(record: dict[str, Any], gallery: Gallery) -> str:
     )
     axes.set_ylim(-0.03, 1.03)
     style.legend(axes)
-    what = (
-        "Chains with the true score, all started in the smaller of two Gaussians of variance 1, by the distance of "
-        f"their means; n = {record['num_chains']:,}. Black: the share in equilibrium."
-    )
-    return figure([panel(gallery.save("mixture_mixing", drawn), alt="share in the larger mode by steps")], what)
+    return drawn
 
 
 SCORE_ERRORS = Section("mixture", "A mixture of Gaussians: where a learned score is wrong", errors_section)
