@@ -35,7 +35,6 @@ def strips(experiment: ForwardExperiment, workdir: pathlib.Path) -> str:
             whole.append(reduced(z, config.side))
             crops.append(middle(z, config.crop))
             if config.full_size:
-                (workdir / FOLDER).mkdir(exist_ok=True)
                 write_png(workdir / FOLDER / f"{name}_{step:06d}.png", z)
         arrays |= {f"{name}: whole": np.stack(whole), f"{name}: middle": np.stack(crops)}
     write_npz(workdir / ARRAYS, arrays)
