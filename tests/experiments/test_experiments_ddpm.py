@@ -101,6 +101,10 @@ def test_probes_take_the_averaged_weights_of_a_trained_model(workdir):
     probes = probe_configs.get_config()
     probes.chains.update({"model": str(workdir), "samplers": "model-ancestral:3", "checkpoint": "latest"})
     trained = build_probes(probes).model
+    at_step = [
+        row for row in read_metrics(workdir / "metrics.jsonl") if row["split"] == "validation" and row["step"] == 6
+    ]
+    assert trained.about["validation"]["loss"] == at_step[-1]["loss"] and "seconds" not in trained.about["validation"]
     assert trained.about["step"] == 6 and trained.about["weights"] == "ema" and trained.x_range == (-1, 1)
     config = configs.get_config()
     config.update_from_flattened_dict(

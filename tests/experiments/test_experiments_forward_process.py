@@ -68,8 +68,6 @@ def test_copies_meet_their_expectations(workdir):
     assert own["signed"][0] == pytest.approx(own["variance"], rel=1e-4)  # t = 0 has a noise of 5e-5
     assert own["at_floor"]["pixels"] == 514  # 50 steps of beta = 0.2 from 501 on: 0.8^14 = 0.044 is the first below 5%
     assert 501 <= own["at_floor"]["images"] <= 550
-    linear = [cells["ddpm_linear", size, 20]["at_floor"]["images"] for size in (4, 12)]
-    assert linear[0] < linear[1] < 1_000
 
 
 def test_the_schedules_are_described(workdir):

@@ -23,7 +23,8 @@ from vdm_jax.report.sections.coverage import COVERAGE
 from vdm_jax.report.sections.exact import EXACT
 from vdm_jax.report.sections.forward_process.noising import CLOSENESS, SCHEDULES, STRIPS
 from vdm_jax.report.sections.frechet import FRECHET
-from vdm_jax.report.sections.latent_diffusion import LATENT_DENOISING, LATENT_MODELS, LATENT_OTHER_NUMBERS
+from vdm_jax.report.sections.latent.models import LATENT_DENOISING, LATENT_MODELS, LATENT_OTHER_NUMBERS
+from vdm_jax.report.sections.latent.quality import LATENT_QUALITY
 from vdm_jax.report.sections.logsnr import LOGSNR
 from vdm_jax.report.sections.normality import NORMALITY, SPECIATION
 from vdm_jax.report.sections.numbers import NUMBERS, OTHER_NUMBERS
@@ -48,6 +49,6 @@ AUTOENCODER_PAGE = (
 )  # fmt: skip
 SPACES_PAGE = (SPACE, SPACE_WINDOWS, SPACE_CURVES, HELD, *_ORIGIN)
 LATENT_DIFFUSION_PAGE = (
-    LATENT_MODELS, LATENT_DENOISING, LOSS, SAMPLES, PATH, COVERAGE, LATENT_OTHER_NUMBERS, *_ORIGIN,
+    LATENT_MODELS, LATENT_DENOISING, LOSS, SAMPLES, PATH, COVERAGE, LATENT_QUALITY, LATENT_OTHER_NUMBERS, *_ORIGIN,
 )  # fmt: skip
 FORWARD_PAGE = (STRIPS, SCHEDULES, CLOSENESS, *_ORIGIN)
