@@ -165,11 +165,14 @@ Place = tuple[str, ...]  # of a leaf in nested dicts
 
 def leaves(tree: object, at: Place = ()) -> dict[Place, Any]:
     """The leaves of nested dicts by their places. Lists are leaves."""
-    if not isinstance(tree, dict):
-        return {at: tree}
     found: dict[Place, Any] = {}
-    for key, value in tree.items():
-        found |= leaves(value, (*at, str(key)))
+    waiting = [(at, tree)]
+    while waiting:
+        place, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting.extend(((*place, str(key)), below) for key, below in reversed(value.items()))
+        else:
+            found[place] = value
     return found
 
 
