@@ -58,7 +58,9 @@ def test_two_points_have_two_attractors_where_a_squared_is_above_sigma_squared(r
     dae, sigma = optimal_dae(pair), ratio * a
     _, end = on_the_line(pair, lambda starts: SETTLE(dae, starts, sigma).x)
     root = two_point_attractor(a, sigma)
-    assert 0 < root < a and root == pytest.approx(a * math.tanh(a * root / sigma**2), abs=1e-9)
+    assert 0 < root <= a * (1 - 1e-9 * (ratio > 0.5)) and root == pytest.approx(
+        a * math.tanh(a * root / sigma**2), abs=1e-9
+    )
     assert end == pytest.approx(root, abs=2e-3)
     assert two_point_attractor(a, 1e-2 * a) == pytest.approx(a, abs=1e-9)
 
@@ -160,9 +162,8 @@ def test_the_untrained_dae_is_that_of_an_isotropic_gaussian(key):
     np.testing.assert_allclose(
         dae.denoise(params, X, jnp.float32(0.5)), dae.mean + kept * (X - dae.mean), rtol=1e-5, atol=1e-5
     )
-    num = 4096
-    draws = dae.mean[None] + dae.deviation * RANDOM.standard_normal((num, *DATA.shape[1:])).astype(np.float32)
-    loss, metrics = dae.loss_fn(params, {}, {"levels": jnp.asarray(draws)}, key, 0)
+    draws = dae.mean[None] + dae.deviation * RANDOM.standard_normal((4096, *DATA.shape[1:])).astype(np.float32)
+    loss, metrics = jax.jit(dae.loss_fn)(params, {}, {"levels": jnp.asarray(draws)}, key, 0)
     assert float(loss.mean()) == pytest.approx(1, abs=0.05)
     low, high = (s**2 * dae.deviation**2 / (dae.deviation**2 + s**2) for s in dae.sigma_range)
     assert low < float(metrics["mse"].mean()) < high

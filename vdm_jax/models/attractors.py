@@ -67,7 +67,7 @@ def _one_step(dae: Dae, x: X, sigma: Sigma, eta: Float[Array, ""]) -> tuple[X, F
 def distinct(x: Float[np.ndarray, "b ..."], within: float) -> Int[np.ndarray, " b"]:
     """The number of the group of each x: that of the first group whose first member is nearer than `within`, a root
     mean square a pixel. Groups are numbered as they appear."""
-    flat = x.reshape(len(x), -1)
+    flat = x.reshape(len(x), int(np.prod(x.shape[1:])))  # of no x, too
     group, firsts = np.zeros(len(x), np.int32), np.zeros((0, flat.shape[1]), flat.dtype)
     for i, each in enumerate(flat):
         near = np.flatnonzero(((firsts - each[None]) ** 2).mean(1) < within**2)

@@ -142,17 +142,23 @@ class DenoisingAutoencoder:
         kept = expand(self.deviation**2 / total**2, x) * centred
         return jnp.asarray(self.mean)[None] + kept + expand(self._unit(sigma), x) * output
 
+    def errors(
+        self, params: PyTree, levels: Any, key: Key[Array, ""], dropout_key: Key[Array, ""] | None = None
+    ) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
+        """(||x_i - x_hat||²/(D c_out²), ||x_i - x_hat||²/D), [B] each, at one sigma for each image."""
+        x = self.to_x(levels)
+        low, high = self.sigma_range
+        sigma = low * (high / low) ** stratified_times(named_key(key, "sigma"), len(x))
+        noisy = x + expand(sigma, x) * jax.random.normal(named_key(key, "eps"), x.shape)
+        error = sum_values((x - self.denoise(params, noisy, sigma, dropout_key)) ** 2) / self.mean.size
+        return error / self._unit(sigma) ** 2, error
+
     def loss_fn(
         self, params: PyTree, carry: PyTree, batch: dict[str, Array], key: Key[Array, ""], step: Any
     ) -> tuple[Float[Array, " b"], dict[str, Array]]:
         """What training minimises, [B], and its metric "mse", the squared error a pixel. batch: "levels"."""
-        x = self.to_x(batch["levels"])
-        low, high = self.sigma_range
-        sigma = low * (high / low) ** stratified_times(named_key(key, "sigma"), len(x))
-        noisy = x + expand(sigma, x) * jax.random.normal(named_key(key, "eps"), x.shape)
-        error = sum_values((x - self.denoise(params, noisy, sigma, named_key(key, "dropout"))) ** 2)
-        mse = error / self.mean.size
-        return mse / self._unit(sigma) ** 2, {"mse": mse}
+        loss, mse = self.errors(params, batch["levels"], key, named_key(key, "dropout"))
+        return loss, {"mse": mse}
 
     def describe_objective(self) -> str:
         """What is minimised, in words."""
