@@ -14,6 +14,7 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.experiments.dae.basins import ELSEWHERE, name_ends, plane_through
 from vdm_jax.experiments.dae.build import build_dae, take_subset
 from vdm_jax.experiments.dae.checks import check_dae, numbers_of, sizes_of
+from vdm_jax.report.compare.dae_sweep import write_dae_sweep
 
 SMALL = {
     "model.width": 16,
@@ -98,6 +99,17 @@ def test_the_report_draws_it(workdir):
     for title in ("Errors by noise level", "Where starts end", "Basins of attraction", "Two points", "Rank of the"):
         assert title in page
     assert "--jobs=" not in page, "nothing is missing"
+
+
+def test_the_table_of_a_sweep(workdir, tmp_path):
+    text = write_dae_sweep(tmp_path, {"one": workdir}, {"two": "no evaluate.json yet"})
+    assert "| dae-quick | 40 | 1 | 0.05 |" in text and "Missing, no evaluate.json yet: two" in text
+    row = next(line.split(" | ") for line in text.splitlines() if line.startswith("| dae-quick | 40 | 1 | 1 |"))
+    evaluated, shares = read(workdir, "evaluate"), read(workdir, "attractors")["daes"]["trained 40"]["starts"]
+    expected = evaluated["errors"]["test"]["trained"]["mse"][1] / evaluated["variance"]
+    assert float(row[4]) == pytest.approx(expected, rel=1e-3)
+    assert float(row[8]) == pytest.approx(shares["training"][1]["own"], abs=1e-3)
+    assert (tmp_path / "sweep.png").is_file() and (tmp_path / "sweep.json").is_file()
 
 
 def test_functions(workdir):

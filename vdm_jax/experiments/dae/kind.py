@@ -14,6 +14,7 @@ from vdm_jax.experiments.dae.evaluate import dae_summary, evaluate_dae
 from vdm_jax.experiments.dae.functions import dae_functions
 from vdm_jax.experiments.dae.training import make_dae_training
 from vdm_jax.launch.kind import Job, Kind, from_files
+from vdm_jax.report.compare.dae_sweep import write_dae_sweep
 from vdm_jax.report.sections import DAE_PAGE
 
 READS = ("data", "subset", "model", "train")
@@ -65,6 +66,8 @@ KIND = Kind(
     restore=restore,
     functions=dae_functions,
     sections=DAE_PAGE,
+    compare=write_dae_sweep,
+    compared="evaluate",
     implied=IMPLIED,
     choices=DAE_CHOICES,
 )
