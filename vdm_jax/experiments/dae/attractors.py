@@ -105,7 +105,7 @@ def ends_by_sigma(
     run: Settle,
     on_data: float,
     tolerance: float,
-) -> tuple[dict[str, list[dict[str, float] | None]], dict[str, Pixels]]:
+) -> tuple[dict[str, list[dict[str, float | int] | None]], dict[str, Float[np.ndarray, "s k h w c"]]]:
     """({kind of start: what `describe_ends` says, by sigma}, the first ends of each kind [S, shown, H, W, C], and the
     starts at the first sigma). None at a sigma that the DAE is not made for."""
     rows: dict[str, list] = {}
@@ -129,7 +129,7 @@ def ends_by_sigma(
 
 def describe_ends(
     known: Pixels, starts: Pixels, ends: Ends, kind: str, on_data: float, tolerance: float
-) -> dict[str, float]:
+) -> dict[str, float | int]:
     """Shares of the starts, and means over them. Errors of shares follow from their number.
 
     on_image: that end within `on_data` of a known image. own: at the very image that noise was added to. closest: at

@@ -13,7 +13,7 @@ from vdm_jax.data.dataset import Dataset
 from vdm_jax.experiments.dae.build import DaeExperiment, pixels_of, take_subset
 from vdm_jax.models.dae import Dae, DenoisingAutoencoder, fit_linear, linear_dae, optimal_dae
 
-Pixels = Float[np.ndarray, "n h w c"]
+Pixels = Float[np.ndarray, "_ h w c"]
 TRAINED, OPTIMAL, LINEAR = "trained", "optimal", "linear"
 
 
