@@ -47,8 +47,7 @@ def attractors(experiment: DaeExperiment, workdir: pathlib.Path) -> str:
     daes |= {f"{name} {len(train)}": known for name, known in known_daes(model, weights.params, train).items()}
     run = partial(settle_all, own)
     sigmas, found, arrays = numbers_of(own.sigmas, "attractors.sigmas"), {}, {}
-    for name in bar("attractors")(list(daes)):
-        known = daes[name]
+    for _, (name, known) in zip(bar("attractors")(range(len(daes))), daes.items(), strict=True):
         starts = make_starts(known.images, test, own.num_starts, key)
         rows, ends = ends_by_sigma(known, starts, sigmas, run, own.on_data * unit_of(data), own.tolerance)
         found[name] = {"num_images": len(known.images), "starts": rows}

@@ -31,7 +31,7 @@ def jacobians(experiment: DaeExperiment, workdir: pathlib.Path) -> str:
     daes, sigmas = known_daes(model, weights.params, train), numbers_of(own.sigmas, "jacobians.sigmas")
     record: dict[str, Any] = {name: {} for name in daes}
     arrays = {}
-    for sigma in bar("jacobians")(sigmas):
+    for _, sigma in zip(bar("jacobians")(range(len(sigmas))), sigmas, strict=True):
         for place, points in make_places(train, test, own.num_points, sigma, key).items():
             for name, known in daes.items():
                 found = spectra(name, known, points, sigma) if known.takes(sigma) else None
