@@ -132,7 +132,13 @@ class DenoisingAutoencoder:
         """Fresh parameters: "network"."""
         return {"network": self.network.init(named_key(key, "network"))}
 
-    def denoise(self, params: PyTree, x: X, sigma: Float[Array, "*b"], key: Key[Array, ""] | None = None) -> X:
+    def denoise(
+        self,
+        params: PyTree,
+        x: X,
+        sigma: Float[Array | np.ndarray | np.float32, "*b"],
+        key: Key[Array, ""] | None = None,
+    ) -> X:
         """x_hat [B, *shape]. sigma: [] or [B]. A key switches dropout on."""
         x, sigma = jnp.asarray(x), jnp.broadcast_to(sigma, (len(x),))
         total = jnp.sqrt(self.deviation**2 + sigma**2)
