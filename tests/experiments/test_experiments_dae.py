@@ -123,8 +123,8 @@ def test_functions(workdir):
     for wrong in (dict(sigma=9.0), dict(sigma=-1.0, dae="optimal"), dict(sigma=1.0, dae="best")):
         with pytest.raises(UserError, match="expected"):
             run.denoise(x, **wrong)
-    with pytest.raises(UserError, match="eta=2"):
-        run.settle(x, 0.1, eta=2)
+    with pytest.raises(UserError, match="eta=2.0"):
+        run.settle(x, 0.1, eta=2.0)
     with pytest.raises(UserError, match="expected finite values"):
         run.denoise(pixels[:, :4], 0.5)
 
