@@ -24,8 +24,8 @@ from vdm_jax.report.sections.daes.attractors import ATTRACTORS, BASINS, ENDS, SV
 from vdm_jax.report.sections.daes.errors import DAE_ERRORS, JACOBIANS
 from vdm_jax.report.sections.exact import EXACT
 from vdm_jax.report.sections.frechet import FRECHET
-from vdm_jax.report.sections.latents.diffusion import LATENT_DENOISING, LATENT_MODELS, LATENT_OTHER_NUMBERS
-from vdm_jax.report.sections.latents.samplings import SAMPLINGS
+from vdm_jax.report.sections.latent.models import LATENT_DENOISING, LATENT_MODELS, LATENT_OTHER_NUMBERS
+from vdm_jax.report.sections.latent.quality import LATENT_QUALITY
 from vdm_jax.report.sections.logsnr import LOGSNR
 from vdm_jax.report.sections.normality import NORMALITY, SPECIATION
 from vdm_jax.report.sections.numbers import NUMBERS, OTHER_NUMBERS
@@ -50,6 +50,6 @@ AUTOENCODER_PAGE = (
 )  # fmt: skip
 SPACES_PAGE = (SPACE, SPACE_WINDOWS, SPACE_CURVES, HELD, *_ORIGIN)
 LATENT_DIFFUSION_PAGE = (
-    LATENT_MODELS, LATENT_DENOISING, LOSS, SAMPLES, PATH, COVERAGE, SAMPLINGS, LATENT_OTHER_NUMBERS, *_ORIGIN,
+    LATENT_MODELS, LATENT_DENOISING, LOSS, SAMPLES, PATH, COVERAGE, LATENT_QUALITY, LATENT_OTHER_NUMBERS, *_ORIGIN,
 )  # fmt: skip
 DAE_PAGE = (DAE_ERRORS, ATTRACTORS, ENDS, BASINS, TWO_POINTS, SVD_DIFFUSION, JACOBIANS, LOSS, *_ORIGIN)

@@ -98,7 +98,8 @@ def jacobians_section(workdir: Workdir, gallery: Gallery) -> str:
     caption = (
         f"The Jacobian of DAE(x) by noise level σ, mean of {points} points of each kind ± one standard error; images "
         f"have {dims} values. A direction is kept where its singular value is at least ½. Of the optimal DAE the "
-        "Jacobian is Cov[xᵢ | x]/σ², of the linear one λ/(λ + σ²) at every x. A fixed point attracts where all are below 1."
+        "Jacobian is Cov[xᵢ | x]/σ², of the linear one λ/(λ + σ²) at every x. A fixed point attracts where all are "
+        "below 1."
     )
     head = ("DAE", "at", "σ", *MEASURES.values(), "‖J − Jᵀ‖/‖J + Jᵀ‖")
     return figure(panels, caption) + table(head, rows, numbers=range(2, len(head)))
