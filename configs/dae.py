@@ -2,8 +2,10 @@
 
 The trained DAE is compared with the optimal one, a softmax over the training images, and with the linear one. Sigma is
 in the model's pixels, whose values are between -1 and 1. Variants: `quick` and `digits` (8x8, a residual MLP),
-`digits-unet`, `sprites` (32x32, a residual MLP), `sprites-unet`. The sweep: sizes of the training set, each with three
-seeds; `--config.train.num_steps=0` leaves the trained DAE out of it.
+`digits-unet`, `digits-sizes` (of the sweep, a fifth of the training), `sprites` (32x32, a residual MLP) and
+`sprites-unet`.
+The sweep: sizes of the training set of digits, and sprites, each with three seeds; `--config.train.num_steps=0` leaves
+the trained DAE out of it.
 """
 
 from ml_collections import ConfigDict, config_dict
@@ -15,14 +17,22 @@ UNET = {"model.network": "multiscale", "model.size": "digits"}
 SPRITES = {
     "data.source": "sprites",
     "data.name": "small",
-    "model.width": 512,
-    "attractors.sizes": "10,100,1000",
+    "model.sigma_max": 10.0,  # images are farther apart than digits, and nearer to each other a pixel
+    "evaluate.sigmas": "0.1,0.2,0.4,0.8,1.6,2.4,3.2,4.8,9.6",
+    "attractors.sigmas": "0.2,0.4,0.8,1.6,2.4,3.2,4.8,9.6",
+    "attractors.on_data": 0.03,
+    "attractors.num_starts": 50,
+    "attractors.max_steps": 150,
+    "attractors.basin_sigmas": "0.4,1.6,3.2",
+    "attractors.basin_grid": 20,
+    "jacobians.sigmas": "0.2,0.4,0.8,1.6,3.2",
     "jacobians.num_points": 4,
 }
 VARIANTS = {
     "quick": {"train.num_steps": 3_000, "attractors.basin_grid": 30},
     "digits": {},
     "digits-unet": UNET,
+    "digits-sizes": {"train.num_steps": 4_000, "attractors.sizes": "", "attractors.basin_grid": 20},
     "sprites": SPRITES,
     "sprites-unet": SPRITES | UNET | {"model.size": "small"},
 }
@@ -69,13 +79,10 @@ def get_config(variant: str = "") -> ConfigDict:
 
 
 def get_sweep():
-    """Training sets of 10 to all images, each with the seeds 0, 1 and 2."""
-    sizes = (10, 30, 100, 300, 1_000, 0)
-    return [
-        {"variant": "digits", "subset.num_images": size, "subset.seed": seed, "train.seed": seed}
-        for size in sizes
-        for seed in range(3)
-    ]
+    """Training sets of 10 to 1,000 digits and of 2,000 sprites, each with the seeds 0, 1 and 2."""
+    digits = [{"variant": "digits-sizes", "subset.num_images": size} for size in (10, 30, 100, 300, 1_000)]
+    sprites = {"variant": "sprites", "subset.num_images": 2_000, "train.num_steps": 4_000, "attractors.sizes": "10,100"}
+    return [member | {"subset.seed": seed, "train.seed": seed} for seed in range(3) for member in (*digits, sprites)]
 
 
 def _model() -> dict:

@@ -109,7 +109,7 @@ def test_the_table_of_a_sweep(workdir, tmp_path):
     expected = evaluated["errors"]["test"]["trained"]["mse"][1] / evaluated["variance"]
     assert float(row[4]) == pytest.approx(expected, rel=1e-3)
     assert float(row[8]) == pytest.approx(shares["training"][1]["own"], abs=1e-3)
-    assert (tmp_path / "sweep.png").is_file() and (tmp_path / "sweep.json").is_file()
+    assert (tmp_path / "sweep_dae-quick.png").is_file() and (tmp_path / "sweep.json").is_file()
 
 
 def test_functions(workdir):

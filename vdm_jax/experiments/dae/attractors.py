@@ -38,7 +38,10 @@ Settle = Callable[[Dae, Pixels, float], Ends]
 
 
 def attractors(experiment: DaeExperiment, workdir: pathlib.Path) -> str:
-    """Writes `attractors.json` and the images in `attractors.npz`; returns "done"."""
+    """Writes `attractors.json` and the images in `attractors.npz`; returns "done".
+
+    test_on_image: the share of test images, as they are, within `on_data` of an image of the subset.
+    """
     config, data, model = experiment.config, experiment.data, experiment.model
     own, key = config.attractors, jax.random.key(config.attractors.seed)
     weights = load_weights(workdir, model, config)
@@ -59,6 +62,7 @@ def attractors(experiment: DaeExperiment, workdir: pathlib.Path) -> str:
         "daes": found,
         "daes_of_subset": len(train),
         "two_points": two_points(train, own),
+        "test_on_image": float((nearest_image(*map(flat, (train, test)))[1] < own.on_data * unit_of(data)).mean()),
         "svd": svd_diffusion(train, test, own, run, unit_of(data)),
         "basin_sigmas": numbers_of(own.basin_sigmas, "attractors.basin_sigmas"),
     }
@@ -136,7 +140,7 @@ def describe_ends(
     `on_data`. distance: of the end to the nearest known image, root mean square in the model's pixels. converged: that
     have come to rest.
     """
-    data, begun, x = (images.reshape(len(images), -1) for images in (known, starts, ends.x))
+    data, begun, x = (flat(images) for images in (known, starts, ends.x))
     index, distance = nearest_image(data, x)
     near = distance < on_data
     found = {
@@ -152,6 +156,11 @@ def describe_ends(
     error = {"distance_standard_error": float(distance.std() / np.sqrt(len(distance)))}
     counts = {"num_ends": len(np.unique(distinct(x, on_data))), "num_starts": len(x), "num_steps": ends.num_steps}
     return shares | error | counts
+
+
+def flat(images: Pixels) -> Float[np.ndarray, "n d"]:
+    """[N, D]."""
+    return images.reshape(len(images), -1)
 
 
 def alike(data: Float[np.ndarray, "n d"], a: Int[np.ndarray, " b"], b: Int[np.ndarray, " b"]) -> np.ndarray:

@@ -37,7 +37,7 @@ EXPLAINED = (
 
 
 def write_dae_sweep(folder: str | Path, runs: Mapping[str, Path], missing: Mapping[str, str]) -> str:
-    """Writes sweep.md, sweep.json and sweep.png into `folder`. Returns the text of sweep.md.
+    """Writes sweep.md, sweep.json and a figure sweep_CONFIG.png for each config. Returns the text of sweep.md.
 
     Args:
         runs: name -> workdir of each evaluated member.
@@ -53,8 +53,10 @@ def write_dae_sweep(folder: str | Path, runs: Mapping[str, Path], missing: Mappi
     found = {name: Workdir(Path(path)).evaluate for name, path in runs.items()}
     write_json(folder / "sweep.json", {"runs": found, "missing": dict(missing), "provenance": origin})
     if rows:
-        write_file(folder / "sweep.png", lambda file: file.write(style.to_png(errors_figure(groups))))
-        lines += ["![errors by the size of the training set](sweep.png)", ""]
+        for name in dict.fromkeys(name_of(group) for group in groups):
+            drawn = style.to_png(errors_figure([group for group in groups if name_of(group) == name]))
+            write_file(folder / f"sweep_{name}.png", lambda file, drawn=drawn: file.write(drawn))
+            lines += [f"![errors of {name} by the size of the training set](sweep_{name}.png)", ""]
     text = "\n".join(lines)
     write_text(folder / "sweep.md", text)
     return text
@@ -71,10 +73,15 @@ def grouped(runs: list[Workdir]) -> list[list[Workdir]]:
     return sorted(groups.values(), key=lambda group: group[0].evaluate["num_known"])
 
 
+def name_of(group: list[Workdir]) -> str:
+    """The name of the config of a group."""
+    return group[0].evaluate["settings"]["name"]
+
+
 def rows_of_group(group: list[Workdir]) -> list[list[Any]]:
     """The cells of each sigma."""
     first = group[0].evaluate
-    head = [first["settings"]["name"], f"{first['num_known']:,}", len(group)]
+    head = [name_of(group), f"{first['num_known']:,}", len(group)]
     found = []
     for i, sigma in enumerate(first["sigmas"]):
         errors = [error(group, name, of, i) for name in ("trained", "optimal") for of in ("test", "train")]
