@@ -17,6 +17,8 @@ UNET = {"model.network": "multiscale", "model.size": "digits"}
 SPRITES = {
     "data.source": "sprites",
     "data.name": "small",
+    "model.width": 1_024,  # a narrower network cannot take the noise off all pixels
+    "model.num_layers": 1,
     "model.sigma_max": 10.0,  # images are farther apart than digits, and nearer to each other a pixel
     "evaluate.sigmas": "0.1,0.2,0.4,0.8,1.6,2.4,3.2,4.8,9.6",
     "attractors.sigmas": "0.2,0.4,0.8,1.6,2.4,3.2,4.8,9.6",
@@ -81,7 +83,7 @@ def get_config(variant: str = "") -> ConfigDict:
 def get_sweep():
     """Training sets of 10 to 1,000 digits and of 2,000 sprites, each with the seeds 0, 1 and 2."""
     digits = [{"variant": "digits-sizes", "subset.num_images": size} for size in (10, 30, 100, 300, 1_000)]
-    sprites = {"variant": "sprites", "subset.num_images": 2_000, "train.num_steps": 4_000, "attractors.sizes": "10,100"}
+    sprites = {"variant": "sprites", "subset.num_images": 2_000, "train.num_steps": 1_500, "attractors.sizes": "10,100"}
     return [member | {"subset.seed": seed, "train.seed": seed} for seed in range(3) for member in (*digits, sprites)]
 
 

@@ -194,3 +194,9 @@ def _along(dae: Dae, x: Float[Array, "..."], sigma: Sigma, directions: Float[Arr
         return dae(x[None], sigma)[0]
 
     return jax.vmap(lambda direction: jax.jvp(of_one, (x,), (direction,))[1])(directions)
+
+
+@jax.jit
+def apply_dae(dae: Dae, x: X, sigma: Sigma | float) -> X:
+    """dae(x, sigma) as one compiled program. dae: a pytree such as `jax.tree_util.Partial`."""
+    return dae(x, jnp.float32(sigma))

@@ -29,7 +29,7 @@ from vdm_jax.models.attractors import (
     settle,
     two_point_attractor,
 )
-from vdm_jax.models.dae import Dae, fit_linear, linear_dae, optimal_dae
+from vdm_jax.models.dae import Dae, apply_dae, fit_linear, linear_dae, optimal_dae
 
 RECORD, ARRAYS = "attractors.json", "attractors.npz"
 SHOWN = 8  # starts of a kind whose ends are drawn
@@ -196,7 +196,7 @@ def svd_diffusion(
     fit = fit_linear(train, own.components)
     dae, starts = linear_dae(fit), test[np.arange(own.num_starts) % len(test)]
     ends = run(dae, starts, 0.0).x.reshape(len(starts), -1)
-    projected = np.asarray(dae(starts, np.float32(0))).reshape(len(starts), -1)
+    projected = np.asarray(apply_dae(dae, starts, 0.0)).reshape(len(starts), -1)
     _, distance = nearest_image(train.reshape(len(train), -1), ends)
     return {
         "components": len(fit.variances),

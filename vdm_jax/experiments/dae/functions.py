@@ -14,6 +14,7 @@ from vdm_jax.experiments.common.functions import check_number, to_pixels
 from vdm_jax.experiments.dae.build import DaeExperiment
 from vdm_jax.experiments.dae.denoisers import OPTIMAL, TRAINED, Known, images_of, known_daes
 from vdm_jax.models.attractors import settle
+from vdm_jax.models.dae import apply_dae
 
 Pixels = Float[np.ndarray, "b h w c"]
 NAMES = ("denoise", "noise", "settle")
@@ -39,7 +40,7 @@ class DaeFunctions:
 
     def denoise(self, x: ArrayLike, sigma: float, *, dae: str = TRAINED) -> Pixels:
         """x_hat = DAE(x), pixels [B, H, W, C]."""
-        return np.asarray(self._known(dae, sigma).dae(self._pixels(x), np.float32(sigma)))
+        return np.asarray(apply_dae(self._known(dae, sigma).dae, self._pixels(x), float(sigma)))
 
     def noise(self, x: ArrayLike, sigma: float, *, dae: str = TRAINED) -> Pixels:
         """The predicted noise x - DAE(x), of deviation sigma, [B, H, W, C]."""

@@ -1,5 +1,6 @@
 """The page of a denoising autoencoder: errors by noise level, and the rank of its Jacobian."""
 
+from functools import partial
 from html import escape
 from typing import Any
 
@@ -12,6 +13,7 @@ from vdm_jax.report.primitives.markup import Gallery, figure, missing, panel, ta
 from vdm_jax.report.primitives.measured import measured, plain
 from vdm_jax.report.primitives.workdir import Workdir
 from vdm_jax.report.sections.numbers import NO_EVALUATION
+from vdm_jax.report.sections.training import loss_section
 
 COLOURS = {"trained": style.BLUE, "optimal": style.VERMILLION, "linear": style.GREEN}
 SETS = {"test": "-", "train": "--"}
@@ -129,10 +131,14 @@ def rank_figure(record: dict[str, Any], name: str, key: str) -> Figure:
         axes.errorbar(sigmas, mean, error, color=colour, label=place, linewidth=1.4, capsize=2)
     axes.set_xscale("log")
     if key == "largest":
+        axes.set_yscale("log")
+        axes.set_ylim(bottom=1e-2)
         axes.axhline(1, color=style.QUIET, linewidth=0.8, linestyle=":")
     style.legend(axes)
     return drawn
 
 
+OF_GAUSSIAN = "Squared error of x̂ per pixel, over that of the best DAE of a Gaussian with equal variances,"
+DAE_LOSS = Section("training", "Training", partial(loss_section, what=OF_GAUSSIAN, of_zero="That DAE"))
 DAE_ERRORS = Section("dae-errors", "Errors by noise level", errors_section)
 JACOBIANS = Section("jacobians", "Rank of the Jacobian", jacobians_section)
