@@ -80,6 +80,16 @@ class Workdir:
         """table.json; {} if it is missing."""
         return _read_json(self.path / "table.json") or {}
 
+    @cached_property
+    def attractors(self) -> dict[str, Any]:
+        """attractors.json; {} if it is missing."""
+        return _read_json(self.path / "attractors.json") or {}
+
+    @cached_property
+    def jacobians(self) -> dict[str, Any]:
+        """jacobians.json; {} if it is missing."""
+        return _read_json(self.path / "jacobians.json") or {}
+
     @property
     def provenance(self) -> dict[str, Any]:
         """Commit, device and versions, from evaluate.json, probe.json, exact.json or else the first other record that
