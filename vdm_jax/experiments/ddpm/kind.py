@@ -3,7 +3,7 @@
 from vdm_jax.experiments.common.build import DATA, FRECHET, IMPLIED, NOISE, above, by_data, find_data, understood_data
 from vdm_jax.experiments.common.functions import diffusion_functions, restore
 from vdm_jax.experiments.common.jobs import fingerprints, model_jobs
-from vdm_jax.experiments.common.networks import network_choices
+from vdm_jax.experiments.common.networks import PIXEL_NETWORKS, network_choices
 from vdm_jax.experiments.common.programs import MODELS
 from vdm_jax.experiments.common.training import describe_model
 from vdm_jax.experiments.ddpm.build import build_ddpm
@@ -23,6 +23,14 @@ COVERAGE = above(
     ("evaluate.sprite_tolerance", "evaluate.reader_images", "evaluate.reader_steps"),
 )
 
+LATER = {
+    "model.network": "multiscale",
+    "model.fourier_min": 0,
+    "model.fourier_max": -1,
+    "model.widths": None,
+    "diffusion.pixel_max": None,
+}
+
 KIND = Kind(
     build_ddpm,
     model_jobs(READS, evaluate_ddpm, draw_ddpm),
@@ -36,6 +44,6 @@ KIND = Kind(
     sections=DDPM_PAGE,
     compare=write_ddpm_sweep,
     compared="evaluate",
-    implied=IMPLIED | {"model.network": "multiscale", "model.fourier_min": 0, "model.fourier_max": -1},
-    choices=(DATA, NOISE, *network_choices("model"), SCORES, COVERAGE, *FRECHET),
+    implied=IMPLIED | LATER,
+    choices=(DATA, NOISE, *network_choices("model", PIXEL_NETWORKS), SCORES, COVERAGE, *FRECHET),
 )
