@@ -40,10 +40,14 @@ COURSEWORK = {
     "train.log_every": 75,
     "train.eval_every": EPOCH,
     "train.checkpoint_every": EPOCH,
-    "train.keep_latest": 15,  # the epochs that are drawn are among them
+    "train.keep_latest": 20,  # the epochs that are drawn are among them
     "train.eval_images": 2_000,
     "evaluate.passes": 1,
     "evaluate.frechet_images": 1_000,
+    "round_trip.num_images": 10_000,
+    "round_trip.num_full": 200,
+    "round_trip.epochs": "1,5,10,15",
+    "round_trip.frechet_images": 1_000,
 }
 DATA = {
     "mnist": {"data.source": "npz", "data.name": "mnist", "data.validation_size": 12_000},
@@ -57,6 +61,10 @@ DATA = {
         "train.learning_rate": 1e-3,
         "evaluate.passes": 16,
         "evaluate.frechet_images": 600,
+        "round_trip.num_images": 300,
+        "round_trip.num_full": 100,
+        "round_trip.epochs": "60,120,180,240",
+        "round_trip.frechet_images": 600,
     },
 }
 QUICK = {
@@ -66,6 +74,10 @@ QUICK = {
     "evaluate.passes": 2,
     "evaluate.frechet_images": 200,
     "sample.num_steps": 50,
+    "round_trip.num_full": 10,
+    "round_trip.epochs": "10,30",
+    "round_trip.frechet_images": 200,
+    "round_trip.timesteps": 10,
 }
 VARIANTS = NOISES | paired({"digits": DATA["digits"]}, NOISES)
 VARIANTS |= {"quick": VARIANTS["digits-low-beta"] | QUICK}

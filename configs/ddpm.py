@@ -65,6 +65,7 @@ def ddpm_config(name: str) -> ConfigDict:
             train=base.train,
             evaluate=_evaluate(),
             sample=_sample(),
+            round_trip=_round_trip(),
         )
     )
     config.lock()
@@ -141,6 +142,21 @@ def _sample() -> dict:
         png_folder=False,  # True: each of them also as samples/prior/000000.png, …
         num_paths=8,  # images whose path is drawn
         clip=True,  # x_hat to the range of pixel values
+        batch_size=250,
+        seed=0,
+    )
+
+
+def _round_trip() -> dict:
+    return dict(
+        num_images=0,  # the first so many test images, noised to T and sampled back; 0: there is no such job
+        num_full=0,  # of them also by every step of the table
+        times="0.1,0.5,1",  # t, to which the drawn images are noised
+        epochs="",  # at which images are drawn besides the chosen checkpoint, such as "1,5,10,15"
+        num_shown=8,  # images of each grid
+        frechet_images=0,  # generated from each start of the chain, for Fréchet distances; 0: none
+        step_beta=0.1,  # of constant beta: chains whose steps are as large as those of this table
+        timesteps=20,  # at which the loss is measured
         batch_size=250,
         seed=0,
     )
