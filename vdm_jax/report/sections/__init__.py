@@ -28,6 +28,7 @@ from vdm_jax.report.sections.normality import NORMALITY, SPECIATION
 from vdm_jax.report.sections.numbers import NUMBERS, OTHER_NUMBERS
 from vdm_jax.report.sections.probe import PROBE
 from vdm_jax.report.sections.provenance import CONFIG, PROVENANCE
+from vdm_jax.report.sections.round_trip import BY_TIMESTEP, ROUND_TRIP_SCORES, ROUND_TRIPS
 from vdm_jax.report.sections.samples import GUIDED, PATH, RECONSTRUCTION, SAMPLES
 from vdm_jax.report.sections.spaces import HELD, SPACE, SPACE_CURVES, SPACE_WINDOWS
 from vdm_jax.report.sections.timeline import TIMELINE
@@ -38,7 +39,10 @@ VAE_VDM_PAGE = (
     NUMBERS, BOUND, RATE_DISTORTION, LOGSNR, SAMPLES, GUIDED, RECONSTRUCTION, FRECHET, CODE, CODE_PROBES,
     OTHER_NUMBERS, *_ORIGIN,
 )  # fmt: skip
-DDPM_PAGE = (NUMBERS, LOSS, SAMPLES, PATH, COVERAGE, FRECHET, OTHER_NUMBERS, *_ORIGIN)
+DDPM_PAGE = (
+    NUMBERS, LOSS, SAMPLES, PATH, COVERAGE, FRECHET, ROUND_TRIP_SCORES, ROUND_TRIPS, BY_TIMESTEP, OTHER_NUMBERS,
+    *_ORIGIN,
+)  # fmt: skip
 EXACT_PAGE = (TIMELINE, EXACT, *_ORIGIN)
 PROBES_PAGE = (TIMELINE, EXACT, SPECIATION, NORMALITY, PROBE, CHAINS, CHAIN_PROBES, *_ORIGIN)
 AUTOENCODER_PAGE = (
