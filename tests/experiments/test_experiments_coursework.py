@@ -52,14 +52,14 @@ def test_the_linear_table_is_the_one_of_the_source():
 def test_constant_tables_end_where_they_must():
     low, high = constant(2000, 0.001), constant(200, 0.1)
     assert float(jax.nn.sigmoid(-low.gamma(jnp.float32(1)))) == pytest.approx(0.1352, abs=5e-5)
-    assert float(jax.nn.sigmoid(-high.gamma(jnp.float32(60 / 200)))) == pytest.approx(0.9**60, rel=1e-4) < 0.002
+    assert float(jax.nn.sigmoid(-high.gamma(jnp.float32(60 / 200)))) == pytest.approx(0.9**60, rel=1e-4)
 
 
 def test_pixels_reach_from_minus_a_half_to_a_half():
     config = coursework.get_config("quick")
     built = build_ddpm(config)
     x = built.model.to_x(jnp.array([[0, 16]]))
-    assert np.asarray(x).tolist() == [[-0.5, 0.5]] and built.model.x_range == (-0.5, 0.5)
+    assert np.asarray(x) == pytest.approx(np.array([[-0.5, 0.5]])) and built.model.x_range == pytest.approx((-0.5, 0.5))
     assert built.data.pixel_values[0] < -0.9, "the feature network sees the pixels of the data"
 
 
@@ -78,7 +78,7 @@ def test_the_gaussian_of_the_end_has_the_moments_of_z():
     table = constant(100, 0.01)
     found, abar = gaussian_of_end(*moments, table), 0.99**100
     flat = x.reshape(50, 3)
-    np.testing.assert_allclose(found.mean, abar**0.5 * flat.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(found.mean, abar**0.5 * flat.mean(0), rtol=1e-4)
     wanted = abar * np.cov(flat.T, ddof=0) + (1 - abar) * np.eye(3)
     np.testing.assert_allclose(found.root @ found.root, wanted, rtol=1e-4, atol=1e-5)
 

@@ -114,7 +114,7 @@ def _of_levels(diffusion: ConfigDict, data: Dataset) -> dict:
 
 def pixels_within(values: Float[np.ndarray, " k"], pixel_max: float | None) -> Float[np.ndarray, " k"]:
     """Pixel values scaled to a largest one of `pixel_max`; None: as they are."""
-    return values if pixel_max is None else (values * (pixel_max / values[-1])).astype(values.dtype)
+    return values if pixel_max is None else (values / values[-1] * pixel_max).astype(values.dtype)
 
 
 def _check_target(target: str, pixel_values: Float[np.ndarray, " k"]) -> None:

@@ -74,10 +74,7 @@ def round_trips(
 def paths(
     model: DiffusionModel, params: PyTree, key: Key[Array, ""], levels: Levels, chain: Chain, keep: tuple[int, ...]
 ) -> tuple[Float[np.ndarray, "k n h w c"], Float[np.ndarray, "k n h w c"]]:
-    """z_t of the noising process and of the way back from T, at the points `keep` of the chain, ascending in t there.
-
-    The way back starts at the z_T of the first.
-    """
+    """z_t of the noising process, and of the way back from its z_T, at the points `keep` of the chain."""
     indices = jnp.arange(len(levels))
     static = (chain.sampler, chain.x_range, keep)
     return jax.device_get(_paths(model, params, key, indices, jnp.asarray(levels), jnp.asarray(chain.times), *static))

@@ -12,7 +12,9 @@ from vdm_jax.experiments.ddpm.build import build_ddpm
 from vdm_jax.experiments.ddpm.evaluate import evaluate_ddpm
 from vdm_jax.experiments.ddpm.round_trip import GRIDS, RECORD, round_trip
 from vdm_jax.experiments.ddpm.sample import draw_ddpm
+from vdm_jax.launch.choices import Choice
 from vdm_jax.launch.kind import Job, Kind, from_files
+from vdm_jax.launch.settings import value_of
 from vdm_jax.report.compare.ddpm_sweep import write_ddpm_sweep
 from vdm_jax.report.sections import DDPM_PAGE
 
@@ -46,11 +48,15 @@ ROUND_TRIP = Job(
     after=("train",),
     writes=RECORD,
     leaves=(GRIDS,),
-    idle=lambda config: not config.round_trip.num_images,
+    idle=lambda config: not config.get("round_trip", {}).get("num_images", 0),  # older files lack the section
     memory_hint="lower config.round_trip.batch_size",
 )
 ROUND_TRIP = ROUND_TRIP._replace(is_done=partial(is_of_named_weights, ROUND_TRIP))
-OF_THE_JOB = above("round_trip.num_images", 1, tuple(f"round_trip.{name}" for name in UNUSED if name != "num_images"))
+OF_THE_JOB = Choice(
+    "round_trip.num_images",
+    {"1": tuple(f"round_trip.{name}" for name in UNUSED if name != "num_images"), "0": ()},
+    lambda settings: ["1" if value_of(settings, "round_trip.num_images") else "0"],  # older files lack it
+)
 
 LATER = {
     "model.network": "multiscale",

@@ -121,14 +121,14 @@ def draw_marks(
     config, data, model = experiment.config, experiment.data, experiment.model
     settings = config.round_trip
     levels = data.test.first(settings.num_shown).levels
-    places = [int(np.argmin(np.abs(chain.times - t))) for t in times_of_text(settings.times)]
+    places = [int(np.argmin(np.abs(chain.times[:-1] - t))) for t in times_of_text(settings.times)]
     strip = tuple(np.unique(np.linspace(0, len(chain.times) - 1, 10).round().astype(int)).tolist())
     keep = tuple(sorted({*places, *strip}))
 
     def to_bytes(z):
         return pixels_to_bytes(z, model.likelihood.pixel_values)
 
-    sets, present = {}, {saved.step for saved in saved_checkpoints(workdir / "checkpoints")}
+    steps, sets, present = [], [], {saved.step for saved in saved_checkpoints(workdir / "checkpoints")}
     for step in (*marks.steps, None):
         if step is not None and step not in present:
             print(f"round_trip: there is no checkpoint of step {step}; its images are left out", flush=True)
@@ -140,18 +140,17 @@ def draw_marks(
         ]
         made = from_start(model, own.params, named_key(key, "prior"), len(levels), chain)
         at = [keep.index(k) for k in places]
-        sets[own.step if step is None else step] = {
-            "back": levels_to_bytes(np.stack(trips), data.num_levels),
-            "path": to_bytes(back[at]),
-            "prior": levels_to_bytes(made, data.num_levels),
-        }
-    arrays = {name: np.stack([images[name] for images in sets.values()]) for name in ("back", "path", "prior")}
+        back_to = levels_to_bytes(np.stack(trips), data.num_levels)
+        generated = levels_to_bytes(made, data.num_levels)
+        sets.append({"back": back_to, "path": to_bytes(back[at]), "prior": generated})
+        steps.append(own.step)
+    arrays = {name: np.stack([images[name] for images in sets]) for name in ("back", "path", "prior")}
     of_strip = [keep.index(k) for k in strip]
     arrays |= {"real": levels_to_bytes(levels, data.num_levels), "degraded": to_bytes(there[at])}
     arrays |= {"strip_z": to_bytes(there[of_strip, 0]), "strip_x": to_bytes(back[of_strip, 0])}
     arrays |= {"times": chain.times[places], "strip_times": chain.times[list(strip)]}
     per_epoch = len(data.train) / config.train.batch_size
-    return arrays, {"drawn_steps": list(sets), "drawn_epochs": [step / per_epoch for step in sets]}
+    return arrays, {"drawn_steps": steps, "drawn_epochs": [step / per_epoch for step in steps]}
 
 
 def compare_round_trips(
