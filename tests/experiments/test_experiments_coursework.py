@@ -115,6 +115,7 @@ def workdir(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_the_job_leaves_what_it_promises(workdir):
     record = json.loads((workdir / "round_trip.json").read_text())
     assert record["by_timestep"]["timesteps"] == [1, 20, 40] and record["by_timestep"]["num_train"] == 1297

@@ -77,8 +77,8 @@ def loss_by_timestep(
     posterior = finite_posterior(pixels, {"any": np.zeros(len(train), int)}, {"any": Feature(np.ones(1))})
     queries = jnp.asarray(pixels[:QUERIES])
     optimum = [
-        float(_optimum(posterior, queries, key, jnp.float32(g)).mean())
-        for g in bar("round_trip: optimum")(gammas.tolist())
+        float(_optimum(posterior, queries, key, jnp.float32(gammas[m])).mean())
+        for m in bar("round_trip: optimum")(range(len(gammas)))
     ]
     every = known_losses(moments, _gammas(chain, np.arange(1, chain.num_steps + 1)))
     return {
