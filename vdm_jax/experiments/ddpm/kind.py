@@ -54,7 +54,7 @@ ROUND_TRIP = Job(
 ROUND_TRIP = ROUND_TRIP._replace(is_done=partial(is_of_named_weights, ROUND_TRIP))
 OF_THE_JOB = Choice(
     "round_trip.num_images",
-    {"1": tuple(f"round_trip.{name}" for name in UNUSED if name != "num_images"), "0": ()},
+    {"1": tuple(f"round_trip.{name}" for name in UNUSED if name not in ("num_images", "step_beta")), "0": ()},
     lambda settings: ["1" if value_of(settings, "round_trip.num_images") else "0"],  # older files lack it
 )
 
@@ -66,6 +66,7 @@ LATER = {
     "diffusion.pixel_max": None,
     **{f"round_trip.{name}": value for name, value in UNUSED.items()},
 }
+OF_DISTANCES = above("round_trip.frechet_images", 2, ("round_trip.step_beta",))
 
 KIND = Kind(
     build_ddpm,
@@ -81,5 +82,14 @@ KIND = Kind(
     compare=write_ddpm_sweep,
     compared="evaluate",
     implied=IMPLIED | LATER,
-    choices=(DATA, NOISE, *network_choices("model", PIXEL_NETWORKS), SCORES, COVERAGE, *FRECHET, OF_THE_JOB),
+    choices=(
+        DATA,
+        NOISE,
+        *network_choices("model", PIXEL_NETWORKS),
+        SCORES,
+        COVERAGE,
+        *FRECHET,
+        OF_THE_JOB,
+        OF_DISTANCES,
+    ),
 )
