@@ -31,6 +31,7 @@ from vdm_jax.experiments.ddpm.chains import (
     round_trips,
     times_of_beta,
 )
+from vdm_jax.models.diffusion import DiffusionModel
 from vdm_jax.networks.classifier import make_classifier
 from vdm_jax.train.listing import saved_checkpoints
 
@@ -79,7 +80,7 @@ def round_trip(experiment: Experiment, workdir: pathlib.Path) -> str:
     (workdir / RECORD).unlink(missing_ok=True)
     weights = load_weights(workdir, model, config)
     print(f"round_trip: step {weights.step}, {weights.kind} weights", flush=True)
-    chain = _chain(experiment)
+    chain = _chain(config, model)
     marks = marks_of(config, len(data.train))
     arrays, drawn = draw_marks(experiment, workdir, weights, marks, chain, named_key(key, "drawn"))
     train = data.train.levels
@@ -133,7 +134,7 @@ def draw_marks(
         if step is not None and step not in present:
             print(f"round_trip: there is no checkpoint of step {step}; its images are left out", flush=True)
             continue
-        own = weights if step is None else _weights_of(workdir, experiment, step)
+        own = weights if step is None else _weights_of(workdir, model, config, step)
         there, back = paths(model, own.params, named_key(key, "path"), levels, chain, keep)
         trips = [
             round_trips(model, own.params, named_key(key, "path"), levels, chain, float(chain.times[k])) for k in places
@@ -225,16 +226,15 @@ def _make_score(data: Dataset, number: int):
     return lambda levels: {"frechet": frechet_report(compute_features(net, levels), held_out, real, net.network)}
 
 
-def _chain(experiment: Experiment) -> Chain:
-    config, model = experiment.config, experiment.model
+def _chain(config: ConfigDict, model: DiffusionModel) -> Chain:
     times = grid_times(model.noise, config.sample.num_steps, config.sample.grid)
     x_range = model.x_range if config.sample.clip else None
     return Chain(config.sample.sampler, times, x_range, config.round_trip.batch_size)
 
 
-def _weights_of(workdir: pathlib.Path, experiment: Experiment, step: int) -> Weights:
-    named = ConfigDict({"evaluate": {"checkpoint": str(step), "weights": experiment.config.evaluate.weights}})
-    return load_weights(workdir, experiment.model, named)
+def _weights_of(workdir: pathlib.Path, model: DiffusionModel, config: ConfigDict, step: int) -> Weights:
+    named = ConfigDict({"evaluate": {"checkpoint": str(step), "weights": config.evaluate.weights}})
+    return load_weights(workdir, model, named)
 
 
 def _abar(schedule, timesteps: np.ndarray) -> list[float]:
