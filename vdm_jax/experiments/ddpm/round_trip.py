@@ -74,7 +74,10 @@ def marks_of(config: ConfigDict, num_train: int) -> Marks:
 
 
 def round_trip(experiment: Experiment, workdir: pathlib.Path) -> str:
-    """Writes `round_trip.npz`, the drawn images, and last `round_trip.json`; returns "done"."""
+    """Writes `round_trip.npz`, the drawn images, and last `round_trip.json`; returns "done". With
+    `round_trip.num_images=0` it writes nothing."""
+    if not experiment.config.round_trip.num_images:
+        return "done"
     config, data, model = experiment.config, experiment.data, experiment.model
     settings, key = config.round_trip, jax.random.key(config.round_trip.seed)
     (workdir / RECORD).unlink(missing_ok=True)
