@@ -17,7 +17,7 @@ from vdm_jax.diffusion.schedules import Schedule
 from vdm_jax.evals.latents.denoising import linear_errors
 from vdm_jax.models.diffusion import DiffusionModel
 
-QUERIES = 200  # images of a batch of exact posteriors
+QUERIES = 500  # images of a batch of exact posteriors
 Pixels = Float[np.ndarray, "n h w c"]
 
 
@@ -77,7 +77,7 @@ def loss_by_timestep(
     posterior = finite_posterior(pixels, {"any": np.zeros(len(train), int)}, {"any": Feature(np.ones(1))})
     queries = jnp.asarray(pixels[:QUERIES])
     optimum = [
-        float(_optimum(posterior, queries, key, jnp.float32(gammas[m])).mean())
+        np.asarray(_optimum(posterior, queries, key, jnp.float32(gammas[m])), np.float64)
         for m in bar("round_trip: optimum")(range(len(gammas)))
     ]
     every = known_losses(moments, _gammas(chain, np.arange(1, chain.num_steps + 1)))
@@ -87,7 +87,8 @@ def loss_by_timestep(
         "loss": losses.mean(1).tolist(),
         "loss_standard_error": (losses.std(1, ddof=1) / np.sqrt(len(test))).tolist(),
         **known,
-        "optimum": optimum,
+        "optimum": np.mean(optimum, axis=1).tolist(),
+        "optimum_standard_error": (np.std(optimum, axis=1, ddof=1) / np.sqrt(len(queries))).tolist(),
         **{f"mean_{name}": float(values.mean()) for name, values in every.items()},
         "num_images": len(test),
         "num_optimum": len(queries),

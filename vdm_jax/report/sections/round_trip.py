@@ -45,8 +45,8 @@ def grids_section(workdir: Workdir, gallery: Gallery) -> str:
     times, panels = [f"{t:.2f}" for t in arrays["times"]], []
     for i, epoch in enumerate(marks.get("drawn_epochs", ())):
         rows = np.stack([arrays["real"], *arrays["degraded"], *arrays["path"][i][::-1], *arrays["back"][i]])
-        titles = ["x", *(f"z, t = {t}" for t in times), *(f"back from 1, t = {t}" for t in times[::-1])]
-        titles += [f"x̂ from t = {t}" for t in times]
+        titles = ["x", *(f"z, t = {t}" for t in times), *(f"back, t = {t}" for t in times[::-1])]
+        titles += [f"x̂ from {t}" for t in times]
         for name, drawn in {
             "conditional": image_figures.rows_figure(rows, row_names=titles),
             "unconditional": image_figures.rows_figure(arrays["prior"][i][None], row_names=["generated"]),
@@ -108,6 +108,7 @@ def timesteps_section(workdir: Workdir, gallery: Gallery) -> str:
         facts = [(title, plain(end[key])) for key, title in END.items()]
         mean = [(title, plain(curves[key])) for key, title in MEANS.items()]
         number, queries = (plain(curves[key]) for key in ("num_images", "num_optimum"))
+        error = plain(curves["optimum_standard_error"][-1])
     except (KeyError, TypeError, ValueError):
         return _none(workdir)
     alts = {"loss": "loss by timestep", "abar": "share of the signal by timestep"}
@@ -115,8 +116,8 @@ def timesteps_section(workdir: Workdir, gallery: Gallery) -> str:
     caption = (
         f"Left: squared error of the noise per pixel at each timestep, of {number} test images (band: ± 2 standard "
         "errors) and of denoisers that are known. No training loss is below the optimum of the training set, here on "
-        f"{queries} of its images; a model that generalises lies above it. Right: abar_t, the share of the signal's "
-        "variance in z_t."
+        f"{queries} of its images (± {error} at the last timestep); a model that generalises lies above it. Right: "
+        "abar_t, the share of the signal's variance in z_t."
     )
     rows = [[escape(name), escape(value)] for name, value in (*mean, *facts)]
     return figure(panels, caption) + table(["", ""], rows, numbers=(1,))
@@ -144,6 +145,8 @@ def loss_figure(curves: dict[str, Any]) -> Figure:
         values = np.array(curves[name], np.float64)
         axes.plot(x, np.where(values > 0, values, np.nan), color=colour, linestyle=dashes, label=label)
     axes.set_yscale("log")
+    least = min(np.nanmin(np.array(curves[name], np.float64)) for name in ("loss", "linear"))
+    axes.set_ylim(bottom=least / 3)  # the optimum falls to 0 where no two training images can be confused
     style.legend(axes)
     return drawn
 
