@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from launching import ROOT
 from reading import DECIDES_ITSELF, settings_read
-from vdm_jax.configs import autoencoder, base, ddpm, digits, latent_diffusion, mnist, probes, spaces
+from vdm_jax.configs import autoencoder, base, checkpoints, ddpm, digits, latent_diffusion, mnist, probes, spaces
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.space import pixel_space
@@ -147,10 +147,10 @@ def test_declared_names_are_settings_and_every_choice_leaves_something_out(kind)
 
 
 def configs_of(file):
-    """The config of each variant; of probes also with samplers of chains, whose settings the grids hold ready."""
+    """The config of each variant; of probes also with chains to train on, whose settings the grids hold ready."""
     for variant in ["", *getattr(file, "VARIANTS", ())]:
         yield file.get_config(variant)
-        if file is probes:
+        if file in (probes, checkpoints):
             config = file.get_config(variant)
             config.chain_probes.samplers = "exact,ddim:20"
             yield config

@@ -1,6 +1,7 @@
 """Latent diffusion end to end in a tiny space: all jobs, a kill, functions, mistakes; latents with known answers."""
 
 import json
+import re
 import shutil
 
 import jax
@@ -166,6 +167,24 @@ def test_mistakes_are_told_and_leave_nothing(tmp_path, space, capfd, settings, t
     network = {"model.network": "mlp"} if "model.channels" in settings else {}
     assert launched(tmp_path / "run", space, **network | settings) == 2
     assert told in capfd.readouterr().err and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"model.network": "unet"}, "model.network='unet'; expected one of"),
+        ({"diffusion.target": "log_odds"}, "target='log_odds'; expected one of"),
+        ({"diffusion.schedule": "linaer"}, "did you mean 'linear'?"),
+        ({"sample.num_steps": 1001}, "at most 1000"),
+        ({"train.num_steps": -1}, "config.train.num_steps=-1; expected at least 0"),
+        ({"quality.samplers": "ddim:2000"}, "config.quality.samplers: 'ddim:2000'"),
+    ],
+)
+def test_mistakes_are_told_before_the_space_is_trained(settings, told):
+    config = latent_diffusion.get_config("quick")
+    config.update_from_flattened_dict(settings)
+    with pytest.raises(UserError, match=re.escape(told)):
+        KINDS["latent_diffusion"].check(config)
 
 
 # ---- known answers --------------------------------------------------------------------------------------------------

@@ -1,12 +1,8 @@
-"""Ways to sample in the report have the numbers of quality.json."""
-
-import json
+"""Ways to sample of the published page have the numbers of quality.json."""
 
 import pytest
 
-from vdm_jax.report.page import write_report
-from vdm_jax.report.primitives.samplings import read_samplings, samplings_figure
-from vdm_jax.report.sections import LATENT_DIFFUSION_PAGE
+from vdm_jax.report.published.spaces.samplings import read_samplings, samplings_figure
 
 
 def scored(value: float, evaluations: int, first: float = 1000.0) -> dict:
@@ -39,13 +35,3 @@ def test_names_and_lines(record):
     first = axes.containers[0].lines[0]
     assert first.get_xdata().tolist() == [10, 20] and first.get_ydata().tolist() == [0.3, 0.2]
     assert len(axes.containers) == 3
-
-
-def test_the_section_has_the_table_and_the_edge(record, tmp_path):
-    (tmp_path / "quality.json").write_text(json.dumps(record))
-    page = write_report(tmp_path, LATENT_DIFFUSION_PAGE).read_text()
-    for text in ("Ways to sample", "timestep 532, log SNR -2.75", "0.400 ± 0.010", "2,000 samples of each", "27"):
-        assert text in page, text
-    del record["codes"]
-    (tmp_path / "quality.json").write_text(json.dumps(record))
-    assert "0.400 ± 0.010" not in write_report(tmp_path, LATENT_DIFFUSION_PAGE).read_text()

@@ -30,7 +30,7 @@ def make_vae_vdm(config: ConfigDict, data: Dataset, space: None = None) -> Diffu
     """A VAE-VDM: the bound D + R in nats, a code or none, a fixed or learned schedule."""
     diffusion, model = config.diffusion, config.model
     encoder, w_dim = make_encoder_of(model, data.shape)
-    noise = _noise(diffusion)
+    noise = make_noise(diffusion)
     if isinstance(noise, Schedule) and noise.no_bound:
         raise UserError(f"schedule={diffusion.schedule!r} cannot train this model: {noise.no_bound}")
     return DiffusionModel(
@@ -76,11 +76,11 @@ def make_latent_diffusion(config: ConfigDict, data: Dataset, space: Space | None
     if space is None:
         raise UserError("kind 'latent_diffusion' needs a space: set space.workdir, or space.train")
     diffusion = config.diffusion
-    noise = _noise(diffusion)
+    noise = make_noise(diffusion)
     is_table = isinstance(noise, Schedule) and noise.num_steps is not None
     choose("weighting", diffusion.weighting, WEIGHTINGS)
     return DiffusionModel(
-        network=make_latent_denoiser(config.model, tuple(space.shape), _latent_target(diffusion.target)),
+        network=make_latent_denoiser(config.model, tuple(space.shape), latent_target(diffusion.target)),
         noise=noise,
         objective=DiffusionObjective(
             loss="mean_square" if is_table else "bound",
@@ -125,7 +125,7 @@ def _check_target(target: str, pixel_values: Float[np.ndarray, " k"]) -> None:
         raise UserError(f"{problem}; expected eps, x or v")
 
 
-def _latent_target(target: str) -> str:
+def latent_target(target: str) -> str:
     """Raises `UserError` for a target that latents do not have."""
     return choose("target", target, {name: name for name in TARGETS if name != "log_odds"})
 
@@ -138,7 +138,8 @@ def _code(rate: ConfigDict, encoder: Network | None, w_dim: int) -> CodeModel | 
     return CodeModel(encoder, w_dim, rate_mode(rate), prior, prior_network)
 
 
-def _noise(diffusion: ConfigDict) -> Schedule | LearnedNoise:
+def make_noise(diffusion: ConfigDict) -> Schedule | LearnedNoise:
+    """The schedule of `config.diffusion`, fixed or learned. Raises `UserError`."""
     name = choose("schedule", diffusion.schedule, {name: name for name in (*SCHEDULES, *LEARNED_GAMMAS)})
     if name in LEARNED_GAMMAS:
         gamma_range = (diffusion.gamma_min, diffusion.gamma_max)

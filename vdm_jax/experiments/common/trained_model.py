@@ -13,10 +13,12 @@ from vdm_jax.base.pytrees import fingerprint
 from vdm_jax.data.dataset import Dataset
 from vdm_jax.diffusion.prediction import Denoise
 from vdm_jax.experiments.common.checkpoints import load_weights, step_of
+from vdm_jax.experiments.common.jobs import LOG
 from vdm_jax.experiments.common.models import MODELS, make_model
 from vdm_jax.experiments.common.space.encoded import EncodedSpace
 from vdm_jax.launch.settings import differences, differences_of, plain, read_config
 from vdm_jax.launch.store import read_claim
+from vdm_jax.train.metrics import read_metrics
 
 LATENT = "latent_diffusion"  # the kind whose models live in a space
 SECTIONS = ("data", "model", "diffusion")  # without which no model can be made
@@ -28,8 +30,8 @@ class TrainedModel:
     """A trained model without a code.
 
     denoise: by the averaged weights, which it carries as a `Partial`. x_range: of the pixels; None in a space without
-    one. about: for the records, {"step", "weights", "fingerprint" of the weights, and the sections of the config that
-    they depend on}.
+    one. about: for the records, {"step", "weights", "fingerprint" of the weights, "validation" (scores of the training
+    at that step, where its metrics have them), and the sections of the config that they depend on}.
     """
 
     denoise: Denoise
@@ -74,6 +76,16 @@ def load_trained(
     about |= stored
     denoise = Partial(lambda params, z, t: model.denoise(params)(z, t), weights.params)
     return TrainedModel(denoise, model.x_range, about)
+
+
+def _validation_at(folder: pathlib.Path, step: int) -> dict[str, float]:
+    """{"bound", "loss", …} of the validation images at a step; {} where the metrics have none."""
+    try:
+        rows = read_metrics(folder / LOG)
+    except UserError:
+        return {}
+    rows = [row for row in rows if row.get("split") == "validation" and row["step"] == step]
+    return {name: value for row in rows for name, value in row.items() if name not in ("step", "split", "seconds")}
 
 
 def stated_settings(folder: pathlib.Path) -> tuple[str | None, dict[str, Any]]:

@@ -130,9 +130,13 @@ def curves_for(config: ConfigDict, space: EncodedSpace) -> Curves | None:
     if not path.is_file():
         raise UserError(f"config.quality.exact={workdir} has no exact.json; {how}")
     exact = read_config(path)
-    if (exact.get("space") or {}).get("fingerprint") != space.fingerprint:
+    about = exact.get("space") or {}
+    if about.get("fingerprint") != space.fingerprint:
         why = f"config.quality.exact={workdir} has curves of another space, or of another scale of it"
         raise UserError(f"{why}; {how}")
+    if about.get("sampled") != space.sampled:
+        there = f"config.quality.exact={workdir} has space.sampled={about.get('sampled')}, this run {space.sampled}"
+        raise UserError(f"{there}; {how} and config.space.sampled")
     try:
         return curves_of(exact)
     except UserError as error:

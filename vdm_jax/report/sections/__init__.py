@@ -22,8 +22,8 @@ from vdm_jax.report.sections.codes import CODE, CODE_PROBES
 from vdm_jax.report.sections.coverage import COVERAGE
 from vdm_jax.report.sections.exact import EXACT
 from vdm_jax.report.sections.frechet import FRECHET
-from vdm_jax.report.sections.latents.diffusion import LATENT_DENOISING, LATENT_MODELS, LATENT_OTHER_NUMBERS
-from vdm_jax.report.sections.latents.samplings import SAMPLINGS
+from vdm_jax.report.sections.latent.models import LATENT_DENOISING, LATENT_MODELS, LATENT_OTHER_NUMBERS
+from vdm_jax.report.sections.latent.quality import LATENT_QUALITY
 from vdm_jax.report.sections.logsnr import LOGSNR
 from vdm_jax.report.sections.normality import NORMALITY, SPECIATION
 from vdm_jax.report.sections.numbers import NUMBERS, OTHER_NUMBERS
@@ -52,5 +52,5 @@ AUTOENCODER_PAGE = (
 )  # fmt: skip
 SPACES_PAGE = (SPACE, SPACE_WINDOWS, SPACE_CURVES, HELD, *_ORIGIN)
 LATENT_DIFFUSION_PAGE = (
-    LATENT_MODELS, LATENT_DENOISING, LOSS, SAMPLES, PATH, COVERAGE, SAMPLINGS, LATENT_OTHER_NUMBERS, *_ORIGIN,
+    LATENT_MODELS, LATENT_DENOISING, LOSS, SAMPLES, PATH, COVERAGE, LATENT_QUALITY, LATENT_OTHER_NUMBERS, *_ORIGIN,
 )  # fmt: skip

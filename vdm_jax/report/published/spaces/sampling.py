@@ -9,7 +9,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from vdm_jax.report.primitives.samplings import (
+from vdm_jax.report.primitives.workdir import Workdir
+from vdm_jax.report.published.spaces.samplings import (
     CODES,
     COLUMNS,
     DASH,
@@ -21,7 +22,6 @@ from vdm_jax.report.primitives.samplings import (
     samplings_figure,
     score_cells,
 )
-from vdm_jax.report.primitives.workdir import Workdir
 from vdm_jax.report.published.table import table
 
 RUN = "diffusion/vae-16-linear-0"

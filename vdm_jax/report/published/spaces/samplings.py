@@ -1,4 +1,4 @@
-"""The record quality.json: ways to sample, their scores, and the figure of these."""
+"""The record quality.json of a published run: ways to sample, their scores, and the figure of these."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
