@@ -39,13 +39,13 @@ ENCODER_CHOICES = (
 )
 
 
-OF_UNETS = ("conditioning", "zero_init", "fourier_max", "num_heads")
+OF_UNETS = ("conditioning", "zero_init", "fourier_max")  # num_heads where there is attention
 
 
 class DenoiserKind(NamedTuple):
     """A family of denoisers: its named sizes, the settings that override those of a size, the function that makes one.
 
-    is_unet: it takes dropout, the settings `OF_UNETS` and perhaps a code.
+    is_unet: it takes dropout, attention, the settings `OF_UNETS` and perhaps a code.
     """
 
     sizes: dict[str, dict[str, Any]]
