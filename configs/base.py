@@ -96,6 +96,14 @@ def _model() -> ConfigDict:
     )
 
 
+SHORT_TRAINING = {  # of denoisers in some thousands of steps
+    "train.learning_rate": 1e-3,
+    "train.learning_rate_schedule": "cosine",
+    "train.warmup_steps": 100,
+    "train.weight_decay": 0.0,
+    "train.ema_decay": 0.995,
+    "train.log_every": 50,
+}
 NOISE_TABLES = {  # for variants of files whose noise is a table of 1 … T
     "linear": {"diffusion.schedule": "ddpm_linear"},
     "cosine": {"diffusion.schedule": "cosine"},

@@ -6,7 +6,7 @@ scikit-learn's 8x8 digits.
 """
 
 from ml_collections import ConfigDict, config_dict
-from vdm_jax.configs.base import NOISE_TABLES, paired, table_settings
+from vdm_jax.configs.base import NOISE_TABLES, SHORT_TRAINING, paired, table_settings
 from vdm_jax.configs.base import get_config as get_base_config
 
 from vdm_jax.base.errors import choose
@@ -70,15 +70,10 @@ def ddpm_config(name: str) -> ConfigDict:
     )
     config.lock()
     config.update_from_flattened_dict(
-        {
+        SHORT_TRAINING
+        | {
             "data.source": "sprites",
             "train.num_steps": 2_000,
-            "train.learning_rate": 1e-3,
-            "train.learning_rate_schedule": "cosine",
-            "train.warmup_steps": 100,
-            "train.weight_decay": 0.0,
-            "train.ema_decay": 0.995,
-            "train.log_every": 50,
             "train.eval_every": 250,
             "train.checkpoint_every": 250,
             "train.eval_images": 250,

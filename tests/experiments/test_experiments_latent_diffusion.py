@@ -25,6 +25,7 @@ from vdm_jax.experiments.common.checkpoints import load_weights
 from vdm_jax.experiments.common.models import make_model
 from vdm_jax.experiments.common.space.encoded import encoded_space
 from vdm_jax.experiments.kinds import KINDS
+from vdm_jax.experiments.latent_diffusion import quality
 from vdm_jax.experiments.latent_diffusion.build import LatentExperiment
 from vdm_jax.launch.kind import NO_OPTIONS
 from vdm_jax.models.generate import generate
@@ -71,10 +72,20 @@ def launched(workdir, space, *flags, variant="linear", **deltas) -> int:
     return launch.main(["launch.py", *config, *typed(settings), *flags])
 
 
+def scored(data, draw, *, num_images, **reading):
+    """In place of `score_sets`, which has tests of its own: the images are drawn and get scores by their names."""
+    assert set(reading) == {"sprite_tolerance", "reader_images", "reader_steps"}
+    sets = draw(num_images)
+    assert all(images.shape == (num_images, 32, 32, 1) for images in sets.values())
+    frechet = {"real_vs_real_floor": 0.5, "num_images": num_images}
+    return {name: {"coverage": None, "frechet": frechet | {"distance": float(len(name))}} for name in sets}, {}
+
+
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory, space):
     path = tmp_path_factory.mktemp("latent_diffusion") / "run"
-    with jobs_read_what_is_declared(path, of_others=("autoencoder",)):
+    with jobs_read_what_is_declared(path, of_others=("autoencoder",)), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(quality, "score_sets", scored)
         assert launched(path, space) == 0
     return path
 
@@ -95,12 +106,13 @@ def test_all_jobs_leave_what_they_promise(workdir, space):
         assert path["path"].shape == noising["noising"].shape == (2, 5, 32, 32, 1)
         assert path["z"].shape == (2, 5, 3) and path["times"].tolist() == noising["times"].tolist()[::-1]
         assert path["times"].tolist() == sorted(path["times"])[::-1]
-    quality = json.loads((workdir / "quality.json").read_text())
-    assert {text: row["evaluations"] for text, row in quality["samplings"].items()} == {
+    found = json.loads((workdir / "quality.json").read_text())
+    assert {text: row["evaluations"] for text, row in found["samplings"].items()} == {
         "ancestral:3": 3,
         "ddim:2:cosine": 2,
     }
-    assert quality["checkpoint_step"] == record["checkpoint_step"] and quality["space"] == record["space"]
+    assert found["checkpoint_step"] == record["checkpoint_step"] and found["space"] == record["space"]
+    assert found["samplings"]["ddim:2:cosine"]["frechet"] == {"value": 15.0, "standard_error": 0.0}
     for name in ("real", "reconstructions", "prior"):
         with np.load(workdir / "samples" / f"{name}.npz") as images:
             assert images["arr_0"].shape == (4, 32, 32, 1) and images["arr_0"].dtype == np.uint8

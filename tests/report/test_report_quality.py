@@ -5,7 +5,7 @@ import json
 import pytest
 
 from vdm_jax.report.page import write_report
-from vdm_jax.report.primitives.quality_figures import chosen, lines_of, score_figure
+from vdm_jax.report.primitives.quality_figures import KL, best_of, chosen, lines_of, score_figure
 from vdm_jax.report.sections.latent.quality import LATENT_QUALITY
 
 
@@ -47,6 +47,11 @@ def test_rows_are_grouped_by_what_varies():
         10,
         50,
     ]
+
+
+def test_a_perfect_model_has_the_scores_of_codes_and_the_kl_of_as_many_images():
+    assert best_of(("not_a_sprite",), ROWS, RECORD["codes"]) == (0.05, "latents of test images")
+    assert best_of(("modes", "kind", KL), [row("ddim", 9, share=0.2)], RECORD["codes"])[0] == 0.2
 
 
 def test_the_section_has_three_rows_of_figures_and_two_tables(tmp_path):

@@ -73,7 +73,7 @@ def load_trained(
     chosen = ConfigDict(dict(evaluate=dict(weights="ema", checkpoint=checkpoint)))
     weights = load_weights(folder, model, chosen, "config.chains.checkpoint")
     about = {"step": weights.step, "weights": weights.kind, "fingerprint": fingerprint(weights.params)}
-    about |= stored
+    about |= {"validation": _validation_at(folder, weights.step)} | stored
     denoise = Partial(lambda params, z, t: model.denoise(params)(z, t), weights.params)
     return TrainedModel(denoise, model.x_range, about)
 

@@ -7,12 +7,13 @@ from typing import Any
 from vdm_jax.report.page import Section
 from vdm_jax.report.primitives.markup import Gallery, figure, missing, panel, table
 from vdm_jax.report.primitives.measured import entry, measured, plain
-from vdm_jax.report.primitives.quality_figures import Row, chosen, lines_of, score_figure, shown_scores
+from vdm_jax.report.primitives.quality_figures import KL, Row, chosen, lines_of, score_figure, shown_scores
 from vdm_jax.report.primitives.workdir import Workdir
 
 NO_QUALITY = missing("There is no readable quality.json yet (config.quality.samplers names what is sampled)", "quality")
 BARS = (
-    "Bars: ± 2 standard errors over evaluation seeds. Dashed: decoded latents of test images, a perfect model's score."
+    "Bars: ± 2 standard errors over evaluation seeds. Dashed: the score of a perfect model, by decoded latents of test "
+    "images; of KLs, which fall with the number of images, by as many images of the data."
 )
 CAPTIONS = {
     "samplers": "Scores by sampler, with steps at even times from noise.",
@@ -96,7 +97,7 @@ def _samplings(record: dict[str, Any], rows: list[Row]) -> str:
 
 def _score(row: Row, place: tuple[str, ...]) -> str:
     text = measured(*entry(row, *place)[:2])
-    expected = entry(row, *place[:-1], "kl_expected_nats")[0] if place[-1] == "kl_nats" else None
+    expected = entry(row, *place[:-1], "kl_expected_nats")[0] if place[-1] == KL else None
     return text if expected is None else f"{text} ({plain(expected)})"
 
 
