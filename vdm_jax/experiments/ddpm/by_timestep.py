@@ -34,6 +34,20 @@ class Moments(NamedTuple):
         return float((np.sum(self.mean**2) + self.eigenvalues.sum()) / len(self.mean))
 
 
+class TrainingSet(NamedTuple):
+    """Training images as the model sees them, their moments, and the exact posterior over them."""
+
+    pixels: Pixels
+    moments: Moments
+    posterior: Posterior
+
+
+def training_set_of(pixels: Pixels) -> TrainingSet:
+    """What is known of a finite training set."""
+    one_class = {"any": np.zeros(len(pixels), int)}, {"any": Feature(np.ones(1))}
+    return TrainingSet(pixels, moments_of(pixels), finite_posterior(pixels, *one_class))
+
+
 def moments_of(pixels: Pixels) -> Moments:
     """The moments of images."""
     flat = np.asarray(pixels, np.float64).reshape(len(pixels), -1)
@@ -59,8 +73,7 @@ def loss_by_timestep(
     params: PyTree,
     key: Key[Array, ""],
     test: Integer[np.ndarray, "n h w c"],
-    train: Integer[np.ndarray, "m h w c"],
-    moments: Moments,
+    training_set: TrainingSet,
     timesteps: Integer[np.ndarray, " k"],
 ) -> dict[str, Any]:
     """The loss of test images at each timestep with its standard error, `known_losses` there, and two averages.
@@ -72,15 +85,13 @@ def loss_by_timestep(
     losses = [_losses(model, params, key, jnp.asarray(test), jnp.float32(i / chain.num_steps)) for i in timesteps]
     losses = np.asarray(losses, np.float64)
     gammas = _gammas(chain, timesteps)
-    known = {name: values.tolist() for name, values in known_losses(moments, gammas).items()}
-    pixels = np.asarray(model.likelihood.to_x(train))
-    posterior = finite_posterior(pixels, {"any": np.zeros(len(train), int)}, {"any": Feature(np.ones(1))})
-    queries = jnp.asarray(pixels[:QUERIES])
+    known = {name: values.tolist() for name, values in known_losses(training_set.moments, gammas).items()}
+    queries = jnp.asarray(training_set.pixels[:QUERIES])
     optimum = [
-        np.asarray(_optimum(posterior, queries, key, jnp.float32(gammas[m])), np.float64)
+        np.asarray(_optimum(training_set.posterior, queries, key, jnp.float32(gammas[m])), np.float64)
         for m in bar("round_trip: optimum")(range(len(gammas)))
     ]
-    every = known_losses(moments, _gammas(chain, np.arange(1, chain.num_steps + 1)))
+    every = known_losses(training_set.moments, _gammas(chain, np.arange(1, chain.num_steps + 1)))
     return {
         "timesteps": timesteps.tolist(),
         "abar": (1 / (1 + np.exp(gammas))).tolist(),
@@ -92,7 +103,7 @@ def loss_by_timestep(
         **{f"mean_{name}": float(values.mean()) for name, values in every.items()},
         "num_images": len(test),
         "num_optimum": len(queries),
-        "num_train": len(train),
+        "num_train": len(training_set.pixels),
     }
 
 

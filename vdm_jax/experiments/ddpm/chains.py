@@ -1,4 +1,4 @@
-"""Chains of a DDPM from given starts: test images noised and brought back, and starts other than N(0, I)."""
+"""Chains of a DDPM: images noised and brought back, starts other than N(0, I), the optimal denoiser."""
 
 import math
 from collections.abc import Callable
@@ -13,7 +13,8 @@ from jaxtyping import Array, Float, Int, Integer, Key, PyTree
 from vdm_jax.base.keys import keys_of, named_key, normal
 from vdm_jax.base.progress import bar
 from vdm_jax.diffusion.gaussian import alpha_sigma, noised
-from vdm_jax.diffusion.samplers import make_times, sample, times_through
+from vdm_jax.diffusion.posterior import Posterior
+from vdm_jax.diffusion.samplers import make_times, sample, sample_by_x, times_through
 from vdm_jax.diffusion.schedules import Schedule
 from vdm_jax.evals.batches import map_batches
 from vdm_jax.models.diffusion import DiffusionModel
@@ -98,6 +99,19 @@ def from_start(
     return _in_batches(run, np.zeros(num_images, np.int8), chain, "chains")
 
 
+def from_optimum(
+    model: DiffusionModel, posterior: Posterior, key: Key[Array, ""], num_images: int, chain: Chain
+) -> Levels:
+    """N images from N(0, I) by E[x | z_t] of an exact posterior in place of the network; the noise is that of
+    `from_start`."""
+    times = jnp.asarray(chain.times)
+
+    def run(batch):
+        return _from_optimum(model, posterior, key, batch[0], times, chain.sampler)
+
+    return _in_batches(run, np.zeros(num_images, np.int8), chain, "chains of the optimum")
+
+
 def gaussian_of_end(
     mean: Float[np.ndarray, " d"],
     eigenvalues: Float[np.ndarray, " d"],
@@ -139,6 +153,14 @@ def _paths(model, params, key, indices: Int[Array, " b"], levels, times, sampler
     z = noised(x, eps, schedule.gamma(times[0]))
     back = sample(keys, model.denoise(params), schedule, z, times, sampler, keep=keep, x_range=x_range)[1]
     return there, back
+
+
+@partial(jax.jit, static_argnums=(0, 5))
+def _from_optimum(model, posterior: Posterior, key, indices: Int[Array, " b"], times, sampler):
+    schedule, keys = model.fixed_schedule, keys_of(key, indices)
+    z = normal(named_key(keys, "z_1"), (len(indices), *model.shape))
+    z_0 = sample_by_x(keys, lambda _, z, t: posterior.mean(z, schedule.gamma(t)), schedule, z, times, sampler)
+    return model.likelihood.decode(z_0, schedule.gamma(times[-1]))
 
 
 @partial(jax.jit, static_argnums=(0, 6, 7))

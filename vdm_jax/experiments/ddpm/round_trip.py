@@ -21,9 +21,10 @@ from vdm_jax.evals.image_metrics import compare_images
 from vdm_jax.experiments.common.build import Experiment
 from vdm_jax.experiments.common.checkpoints import Weights, load_weights
 from vdm_jax.experiments.common.evaluate import about
-from vdm_jax.experiments.ddpm.by_timestep import Moments, end_of_chain, loss_by_timestep, moments_of
+from vdm_jax.experiments.ddpm.by_timestep import TrainingSet, end_of_chain, loss_by_timestep, training_set_of
 from vdm_jax.experiments.ddpm.chains import (
     Chain,
+    from_optimum,
     from_start,
     gaussian_of_end,
     grid_times,
@@ -86,22 +87,21 @@ def round_trip(experiment: Experiment, workdir: pathlib.Path) -> str:
     chain = _chain(config, model)
     marks = marks_of(config, len(data.train))
     arrays, drawn = draw_marks(experiment, workdir, weights, marks, chain, named_key(key, "drawn"))
-    train = data.train.levels
-    moments = moments_of(np.asarray(model.likelihood.to_x(train)))
+    training_set = training_set_of(np.asarray(model.likelihood.to_x(data.train.levels)))
     test = data.test.first(settings.num_images).levels
     chosen = np.unique(np.linspace(1, model.noise.num_steps, settings.timesteps).round().astype(int))
     by_timestep = loss_by_timestep(
-        model, weights.params, named_key(key, "losses"), test[:LOSS_IMAGES], train, moments, chosen
+        model, weights.params, named_key(key, "losses"), test[:LOSS_IMAGES], training_set, chosen
     )
     curve = np.linspace(0, model.noise.num_steps, 101).round().astype(int)
     found = {
         "by_timestep": by_timestep,
-        "end_of_chain": end_of_chain(model, test, moments),
+        "end_of_chain": end_of_chain(model, test, training_set.moments),
         "images": compare_round_trips(experiment, weights.params, test, chain, named_key(key, "trips")),
         "marks": drawn | {"epochs": list(marks.epochs), "steps": list(marks.steps)},
         "schedule": {"timesteps": curve.tolist(), "abar": _abar(model.noise, curve)},
     }
-    scores, reasons = compare_starts(experiment, weights.params, moments, chain, named_key(key, "starts"))
+    scores, reasons = compare_starts(experiment, weights.params, training_set, chain, named_key(key, "starts"))
     write_npz(workdir / GRIDS, arrays)
     origin = about(config, data.fingerprint, weights, model.describe_objective(), reasons)
     write_json(workdir / RECORD, found | {"starts": scores} | origin)
@@ -182,19 +182,20 @@ def compare_round_trips(
 
 
 def compare_starts(
-    experiment: Experiment, params: PyTree, moments: Moments, chain: Chain, key: Key[Array, ""]
+    experiment: Experiment, params: PyTree, training_set: TrainingSet, chain: Chain, key: Key[Array, ""]
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Fréchet distances of generated images by START-STEPS, and the reason where there are none.
 
-    START: "normal", N(0, I); "gaussian", the Gaussian with the moments of z_T; "data", z_T of training images. STEPS:
-    "grid", those of `config.sample`; "beta", steps as large as those of a table of constant beta = step_beta.
+    START: "normal", N(0, I); "gaussian", the Gaussian with the moments of z_T; "data", z_T of training images;
+    "optimum", N(0, I) with the exact posterior of the training set in place of the network: what the steps alone cost.
+    STEPS: "grid", those of `config.sample`; "beta", steps as large as those of a table of constant beta = step_beta.
     """
     data, model, settings = experiment.data, experiment.model, experiment.config.round_trip
     number = min(settings.frechet_images, len(data.train))
     if number < 2:
         return {}, {"starts": f"round_trip.frechet_images={settings.frechet_images}: nothing was generated"}
     score = _make_score(data, number)
-    gaussian = gaussian_of_end(*moments, model.noise)
+    gaussian = gaussian_of_end(*training_set.moments, model.noise)
     chosen = np.random.default_rng(settings.seed).permutation(len(data.train))[:number]
     levels, chains = data.train.levels[chosen], {"grid": chain}
     chains["beta"] = chain._replace(times=times_of_beta(model.noise, settings.step_beta))
@@ -204,6 +205,7 @@ def compare_starts(
             "normal": from_start(model, params, key, number, own),
             "gaussian": from_start(model, params, key, number, own, gaussian),
             "data": round_trips(model, params, key, levels, own),
+            "optimum": from_optimum(model, training_set.posterior, key, number, own),
         }
         for start, made in images.items():
             unit = to_unit(made, data.num_levels)

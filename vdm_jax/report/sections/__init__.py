@@ -20,6 +20,7 @@ from vdm_jax.report.sections.chain_probes import CHAIN_PROBES
 from vdm_jax.report.sections.chains import CHAINS
 from vdm_jax.report.sections.codes import CODE, CODE_PROBES
 from vdm_jax.report.sections.coverage import COVERAGE
+from vdm_jax.report.sections.ddpm.round_trip import BY_TIMESTEP, ROUND_TRIP_SCORES, ROUND_TRIPS
 from vdm_jax.report.sections.exact import EXACT
 from vdm_jax.report.sections.frechet import FRECHET
 from vdm_jax.report.sections.latent.models import LATENT_DENOISING, LATENT_MODELS, LATENT_OTHER_NUMBERS
@@ -29,7 +30,6 @@ from vdm_jax.report.sections.normality import NORMALITY, SPECIATION
 from vdm_jax.report.sections.numbers import NUMBERS, OTHER_NUMBERS
 from vdm_jax.report.sections.probe import PROBE
 from vdm_jax.report.sections.provenance import CONFIG, PROVENANCE
-from vdm_jax.report.sections.round_trip import BY_TIMESTEP, ROUND_TRIP_SCORES, ROUND_TRIPS
 from vdm_jax.report.sections.samples import GUIDED, PATH, RECONSTRUCTION, SAMPLES
 from vdm_jax.report.sections.spaces import HELD, SPACE, SPACE_CURVES, SPACE_WINDOWS
 from vdm_jax.report.sections.timeline import TIMELINE

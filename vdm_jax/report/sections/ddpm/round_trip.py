@@ -20,7 +20,12 @@ ROWS = {
     "another": "another test image",
     "mean": "the mean training image",
 }
-STARTS = {"normal": "N(0, I)", "gaussian": "Gaussian with the moments of z_T", "data": "z_T of training images"}
+STARTS = {
+    "normal": "N(0, I)",
+    "gaussian": "Gaussian with the moments of z_T",
+    "data": "z_T of training images",
+    "optimum": "N(0, I), by the exact posterior of the training set",
+}
 STEPS = {"grid": "steps of the sampler", "beta": "steps of constant beta"}
 KNOWN = {
     "identity": ("predicting z_t", style.GREY, ":"),
