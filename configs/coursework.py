@@ -54,23 +54,21 @@ DATA = {
     "digits": {
         "data.source": "digits",
         "data.name": "digits",
-        "train.num_steps": 3_000,  # 296 epochs
-        "train.eval_every": 200,
-        "train.checkpoint_every": 200,
+        "train.num_steps": 1_500,  # 148 epochs
+        "train.eval_every": 100,
+        "train.checkpoint_every": 100,
         "train.eval_images": 0,
         "train.learning_rate": 1e-3,
         "evaluate.passes": 16,
-        "evaluate.frechet_images": 600,
+        "evaluate.frechet_images": 300,
         "round_trip.num_images": 300,
-        "round_trip.num_full": 100,
-        "round_trip.epochs": "60,120,180,240",
-        "round_trip.frechet_images": 600,
+        "round_trip.num_full": 50,
+        "round_trip.epochs": "20,50,100,140",
+        "round_trip.frechet_images": 300,
     },
 }
 QUICK = {
     "train.num_steps": 600,
-    "train.eval_every": 100,
-    "train.checkpoint_every": 100,
     "evaluate.passes": 2,
     "evaluate.frechet_images": 200,
     "sample.num_steps": 50,

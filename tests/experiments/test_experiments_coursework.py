@@ -12,14 +12,20 @@ from reading import jobs_read_what_is_declared
 import launch
 from configs import coursework
 from vdm_jax.base.errors import UserError
+from vdm_jax.base.files import write_json
 from vdm_jax.diffusion.objective import prior_term
 from vdm_jax.diffusion.schedules import constant, ddpm_linear
 from vdm_jax.experiments.ddpm.build import build_ddpm
-from vdm_jax.experiments.ddpm.by_timestep import Moments, known_losses, moments_of
-from vdm_jax.experiments.ddpm.chains import gaussian_of_end, times_of_beta
+from vdm_jax.experiments.ddpm.by_timestep import Moments, known_losses, moments_of, training_set_of
+from vdm_jax.experiments.ddpm.chains import Chain, from_optimum, gaussian_of_end, times_of_beta
+from vdm_jax.experiments.ddpm.round_trip import round_trip
+from vdm_jax.launch.settings import plain
+from vdm_jax.train.checkpoint import Checkpointer
+from vdm_jax.train.optimizer import make_optimizer
+from vdm_jax.train.state import TrainState, init_state
 
 TINY = {
-    "model.widths": "(2,)",
+    "model.widths": (2,),
     "train.num_steps": 4,
     "train.batch_size": 500,
     "train.log_every": 2,
@@ -93,6 +99,14 @@ def test_steps_of_constant_beta():
     np.testing.assert_allclose(abar[:-2] / abar[1:-1], 0.9, atol=2e-3)
 
 
+def test_the_optimal_chain_ends_at_training_images():
+    model = build_ddpm(coursework.get_config("quick")).model
+    x = np.stack([np.full((8, 8, 1), -0.5, np.float32), np.full((8, 8, 1), 0.5, np.float32)])
+    chain = Chain("ancestral", np.linspace(1, 0, 21), None, 8)
+    found = from_optimum(model, training_set_of(x).posterior, jax.random.key(0), 8, chain)
+    assert {tuple(np.unique(image)) for image in found} == {(0,), (16,)}
+
+
 def test_the_prior_term_of_the_low_beta():
     """784 pixels of -0.5: ½ 784 (abar/4 - abar - log(1 - abar))."""
     abar = 0.999**2000
@@ -100,30 +114,37 @@ def test_the_prior_term_of_the_low_beta():
     assert float(found[0]) == pytest.approx(392 * (abar / 4 - abar - np.log(1 - abar)), rel=1e-4)
 
 
-def launched(workdir, *arguments, **deltas) -> int:
-    settings = TINY | {name.replace("__", "."): value for name, value in deltas.items()}
-    flags = [f"--config.{name}={value}" for name, value in settings.items()]
-    file = f"--config={ROOT}/configs/coursework.py:quick"
-    return launch.main(["launch.py", file, f"--workdir={workdir}", *flags, *arguments])
-
-
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
+    """The job of a network without weights, eps_hat = 0, at the steps 2 and 4."""
     path = tmp_path_factory.mktemp("coursework") / "run"
+    config = coursework.get_config("quick")
+    config.update_from_flattened_dict(TINY)
+    flags = [f"--config.{name}={value}" for name, value in TINY.items()]
+    command = ["launch.py", f"--config={ROOT}/configs/coursework.py:quick", f"--workdir={path}", *flags]
+    write_json(path / "config.json", plain(config))
+    experiment = build_ddpm(config)
+    shapes = jax.eval_shape(experiment.model.init, jax.random.key(0))
+    zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+    state = init_state(zeros, make_optimizer(0.1, num_steps=4))
+    with Checkpointer(path / "checkpoints", keep_latest=2) as checkpointer:
+        for step in (2, 4):
+            checkpointer.save(TrainState(**{**vars(state), "step": jnp.int32(step)}), 1.0)
     with jobs_read_what_is_declared(path, all_jobs=False):
-        assert launched(path, "--jobs=train,round_trip,report") == 0
+        assert round_trip(experiment, path) == "done"
+    assert launch.main([*command, "--jobs=report"]) == 0
     return path
 
 
 @pytest.mark.slow
 def test_the_job_leaves_what_it_promises(workdir):
     record = json.loads((workdir / "round_trip.json").read_text())
-    assert record["by_timestep"]["timesteps"] == [1, 20, 40] and record["by_timestep"]["num_train"] == 1297
-    assert record["end_of_chain"]["abar"] == pytest.approx(0.999**40, rel=1e-4)
-    assert record["end_of_chain"]["gaussian_nats"] <= record["end_of_chain"]["prior_nats"]
+    curves, end, starts = record["by_timestep"], record["end_of_chain"], record["starts"]
+    assert curves["timesteps"] == [1, 20, 40] and curves["num_train"] == 1297
+    np.testing.assert_allclose(curves["loss"], 1, atol=4 * max(curves["loss_standard_error"]))
+    assert end["abar"] == pytest.approx(0.999**40, rel=1e-4) and end["gaussian_nats"] <= end["prior_nats"]
     assert record["images"]["full"]["num_steps"] == 40 and record["images"]["respaced"]["num_images"] == 6
-    by_epoch = record["marks"]
-    assert by_epoch["steps"] == [2] and by_epoch["drawn_steps"][0] == 2 and record["starts"] == {}
+    assert record["marks"]["steps"] == [2] and record["marks"]["drawn_steps"] == [2, 4] and starts == {}
     with np.load(workdir / "round_trip.npz") as file:
         assert file["real"].shape == (3, 8, 8, 1) and file["degraded"].shape == (3, 3, 8, 8, 1)
         assert file["back"].shape == file["path"].shape == (2, 3, 3, 8, 8, 1) and file["prior"].shape[:2] == (2, 3)
