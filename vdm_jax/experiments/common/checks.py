@@ -91,7 +91,7 @@ def check_settings(config: ConfigDict, fewest_steps: int = 1) -> None:
     """
     for setting, choices in NAMES.items():
         section, _, name = setting.partition(".")
-        if name in config[section]:
+        if name in (config.get(section) or {}):
             choose(f"config.{setting}", _value(config, setting), choices)
     if "sampler" in config.sample:  # a decoder has none
         method_of(config.sample.sampler, "config.sample.sampler")

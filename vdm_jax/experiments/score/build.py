@@ -13,7 +13,7 @@ from vdm_jax.diffusion.schedules import Schedule, ddpm_linear
 from vdm_jax.diffusion.score_matching.objectives import geometric_sigmas, variance_exploding
 from vdm_jax.experiments.common.build import Experiment, load
 from vdm_jax.experiments.common.checks import check_batch, check_data, check_settings
-from vdm_jax.experiments.common.networks import make_denoiser
+from vdm_jax.experiments.common.networks import PIXEL_NETWORKS, make_denoiser
 from vdm_jax.experiments.score.checks import check_score, numbers_of
 from vdm_jax.models.diffusion import DiffusionObjective
 from vdm_jax.models.score import ScoreModel
@@ -62,7 +62,13 @@ def make_score_model(config: ConfigDict, data: Dataset, schedule: Schedule) -> S
     model = config.model
     return ScoreModel(
         network=make_denoiser(
-            model, data.shape, section="model", default="multiscale", dropout=model.dropout, dtype=model.dtype
+            model,
+            data.shape,
+            section="model",
+            default="multiscale",
+            networks=PIXEL_NETWORKS,
+            dropout=model.dropout,
+            dtype=model.dtype,
         ),
         noise=schedule,
         objective=DiffusionObjective(loss="mean_square", weighting="simple"),

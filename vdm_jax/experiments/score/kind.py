@@ -6,7 +6,7 @@ from typing import Any
 from vdm_jax.experiments.common.build import DATA, IMPLIED, above, by_data, find_data, understood_data
 from vdm_jax.experiments.common.functions import restore
 from vdm_jax.experiments.common.jobs import fingerprints, model_jobs
-from vdm_jax.experiments.common.networks import network_choices
+from vdm_jax.experiments.common.networks import PIXEL_NETWORKS, network_choices
 from vdm_jax.experiments.common.programs import MODELS
 from vdm_jax.experiments.common.samplers.job import SAMPLERS_CHOICE, samplers_job
 from vdm_jax.experiments.common.training import describe_model
@@ -41,7 +41,7 @@ def _of_sigmas(settings: Mapping[str, Any]) -> Iterable[str]:
 
 CHOICES = (
     DATA,
-    *network_choices("model"),
+    *network_choices("model", PIXEL_NETWORKS),
     Choice("noise.process", {EXPLODING: ("noise.sigmas",), PRESERVING: ("noise.num_steps",)}),
     Choice("noise.sigmas", {GIVEN: (), BY_ENDS: GEOMETRIC}, _of_sigmas),
     by_data(("evaluate.coverage_images",), ("evaluate.frechet_images",)),

@@ -50,7 +50,7 @@ def samplers_job(reads: tuple[str, ...]) -> Job:
         after=("train",),
         writes=SAMPLINGS,
         leaves=(PICTURES,),
-        idle=lambda config: not methods_of(config.samplers.methods),
+        idle=lambda config: not methods_of(config.get("samplers", {}).get("methods", "")),
         summary=samplers_summary,
         memory_hint="lower config.sample.batch_size",
     )
@@ -59,5 +59,6 @@ def samplers_job(reads: tuple[str, ...]) -> Job:
 
 def check_samplers(config: ConfigDict) -> None:
     """Raises `UserError` for unknown samplers, one that is named twice, and numbers out of range."""
-    methods_of(config.samplers.methods)
+    if "samplers" in config:  # older files lack the section
+        methods_of(config.samplers.methods)
     check_numbers(config, NUMBERS)
