@@ -67,7 +67,6 @@ def make_score_model(config: ConfigDict, data: Dataset, schedule: Schedule) -> S
             section="model",
             default="multiscale",
             networks=PIXEL_NETWORKS,
-            dropout=model.dropout,
             dtype=model.dtype,
         ),
         noise=schedule,
