@@ -21,7 +21,7 @@ from vdm_jax.diffusion.forward.recovery import Errors, Recovery, first_above, ma
 from vdm_jax.diffusion.posterior import Feature, Posterior, finite_posterior, score
 from vdm_jax.diffusion.samplers import make_times
 from vdm_jax.diffusion.schedules import Schedule
-from vdm_jax.diffusion.timesteps import gammas_at, timesteps
+from vdm_jax.diffusion.timesteps import LEAST_NOISE, gammas_at, timesteps
 from vdm_jax.experiments.common.build import fixed_table
 from vdm_jax.experiments.forward_process.build import ForwardExperiment
 from vdm_jax.experiments.forward_process.foreign import SHUFFLED, Images, as_own, shuffled
@@ -94,13 +94,15 @@ def reconstruct(experiment: ForwardExperiment, workdir: pathlib.Path) -> str:
 def grids(
     table: Schedule, times: Float[np.ndarray, " n"], config: ConfigDict
 ) -> tuple[Int[np.ndarray, " s"], Int[np.ndarray, " m"]]:
-    """Ascending timesteps: of the starts, points of the chains' grid, and all at which an image is denoised, which are
-    noisy and have the starts among them."""
-    grid = np.round(times * table.num_steps).astype(int)[:-1]
-    starts = np.unique(grid[np.unique(np.linspace(0, len(grid) - 1, config.num_starts).round().astype(int))])
+    """Ascending timesteps: of the starts, points of the chains' grid, closer to each other where t is small; and all at
+    which an image is denoised: noisy ones, even in time and in log SNR, and the starts."""
+    grid = np.sort(np.round(times * table.num_steps).astype(int)[:-1])
+    starts = grid[np.unique(np.round(np.linspace(0, 1, config.num_starts) ** 1.5 * (len(grid) - 1)).astype(int))]
     steps = np.union1d(starts, timesteps(config.num_timesteps, table))
-    noisy = np.isfinite(np.asarray(table.gamma(jnp.asarray(steps) / table.num_steps)))
-    return starts, np.union1d(steps[noisy], [round(table.t_first * table.num_steps)])
+    gammas = gammas_at(table, np.arange(1, table.num_steps + 1))
+    even = np.linspace(gammas[0], gammas[-1], config.num_timesteps)
+    steps = np.union1d(steps, 1 + np.searchsorted(gammas, even[:-1], side="left"))
+    return starts, steps[gammas_at(table, steps) > LEAST_NOISE]
 
 
 def first_of(times: Float[np.ndarray, " n"], starts: Int[np.ndarray, " s"], table: Schedule) -> list[Any]:

@@ -21,6 +21,7 @@ from vdm_jax.report.sections.chains import CHAINS
 from vdm_jax.report.sections.codes import CODE, CODE_PROBES
 from vdm_jax.report.sections.coverage import COVERAGE
 from vdm_jax.report.sections.exact import EXACT
+from vdm_jax.report.sections.forward_process.models import RECONSTRUCT, SPLIT
 from vdm_jax.report.sections.forward_process.noising import CLOSENESS, SCHEDULES, STRIPS
 from vdm_jax.report.sections.frechet import FRECHET
 from vdm_jax.report.sections.latent.models import LATENT_DENOISING, LATENT_MODELS, LATENT_OTHER_NUMBERS
@@ -51,4 +52,4 @@ SPACES_PAGE = (SPACE, SPACE_WINDOWS, SPACE_CURVES, HELD, *_ORIGIN)
 LATENT_DIFFUSION_PAGE = (
     LATENT_MODELS, LATENT_DENOISING, LOSS, SAMPLES, PATH, COVERAGE, LATENT_QUALITY, LATENT_OTHER_NUMBERS, *_ORIGIN,
 )  # fmt: skip
-FORWARD_PAGE = (STRIPS, SCHEDULES, CLOSENESS, *_ORIGIN)
+FORWARD_PAGE = (STRIPS, SCHEDULES, CLOSENESS, RECONSTRUCT, SPLIT, *_ORIGIN)
