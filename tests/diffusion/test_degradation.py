@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vdm_jax.base.errors import UserError
-from vdm_jax.diffusion.degradation.chains import METHODS, ForwardProcess, even_times, restore_by_steps, step
+from vdm_jax.diffusion.degradation.chains import METHODS, ForwardProcess, even_times, make_advance, restore_by_steps
 from vdm_jax.diffusion.degradation.functions import DEGRADATIONS, NARROW, block_sides, make_degradation
 from vdm_jax.diffusion.degradation.user import fingerprint_of, user_degradation
 from vdm_jax.diffusion.prediction import Prediction
@@ -26,6 +26,15 @@ def degradation(name):
 @pytest.fixture
 def x(key):
     return jax.random.normal(key, (3, *SHAPE))
+
+
+def chain(key, restore, process, z, times, method, keep=()):
+    return restore_by_steps(key, make_advance(restore, process), z, times, method, process.noise, keep)
+
+
+def step(key, method, process, z, x_hat, t, s):
+    found, _ = chain(key, lambda z, t: jnp.broadcast_to(x_hat, z.shape), process, z, np.array([t, s]), method)
+    return found
 
 
 def at(t, x):
@@ -78,21 +87,21 @@ def test_a_mask_grows_from_the_middle(x):
 @pytest.mark.parametrize("num_steps", [1, 7])
 def test_improved_sampling_of_a_shift_is_exact_whatever_is_restored(num_steps, x, key):
     process = ForwardProcess(degradation("shift"))
-    z, times = process.degrade(x, at(1.0, x)), even_times(num_steps)
+    z, times = process.degrade(x, at(1.0, x)), even_times(num_steps, 14)
 
     def nonsense(z, t):
         return 3 * jnp.sin(5 * z) + t[:, None, None, None]
 
-    restored, _ = restore_by_steps(key, nonsense, process, z, times, "improved")
+    restored, _ = chain(key, nonsense, process, z, times, "improved")
     np.testing.assert_allclose(restored, x, atol=1e-5)
-    naive, _ = restore_by_steps(key, nonsense, process, z, times, "naive")
+    naive, _ = chain(key, nonsense, process, z, times, "naive")
     assert float(jnp.abs(naive - x).mean()) > 0.5
 
 
 def test_the_error_of_one_step_where_the_displacement_depends_on_x(x, key):
     """Of a fade an error δ of R leaves (1 - s) δ to naive and (t - s) δ to improved sampling."""
-    process, t, s = ForwardProcess(degradation("fade")), at(0.8, x), at(0.7, x)
-    z, target = process.degrade(x, t), process.degrade(x, s)
+    process, t, s = ForwardProcess(degradation("fade")), 0.8, 0.7
+    z, target = process.degrade(x, at(t, x)), process.degrade(x, at(s, x))
     for method, share in (("naive", 0.3), ("improved", 0.1)):
         found = step(key, method, process, z, x + 2.0, t, s)
         np.testing.assert_allclose(found - target, share * 2.0, atol=1e-5)
@@ -101,8 +110,8 @@ def test_the_error_of_one_step_where_the_displacement_depends_on_x(x, key):
 def test_a_perfect_restoration_keeps_the_law_of_z(key):
     x = jnp.full((20_000, 1, 1, 1), 0.5)
     process = ForwardProcess(make_degradation("fade", (1, 1, 1), mean=np.zeros((1, 1, 1))), noise=2.0)
-    t, s = jnp.full(len(x), 0.9), jnp.full(len(x), 0.4)
-    z = process.draw(jax.random.key(1), x, t)
+    t, s = 0.9, 0.4
+    z = process.draw(jax.random.key(1), x, at(t, x))
     for i, method in enumerate(METHODS):
         found = step(jax.random.fold_in(key, i), method, process, z, x, t, s)
         assert float(found.mean()) == pytest.approx(0.6 * 0.5, abs=0.03)
@@ -112,14 +121,14 @@ def test_a_perfect_restoration_keeps_the_law_of_z(key):
 def test_a_fade_with_noise_is_gaussian_diffusion_and_improved_sampling_is_ddim(key):
     """z_t = (1 - t) x + t eps, Gaussian data: the same chain in variance-preserving coordinates."""
     process = ForwardProcess(make_degradation("fade", (2, 2, 1), mean=np.zeros((2, 2, 1))), noise=1.0)
-    times, z = jnp.linspace(0.95, 0.0, 12), jax.random.normal(key, (4, 2, 2, 1))
+    times, z = np.linspace(0.95, 0.0, 12), jax.random.normal(key, (4, 2, 2, 1))
     variance = 0.3
 
     def restore(z, t):
         t = t[:, None, None, None]
         return (1 - t) * variance / ((1 - t) ** 2 * variance + t**2) * z
 
-    ours, kept = restore_by_steps(key, restore, process, z, times, "improved", keep=(0, 11))
+    ours, kept = chain(key, restore, process, z, times, "improved", keep=(0, 11))
 
     def gamma(t):
         return 2 * (jnp.log(t) - jnp.log1p(-t))
@@ -128,17 +137,24 @@ def test_a_fade_with_noise_is_gaussian_diffusion_and_improved_sampling_is_ddim(k
         x = restore(z * jnp.sqrt((1 - t) ** 2 + t**2)[:, None, None, None], t)
         return Prediction(x, jnp.zeros_like(x))
 
-    theirs = sample(key, denoise, Schedule(gamma), z / np.hypot(0.05, 0.95), times, "ddim")
+    theirs = sample(key, denoise, Schedule(gamma), z / np.hypot(0.05, 0.95), jnp.asarray(times, jnp.float32), "ddim")
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
     np.testing.assert_array_equal(kept[0], z)
     np.testing.assert_array_equal(kept[1], ours)
+
+
+def test_times_are_distinct_entries_of_the_chain():
+    np.testing.assert_array_equal(even_times(2, 4) * 4, [4, 2, 0])
+    assert len(set(even_times(7, 9).tolist())) == 8
+    with pytest.raises(UserError, match="5 steps; config.degradation.num_steps=4"):
+        even_times(5, 4)
 
 
 def test_methods_that_do_not_exist_or_need_noise(x, key):
     process = ForwardProcess(degradation("fade"))
     for method, told in (("naif", "did you mean 'naive'"), ("ancestral", "needs config.degradation.noise above 0")):
         with pytest.raises(UserError, match=told):
-            restore_by_steps(key, lambda z, t: z, process, x, even_times(2), method)
+            chain(key, lambda z, t: z, process, x, even_times(2, 2), method)
 
 
 MODULE = """

@@ -4,10 +4,10 @@ z_t = D(x, t) + sigma_t eps with sigma_t = `noise` t. Every step keeps this law 
 z_s = D(x, s) + kappa (z_t - D(x, t)) + sqrt(sigma_s² - kappa² sigma_t²) eps. The methods are choices of kappa.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
@@ -36,25 +36,28 @@ class ForwardProcess(NamedTuple):
         return z if not self.noise else z + self.sigma(t)[:, None, None, None] * normal(key, x.shape)
 
 
-def naive(s: Times, t: Times, noise: float) -> tuple[Times, Times]:
+def naive(s: float, t: float, noise: float) -> tuple[float, float]:
     """kappa = 0: z_s = D(R, s), with new noise (Bansal et al. 2022, algorithm 1)."""
-    return jnp.zeros_like(s), noise * s
+    return 0.0, noise * s
 
 
-def improved(s: Times, t: Times, noise: float) -> tuple[Times, Times]:
+def improved(s: float, t: float, noise: float) -> tuple[float, float]:
     """kappa = 1 without noise: z_s = z_t - D(R, t) + D(R, s) (Bansal et al. 2022, algorithm 2). With noise
     kappa = sigma_s/sigma_t and no new noise: what of z_t is not D(R, t) counts as noise and shrinks with it. Of a fade
     to 0 with noise this is DDIM."""
-    return (s / t if noise else jnp.ones_like(s)), jnp.zeros_like(s)
+    return (s / t if noise else 1.0), 0.0
 
 
-def ancestral(s: Times, t: Times, noise: float) -> tuple[Times, Times]:
+def ancestral(s: float, t: float, noise: float) -> tuple[float, float]:
     """kappa = sigma_s²/sigma_t²: of a Markov chain that adds independent noise, as DDPM's. Needs noise."""
-    return (s / t) ** 2, noise * s * jnp.sqrt(1 - (s / t) ** 2)
+    return (s / t) ** 2, noise * s * math.sqrt(1 - (s / t) ** 2)
 
 
 METHODS = {"naive": naive, "improved": improved, "ancestral": ancestral}
-"""`method(s [B], t [B], noise) -> (kappa [B], deviation of new noise [B])`"""
+"""`method(s, t, noise) -> (kappa, deviation of the new noise)`, for s < t"""
+
+Advance = Callable[..., Images]
+"""`advance(key, z_t, t [], s [], kappa [], deviation []) -> z_s`"""
 
 
 def check_method(what: str, method: str, noise: float) -> None:
@@ -64,58 +67,63 @@ def check_method(what: str, method: str, noise: float) -> None:
         raise UserError(f"{what}='ancestral' needs config.degradation.noise above 0; expected naive or improved")
 
 
-def step(
-    key: Key[Array, "*k"], method: str, process: ForwardProcess, z: Images, x_hat: Images, t: Times, s: Times
-) -> Images:
-    """z_s from z_t and x_hat = R(z_t, t), for s < t."""
-    kappa, deviation = METHODS[method](s, t, process.noise)
-    z_s = process.degrade(x_hat, s) + kappa[:, None, None, None] * (z - process.degrade(x_hat, t))
-    if not process.noise or method == "improved":
-        return z_s
-    return z_s + deviation[:, None, None, None] * normal(key, z.shape)
+def make_advance(restore: Restore, process: ForwardProcess, x_range: tuple[float, float] | None = None) -> Advance:
+    """One step from z_t to z_s. x_range: x_hat is clipped to it.
+
+    One compiled program of it serves all steps of all methods: their weights are arguments.
+    """
+
+    def advance(
+        key: Key[Array, "*k"],
+        z: Images,
+        t: Float[Array, ""],
+        s: Float[Array, ""],
+        kappa: Float[Array, ""],
+        deviation: Float[Array, ""],
+    ) -> Images:
+        before, after = jnp.full(len(z), t), jnp.full(len(z), s)
+        x_hat = restore(z, before)
+        x_hat = x_hat if x_range is None else jnp.clip(x_hat, *x_range)
+        z_s = process.degrade(x_hat, after) + kappa * (z - process.degrade(x_hat, before))
+        return z_s + deviation * normal(key, z.shape) if process.noise else z_s
+
+    return advance
 
 
 def restore_by_steps(
     key: Key[Array, "*k"],
-    restore: Restore,
-    process: ForwardProcess,
+    advance: Advance,
     z: Images,
-    times: Float[Array, " n"],
+    times: Float[np.ndarray, " n"],
     method: str = "improved",
+    noise: float = 0.0,
     keep: tuple[int, ...] = (),
-    x_range: tuple[float, float] | None = None,
-) -> tuple[Images, Float[Array, "k b h w c"]]:
-    """z at times[-1] from z at times[0], and z at times[k] for every k of `keep`, [K, B, H, W, C].
+) -> tuple[Images, list[Images]]:
+    """z at times[-1] from z at times[0], and z at times[k] for every k of `keep`.
 
     Args:
         key: one for the batch, or keys [B].
-        times: descending, the last 0 (see `even_times`).
+        advance: of `make_advance`.
+        times: descending, the last 0 (see `even_times`). No step is taken from them by a loop of the compiler:
+            convolutions inside of one are slow on CPUs.
         method: one of `METHODS`.
-        x_range: x_hat is clipped to it at every step.
+        noise: of the forward process.
 
     Raises:
         UserError: the method is unknown, or needs noise.
     """
-    check_method("method", method, process.noise)
-    slots = np.full(times.size, len(keep))
-    slots[list(keep)] = np.arange(len(keep))
-
-    def body(carry, inputs):
-        z, kept = carry
-        i, slot, t, s = inputs
-        t, s = jnp.full(len(z), t), jnp.full(len(z), s)
-        x_hat = restore(z, t)
-        x_hat = x_hat if x_range is None else jnp.clip(x_hat, *x_range)
-        z = step(fold_in(key, i), method, process, z, x_hat, t, s)
-        return (z, kept.at[slot].set(z)), None
-
-    key = named_key(key, "chain")
-    kept = jnp.zeros((len(keep) + 1, *z.shape), z.dtype).at[slots[0]].set(z)
-    inputs = jnp.arange(times.size - 1), jnp.asarray(slots[1:]), times[:-1], times[1:]
-    (z, kept), _ = jax.lax.scan(body, (z, kept), inputs)
-    return z, kept[:-1]
+    check_method("method", method, noise)
+    key, kept = named_key(key, "chain"), {0: z}
+    for i, (t, s) in enumerate(zip(times[:-1].tolist(), times[1:].tolist(), strict=True)):
+        weights = METHODS[method](s, t, noise)
+        z = advance(fold_in(key, i), z, *(jnp.float32(value) for value in (t, s, *weights)))
+        if i + 1 in keep:
+            kept[i + 1] = z
+    return z, [kept[k] for k in keep]
 
 
-def even_times(num_steps: int) -> Float[Array, " n"]:
-    """N + 1 times from 1 to 0."""
-    return jnp.linspace(1.0, 0.0, num_steps + 1)
+def even_times(num_steps: int, chain: int) -> Float[np.ndarray, " n"]:
+    """N + 1 distinct times from 1 to 0 among k/T, k = 0 … T = `chain`, evenly spread. Raises `UserError` for N > T."""
+    if num_steps > chain:
+        raise UserError(f"{num_steps} steps; config.degradation.num_steps={chain}: expected at most as many")
+    return np.round(np.linspace(chain, 0, num_steps + 1)) / chain
