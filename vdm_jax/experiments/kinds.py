@@ -2,6 +2,7 @@
 
 from vdm_jax.experiments.autoencoder.kind import KIND as autoencoder
 from vdm_jax.experiments.ddpm.kind import KIND as ddpm
+from vdm_jax.experiments.degradation.kind import KIND as degradation
 from vdm_jax.experiments.exact.kind import KIND as exact
 from vdm_jax.experiments.latent_diffusion.kind import KIND as latent_diffusion
 from vdm_jax.experiments.probes.kind import KIND as probes
@@ -16,4 +17,5 @@ KINDS = {
     "autoencoder": autoencoder,
     "latent_diffusion": latent_diffusion,
     "spaces": spaces,
+    "degradation": degradation,
 }

@@ -1,7 +1,7 @@
 """The job properties: what is known of a degradation D without any training.
 
 properties.json has "identity", the RMS of D(x, 0) - x; "linearity", that of D((x + y)/2, t) - (D(x, t) + D(y, t))/2;
-"composition", how far D(D(x, s), u) is from D(x, t) for the best u; and "by_time", curves over "times". RMS are a pixel,
+"composition", how far D(D(x, s), u) is from D(x, t) for the best u; "by_time", curves over "times". RMS are a pixel,
 of pixels in [0, 1].
 """
 
@@ -78,7 +78,7 @@ def measure_degradation(at: At, x: Images, times: Float[np.ndarray, " m"], unit:
 
 
 def composition(at: At, x: Images, times: Float[np.ndarray, " m"]) -> dict[str, Any]:
-    """How far degradations compose: min over u of the RMS of D(D(x, s), u) - D(x, t), as a share of that of D(x, t) - x,
+    """How far degradations compose: min over u of the RMS of D(D(x, s), u) - D(x, t), as a share of that of D(x, t) - x
     for s < t. The mean over all pairs, the largest, and the pair it is of. u is one of `FINE` times, so that an exact
     law shows a remainder of their spacing."""
     ends = {float(t): at(x, float(t)) for t in times[1:]}

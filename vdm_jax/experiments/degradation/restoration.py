@@ -31,7 +31,7 @@ def restoration_by_time(
     batch_size: int,
     progress: Callable[[range], Iterable[int]] = iter,
 ) -> dict[str, Any]:
-    """RMS a pixel of each image, of pixels in [0, 1], averaged over images, at times k/T. {name: [M], NAME_standard_error}.
+    """Mean RMS a pixel of an image, of pixels in [0, 1], at times k/T: {name: [M], NAME_standard_error: [M]}.
 
     "restored" R - x; "degraded" z_t - x, and "mean_image" m - x, what R is to beat; "consistency" D(R, t) - D(x, t);
     "idempotence" R(D(R, t)) - R, with the same noise; "naive_step" and "improved_step", z_s - D(x, s) without the noise
@@ -46,7 +46,7 @@ def restoration_by_time(
         inputs = tuple(jnp.float32(value) for value in (t, s, kappa))
 
         def batch(index, inputs=inputs, i=i):
-            keys = keys_of(jax.random.fold_in(named_key(key, "restoration"), i), index)
+            keys = keys_of(jax.random.fold_in(named_key(key, "restoration"), i), jnp.asarray(index))
             return _errors(model, params, keys, across_devices(x[index]), *inputs)
 
         for name, values in map_batches(batch, np.arange(len(x)), batch_size).items():
@@ -77,7 +77,7 @@ def restoration_by_steps(
         method, number = every[i]
 
         def batch(index, method=method, number=number):
-            keys = keys_of(named_key(key, "chains"), index)
+            keys = keys_of(named_key(key, "chains"), jnp.asarray(index))
             images = across_devices(x[index])
             z = draw(named_key(keys, "start"), images, jnp.ones(len(index)))
             z, _ = model.run_back(params, keys, z, even_times(number, model.num_steps), method)

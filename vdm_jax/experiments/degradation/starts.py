@@ -51,7 +51,7 @@ def make_starts(
 
     @jax.jit
     def noisy(keys, x):
-        return x + process.sigma(1.0) * normal(named_key(keys, "start"), x.shape)
+        return x + process.sigma(jnp.float32(1)) * normal(named_key(keys, "start"), x.shape)
 
     test = data.test.levels
     starts: dict[str, DrawStart] = {}

@@ -60,6 +60,11 @@ class Workdir:
         """table.json; {} if it is missing."""
         return _read_json(self.path / "table.json") or {}
 
+    @cached_property
+    def properties(self) -> dict[str, Any]:
+        """properties.json; {} if it is missing."""
+        return _read_json(self.path / "properties.json") or {}
+
     @property
     def provenance(self) -> dict[str, Any]:
         """Commit, device and versions, from evaluate.json, probe.json, exact.json or else the first other record that

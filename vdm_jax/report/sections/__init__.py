@@ -20,6 +20,13 @@ from vdm_jax.report.sections.chain_probes import CHAIN_PROBES
 from vdm_jax.report.sections.chains import CHAINS
 from vdm_jax.report.sections.codes import CODE, CODE_PROBES
 from vdm_jax.report.sections.coverage import COVERAGE
+from vdm_jax.report.sections.degradation.restoration import (
+    PROPERTIES,
+    RESTORATION,
+    RESTORATION_LOSS,
+    RESTORATION_NUMBERS,
+)
+from vdm_jax.report.sections.degradation.sets import FROM_START, SETS, STRIPS
 from vdm_jax.report.sections.exact import EXACT
 from vdm_jax.report.sections.frechet import FRECHET
 from vdm_jax.report.sections.latent_diffusion import LATENT_DENOISING, LATENT_MODELS, LATENT_OTHER_NUMBERS
@@ -48,4 +55,7 @@ AUTOENCODER_PAGE = (
 SPACES_PAGE = (SPACE, SPACE_WINDOWS, SPACE_CURVES, HELD, *_ORIGIN)
 LATENT_DIFFUSION_PAGE = (
     LATENT_MODELS, LATENT_DENOISING, LOSS, SAMPLES, PATH, COVERAGE, LATENT_OTHER_NUMBERS, *_ORIGIN,
+)  # fmt: skip
+DEGRADATION_PAGE = (
+    RESTORATION, PROPERTIES, STRIPS, SETS, SAMPLES, FROM_START, RESTORATION_LOSS, RESTORATION_NUMBERS, *_ORIGIN,
 )  # fmt: skip
