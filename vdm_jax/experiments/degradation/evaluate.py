@@ -93,8 +93,8 @@ def measure_sets(
         progress = {"progress": bar(f"evaluate: {text}"), "batch_size": settings.batch_size}
         batches = generate_restored(model, params, key, number, way, starts[way.start], **progress)
         made[text] = nearest_levels(np.concatenate([pixels for pixels, _ in batches]), data)
-    reading = {name: settings[name] for name in ("sprite_tolerance", "reader_images", "reader_steps")}
-    reading = reading if data.grid is not None else {}
+    of_sprites = ("sprite_tolerance", "reader_images", "reader_steps") if data.grid is not None else ()
+    reading = {name: settings[name] for name in of_sprites}
     scores, why = score_sets(data, lambda _: made, num_images=number, **reading)
     real, others = data.test.first(number).levels, data.train.first(number).levels
     rows = {
