@@ -11,6 +11,7 @@ from configs import (
     cifar10,
     collapse,
     ddpm,
+    degradation,
     digits,
     exact,
     latent_diffusion,
@@ -53,6 +54,7 @@ def counts(config, data: ImageData) -> dict[str, int]:
 
 
 FILES = [autoencoder, base, cifar10, collapse, ddpm, digits, exact, latent_diffusion, mnist, probes, spaces, sprites]
+FILES += [degradation]
 
 
 @pytest.mark.parametrize("file", FILES)
