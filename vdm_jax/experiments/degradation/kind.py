@@ -55,7 +55,8 @@ KIND = Kind(
     understood=understood_data,
     check=check_degradation,
     describe=partial(describe_model, make=make_restoration_training),
-    programs=MODELS | {"advance": "a step of the chain", "errors": "errors of restorations"},
+    programs=MODELS
+    | {"advance": "a step of the chain", "errors": "errors of restorations", "noisy": "starts of chains"},
     restore=restore,
     functions=restoration_functions,
     sections=DEGRADATION_PAGE,
