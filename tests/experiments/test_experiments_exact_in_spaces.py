@@ -19,7 +19,6 @@ from vdm_jax.experiments.kinds import KINDS
 from vdm_jax.launch.kind import NO_OPTIONS
 
 DATA = load_data("digits")
-TINY = {"model.latents": 3, "model.channels": 4, "train.num_steps": 6, "train.batch_size": 8}
 FEW = {"data.name": "sparse", "exact.num_timesteps": 4, "exact.max_queries": 100, "exact.batch_size": 50}
 
 
@@ -30,14 +29,6 @@ def typed(settings):
 def launched(workdir, settings, jobs="exact") -> int:
     flags = [f"--config={ROOT}/configs/probes.py", f"--workdir={workdir}", f"--jobs={jobs}"]
     return launch.main(["launch.py", *flags, *typed(FEW | settings)])
-
-
-@pytest.fixture(scope="module")
-def space(tmp_path_factory):
-    path = tmp_path_factory.mktemp("exact") / "space"
-    flags = [f"--config={ROOT}/configs/autoencoder.py:vae-16", f"--workdir={path}", "--jobs=train,encode"]
-    assert launch.main(["launch.py", *flags, *typed(TINY | {"data.name": "sparse"})]) == 0
-    return path
 
 
 @pytest.mark.slow

@@ -32,7 +32,6 @@ from vdm_jax.train.metrics import read_metrics
 UNET = {"model.network": "multiscale", "model.width": None, "model.num_layers": None}
 KEY = jax.random.key(0)
 DIGITS = load_data("digits")
-SPACE = {"data.name": "sparse", "model.latents": 3, "model.channels": 4, "train.num_steps": 6, "train.batch_size": 8}
 TINY = {
     "data.name": "sparse",
     "model.network": "resmlp",
@@ -48,11 +47,9 @@ TINY = {
     "evaluate.num_images": 10,
     "evaluate.passes": 1,
     "evaluate.denoising_parts": 2,
-    "evaluate.mixture_components": 2,
+    "evaluate.mixture_components": 1,  # of the shape of a Gaussian: one program for both
     "evaluate.fitted_images": 50,
-    "evaluate.coverage_images": 6,
-    "evaluate.reader_images": 64,
-    "evaluate.reader_steps": 2,
+    "evaluate.coverage_images": 0,  # test_experiments_latent_diffusion_evaluate.py scores samples
     "sample.num_steps": 4,
     "sample.num_images": 4,
     "sample.num_paths": 2,
@@ -61,14 +58,6 @@ TINY = {
 
 def typed(settings):
     return [f"--config.{name}={value}" for name, value in settings.items() if value is not None]
-
-
-@pytest.fixture(scope="module")
-def space(tmp_path_factory):
-    path = tmp_path_factory.mktemp("latents") / "space"
-    flags = [f"--config={ROOT}/configs/autoencoder.py:vae-16", f"--workdir={path}", "--jobs=train,encode"]
-    assert launch.main(["launch.py", *flags, *typed(SPACE)]) == 0
-    return path
 
 
 def launched(workdir, space, *flags, variant="linear", **deltas) -> int:
@@ -94,6 +83,7 @@ def test_all_jobs_leave_what_they_promise(workdir, space):
     record = json.loads((workdir / "evaluate.json").read_text())
     assert record["settings"]["kind"] == "latent_diffusion" and record["num_latents"] == 3
     assert 0 < record["loss"] < 3 and np.isfinite(record["bound_nats"])
+    assert set(record["table"]) == {"trained", "untrained", "prior", "gaussian", "mixture", "codes"}
     about = json.loads((workdir / "samples" / "about.json").read_text())
     assert about["space"] == record["space"] and record["space"]["workdir"] == str(space)
     with np.load(workdir / "samples" / "path.npz") as path, np.load(workdir / "samples" / "noising.npz") as noising:
@@ -201,16 +191,9 @@ def test_gaussian_latents_are_denoised_as_well_as_a_linear_map_can(tmp_path, key
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("shape", "settings"),
-    [
-        ((3,), {"diffusion__target": "normal"}),
-        ((3,), {"diffusion__target": "v", "model__network": "concmlp", "diffusion__schedule": "cosine"}),
-    ],
-)
-def test_an_untrained_model_draws_standard_normal_latents(shape, settings):
+def test_an_untrained_model_draws_standard_normal_latents():
     """Its x_hat is alpha z: a step of DDIM turns (alpha, sigma) by an angle and multiplies z by its cosine."""
-    model = model_of(shape, **settings)
+    model = model_of((3,), diffusion__target="v", model__network="concmlp", diffusion__schedule="cosine")
     params = model.init(KEY)
     x, z, times = generate(model, params, KEY, 50, sampler="ddim", num_steps=20, keep=tuple(range(21)))
     gammas = np.asarray(model.noise.gamma(jnp.asarray(times)), np.float64)
@@ -220,13 +203,16 @@ def test_an_untrained_model_draws_standard_normal_latents(shape, settings):
     assert 0.9 < shrunk < 1 and abs(z[:, 0].std() - 1) < 0.15
 
 
+UNET_OF_MAPS = {"model__size": "digits", "model__channels": 4, "model__multipliers": (1,), "model__attention": ()}
+
+
 @pytest.mark.slow
-def test_an_untrained_u_net_is_the_denoiser_of_standard_normal_latents(key):
-    size = {"model__size": "digits", "model__channels": 4, "model__multipliers": (1,), "model__attention": ()}
-    model = model_of((4, 4, 2), diffusion__target="normal", **size)
-    z, t = jax.random.normal(key, (2, 4, 4, 2)), jnp.array([0.2, 0.9])
+@pytest.mark.parametrize(("shape", "settings"), [((3,), {}), ((4, 4, 2), UNET_OF_MAPS)], ids=["resmlp", "u_net"])
+def test_an_untrained_network_is_the_denoiser_of_standard_normal_latents(key, shape, settings):
+    model = model_of(shape, diffusion__target="normal", **settings)
+    z, t = jax.random.normal(key, (2, *shape)), jnp.array([0.2, 0.9])
     found = jax.jit(lambda params: model.denoise(params)(z, t))(model.init(KEY))
-    alpha, sigma = (part[:, None, None, None] for part in alpha_sigma(model.noise.gamma(t)))
+    alpha, sigma = (part.reshape(2, *[1] * len(shape)) for part in alpha_sigma(model.noise.gamma(t)))
     np.testing.assert_allclose(found.x, alpha * z, atol=1e-6)
     np.testing.assert_allclose(found.eps, sigma * z, atol=1e-6)
 

@@ -5,6 +5,7 @@ import json
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from reading import settings_read
 from small_sprites import GRID
 from vdm_jax.configs import latent_diffusion
 
@@ -23,11 +24,12 @@ from vdm_jax.networks.network import Network
 from vdm_jax.report.compare.latent_sweep import write_latent_sweep
 from vdm_jax.report.page import write_report
 from vdm_jax.report.sections import LATENT_DIFFUSION_PAGE
-from vdm_jax.report.sections.latent_diffusion import models_table
+from vdm_jax.report.sections.latents.diffusion import models_table
 from vdm_jax.report.summary import latent_summary
 
 DATA = make_sprite_data(GRID, "population")
 SCALE, DIMS = 2.0, 3
+OF_SAMPLES = ("coverage_images", "sprite_tolerance", "reader_images", "reader_steps")
 FEW = {
     "evaluate.passes": 2,
     "evaluate.denoising_parts": 4,
@@ -93,7 +95,9 @@ def evaluated(built, workdir, step=7):
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
     path = tmp_path_factory.mktemp("latent_diffusion")
-    evaluated(experiment(), path)
+    with settings_read() as read:
+        evaluated(experiment(), path)
+    assert {f"evaluate.{name}" for name in OF_SAMPLES} <= read, "what LATENT_CHOICES declares for these data"
     return path
 
 

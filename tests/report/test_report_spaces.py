@@ -54,6 +54,15 @@ def test_tables_have_the_numbers(runs):
     assert shape == ["| shape", "6", "50", "50", "1.00 |"] and x[1:4] == ["6", "100", "100"]
 
 
+def test_a_feature_named_scale_has_a_column_of_its_own(tmp_path):
+    record = table_of("vae-16-small", 0)
+    for found in record["scales"].values():
+        found["features"] = {"scale": found["features"]["shape"]}
+    settings = group({"one": Workdir(write_table(tmp_path / "one", record))})
+    title, _, first, *_ = windows_table(settings).splitlines()
+    assert title == "| space | latents | scale |" and first.split(" | ")[1] == "as it stands"
+
+
 def test_bars_lie_where_the_windows_are():
     spaces = {"all": {"none": {"x": [feature()]}}, "less": {"none": {"x": [feature(held=0.8)]}}}
     (axes,) = windows_figure(spaces, TIMESTEP, end=1000.0).axes
@@ -113,7 +122,7 @@ def published(tmp_path):
 
 
 def test_claims_are_decided_by_the_records(published):
-    from vdm_jax.report.published.spaces import claims
+    from vdm_jax.report.published.spaces.page import claims
 
     rows = {line.split(" | ")[0].strip("| "): line.split(" | ")[1:] for line in claims(published).splitlines()[2:]}
     first = rows["a VAE is more robust than a beta-VAE, 16 latents (32x32)"]
@@ -129,18 +138,18 @@ def test_claims_are_decided_by_the_records(published):
 
 
 def test_the_published_tables_and_figures_of_spaces(published):
-    from vdm_jax.report.published.spaces import PAGE, settings_of
+    from vdm_jax.report.published.spaces.page import PAGE, settings_of
 
     assert [one.name for one in settings_of(published, "full").values()] == [
         "VAE, 16 latents", "VAE, 256 latents", "KL-VAE"
     ]  # fmt: skip
     assert "| VAE, 16 latents | 3 | 16 |" in PAGE.tables["spaces-small"](published)
-    assert len(PAGE.figures["figures/windows_full_logsnr.png"](published).axes) == 6
-    assert PAGE.tables.keys() >= {"claims", "windows-full", "held-windows-small", "speciation-full"}
+    assert len(PAGE.figures["figures/windows_small_logsnr.png"](published).axes) == 6
+    assert PAGE.tables.keys() >= {"claims", "windows-small", "held-windows-small", "speciation-small"}
 
 
 def test_pixels_have_windows_in_log_snr_without_a_record_of_them():
-    from vdm_jax.report.published.spaces import in_pixels
+    from vdm_jax.report.published.spaces.page import in_pixels
 
     timesteps = np.linspace(0, 1000, 101)
     windows = {"95%": None, "50%": 400.0, "5%": 700.0}

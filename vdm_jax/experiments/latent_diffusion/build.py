@@ -10,7 +10,7 @@ from vdm_jax.experiments.common.build import Experiment, load
 from vdm_jax.experiments.common.checks import check_batch, check_data, check_settings
 from vdm_jax.experiments.common.models import make_latent_diffusion
 from vdm_jax.experiments.common.space.encoded import EncodedSpace, open_space
-from vdm_jax.experiments.latent_diffusion.checks import check_latent_diffusion, check_sampler
+from vdm_jax.experiments.latent_diffusion.checks import check_latent_diffusion, check_samplers
 
 
 @dataclass(frozen=True)
@@ -38,5 +38,5 @@ def build_latent_diffusion(config: ConfigDict, folder: str = "") -> LatentExperi
     if space is None:
         raise UserError("kind 'latent_diffusion' needs a space: name a trained autoencoder in config.space.workdir")
     model = make_latent_diffusion(config, data, space.space)
-    check_sampler(config.sample, model.fixed_schedule)
+    check_samplers(config, model.fixed_schedule)
     return LatentExperiment(config, data, model, space)

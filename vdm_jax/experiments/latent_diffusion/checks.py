@@ -8,7 +8,7 @@ from vdm_jax.diffusion.samplers import make_times
 from vdm_jax.diffusion.schedules import SCHEDULES, Schedule, make_schedule
 from vdm_jax.experiments.common.checks import SEED, check_numbers
 from vdm_jax.experiments.common.space.settings import check_space
-from vdm_jax.experiments.latent_diffusion.samplings import MIXTURE, samplings_of
+from vdm_jax.experiments.latent_diffusion.samplings import MIXTURE, check_times, samplings_of
 
 NUMBERS = (
     ("at least 0", lambda value: value >= 0, "sample.num_paths evaluate.coverage_images"),
@@ -44,12 +44,18 @@ def check_samplings(config: ConfigDict) -> None:
     for text, sampling in samplings_of(config.quality.samplers).items():
         if sampling.needs_curves and not config.quality.exact:
             why = f"config.quality.samplers: {text!r} needs config.quality.exact, a folder of exact curves of the space"
-            raise UserError(f"{why}; they are those of configs/probes.py:quick-exact")
+            raise UserError(f"{why}; measure them with configs/probes.py:latents-exact")
         if sampling.start == MIXTURE and not config.evaluate.mixture_components:
             raise UserError(f"config.quality.samplers: {text!r} needs config.evaluate.mixture_components of at least 1")
 
 
-def check_sampler(sample: ConfigDict, schedule: Schedule | None) -> None:
-    """Raises `UserError` where a table adds noise at fewer entries than the sampler has steps."""
-    if schedule is not None:
-        make_times(schedule, sample.num_steps, sample.grid)
+def check_samplers(config: ConfigDict, schedule: Schedule | None) -> None:
+    """Raises `UserError` where a table adds noise at fewer entries than a sampler has steps. None: a learned one."""
+    if schedule is None:
+        return
+    make_times(schedule, config.sample.num_steps, config.sample.grid)
+    for text, sampling in samplings_of(config.quality.samplers).items():
+        try:
+            check_times(sampling, schedule)
+        except UserError as error:
+            raise UserError(f"config.quality.samplers: {text!r}: {error}") from error

@@ -197,14 +197,9 @@ def score_all(
 
     if data.grid is None:
         return score_sets(data, decoded, num_images=settings.frechet_images)
-    return score_sets(
-        data,
-        decoded,
-        num_images=settings.coverage_images,
-        sprite_tolerance=settings.sprite_tolerance,
-        reader_images=settings.reader_images,
-        reader_steps=settings.reader_steps,
-    )
+    number = settings.coverage_images
+    of_reader = {name: settings[name] for name in ("sprite_tolerance", "reader_images", "reader_steps") if number > 1}
+    return score_sets(data, decoded, num_images=number, **of_reader)
 
 
 def brief(scores: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from vdm_jax.experiments.latent_diffusion.checks import check_latent_diffusion
 from vdm_jax.experiments.latent_diffusion.choices import LATENT_CHOICES
 from vdm_jax.experiments.latent_diffusion.evaluate import evaluate_latents
 from vdm_jax.experiments.latent_diffusion.functions import latent_functions
-from vdm_jax.experiments.latent_diffusion.quality import quality, quality_summary
+from vdm_jax.experiments.latent_diffusion.quality import check_quality, quality, quality_summary
 from vdm_jax.experiments.latent_diffusion.sample import draw_latent_diffusion
 from vdm_jax.experiments.latent_diffusion.training import make_latent_training
 from vdm_jax.launch.kind import Job, Kind, from_files
@@ -22,6 +22,8 @@ from vdm_jax.report.sections import LATENT_DIFFUSION_PAGE
 from vdm_jax.report.summary import latent_summary
 
 OF_THE_READER = tuple(f"evaluate.{name}" for name in ("sprite_tolerance", "reader_images", "reader_steps"))
+OF_THE_MIXTURE = ("evaluate.mixture_components", "evaluate.fitted_images")
+OF_THE_WEIGHTS = ("evaluate.checkpoint", "evaluate.weights")
 READS = ("data", "space", "model", "diffusion", "train")
 
 
@@ -41,11 +43,12 @@ JOBS = model_jobs(
 
 QUALITY = Job(
     from_files(quality),
-    reads=(*READS, "quality", *OF_THE_READER, "evaluate.checkpoint", "evaluate.weights"),
+    reads=(*READS, "quality", *OF_THE_READER, *OF_THE_MIXTURE, *OF_THE_WEIGHTS),
     ignores=(*IGNORED, *SPACE_IGNORED, "quality.exact", "quality.batch_size"),
     after=("train",),
     writes="quality.json",
     idle=lambda config: not config.quality.samplers,
+    check=check_quality,
     summary=quality_summary,
     memory_hint="lower config.quality.batch_size",
 )

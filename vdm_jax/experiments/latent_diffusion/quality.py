@@ -1,8 +1,10 @@
 """The job quality: how good decoded samples are by sampler, number of steps, their times, and the start of the chain.
 
-quality.json has "samplings": {as written: {"evaluations" of the network, "first_timestep", "not_a_sprite",
-"exactly_a_sprite", "frechet", "modes": {feature: {"kl_nats"}}}}, each number {"value", "standard_error"} over the
-evaluation seeds, "num_seeds"; "codes", the same of decoded latents of test images; "edge", {"timestep", "logsnr"}.
+quality.json has "samplings": {as written: {"sampler", "num_steps", "times", "start", "evaluations" of the network,
+"first_timestep" (a time in [0, 1] where the schedule is no table), "not_a_sprite", "exactly_a_sprite", "frechet",
+"modes": {histogram: {"kl_nats", "kl_expected_nats"}}}}, each score {"value", "standard_error"} over the evaluation
+seeds, "num_seeds"; "codes", the same of decoded latents of test images; "edge", {"timestep", "logsnr"}, or None;
+"real_vs_real_floor" of the Fréchet distance; "reasons", why scores are missing.
 """
 
 import pathlib
@@ -60,9 +62,7 @@ def quality(experiment: LatentExperiment, workdir: pathlib.Path) -> str:
     if not samplings:
         print("quality: config.quality.samplers is empty: nothing is sampled", flush=True)
         return "done"
-    curves = (
-        read_curves(settings.exact, space) if any(sampling.needs_curves for sampling in samplings.values()) else None
-    )
+    curves = curves_for(config, space)
     weights = load_weights(workdir, model, config)
     schedule = model.schedule(weights.params)
     times = {text: times_of(sampling, schedule, curves) for text, sampling in samplings.items()}
@@ -94,24 +94,49 @@ def quality(experiment: LatentExperiment, workdir: pathlib.Path) -> str:
     }
     steps = schedule.num_steps or 1
     for text, at in times.items():
-        rows[text] |= {"evaluations": len(at) - 1, "first_timestep": float(at[0] * steps)}
+        rows[text] |= samplings[text]._asdict() | {"evaluations": len(at) - 1, "first_timestep": float(at[0] * steps)}
     record: dict[str, Any] = {CODES: rows.pop(CODES), "samplings": rows, "edge": None, "reasons": why}
     if curves is not None:
         record["edge"] = {"timestep": float(edge_time(schedule, curves) * steps), "logsnr": -curves.edge}
-    record |= {"num_images": settings.num_images, "num_seeds": settings.num_seeds, "space": space.about}
+    one = scores[f"{CODES} 0"]["frechet"]
+    record |= {"real_vs_real_floor": one["real_vs_real_floor"], "num_images": one["num_images"]}
+    record |= {"num_seeds": settings.num_seeds, "space": space.about}
     record |= {"checkpoint_step": weights.step, "weights": weights.kind, "settings": plain(config)}
     origin = {"config": config.name, "seed": settings.seed, "data": data.fingerprint}
     write_json(workdir / "quality.json", record | {"provenance": provenance() | origin})
     return "done"
 
 
-def read_curves(workdir: str, space: EncodedSpace) -> Curves:
-    """The exact curves in a folder. Raises `UserError` where there are none, or those of another space."""
-    exact = read_config(pathlib.Path(workdir) / "exact.json")
-    if exact.get("space", {}).get("fingerprint") != space.fingerprint:
+def check_quality(experiment: LatentExperiment, _: pathlib.Path) -> None:
+    """`Job.check`: raises `UserError` where images cannot be scored, or the curves that samplings need cannot be
+    used."""
+    config, data = experiment.config, experiment.data
+    if not samplings_of(config.quality.samplers):
+        return
+    if data.grid is None and data.train.labels is None:
+        why = "config.quality.samplers: samples are scored by features of a network that is trained on labels"
+        raise UserError(f"{why}, and {data.name!r} has none; set --config.quality.samplers=''")
+    curves_for(config, experiment.space)
+
+
+def curves_for(config: ConfigDict, space: EncodedSpace) -> Curves | None:
+    """The exact curves that samplings of the config need; None where none does. Raises `UserError` where they are
+    missing, or are those of another space."""
+    if not any(sampling.needs_curves for sampling in samplings_of(config.quality.samplers).values()):
+        return None
+    workdir = config.quality.exact
+    how = "measure them with configs/probes.py:latents-exact --config.space.workdir=… at the same config.space.scale"
+    path = pathlib.Path(workdir) / "exact.json"
+    if not path.is_file():
+        raise UserError(f"config.quality.exact={workdir} has no exact.json; {how}")
+    exact = read_config(path)
+    if (exact.get("space") or {}).get("fingerprint") != space.fingerprint:
         why = f"config.quality.exact={workdir} has curves of another space, or of another scale of it"
-        raise UserError(f"{why}; measure those of this one with configs/probes.py:quick-exact --config.space.workdir=…")
-    return curves_of(exact)
+        raise UserError(f"{why}; {how}")
+    try:
+        return curves_of(exact)
+    except UserError as error:
+        raise UserError(f"config.quality.exact={workdir}: {error}") from error
 
 
 def make_starts(
@@ -191,7 +216,8 @@ def over_seeds(scores: list[dict[str, Any]]) -> dict[str, Any]:
         found[name] = _measured([coverage[name] for coverage in coverages])
     histograms = [coverage["readers"]["exact"]["histograms"] for coverage in coverages]
     found["modes"] = {
-        name: {"kl_nats": _measured([each[name]["kl_nats"] for each in histograms])} for name in histograms[0]
+        name: {key: _measured([each[name][key] for each in histograms]) for key in ("kl_nats", "kl_expected_nats")}
+        for name in histograms[0]
     }
     return found
 
@@ -210,8 +236,8 @@ def quality_summary(record: Mapping[str, Any]) -> str:
     """What a launch ends with: a line for each sampling."""
     lines = []
     for text, row in record["samplings"].items():
-        parts = [f"{row['evaluations']} evaluations", f"Fréchet {row['frechet']['value']:.3g}"]
-        if "not_a_sprite" in row:
-            parts.append(f"no sprite {row['not_a_sprite']['value']:.3f}")
+        parts = [f"{row['evaluations']} evaluations"]
+        scores = {"Fréchet": row["frechet"], "no sprite": row.get("not_a_sprite", {})}
+        parts += [f"{name} {score['value']:.3g}" for name, score in scores.items() if score.get("value") is not None]
         lines.append(f"{text:<32} {', '.join(parts)}")
     return "\n".join(lines)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.diffusion.samplers import SAMPLERS, SPACINGS, make_times, times_through
@@ -26,7 +26,9 @@ STARTS = {
     GAUSSIAN: "z_t at the edge of the features ~ the Gaussian with its mean and covariance",
     MIXTURE: "the same with a mixture of Gaussians fitted to z_t there",
 }
-EDGE = "5%"  # the edge of the features: no more than this share of any of them remains
+EDGE, EDGE_SHARE = "5%", 0.05  # the edge of the features: no more than this share of any of them remains
+MIN_POINTS, NUM_POINTS = 3, 20_001  # noise levels of exact curves, at least; of their interpolation
+MOST_GAMMA = 20.0  # of no noise, and of nothing else
 
 
 class Sampling(NamedTuple):
@@ -46,7 +48,7 @@ class Sampling(NamedTuple):
 class Curves(NamedTuple):
     """Of exact curves of the space: what z_t says of all features, by noise level, and their edge.
 
-    gammas: ascending. nats: the information of all features together, as a sum. edge: gamma at the edge.
+    gammas: ascending. nats: the information of all features together, as a sum; it falls. edge: gamma at the edge.
     """
 
     gammas: Float[np.ndarray, " m"]
@@ -70,29 +72,48 @@ def samplings_of(text: str) -> dict[str, Sampling]:
 
 
 def curves_of(exact: Mapping[str, Any]) -> Curves:
-    """Of exact.json."""
-    abar = np.asarray(exact["abar"], np.float64)
-    noisy = (abar < 1) & (abar > 0)
-    nats = sum(np.asarray(own["exact"]["information_nats"], np.float64) for own in exact["features"].values())
-    gammas = np.log1p(-abar[noisy]) - np.log(abar[noisy])
-    edges = [own["windows"][EDGE] for own in exact["features"].values() if own["windows"][EDGE] is not None]
-    if not edges:
-        raise UserError(f"the exact curves state no timestep at which {EDGE} of a feature remain; name others")
-    edge = np.interp(max(edges), np.asarray(exact["timesteps"], np.float64)[noisy], gammas)
-    return Curves(gammas, np.minimum.accumulate(nats[noisy]), float(edge))
+    """Of the content of an exact.json.
+
+    The information between its timesteps is a monotone cubic of abar, as windows are (`probing/windows.py`). Raises
+    `UserError` where it is no such record, or where no feature ends.
+    """
+    from scipy.interpolate import PchipInterpolator
+
+    try:
+        features = exact["features"]
+        edges = {name: own["windows_logsnr"][EDGE] for name, own in features.items() if own["held"] > EDGE_SHARE}
+        nats = sum(np.asarray(own["exact"]["information_nats"], np.float64) for own in features.values())
+        abar, first = np.unique(np.asarray(exact["abar"], np.float64)[::-1], return_index=True)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise UserError(f"not the exact curves of a space ({error!r}); measure them anew, --jobs=exact") from error
+    if lasting := [name for name, edge in edges.items() if edge is None]:
+        why = f"{lasting[0]!r} has no timestep at which {EDGE} of it remain"
+        raise UserError(f"the exact curves end too early: {why}; name those of a longer chain")
+    if not edges or len(abar) < MIN_POINTS:
+        raise UserError(f"the exact curves have {len(edges)} features in the space and {len(abar)} noise levels")
+    gammas = np.linspace(*(_gamma(each) for each in (abar[-1], abar[0])), NUM_POINTS)
+    known = PchipInterpolator(abar, np.maximum.accumulate(nats[::-1][first]))
+    fine = np.minimum.accumulate(known(np.clip(1 / (1 + np.exp(gammas)), abar[0], abar[-1])))
+    return Curves(gammas, fine, -min(edges.values()))
+
+
+def _gamma(abar: float) -> float:
+    with np.errstate(divide="ignore"):
+        return float(np.clip(np.log1p(-abar) - np.log(abar), -MOST_GAMMA, MOST_GAMMA))
 
 
 def times_of(sampling: Sampling, schedule: Schedule, curves: Curves | None) -> Float[np.ndarray, " n"]:
-    """The descending times of a sampling, the first being its start."""
+    """The descending times of a sampling, the first being its start. Raises `UserError` for more steps than the
+    schedule has entries with noise."""
     share = np.arange(1, sampling.num_steps) / sampling.num_steps  # of the way from noise to data
-    if sampling.times == INFORMATION:
-        lost = curves.nats[-1] + share * (curves.nats[0] - curves.nats[-1])
-        rising = curves.nats[::-1] + np.arange(len(curves.nats)) * 1e-9  # flat stretches have one place
-        times = times_through(schedule, jnp.asarray(np.interp(lost, rising, curves.gammas[::-1]), jnp.float32))
-    elif sampling.times == COSINE:
-        times = times_through(schedule, make_schedule("cosine_continuous").gamma(jnp.asarray(1 - share, jnp.float32)))
-    else:
+    if sampling.times in SPACINGS:
         times = make_times(schedule, sampling.num_steps, sampling.times)
+    elif sampling.times == COSINE:
+        times = _through(schedule, np.asarray(make_schedule("cosine_continuous").gamma(jnp.asarray(1 - share))))
+    else:
+        rising = curves.nats[::-1] + np.arange(len(curves.nats)) * 1e-9  # flat stretches have one place
+        known = rising[0] + share * (rising[-1] - rising[0])
+        times = _through(schedule, np.interp(known, rising, curves.gammas[::-1]))
     times = np.asarray(times)
     if sampling.start == NOISE:
         return times
@@ -100,6 +121,18 @@ def times_of(sampling: Sampling, schedule: Schedule, curves: Curves | None) -> F
     return np.append(edge, times[times < edge])
 
 
+def check_times(sampling: Sampling, schedule: Schedule) -> None:
+    """What can be judged without curves. Raises `UserError` for more steps than the schedule has entries with noise,
+    and for times by log SNR where the first entries have none."""
+    make_times(schedule, sampling.num_steps, sampling.times if sampling.times in SPACINGS else "time")
+    if schedule.no_bound and sampling.times in (COSINE, INFORMATION):
+        raise UserError(f"times by {sampling.times} need noise at every entry of the schedule; use another schedule")
+
+
+def _through(schedule: Schedule, gammas: Float[np.ndarray, " m"]) -> Float[Array, " n"]:
+    return times_through(schedule, jnp.asarray(gammas, jnp.float32))
+
+
 def edge_time(schedule: Schedule, curves: Curves) -> np.float32:
     """The time at which the features end, on a table one of its entries."""
-    return np.asarray(times_through(schedule, jnp.asarray([curves.edge], jnp.float32)))[1]
+    return np.asarray(_through(schedule, np.array([curves.edge])))[1]

@@ -140,7 +140,7 @@ def spaces_table(settings: Sequence[SpaceSetting]) -> str:
         "speciation": lambda one: _over_seeds(one, *_first_scale(one), "speciation", "timestep"),
     }
     for name in _features(settings):
-        columns[f"{name} held"] = lambda one, name=name: _over_seeds(one, *_first_scale(one), "features", name, "held")
+        columns[f"{name} held"] = lambda one, name=name: _held(one, name)
         if any(_gaps(one, name) for one in settings):
             columns[f"{name}: largest gap of a probe"] = lambda one, name=name: _largest_gap(one, name)
     return _table(settings, columns)
@@ -151,7 +151,7 @@ def windows_table(settings: Sequence[SpaceSetting], key: str = OF_ALL) -> str:
     rows = [(one, scale) for one in settings for scale in one.by_scale()]
     columns: dict[str, Callable[[tuple[SpaceSetting, str]], str]] = {
         "space": lambda row: row[0].name,
-        "scale": lambda row: SCALES[row[1]],
+        "latents": lambda row: SCALES[row[1]],
     }
     for name in _features(settings):
         columns[name] = lambda row, name=name: _window(row[0].features(row[1]).get(name), key)
@@ -211,6 +211,15 @@ def _over_seeds(one: SpaceSetting, *place: str) -> str:
         return measured_text(values[0], leaves(one.runs[0].table).get((*place[:-1], f"{place[-1]}_standard_error")))
     found = mean_and_error(np.array(values, np.float64), "seeds")
     return measured_text(float(found.mean), float(found.error))
+
+
+def _held(one: SpaceSetting, name: str) -> str:
+    """The share of a feature that the latents hold, to three decimals."""
+    values = one.numbers(*_first_scale(one), "features", name, "held")
+    if values is None:
+        return DASH
+    mean = f"{np.mean(values) + 0.0:.3f}".replace("-0.000", "0.000")
+    return mean if len(values) == 1 else f"{mean} ± {mean_and_error(np.array(values), 'seeds').error:.3f}"
 
 
 def _gaps(one: SpaceSetting, name: str) -> list[Mapping[str, Any]]:

@@ -51,6 +51,11 @@ class Workdir:
         return _read_json(self.path / "normality.json") or {}
 
     @cached_property
+    def quality(self) -> dict[str, Any]:
+        """quality.json; {} if it is missing."""
+        return _read_json(self.path / "quality.json") or {}
+
+    @cached_property
     def probe(self) -> dict[str, Any]:
         """probe.json; {} if it is missing."""
         return _read_json(self.path / "probe.json") or {}

@@ -29,7 +29,8 @@ from vdm_jax.report.sections.degradation.restoration import (
 from vdm_jax.report.sections.degradation.sets import FROM_START, SETS, STRIPS
 from vdm_jax.report.sections.exact import EXACT
 from vdm_jax.report.sections.frechet import FRECHET
-from vdm_jax.report.sections.latent_diffusion import LATENT_DENOISING, LATENT_MODELS, LATENT_OTHER_NUMBERS
+from vdm_jax.report.sections.latents.diffusion import LATENT_DENOISING, LATENT_MODELS, LATENT_OTHER_NUMBERS
+from vdm_jax.report.sections.latents.samplings import SAMPLINGS
 from vdm_jax.report.sections.logsnr import LOGSNR
 from vdm_jax.report.sections.normality import NORMALITY, SPECIATION
 from vdm_jax.report.sections.numbers import NUMBERS, OTHER_NUMBERS
@@ -54,7 +55,7 @@ AUTOENCODER_PAGE = (
 )  # fmt: skip
 SPACES_PAGE = (SPACE, SPACE_WINDOWS, SPACE_CURVES, HELD, *_ORIGIN)
 LATENT_DIFFUSION_PAGE = (
-    LATENT_MODELS, LATENT_DENOISING, LOSS, SAMPLES, PATH, COVERAGE, LATENT_OTHER_NUMBERS, *_ORIGIN,
+    LATENT_MODELS, LATENT_DENOISING, LOSS, SAMPLES, PATH, COVERAGE, SAMPLINGS, LATENT_OTHER_NUMBERS, *_ORIGIN,
 )  # fmt: skip
 DEGRADATION_PAGE = (
     RESTORATION, PROPERTIES, STRIPS, SETS, SAMPLES, FROM_START, RESTORATION_LOSS, RESTORATION_NUMBERS, *_ORIGIN,

@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from vdm_jax.base.statistics import paired_difference
+from vdm_jax.report.compare.latent_sweep import ratios_figure
 from vdm_jax.report.compare.space_sweep import (
     SpaceSetting,
     figure_of,
@@ -23,6 +24,9 @@ from vdm_jax.report.compare.space_sweep import (
 from vdm_jax.report.primitives.space_windows import LOGSNR, OF_ALL, OF_HELD, SCALES, TIMESTEP, mean_window
 from vdm_jax.report.primitives.workdir import Workdir
 from vdm_jax.report.published.page import Page
+from vdm_jax.report.published.spaces.chains import chains, diffusers, normality, schedules
+from vdm_jax.report.published.spaces.chains import settings_of as diffuser_settings
+from vdm_jax.report.published.spaces.sampling import no_sprite, samplers, starts, times
 from vdm_jax.report.published.table import interval, number, table
 
 METHODS = {  # in the order of the tables
@@ -38,6 +42,7 @@ METHODS = {  # in the order of the tables
     "vq": "VQ-VAE",
 }
 GRIDS = {"small": "32x32", "full": "64x64"}
+PUBLISHED = ("small",)  # grids with tables and figures on the page
 LOST, LOST_IN_KL, EARLY = 600.0, 250.0, 100.0  # timesteps of the thesis' claims; EARLY: "from 0 on"
 SIGNIFICANT = 2.0  # standard errors, where there is one seed
 
@@ -136,11 +141,12 @@ def claims_of(found: dict[str, SpaceSetting]) -> Iterable[tuple[str, Claim]]:
         for smaller, larger in zip(sizes, sizes[1:], strict=False):
             text = f"{METHODS[method]}: {_size(larger)} latents are more robust than {_size(smaller)}"
             yield text, functools.partial(more_robust, found[larger], found[smaller])
-    of_1024 = [stem for stem in found if _size(stem) == 1024]
-    for stem in of_1024:
+    if "conv" in found and "kl" in found:
+        yield "CONV-VAE is more robust than KL-VAE", functools.partial(more_robust, found["conv"], found["kl"])
+    for stem in [stem for stem in found if _size(stem) == 1024]:
         for best, worst in (("conv", stem), (stem, "kl")):
             if best in found and worst in found:
-                text = f"of 1,024 latents {title(best)} is more robust than {title(worst)}"
+                text = f"{title(best)} is more robust than {title(worst)}"
                 yield text, functools.partial(more_robust, found[best], found[worst])
 
 
@@ -203,10 +209,11 @@ def more_robust(ours: SpaceSetting, theirs: SpaceSetting, scale: str) -> Found:
 
 PAGE = Page(
     "spaces",
-    tables={"claims": claims}
+    tables={"claims": claims, "schedules": schedules, "chains": chains, "normality": normality, "diffusers": diffusers}
+    | {"samplers": samplers, "times": times, "starts": starts}
     | {
         f"{name}-{grid}": functools.partial(of_grid, make, grid)
-        for grid in GRIDS
+        for grid in PUBLISHED
         for name, make in {
             "spaces": spaces_table,
             "windows": windows_table,
@@ -216,8 +223,12 @@ PAGE = Page(
     },
     figures={
         f"figures/{name}_{grid}{suffix}.png": functools.partial(drawn, grid, axis, key)
-        for grid in GRIDS
+        for grid in PUBLISHED
         for name, key in (("windows", OF_ALL), ("held_windows", OF_HELD))
         for suffix, axis in (("", TIMESTEP), ("_logsnr", LOGSNR))
+    }
+    | {
+        "figures/diffusers.png": lambda folder: ratios_figure(diffuser_settings(folder)),
+        "figures/samplers.png": no_sprite,
     },
 )
