@@ -47,6 +47,10 @@ class RestorationModel:
         """R: (z_t [B, H, W, C], t [B]) -> x_hat."""
         return partial(self.network.apply, params["restorer"])
 
+    def restored(self, params: PyTree, z: Images, t: Times) -> Images:
+        """R(z_t, t), compiled."""
+        return _restored(self, params, z, t)
+
     def times(self, u: Float[Array, " b"]) -> Times:
         """The times k/T, k = 1 … T, of u in [0, 1)."""
         return (jnp.clip(jnp.floor(u * self.num_steps), 0, self.num_steps - 1) + 1) / self.num_steps
@@ -97,3 +101,8 @@ def _advance(
     model: RestorationModel, x_range: tuple[float, float] | None, params: PyTree, key: Key[Array, "*k"], *inputs: Array
 ) -> Images:
     return make_advance(model.restore(params), model.process, x_range)(key, *inputs)
+
+
+@partial(jax.jit, static_argnums=0)
+def _restored(model: RestorationModel, params: PyTree, z: Images, t: Times) -> Images:
+    return model.restore(params)(z, t)

@@ -2,10 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
@@ -58,7 +56,7 @@ class RestorationFunctions:
         z = jnp.asarray(z, jnp.float32)
         if z.shape[1:] != self.model.shape:
             raise UserError(f"z has shape {list(z.shape)}; expected [B, {', '.join(map(str, self.model.shape))}]")
-        return np.asarray(_restored(self.model, self.params, z, self._times(t, len(z))))
+        return np.asarray(self.model.restored(self.params, z, self._times(t, len(z))))
 
     def sample(
         self,
@@ -83,8 +81,3 @@ class RestorationFunctions:
         if not 0 <= t <= 1:
             raise UserError(f"t={t}; expected a time in [0, 1]")
         return jnp.full(number, t, jnp.float32)
-
-
-@partial(jax.jit, static_argnums=0)
-def _restored(model: RestorationModel, params: PyTree, z: Float[Array, "b h w c"], t: Float[Array, " b"]):
-    return model.restore(params)(z, t)

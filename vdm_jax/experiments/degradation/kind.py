@@ -56,7 +56,12 @@ KIND = Kind(
     check=check_degradation,
     describe=partial(describe_model, make=make_restoration_training),
     programs=MODELS
-    | {"advance": "a step of the chain", "errors": "errors of restorations", "noisy": "starts of chains"},
+    | {
+        "advance": "a step of the chain",
+        "errors": "errors of restorations",
+        "noisy": "starts of chains",
+        "restored": "the restoration",
+    },
     restore=restore,
     functions=restoration_functions,
     sections=DEGRADATION_PAGE,

@@ -2,6 +2,7 @@
 
 import pathlib
 from collections.abc import Iterator
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +32,7 @@ def draw_degradation(experiment: RestorationExperiment, params: PyTree, folder: 
     save_page(folder, "real", levels_to_bytes(levels, data.num_levels))
     key = jax.random.key(own.seed)
     x = jnp.asarray(data.pixel_values[levels[: own.num_paths]])
-    times, forward, back = np.linspace(0, 1, STRIP), jax.jit(model.process.draw), jax.jit(model.restore(params))
+    times, forward, back = np.linspace(0, 1, STRIP), jax.jit(model.process.draw), partial(model.restored, params)
     strip, restored = [], []
     for t in times:
         at = jnp.full(len(x), t, jnp.float32)

@@ -16,7 +16,7 @@ from vdm_jax.evals.latents.baselines import GaussianMixture, fit_mixture, gaussi
 from vdm_jax.experiments.degradation.samplings import DATA, MIXTURE
 
 MOST_AXES = 64  # principal components in which the fitted images are modelled
-LEAST_SHARE = 1e-3  # of the variance that may lie outside of them
+LEAST_SHARE = 1e-6  # of the variance that may lie outside: R may read what little is left of an image
 NO_VARIANCE = 1e-10
 BATCH = 500
 
@@ -47,7 +47,11 @@ def make_starts(
     seed: int,
 ) -> dict[str, DrawStart]:
     """By the names of `STARTS` what draws z_1, with noise of sigma_1."""
-    values, end, names = data.pixel_values, jax.jit(lambda x: process.degrade(x, jnp.ones(len(x)))), set(names)
+    values, names = data.pixel_values, set(names)
+
+    @jax.jit
+    def end(x):
+        return process.degrade(x, jnp.ones(len(x)))
 
     @jax.jit
     def noisy(keys, x):
