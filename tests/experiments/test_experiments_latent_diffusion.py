@@ -53,6 +53,10 @@ TINY = {
     "sample.num_steps": 4,
     "sample.num_images": 4,
     "sample.num_paths": 2,
+    "quality.samplers": "ancestral:3,ddim:2:cosine",
+    "quality.num_images": 6,
+    "quality.num_seeds": 2,
+    "quality.batch_size": 6,
 }
 
 
@@ -90,6 +94,12 @@ def test_all_jobs_leave_what_they_promise(workdir, space):
         assert path["path"].shape == noising["noising"].shape == (2, 5, 32, 32, 1)
         assert path["z"].shape == (2, 5, 3) and path["times"].tolist() == noising["times"].tolist()[::-1]
         assert path["times"].tolist() == sorted(path["times"])[::-1]
+    quality = json.loads((workdir / "quality.json").read_text())
+    assert {text: row["evaluations"] for text, row in quality["samplings"].items()} == {
+        "ancestral:3": 3,
+        "ddim:2:cosine": 2,
+    }
+    assert quality["checkpoint_step"] == record["checkpoint_step"] and quality["space"] == record["space"]
     for name in ("real", "reconstructions", "prior"):
         with np.load(workdir / "samples" / f"{name}.npz") as images:
             assert images["arr_0"].shape == (4, 32, 32, 1) and images["arr_0"].dtype == np.uint8
@@ -146,6 +156,9 @@ def test_its_functions(workdir):
         ({"sample.num_steps": 1001}, "at most 1000"),
         ({"data.name": "small"}, "is of other data"),
         ({"space.workdir": "nowhere"}, "nowhere"),
+        ({"quality.samplers": "ddim:5:information"}, "needs config.quality.exact"),
+        ({"quality.samplers": "ddim:5:information", "quality.exact": "nowhere"}, "has no exact.json"),
+        ({"quality.samplers": "ddim:1001"}, "config.quality.samplers: 'ddim:1001': num_steps=1001"),
         ({"train.batch_size": 800}, "there are 614 training images"),
     ],
 )

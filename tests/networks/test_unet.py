@@ -155,7 +155,7 @@ def test_bfloat16_computes_beside_float32_parameters():
 @pytest.mark.slow
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="other back ends fuse by their own rules")
 def test_every_pair_of_blocks_costs_the_same():
-    """Of a gradient, in XLA's count of bytes: four more down and up cost twice what two more do."""
+    """Of a gradient, in XLA's count of bytes: the second pair down and up costs what the third does."""
     z, t = jnp.ones((2, 4, 4, 1)), jnp.ones(2)
 
     def moved(num_blocks):
@@ -163,5 +163,5 @@ def test_every_pair_of_blocks_costs_the_same():
         gradient = jax.jit(jax.grad(lambda params: (unet.apply(params, z, t) ** 2).sum()))
         return gradient.lower(start(unet)).compile().cost_analysis()["bytes accessed"]
 
-    bytes_of = {n: moved(n) for n in (2, 4, 8)}
-    assert bytes_of[8] - bytes_of[4] == pytest.approx(2 * (bytes_of[4] - bytes_of[2]), rel=0.02)
+    bytes_of = {n: moved(n) for n in (1, 2, 3)}
+    assert bytes_of[3] - bytes_of[2] == pytest.approx(bytes_of[2] - bytes_of[1], rel=0.02)

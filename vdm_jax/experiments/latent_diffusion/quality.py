@@ -170,7 +170,7 @@ def draw_chains(
     model: DiffusionModel,
     params: PyTree,
     sampling: Sampling,
-    times: Float[np.ndarray, " n"],
+    times: Float[np.ndarray, " m"],
     start: GaussianMixture | None,
     key: Key[Array, ""],
     number: int,
@@ -179,7 +179,7 @@ def draw_chains(
     """x [N, *shape] of N chains over `times`, from `start` or from N(0, I)."""
 
     def batch(index):
-        keys = keys_of(key, index)
+        keys = keys_of(key, jnp.asarray(index))
         z = _draw_start(tuple(model.shape), start, keys)
         return _draw_chain(model, sampling.sampler, params, keys, z, jnp.asarray(times))
 
