@@ -23,7 +23,7 @@ from vdm_jax.experiments.degradation.build import RestorationExperiment, mean_im
 from vdm_jax.experiments.degradation.diversity import diversity
 from vdm_jax.experiments.degradation.generate import generate_restored
 from vdm_jax.experiments.degradation.restoration import restoration_by_steps, restoration_by_time
-from vdm_jax.experiments.degradation.samplings import generations_of
+from vdm_jax.experiments.degradation.samplings import DATA, generations_of
 from vdm_jax.experiments.degradation.starts import make_starts
 
 Levels = Integer[np.ndarray, "n h w c"]
@@ -81,8 +81,8 @@ def measure_sets(
     """The scores of each set of `config.evaluate.samplings`, and why some are missing."""
     config, data, model = experiment.config, experiment.data, experiment.model
     settings, chain = config.evaluate, config.degradation
-    asked = settings.frechet_images if data.grid is None else settings.coverage_images
-    number = min(asked, len(data.test))
+    most = len(data.test) if data.grid is None else len(data.train)  # as many real images there are to compare with
+    number = min(settings.frechet_images if data.grid is None else settings.coverage_images, most)
     ways = generations_of(settings.samplings, "config.evaluate.samplings", chain.num_steps, chain.noise)
     if number < 2 or not ways:
         return {}, {"sets": NOTHING}
@@ -91,7 +91,8 @@ def measure_sets(
     made: dict[str, Levels] = {}
     for text, way in ways.items():
         progress = {"progress": bar(f"evaluate: {text}"), "batch_size": settings.batch_size}
-        batches = generate_restored(model, params, key, number, way, starts[way.start], **progress)
+        own = min(number, len(data.test)) if way.start == DATA else number
+        batches = generate_restored(model, params, key, own, way, starts[way.start], **progress)
         made[text] = nearest_levels(np.concatenate([pixels for pixels, _ in batches]), data)
     of_sprites = ("sprite_tolerance", "reader_images", "reader_steps") if data.grid is not None else ()
     reading = {name: settings[name] for name in of_sprites}
@@ -100,7 +101,7 @@ def measure_sets(
     rows = {
         text: {"coverage": None, "frechet": None}
         | scores.get(text, {})
-        | {"diversity": diversity(images, real, others, data.num_levels), "num_images": number}
+        | {"diversity": diversity(images, real, others, data.num_levels), "num_images": len(images)}
         for text, images in made.items()
     }
     return rows, why

@@ -17,6 +17,7 @@ from vdm_jax.experiments.degradation.properties import RECORD, properties
 from vdm_jax.experiments.degradation.sample import draw_degradation
 from vdm_jax.experiments.degradation.training import make_restoration_training
 from vdm_jax.launch.kind import Job, Kind, from_files
+from vdm_jax.report.compare.degradation_sweep import write_degradation_sweep
 from vdm_jax.report.sections import DEGRADATION_PAGE
 
 READS = ("data", "degradation", "model", "train")
@@ -67,5 +68,7 @@ KIND = Kind(
     sections=DEGRADATION_PAGE,
     implied=IMPLIED,
     choices=DEGRADATION_CHOICES,
+    compare=write_degradation_sweep,
+    compared="evaluate",
     folders=("data.dir",),
 )

@@ -42,13 +42,16 @@ def sets_section(workdir: Workdir, gallery: Gallery) -> str:
     sets = workdir.evaluate.get("sets")
     if not isinstance(sets, dict) or not sets:
         return NONE
-    rows = [(name, row, COLUMNS) for name, row in sets.items()] + [("real images", next(iter(sets.values())), REAL)]
+    rows = [(name, row, COLUMNS) for name, row in sets.items()] + [("real images", next(reversed(sets.values())), REAL)]
     found = [(name, [_at(row, places.get(title)) for title in COLUMNS]) for name, row, places in rows]
     shown = [i for i in range(len(COLUMNS)) if any(values[i] is not None for _, values in found)]
     cells = [[escape(name), *(measured(values[i]) for i in shown)] for name, values in found]
     head = ["set", *(list(COLUMNS)[i] for i in shown)]
-    number = next(iter(sets.values())).get("num_images", 0)
-    return table(head, cells, numbers=range(1, len(head))) + f"<p>{escape(CAPTION)} N = {plain(number)} a set.</p>"
+    number = max(row.get("num_images", 0) for row in sets.values())
+    return (
+        table(head, cells, numbers=range(1, len(head)))
+        + f"<p>{escape(CAPTION)} N = {plain(number)} a set, at most one for each test image from data.</p>"
+    )
 
 
 def _at(row: Any, place: tuple[str, ...] | None) -> float | None:
