@@ -87,8 +87,8 @@ def get_config(variant: str = "") -> ConfigDict:
 
 
 def get_sweep():
-    """Every degradation of both data sets, without noise and with it; of digits with the seeds 0, 1 and 2. With twice as
-    much noise after all others. Three quarters of an hour on one CPU core."""
+    """Every degradation of both data sets, without noise and with it; of digits with the seeds 0, 1 and 2. After all
+    others those with twice as much noise. Three quarters of an hour on one CPU core."""
     names = [name for name in VARIANTS if name not in ("quick", "digits-shift")]
     last = [name for name in names if name.endswith("noise2")]
     sprites, digits = ([name for name in names if name.startswith(of) and name not in last] for of in DATA)
