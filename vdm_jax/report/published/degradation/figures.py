@@ -85,7 +85,7 @@ def frechet(folder: Path) -> Figure:
     axes.axhline(
         values(first, "sets", SETS["improved, data"], "frechet", "real_vs_real_floor").mean(), color=style.GREY
     )
-    axes.set_xticks(range(len(found)), [f"{one.name}\n{noise_of(one)}" for one in found.values()])
+    axes.set_xticks(range(len(found)), [f"{one.name}\nnoise {noise_of(one)}" for one in found.values()])
     axes.set_yscale("log")
     style.legend(axes)
     return drawn
