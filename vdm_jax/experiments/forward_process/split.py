@@ -51,6 +51,8 @@ def split(experiment: ForwardExperiment, workdir: pathlib.Path, options: RunOpti
     initial weights, batches, and the noise of losses and chains.
     """
     config, data = experiment.config.split, experiment.data
+    if not experiment.config.model.train or config.num_seeds == 0:  # the job is idle
+        return "done"
     own = training_config(experiment.config)
     model = make_ddpm(own, data)
     if model.no_bound:
