@@ -15,13 +15,14 @@ from vdm_jax.report.published.page import Page
 from vdm_jax.report.published.table import DASH, interval, number, table
 
 SEEDS = (0, 1, 2)
+SHOWN = 1  # seed of the digits that are drawn
 NOISES = {
     "low-beta": "low: beta = 0.001, T = 2000",
     "high-beta": "high: beta = 0.1, T = 200",
     "high-beta-60": "high, first 60 steps",
     "linear": "linear: 1e-4 to 0.02, T = 1000",
 }
-SHORT = {"low-beta": "low", "high-beta": "high", "high-beta-60": "high, 60 steps", "linear": "linear"}
+SHORT = {"low-beta": "low", "high-beta": "high", "high-beta-60": "high-60", "linear": "linear"}
 MNIST = ("low-beta", "high-beta")
 SOURCE = {  # the coursework's table: FID of 1,000 samples, test loss, RMSE, SSIM, PSNR
     "low-beta": ("FID 233", "0.0245", "0.306", "0.164", "10.5"),
@@ -50,9 +51,13 @@ CONTRASTS = {  # name -> (noise, chain) of both sides
         ("high-beta", "normal-beta"),
         ("high-beta-60", "normal-beta"),
     ),
+    "table: high, first 60 steps, minus low, both by steps of beta 0.1": (
+        ("high-beta-60", "normal-beta"),
+        ("low-beta", "normal-beta"),
+    ),
     "start: the fitted Gaussian minus N(0, I) (low)": (("low-beta", "gaussian-grid"), ("low-beta", "normal-grid")),
     "start: z_T of data minus N(0, I) (low)": (("low-beta", "data-grid"), ("low-beta", "normal-grid")),
-    "start: the same of the optimal denoiser of high and low, 100 steps": (
+    "start: the optimal denoiser from N(0, I), low (abar_T = 0.135) minus linear (abar_T = 0)": (
         ("low-beta", "optimum-grid"),
         ("linear", "optimum-grid"),
     ),
@@ -137,17 +142,15 @@ def contrast_table(folder: Path) -> str:
     """Differences of Fréchet distances, paired seed by seed."""
     rows = {row.name: row for row in rows_of(folder)}
 
+    def distances(noise: str, chain: str) -> dict[str, float]:
+        found = values(rows[NOISES[noise]], "round_trip", "starts", chain, "frechet", "distance")
+        return dict(zip((run.path.name[-1] for run in rows[NOISES[noise]].runs), found, strict=True))
+
     def difference(contrast: str) -> str:
-        (noise, chain), (other, its) = CONTRASTS[contrast]
-        one, two = (rows.get(NOISES[name]) for name in (noise, other))
-        if one is None or two is None:
-            return DASH
-        ours, theirs = (
-            values(row, "round_trip", "starts", of, "frechet", "distance") for row, of in ((one, chain), (two, its))
-        )
-        if ours is None or theirs is None or len(ours) != len(theirs):
-            return DASH
-        return interval(paired_difference(ours, theirs, "seeds"))
+        ours, theirs = (distances(*side) for side in CONTRASTS[contrast])
+        seeds = sorted(ours.keys() & theirs.keys())
+        pairs = (np.array([found[seed] for seed in seeds]) for found in (ours, theirs))
+        return f"{interval(paired_difference(*pairs, 'seeds'))}"
 
     columns = {"contrast": str, "difference of Fréchet distances [95% interval]": difference}
     return table(list(CONTRASTS), columns)
@@ -195,16 +198,19 @@ def losses_figure(folder: Path) -> Figure:
     drawn, axes = style.panel(title="Loss / best linear denoiser", xlabel="log SNR", ylabel="ratio")
     for i, (noise, row) in enumerate(zip(NOISES, rows_of(folder), strict=True)):
         curves = [run.round_trip["by_timestep"] for run in row.runs]
-        abar, loss, linear = (np.array([each[key] for each in curves]) for key in ("abar", "loss", "linear"))
+        abar, loss, linear, identity, optimum = (
+            np.array([each[key] for each in curves]) for key in ("abar", "loss", "linear", "identity", "optimum")
+        )
         logsnr = np.log(abar[0]) - np.log1p(-abar[0])
         colour, dashes = style.line_look(i)
         axes.plot(logsnr, (loss / linear).mean(0), color=colour, linestyle=dashes, marker=".", label=SHORT[noise])
         if noise == "linear":
-            optimum = np.array(curves[0]["optimum"])
-            axes.plot(logsnr, optimum / linear[0], color=style.GREY, linestyle=":", label="optimum of the training set")
+            axes.plot(logsnr, identity[0] / linear[0], color=style.INK, linestyle=":", label="predicting z_t")
+            axes.plot(logsnr, optimum[0] / linear[0], color=style.GREY, linestyle=":", label="optimum of training set")
     axes.axhline(1, color=style.INK, linewidth=0.8)
-    axes.set_xlim(-8, 8)
-    axes.set_ylim(0, 6)
+    axes.set_yscale("log")
+    axes.set_xlim(-8, 6)
+    axes.set_ylim(0.3, 1e3)
     style.legend(axes)
     return drawn
 
@@ -222,10 +228,10 @@ def abar_figure(folder: Path) -> Figure:
 
 
 def training_figure(folder: Path) -> Figure:
-    """Training and validation losses of seed 0 on the digits; dots at the epochs whose images are drawn."""
+    """Training and validation losses of one seed on the digits; dots at the epochs whose images are drawn."""
     drawn, axes = style.panel(title="Training and validation loss", xlabel="epoch", ylabel="per pixel")
-    for i, (noise, row) in enumerate(zip(NOISES, rows_of(folder), strict=True)):
-        run, colour = row.runs[0], style.line_look(i)[0]
+    for i, noise in enumerate(NOISES):
+        run, colour = Workdir(folder / f"digits-{noise}-{SHOWN}"), style.line_look(i)[0]
         marks = run.round_trip["marks"]
         per_epoch = marks["drawn_steps"][0] / marks["drawn_epochs"][0]
         for split, look in {"train": dict(linestyle=":"), "validation": dict(label=SHORT[noise])}.items():
@@ -248,14 +254,14 @@ def conditional_figure(name: str, folder: Path) -> Figure:
 
 
 def generated_figure(names: Mapping[str, str], folder: Path) -> Figure:
-    """Images from N(0, I) at each drawn epoch, one row each. names: folder -> name of its rows."""
+    """Images from N(0, I) at the first and the last drawn epoch. names: folder -> name of its rows."""
     rows, titles = [], []
     for name, title in names.items():
         run = Workdir(folder / name)
-        epochs = run.round_trip["marks"]["drawn_epochs"]
-        for images, epoch in zip(run.arrays("round_trip.npz", "prior")["prior"], epochs, strict=True):
-            rows.append(images)
-            titles.append(f"{title}, {epoch:.0f}")
+        epochs, images = run.round_trip["marks"]["drawn_epochs"], run.arrays("round_trip.npz", "prior")["prior"]
+        for i in sorted({0, len(epochs) - 1} if epochs[0] < epochs[-1] else {0}):
+            rows.append(images[i])
+            titles.append(f"{title}, {epochs[i]:.0f}")
     return image_figures.rows_figure(np.stack(rows), row_names=titles)
 
 
@@ -272,10 +278,13 @@ PAGE = Page(
         "figures/losses.png": losses_figure,
         "figures/abar.png": abar_figure,
         "figures/training.png": training_figure,
-        "figures/conditional-low.png": functools.partial(conditional_figure, "digits-low-beta-0"),
-        "figures/conditional-high.png": functools.partial(conditional_figure, "digits-high-beta-0"),
+        "figures/conditional-low.png": functools.partial(conditional_figure, "mnist-low-beta"),
+        "figures/conditional-high.png": functools.partial(conditional_figure, "mnist-high-beta"),
         "figures/generated.png": functools.partial(
-            generated_figure, {f"digits-{noise}-0": SHORT[noise] for noise in NOISES}
+            generated_figure, {f"digits-{noise}-{SHOWN}": SHORT[noise] for noise in NOISES}
+        ),
+        "figures/generated-mnist.png": functools.partial(
+            generated_figure, {f"mnist-{noise}": SHORT[noise] for noise in MNIST}
         ),
     },
 )
