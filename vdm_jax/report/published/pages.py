@@ -1,6 +1,7 @@
 """The published pages, by the name of their folder under results/."""
 
 from vdm_jax.report.published import autoencoders, benchmarks, collapse, ddpm, digits, mnist, probes
+from vdm_jax.report.published.coursework import page as coursework
 from vdm_jax.report.published.spaces import page as spaces
 
 ALL = (
@@ -11,6 +12,7 @@ ALL = (
     probes.PAGE,
     autoencoders.PAGE,
     spaces.PAGE,
+    coursework.PAGE,
     benchmarks.PAGE,
 )
 PAGES = {page.folder: page for page in ALL}
