@@ -3,6 +3,7 @@
 from vdm_jax.report.published import autoencoders, benchmarks, collapse, ddpm, digits, mnist, probes
 from vdm_jax.report.published.degradation import page as degradation
 from vdm_jax.report.published.score import page as score
+from vdm_jax.report.published.coursework import page as coursework
 from vdm_jax.report.published.spaces import page as spaces
 
 ALL = (
@@ -14,6 +15,7 @@ ALL = (
     autoencoders.PAGE,
     spaces.PAGE,
     score.PAGE,
+    coursework.PAGE,
     benchmarks.PAGE,
     degradation.PAGE,
 )
