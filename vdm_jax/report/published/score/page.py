@@ -4,6 +4,7 @@ The records are mixture/, and NAME-SEED/ for NAME one of `OBJECTIVES` and `MODEL
 """
 
 import functools
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from matplotlib.figure import Figure
 
 from vdm_jax.base.statistics import paired_difference
 from vdm_jax.report.primitives.image_figures import grid_figure
-from vdm_jax.report.primitives.measured import entry, measured_text
+from vdm_jax.report.primitives.measured import entry
 from vdm_jax.report.primitives.workdir import Workdir
 from vdm_jax.report.published.page import Page
 from vdm_jax.report.published.table import DASH, difference_over_seeds, interval, mean, number, setting, table
@@ -48,10 +49,16 @@ def errors(folder: Path) -> str:
     columns: dict[str, Callable[[tuple[str, Any]], str]] = {
         "objective": lambda row: row[0],
         "σ of the data": lambda row: f"{row[1]['sigma']:g}",
-        "error by density": lambda row: measured_text(*entry(row[1], "weighted")[:2]),
-        "error over the square": lambda row: measured_text(*entry(row[1], "unweighted")[:2]),
+        "error by density": lambda row: shown(row[1], "weighted"),
+        "error over the square": lambda row: shown(row[1], "unweighted"),
     }
     return table(rows, columns)
+
+
+def shown(row: Mapping[str, Any], key: str) -> str:
+    """A number of a row with its standard error; a dash where there is none."""
+    value, error, _ = entry(row, key)
+    return DASH if value is None else number(value, math.nan if error is None else error)
 
 
 def chains(folder: Path) -> str:
@@ -63,10 +70,7 @@ def chains(folder: Path) -> str:
         "outside of both": "outside",
     }
     columns: dict[str, Callable[[tuple[str, Any]], str]] = {"chains": lambda row: row[0]}
-    columns |= {
-        title: lambda row, key=key: measured_text(*entry(row[1], key)[:2]) if row[1][key] else DASH
-        for title, key in shares.items()
-    }
+    columns |= {title: lambda row, key=key: shown(row[1], key) for title, key in shares.items()}
     return table(list(mixture(folder)["langevin"].items()), columns)
 
 
@@ -141,7 +145,7 @@ def samplers(model: str, folder: Path) -> str:
     def values(name: str, key: str) -> np.ndarray:
         return np.array([record["samplers"][name][key]["value"] for record in records])
 
-    def shown(key: str) -> Callable[[str], str]:
+    def averaged(key: str) -> Callable[[str], str]:
         def cell(name: str) -> str:
             found = values(name, key)
             return number(float(found.mean()), float(found.std(ddof=1) / np.sqrt(len(found))))
@@ -159,9 +163,9 @@ def samplers(model: str, folder: Path) -> str:
     columns: dict[str, Callable[[str], str]] = {
         "sampler": lambda name: f"`{name}`",
         "evaluations": lambda name: str(records[0]["samplers"][name]["evaluations"]),
-        "Fréchet distance to the data": shown("frechet"),
+        "Fréchet distance to the data": averaged("frechet"),
         "… minus that of the first [95%]": beside("frechet"),
-        "to samples of the first, pixels": shown("pixels"),
+        "to samples of the first, pixels": averaged("pixels"),
         "… minus the floor [95%]": beside("pixels"),
     }
     return table(names, columns)
