@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from launching import ROOT
-from reading import jobs_read_what_is_declared
+from reading import jobs_read_what_is_declared, settings_read
 from vdm_jax.configs import ddpm as ddpm_file
 from vdm_jax.configs import score as config_file
 
@@ -28,6 +28,8 @@ from vdm_jax.experiments.score.plane import (
     two_gaussians,
     with_noise,
 )
+from vdm_jax.launch.choices import unread
+from vdm_jax.launch.config_files import flat
 from vdm_jax.networks.network import Network
 
 DIGITS = load_data("digits")
@@ -76,9 +78,8 @@ KNOWN = {
 }
 
 
-def linear_network(settings, *_, **__) -> Network:
-    """eps_hat = a z, in place of one that takes long to compile; every setting counts as read."""
-    list(map(settings.get, settings))
+def linear_network(*_, **__) -> Network:
+    """eps_hat = a z, in place of one that takes long to compile."""
     return Network(
         init=lambda key: {"a": 0.5 * jnp.ones(())}, apply=lambda params, z, t, w=None, key=None: params["a"] * z
     )
@@ -112,9 +113,11 @@ def ran(tmp_path_factory):
         patch.setattr(compare, "score_sets", fixed_scores)
         patch.setattr(mixture, "make_fit", untrained)
         patch.setattr(mixture, "known_answers", lambda mixture, key: KNOWN)
-        flags = ["launch.py", f"--config={ROOT}/configs/score.py:digits", f"--workdir={path}", *typed]
-        with jobs_read_what_is_declared(path):
+        flags = ["launch.py", f"--config={ROOT}/configs/score.py:digits", f"--workdir={path}", "--jobs=all", *typed]
+        with settings_read() as read, jobs_read_what_is_declared(path, all_jobs=False):
             assert launch.main(flags) == 0
+        own = {name for name in flat(config_of()) if name.startswith(("noise.", "objective.", "samplers.", "mixture."))}
+        assert own - set(unread(KINDS["score"].choices, config_of())) <= read
         yield path, vdm_jax.load(path)
 
 
@@ -245,15 +248,17 @@ PAIR = two_gaussians(0.2, (5.0, 5.0))
 def test_the_score_of_a_mixture_in_closed_form(key):
     """Σ_k P(k | x) (mean_k - x)/variance, by hand, with noise; and eps_hat of the exact denoiser is the same score."""
     sigma, x = 2.0, 4 * jax.random.normal(key, (7, 2))
-    score = score_of_mixture(with_noise(PAIR, sigma))(x)
+    gamma = jnp.full(7, 2 * np.log(sigma))
+    both = jax.jit(
+        lambda x: (score_of_mixture(with_noise(PAIR, sigma))(x), PAIR.denoise(x / np.sqrt(1 + sigma**2), gamma).eps)
+    )
+    score, eps_hat = both(x)
     means, weights = np.array([[-5.0, -5.0], [5.0, 5.0]]), np.array([0.2, 0.8])
     apart = means[None] - np.asarray(x)[:, None]
     logs = np.log(weights) - (apart**2).sum(-1) / (2 * 5.0)
     share = np.exp(logs - logs.max(1, keepdims=True))
     expected = ((share / share.sum(1, keepdims=True))[..., None] * apart / 5.0).sum(1)
     np.testing.assert_allclose(score, expected, rtol=1e-3, atol=1e-4)
-    gamma = jnp.full(7, 2 * np.log(sigma))
-    eps_hat = PAIR.denoise(x / np.sqrt(1 + sigma**2), gamma).eps
     np.testing.assert_allclose(-eps_hat / sigma, expected, rtol=1e-3, atol=1e-4)
 
 
