@@ -3,6 +3,7 @@
 from vdm_jax.experiments.autoencoder.kind import KIND as autoencoder
 from vdm_jax.experiments.dae.kind import KIND as dae
 from vdm_jax.experiments.ddpm.kind import KIND as ddpm
+from vdm_jax.experiments.degradation.kind import KIND as degradation
 from vdm_jax.experiments.exact.kind import KIND as exact
 from vdm_jax.experiments.forward_process.kind import KIND as forward_process
 from vdm_jax.experiments.latent_diffusion.kind import KIND as latent_diffusion
@@ -22,4 +23,5 @@ KINDS = {
     "forward_process": forward_process,
     "dae": dae,
     "score": score,
+    "degradation": degradation,
 }
