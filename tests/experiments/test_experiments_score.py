@@ -33,6 +33,7 @@ from vdm_jax.launch.config_files import flat
 from vdm_jax.networks.network import Network
 
 DIGITS = load_data("digits")
+JOBS = "train,evaluate,sample,samplers,mixture,report"
 MIXTURE = {
     "mixture.width": 8,
     "mixture.num_layers": 1,
@@ -113,7 +114,7 @@ def ran(tmp_path_factory):
         patch.setattr(compare, "score_sets", fixed_scores)
         patch.setattr(mixture, "make_fit", untrained)
         patch.setattr(mixture, "known_answers", lambda mixture, key: KNOWN)
-        flags = ["launch.py", f"--config={ROOT}/configs/score.py:digits", f"--workdir={path}", "--jobs=all", *typed]
+        flags = ["launch.py", f"--config={ROOT}/configs/score.py:digits", f"--workdir={path}", f"--jobs={JOBS}", *typed]
         with settings_read() as read, jobs_read_what_is_declared(path, all_jobs=False):
             assert launch.main(flags) == 0
         own = {name for name in flat(config_of()) if name.startswith(("noise.", "objective.", "samplers.", "mixture."))}
