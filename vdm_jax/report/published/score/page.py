@@ -121,7 +121,8 @@ def flow(folder: Path) -> str:
 
 def objectives(folder: Path) -> str:
     """The digits by objective, mean ± standard error over training seeds."""
-    found = {stem: setting(name, folder, SEEDS, stem) for stem, name in OBJECTIVES.items()}
+    seeds = [seed for seed in SEEDS if all((folder / f"{stem}-{seed}").is_dir() for stem in OBJECTIVES)]
+    found = {stem: setting(name, folder, seeds, stem) for stem, name in OBJECTIVES.items()}
     first = next(iter(found.values()))
 
     def beside(one) -> str:
@@ -138,37 +139,46 @@ def objectives(folder: Path) -> str:
 
 
 def samplers(model: str, folder: Path) -> str:
-    """The samplers of a model: means over training seeds of the scores over evaluation seeds."""
+    """The samplers of a model: means over training seeds of the scores over evaluation seeds.
+
+    Of one training, the means over evaluation seeds, their errors, and the intervals over these.
+    """
     records = [Workdir(folder / f"{model}-{seed}").record("samplers") for seed in SEEDS]
-    names = list(records[0]["samplers"])
+    rows = [record["samplers"] for record in records if record]
+    names = list(rows[0])
 
     def values(name: str, key: str) -> np.ndarray:
-        return np.array([record["samplers"][name][key]["value"] for record in records])
+        return np.array([row[name][key]["value"] for row in rows])
 
-    def averaged(key: str) -> Callable[[str], str]:
-        def cell(name: str) -> str:
-            found = values(name, key)
-            return number(float(found.mean()), float(found.std(ddof=1) / np.sqrt(len(found))))
+    def averaged(name: str, key: str) -> str:
+        found = values(name, key)
+        if len(found) == 1:
+            return shown(rows[0][name], key)
+        return number(float(found.mean()), float(found.std(ddof=1) / np.sqrt(len(found))))
 
-        return cell
-
-    def beside(key: str) -> Callable[[str], str]:
-        def cell(name: str) -> str:
-            if name == names[0]:
-                return "0"
-            return interval(paired_difference(values(name, key), values(names[0], key), "seeds"))
-
-        return cell
+    def above_the_floor(name: str) -> str:
+        if name == names[0]:
+            return "0"
+        if len(rows) == 1:
+            found = rows[0][name]["beyond"]
+            return interval_text(found["value"], *found["interval"])
+        return interval(paired_difference(values(name, "pixels"), values(names[0], "pixels"), "seeds"))
 
     columns: dict[str, Callable[[str], str]] = {
         "sampler": lambda name: f"`{name}`",
-        "evaluations": lambda name: str(records[0]["samplers"][name]["evaluations"]),
-        "Fréchet distance to the data": averaged("frechet"),
-        "… minus that of the first [95%]": beside("frechet"),
-        "to samples of the first, pixels": averaged("pixels"),
-        "… minus the floor [95%]": beside("pixels"),
+        "evaluations": lambda name: str(rows[0][name]["evaluations"]),
+        "Fréchet distance to the data": lambda name: averaged(name, "frechet"),
+        "to samples of the first, pixels": lambda name: averaged(name, "pixels"),
+        "… minus the floor [95%]": above_the_floor,
     }
     return table(names, columns)
+
+
+def interval_text(value: float, low: float, high: float) -> str:
+    """`mean [low, high]` to two digits of half of the interval."""
+    decimals = max(0, 1 - math.floor(math.log10((high - low) / 2)))
+    value, low, high = (round(each, decimals) + 0.0 for each in (value, low, high))
+    return f"{value:.{decimals}f} [{low:.{decimals}f}, {high:.{decimals}f}]"
 
 
 # ---- figures --------------------------------------------------------------------------------------------------------
