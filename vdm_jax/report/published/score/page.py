@@ -34,7 +34,9 @@ NAMES = {
     "denoising": "denoising at one level",
     "levels": "denoising at 15 levels",
 }
-GRIDS = ("digits", "digits-sliced", "digits-single")
+SHOWN = ("exact", "levels")  # objectives of the mixture with figures
+CHAINS = ("start", "end_true_uniform", "end_learned_uniform", "end_learned_annealed")
+GRIDS = ("digits", "digits-single")
 
 
 def mixture(folder: Path) -> dict[str, Any]:
@@ -214,10 +216,10 @@ def levels_of_digits(folder: Path) -> Figure:
 
 FIGURES: dict[str, Callable[[Path], Figure]] = {
     "true": lambda folder: plane.true_figure(arrays(folder)),
-    **{name: lambda folder, name=name: plane.learned_figure(arrays(folder), name) for name in plane.MAPS},
-    **{f"error_{name}": lambda folder, name=name: plane.map_figure(arrays(folder), name) for name in plane.MAPS},
+    **{name: lambda folder, name=name: plane.learned_figure(arrays(folder), name) for name in SHOWN},
+    **{f"error_{name}": lambda folder, name=name: plane.map_figure(arrays(folder), name) for name in SHOWN},
     "levels_of_mixture": lambda folder: plane.levels_figure(mixture(folder)),
-    **{name: lambda folder, name=name: plane.ends_figure(arrays(folder), name) for name in ("start", *plane.CHAINS)},
+    **{name: lambda folder, name=name: plane.ends_figure(arrays(folder), name) for name in CHAINS},
     "mixing": lambda folder: plane.mixing_figure(mixture(folder)),
     "levels_of_digits": levels_of_digits,
     **{stem: functools.partial(grid, stem) for stem in GRIDS},
