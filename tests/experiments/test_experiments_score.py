@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from launching import ROOT
-from reading import jobs_read_what_is_declared, settings_read
+from reading import jobs_read_what_is_declared
 from vdm_jax.configs import ddpm as ddpm_file
 from vdm_jax.configs import score as config_file
 
@@ -28,12 +28,10 @@ from vdm_jax.experiments.score.plane import (
     two_gaussians,
     with_noise,
 )
-from vdm_jax.launch.choices import unread
-from vdm_jax.launch.config_files import flat
 from vdm_jax.networks.network import Network
 
 DIGITS = load_data("digits")
-JOBS = "train,evaluate,sample,samplers,mixture,report"
+JOBS = "train,evaluate,samplers,mixture,report"
 MIXTURE = {
     "mixture.width": 8,
     "mixture.num_layers": 1,
@@ -115,10 +113,8 @@ def ran(tmp_path_factory):
         patch.setattr(mixture, "make_fit", untrained)
         patch.setattr(mixture, "known_answers", lambda mixture, key: KNOWN)
         flags = ["launch.py", f"--config={ROOT}/configs/score.py:digits", f"--workdir={path}", f"--jobs={JOBS}", *typed]
-        with settings_read() as read, jobs_read_what_is_declared(path, all_jobs=False):
+        with jobs_read_what_is_declared(path, all_jobs=False):
             assert launch.main(flags) == 0
-        own = {name for name in flat(config_of()) if name.startswith(("noise.", "objective.", "samplers.", "mixture."))}
-        assert own - set(unread(KINDS["score"].choices, config_of())) <= read
         yield path, vdm_jax.load(path)
 
 
@@ -140,13 +136,13 @@ def test_all_jobs_leave_what_they_promise(workdir):
     assert len(study["levels"]["sigmas"]) == 4 and study["mixing"]["separations"] == [2.0]
     zero = study["errors"]["exact"]  # the network starts as a score of zero
     assert (zero["weighted"]["value"], zero["unweighted"]["value"]) == (1, 1)
-    with np.load(workdir / "samples" / "path.npz") as path:
-        assert path["path"].shape == (2, 5, 8, 8, 1)
+    with np.load(workdir / "samplers.npz") as shown:
+        assert shown["images"].shape == (2, 12, 8, 8, 1)
 
 
 def test_the_report_has_a_section_of_each_record(workdir):
     page = (workdir / "report" / "index.html").read_text()
-    for name in ("levels", "samplers", "mixture", "mixture-chains", "known", "samples", "path"):
+    for name in ("levels", "samplers", "mixture", "mixture-chains", "known"):
         assert f'id="{name}"' in page, name
     figures = {path.name for path in (workdir / "report").glob("*.png")}
     assert {"mixture_true.png", "mixture_error_levels.png", "mixture_mixing.png", "score_levels.png"} <= figures
