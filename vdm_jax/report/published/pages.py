@@ -1,6 +1,7 @@
 """The published pages, by the name of their folder under results/."""
 
 from vdm_jax.report.published import autoencoders, benchmarks, collapse, ddpm, digits, mnist, probes
+from vdm_jax.report.published.daes import page as dae
 from vdm_jax.report.published.spaces import page as spaces
 
 ALL = (
@@ -12,5 +13,6 @@ ALL = (
     autoencoders.PAGE,
     spaces.PAGE,
     benchmarks.PAGE,
+    dae.PAGE,
 )
 PAGES = {page.folder: page for page in ALL}
