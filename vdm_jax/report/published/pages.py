@@ -2,6 +2,8 @@
 
 from vdm_jax.report.published import autoencoders, benchmarks, collapse, ddpm, digits, mnist, probes
 from vdm_jax.report.published.daes import page as dae
+from vdm_jax.report.published.degradation import page as degradation
+from vdm_jax.report.published.score import page as score
 from vdm_jax.report.published.spaces import page as spaces
 
 ALL = (
@@ -12,7 +14,9 @@ ALL = (
     probes.PAGE,
     autoencoders.PAGE,
     spaces.PAGE,
+    score.PAGE,
     benchmarks.PAGE,
     dae.PAGE,
+    degradation.PAGE,
 )
 PAGES = {page.folder: page for page in ALL}
