@@ -100,7 +100,7 @@ def sizes(folder: Path) -> str:
     )
     columns["… optimal"] = lambda runs: written(ends(runs, "optimal", "noise", "num_ends", MIDDLE))
     columns["test images at a training image as they are"] = lambda runs: written(
-        np.array([run.attractors["test_on_image"] for run in runs])
+        np.array([run.attractors["test_on_image"] for run in runs], np.float64)
     )
     return by_size(folder, columns)
 
@@ -110,7 +110,9 @@ def merging(folder: Path) -> str:
 
     def known(key: str) -> Callable[[Runs], str]:
         return lambda runs: written(
-            np.array([run.attractors["daes"][f"optimal {size_of(runs)}"]["merging_sigmas"][key] for run in runs])
+            np.array(
+                [run.attractors["daes"][f"optimal {size_of(runs)}"]["merging_sigmas"][key] for run in runs], np.float64
+            )
         )
 
     columns = {"√λ₁": known("of_the_mean"), "largest distance to the mean": known("single")}
@@ -128,7 +130,7 @@ def linear(folder: Path) -> str:
     rows: list[tuple[str, Runs]] = [("digits, 1,000", digits(folder, MANY)), ("sprites, 2,000", sprites(folder))]
 
     def of_svd(key: str) -> Callable[[tuple[str, Runs]], str]:
-        return lambda row: written(np.array([run.attractors["svd"][key] for run in row[1]]))
+        return lambda row: written(np.array([run.attractors["svd"][key] for run in row[1]], np.float64))
 
     def of_linear(key: str) -> Callable[[tuple[str, Runs]], str]:
         return lambda row: written(ends(row[1], "linear", "training", key, 1.6))
