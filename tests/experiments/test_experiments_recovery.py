@@ -146,7 +146,7 @@ def test_models_trained_apart_are_compared_with_one(experiment, data, tmp_path, 
     model = dataclasses.replace(make_ddpm(training_config(experiment.config), data), network=ONE_WEIGHT)
     monkeypatch.setattr(split, "make_ddpm", lambda config, data: model)
     monkeypatch.setattr(split, "distances", lambda data, num: (lambda levels: float(levels.mean()), 0.5))
-    assert split.run_split(experiment, tmp_path, NO_OPTIONS) == "done"
+    assert split.split(experiment, tmp_path, NO_OPTIONS) == "done"
     record = json.loads((tmp_path / "split.json").read_text())
     (cell,) = record["cells"]
     assert cell["boundary"] == 250 and cell["updates"] == {"one": 40, "denoiser": 10, "generator": 30}

@@ -93,7 +93,7 @@ KIND = Kind(
             memory_hint="lower config.reconstruct.num_images",
         ),
         "split": Job(
-            split.run_split,
+            split.split,
             reads=("data", "model.train", "model.num_steps", "model.channels", "split"),
             ignores=("data.dir", "split.batch_size"),
             keeps=(split.FOLDER,),
