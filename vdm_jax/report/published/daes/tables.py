@@ -29,7 +29,7 @@ HOLDS, FAILS = 0.95, 0.05  # shares of starts from which a claim is confirmed or
 PLACES = ("training image", "noised training image", "test image", "between two", "noise")
 
 
-class Said(NamedTuple):
+class SlideClaim(NamedTuple):
     """A sentence of the slides, and the share of starts for which it holds by (runs, DAE)."""
 
     text: str
@@ -43,17 +43,32 @@ def of_starts(kind: str, key: str, sigma: float) -> Callable[[Runs, str], Values
 
 
 CLAIMS = (
-    Said("σ² ≪ 1: a training image is an attractor", "noised training images that return to their own, σ = 0.1",
-          of_starts("training", "own", SMALL)),
-    Said("this will restore the closest image", "noised test images that end at the training image closest to them, "
-          "σ = 0.1", of_starts("test", "closest", SMALL)),
-    Said("… from anywhere", "noise that ends at the training image closest to it, σ = 0.1",
-          of_starts("noise", "closest", SMALL)),
-    Said("large σ²: x moves towards the mean training image", "noise that ends at the mean, σ = 2.4",
-          of_starts("noise", "at_mean", LARGE)),
-    Said("eventually it is attracted by the manifold", "noise that ends at a training image, σ = 2.4",
-          of_starts("noise", "on_image", LARGE)),
-)  # fmt: skip
+    SlideClaim(
+        "σ² ≪ 1: a training image is an attractor",
+        "noised training images that return to their own, σ = 0.1",
+        of_starts("training", "own", SMALL),
+    ),
+    SlideClaim(
+        "this will restore the closest image",
+        "noised test images that end at the training image closest to them, σ = 0.1",
+        of_starts("test", "closest", SMALL),
+    ),
+    SlideClaim(
+        "… from anywhere",
+        "noise that ends at the training image closest to it, σ = 0.1",
+        of_starts("noise", "closest", SMALL),
+    ),
+    SlideClaim(
+        "large σ²: x moves towards the mean training image",
+        "noise that ends at the mean, σ = 2.4",
+        of_starts("noise", "at_mean", LARGE),
+    ),
+    SlideClaim(
+        "eventually it is attracted by the manifold",
+        "noise that ends at a training image, σ = 2.4",
+        of_starts("noise", "on_image", LARGE),
+    ),
+)
 
 
 def verdict(share: Values | None) -> str:
@@ -67,7 +82,7 @@ def verdict(share: Values | None) -> str:
 
 def claims(folder: Path) -> str:
     """The claims of the slides on where steps end, by DAE."""
-    columns: dict[str, Callable[[Said], str]] = {"claim of the slides": lambda row: row.text}
+    columns: dict[str, Callable[[SlideClaim], str]] = {"claim of the slides": lambda row: row.text}
     columns["measured: share of"] = lambda row: row.measured
     shown = [("optimal", MANY), ("trained", FEW), ("trained", SOME), ("trained", MANY)]
     for dae, size in shown:
