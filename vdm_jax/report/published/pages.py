@@ -1,6 +1,7 @@
 """The published pages, by the name of their folder under results/."""
 
 from vdm_jax.report.published import autoencoders, benchmarks, collapse, ddpm, digits, mnist, probes
+from vdm_jax.report.published.daes import page as dae
 from vdm_jax.report.published.degradation import page as degradation
 from vdm_jax.report.published.score import page as score
 from vdm_jax.report.published.coursework import page as coursework
@@ -17,6 +18,7 @@ ALL = (
     score.PAGE,
     coursework.PAGE,
     benchmarks.PAGE,
+    dae.PAGE,
     degradation.PAGE,
 )
 PAGES = {page.folder: page for page in ALL}
