@@ -116,7 +116,7 @@ KIND = Kind(
     choices=(
         DATA,
         Choice("model.train", {"MODEL": (*OF_RECONSTRUCT, "model.checkpoint"), "": ()}, has_model),
-        not_empty("model.train", "digits-linear", ("model.num_steps", "model.channels")),
+        not_empty("model.train", "digits-linear", ("model.num_steps", "model.channels", "split.num_seeds")),
         above("split.num_seeds", 1, OF_SPLIT),
     ),
     folders=("data.dir", "picture.image", "model.workdir"),
