@@ -149,7 +149,7 @@ def test_models_trained_apart_are_compared_with_one(experiment, data, tmp_path, 
     model = dataclasses.replace(make_ddpm(training_config(experiment.config), data), network=ONE_WEIGHT)
     monkeypatch.setattr(split, "make_ddpm", lambda config, data: model)
     monkeypatch.setattr(split, "distances", lambda data, num: (lambda levels: float(levels.mean()), 0.5))
-    assert split.run_split(experiment, tmp_path, NO_OPTIONS) == "done"
+    assert split.split(experiment, tmp_path, NO_OPTIONS) == "done"
     record = json.loads((tmp_path / "split.json").read_text())
     (cell,) = record["cells"]
     assert cell["boundary"] == 250 and cell["updates"] == {"one": 40, "denoiser": 10, "generator": 30}
@@ -157,7 +157,7 @@ def test_models_trained_apart_are_compared_with_one(experiment, data, tmp_path, 
         assert own["all"] == pytest.approx(0.25 * own["below"] + 0.75 * own["above"])
     assert record["parameters"] == 1 and set(cell["frechet"]) == {"one", "apart", "one_at_once", "apart_at_once"}
     before = (tmp_path / "split" / "seed-0" / "one" / "metrics.jsonl").read_text()
-    assert split.split(experiment, tmp_path) == "done"  # from the checkpoints, to the same numbers
+    assert split.split(experiment, tmp_path, NO_OPTIONS) == "done"  # from the checkpoints, to the same numbers
     assert json.loads((tmp_path / "split.json").read_text())["cells"] == record["cells"]
     assert (tmp_path / "split" / "seed-0" / "one" / "metrics.jsonl").read_text() == before
     assert "25.0%" in split_section(Workdir(tmp_path), Gallery(tmp_path))

@@ -9,7 +9,11 @@ from vdm_jax.experiments.common.build import DATA, IMPLIED, above, find_data, no
 from vdm_jax.experiments.common.programs import MODELS
 from vdm_jax.experiments.forward_process import noise, reconstruct, split, strips
 from vdm_jax.experiments.forward_process import schedules as tables
-from vdm_jax.experiments.forward_process.build import ForwardExperiment, build_forward_process
+from vdm_jax.experiments.forward_process.build import (
+    ForwardExperiment,
+    build_forward_process,
+    check_forward_process,
+)
 from vdm_jax.experiments.forward_process.models import needs_of_model
 from vdm_jax.launch.choices import Choice
 from vdm_jax.launch.kind import Job, Kind, from_files
@@ -93,7 +97,7 @@ KIND = Kind(
             memory_hint="lower config.reconstruct.num_images",
         ),
         "split": Job(
-            split.run_split,
+            split.split,
             reads=("data", "model.train", "model.num_steps", "model.channels", "split"),
             ignores=("data.dir", "split.batch_size"),
             keeps=(split.FOLDER,),
@@ -106,6 +110,7 @@ KIND = Kind(
     inputs=inputs,
     find=find_data,
     understood=understood_data,
+    check=check_forward_process,
     needs=needs_of_model,
     programs=MODELS | {"noised_rows": "noise"},
     sections=FORWARD_PAGE,

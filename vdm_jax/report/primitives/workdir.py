@@ -105,6 +105,15 @@ class Workdir:
         """jacobians.json; {} if it is missing."""
         return _read_json(self.path / "jacobians.json") or {}
 
+    def record(self, name: str) -> dict[str, Any]:
+        """NAME.json; {} if it is missing."""
+        return _read_json(self.path / f"{name}.json") or {}
+
+    @cached_property
+    def properties(self) -> dict[str, Any]:
+        """properties.json; {} if it is missing."""
+        return _read_json(self.path / "properties.json") or {}
+
     @property
     def provenance(self) -> dict[str, Any]:
         """Commit, device and versions, from evaluate.json, probe.json, exact.json or else the first other record that

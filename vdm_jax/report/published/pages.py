@@ -1,6 +1,8 @@
 """The published pages, by the name of their folder under results/."""
 
 from vdm_jax.report.published import autoencoders, benchmarks, collapse, ddpm, digits, mnist, probes
+from vdm_jax.report.published.degradation import page as degradation
+from vdm_jax.report.published.score import page as score
 from vdm_jax.report.published.forward import page as forward
 from vdm_jax.report.published.spaces import page as spaces
 
@@ -12,7 +14,9 @@ ALL = (
     probes.PAGE,
     autoencoders.PAGE,
     spaces.PAGE,
+    score.PAGE,
     benchmarks.PAGE,
+    degradation.PAGE,
     forward.PAGE,
 )
 PAGES = {page.folder: page for page in ALL}
