@@ -15,7 +15,7 @@ from vdm_jax.base.images import levels_to_bytes
 from vdm_jax.data.dataset import Dataset
 from vdm_jax.diffusion.samplers import SAMPLERS
 from vdm_jax.diffusion.schedules import SCHEDULES, Schedule, discretize, make_schedule, settings_of
-from vdm_jax.experiments.common.build import load
+from vdm_jax.experiments.common.build import fixed_table, load
 from vdm_jax.experiments.common.checks import SEED, check_numbers
 from vdm_jax.experiments.common.trained_model import TrainedModel, load_trained
 from vdm_jax.experiments.forward_process.foreign import foreign_data
@@ -67,7 +67,10 @@ def check_forward_process(config: ConfigDict) -> None:
     if config.picture.image:
         read_picture(Path(config.picture.image))
     if config.model.train:
-        training_config(config)
+        why = fixed_table(training_config(config).diffusion).no_bound
+        if why and config.split.num_seeds:
+            given = f"config.model.train={config.model.train!r}: {why}"
+            raise UserError(f"{given}; set config.split.num_seeds=0, or choose another variant of configs/ddpm.py")
     choose("split.sampler", config.split.sampler, SAMPLERS)
     shares_of(config.split.boundaries)
 

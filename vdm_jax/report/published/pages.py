@@ -2,8 +2,8 @@
 
 from vdm_jax.report.published import autoencoders, benchmarks, collapse, ddpm, digits, mnist, probes
 from vdm_jax.report.published.degradation import page as degradation
-from vdm_jax.report.published.score import page as score
 from vdm_jax.report.published.forward import page as forward
+from vdm_jax.report.published.score import page as score
 from vdm_jax.report.published.spaces import page as spaces
 
 ALL = (
