@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from vdm_jax.base.statistics import Difference, mean_and_error, paired_difference
 from vdm_jax.report.page import Section
 from vdm_jax.report.primitives import style
-from vdm_jax.report.primitives.markup import Gallery, figure, missing, panel, table
+from vdm_jax.report.primitives.markup import Gallery, figure, missing, not_applicable, panel, table
 from vdm_jax.report.primitives.workdir import Workdir
 
 ERRORS = (KeyError, TypeError, ValueError, IndexError)
@@ -57,7 +57,7 @@ def reconstruct_section(workdir: Workdir, gallery: Gallery) -> str:
         )
         number = record["sets"][OWN]["num_images"]
     except ERRORS:
-        return missing("There is no readable reconstruct.json yet", "reconstruct")
+        return absent(workdir, "reconstruct")
     panels = [panel(gallery.save(f"reconstruct_{name}", each), alt=name) for name, each in drawn.items()]
     caption = (
         f"Mean absolute error of images recovered from z_t, {number} of each set (bands: ± 2 standard errors over "
@@ -67,6 +67,16 @@ def reconstruct_section(workdir: Workdir, gallery: Gallery) -> str:
     )
     note = f"<p>Worse: the error is larger by more than {tolerance:.0%} of that of test images.</p>"
     return figure(panels, caption) + windows + limits + note
+
+
+def absent(workdir: Workdir, job: str) -> str:
+    """Why there is no record of a job: none was asked for, or none was made."""
+    model, split = workdir.config.get("model", {}), workdir.config.get("split", {})
+    if not model.get("train") and (job == "split" or not model.get("workdir")):
+        return not_applicable("config.model.train is empty: no model is trained")
+    if job == "split" and split.get("num_seeds") == 0:
+        return not_applicable("config.split.num_seeds=0: no models are trained apart")
+    return missing(f"There is no readable {job}.json yet", job)
 
 
 def error_figure(record: Mapping[str, Any], part: str) -> Figure:
@@ -115,7 +125,7 @@ def split_section(workdir: Workdir, gallery: Gallery) -> str:
         number, floor = len({each["seed"] for each in cells}), record["floor"]
         updates = cells[0]["updates"]
     except ERRORS:
-        return missing("There is no readable split.json yet", "split")
+        return absent(workdir, "split")
     head = ("boundary", "", "one model", "apart", "apart minus one")
     note = (
         f"<p>Mean ± standard error over {number} seed(s); in brackets 95% t intervals, paired by seed, of three or "
