@@ -71,8 +71,9 @@ def check_forward_process(config: ConfigDict) -> None:
         if why and config.split.num_seeds:
             given = f"config.model.train={config.model.train!r}: {why}"
             raise UserError(f"{given}; set config.split.num_seeds=0, or choose another variant of configs/ddpm.py")
-    choose("split.sampler", config.split.sampler, SAMPLERS)
-    shares_of(config.split.boundaries)
+    if config.model.train and config.split.num_seeds:
+        choose("split.sampler", config.split.sampler, SAMPLERS)
+        shares_of(config.split.boundaries)
 
 
 def build_forward_process(config: ConfigDict, folder: str = "") -> ForwardExperiment:
