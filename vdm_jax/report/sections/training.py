@@ -57,8 +57,13 @@ def rate_distortion_section(workdir: Workdir, gallery: Gallery) -> str:
     )
 
 
-def loss_section(workdir: Workdir, gallery: Gallery) -> str:
-    """The loss over the steps, for train and validation."""
+OF_NOISE = "Squared error of the predicted noise per pixel"
+
+
+def loss_section(
+    workdir: Workdir, gallery: Gallery, what: str = OF_NOISE, of_zero: str = "A prediction of zero"
+) -> str:
+    """The loss over the steps, for train and validation. what: the loss. of_zero: what has the loss 1."""
     train, validation = workdir.series("train", "loss"), workdir.series("validation", "loss")
     if not len(train[0]):
         return missing("There is no training curve in metrics.jsonl yet", "train")
@@ -68,9 +73,9 @@ def loss_section(workdir: Workdir, gallery: Gallery) -> str:
     axes.set_yscale("log")
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     style.legend(axes)
-    what = "Squared error of the predicted noise per pixel over training steps, for train batches (grey) and for "
-    what += "validation images with the averaged weights (blue). A prediction of zero has the error 1."
-    return figure([panel(gallery.save("training_loss", drawn), alt="loss over training steps")], what)
+    caption = f"{what} over training steps, for train batches (grey) and for validation images with the averaged "
+    caption += f"weights (blue). {of_zero} has the error 1."
+    return figure([panel(gallery.save("training_loss", drawn), alt="loss over training steps")], caption)
 
 
 BOUND = Section("training", "Training", training_section)
