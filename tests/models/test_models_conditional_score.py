@@ -351,6 +351,7 @@ def test_guidance_goes_on_from_hidden_labels_to_those_given(key):
     plain, guided = LABELLED, replace(LABELLED, guidance=1.5)
     of = {model: model.denoise({"unet": {}}, model.condition(None, labels))(z, t) for model in (plain, guided)}
     hidden = plain.denoise({"unet": {}})(z, t)
+    assert "the label is given" in plain.no_bound
     np.testing.assert_allclose(of[plain].eps - hidden.eps, [[1, 1], [3, 3], [0, 0]], atol=1e-5)
     np.testing.assert_allclose(of[guided].eps - hidden.eps, [[2.5, 2.5], [7.5, 7.5], [0, 0]], atol=1e-5)
     alpha, sigma = alpha_sigma(SCHEDULE.gamma(t))

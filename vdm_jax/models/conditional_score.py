@@ -84,6 +84,8 @@ class ConditionalScoreModel(DiffusionModel):
     @property
     def no_bound(self) -> str | None:
         """Why D + R is no bound on -log p(x); None where it is."""
+        if self.num_labels:
+            return self.no_terms or "the label is given: D + R is about -log p(x | label)"
         return self.no_terms or (self.code.no_bound if self.code else None)
 
     def condition(self, w: Codes | None, labels: Labels | None = None) -> Float[Array, "b k"] | None:

@@ -162,6 +162,12 @@ class Workdir:
         return isinstance(model, dict) and model.get("deterministic") is True and model.get("encoder") != "none"
 
     @property
+    def reads_labels(self) -> bool:
+        """True where the config says that the network is given the label."""
+        model = self.config.get("model")
+        return isinstance(model, dict) and model.get("labels") is True
+
+    @property
     def is_unconditional(self) -> bool:
         """True where the config of the model has no encoder, or evaluate.json says why it has no rate."""
         if self.is_deterministic:

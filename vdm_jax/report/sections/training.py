@@ -37,6 +37,8 @@ def _target(workdir: Workdir) -> float | None:
 
 def rate_distortion_section(workdir: Workdir, gallery: Gallery) -> str:
     """The path of (R, D) for validation images, or for train batches if there is no validation."""
+    if workdir.is_unconditional and workdir.reads_labels:
+        return not_applicable(f"{NO_CODE}. Its rate is zero.")
     if workdir.is_unconditional:
         return not_applicable(f"{NO_CODE}. Its rate is zero and its distortion is the bound.")
     if workdir.is_deterministic:
