@@ -16,7 +16,7 @@ from vdm_jax.diffusion.schedules import SCHEDULES, make_schedule
 from vdm_jax.experiments.common import build
 from vdm_jax.experiments.common.autoencoders import MODES, REGULARISERS, make_autoencoder
 from vdm_jax.experiments.common.models import make_model
-from vdm_jax.experiments.common.networks import NETWORKS
+from vdm_jax.experiments.common.networks import NETWORKS, PIXEL_NETWORKS
 from vdm_jax.experiments.common.rates import NO_LEARNED_PRIOR, PRIORS, SETTINGS
 from vdm_jax.experiments.kinds import KINDS
 from vdm_jax.launch.choices import refuse_unread, unread
@@ -61,10 +61,10 @@ NOISES += [
 TABLES = [{"diffusion.schedule": name} for name in SCHEDULES if make_schedule(name).num_steps]
 
 
-def sizes(section: str) -> list[dict]:
+def sizes(section: str, networks=NETWORKS) -> list[dict]:
     return [
         {f"{section}.network": name, f"{section}.size": size}
-        for name, network in NETWORKS.items()
+        for name, network in networks.items()
         for size in list(network.sizes)[-1:]
     ]
 
@@ -73,7 +73,7 @@ ATTENTION = [{"model.network": "multiscale", "model.attention": sides} for sides
 MODELS = [(digits, settings) for settings in (*CODES, *RATES, *NOISES, *sizes("model.unet"))]
 MODELS += [
     (ddpm, settings | {"data.source": "digits", "diffusion.target": "eps"})
-    for settings in [*TABLES, *sizes("model"), *ATTENTION]
+    for settings in [*TABLES, *sizes("model", PIXEL_NETWORKS), *ATTENTION]
 ]
 
 

@@ -30,7 +30,12 @@ OUTPUT_SCALE = 0.1  # variance scale of the output convolution: eps_hat starts n
 
 def init_params(net: nn.Module, key: Key[Array, ""], *shapes: tuple[int, ...]) -> PyTree:
     """The parameters of `net` for float32 inputs of these shapes. The network is not run, and traced once a process."""
-    draws, constants, tree = _draws_of(net, jax.typeof(key), shapes)
+    try:
+        hash(net)
+    except TypeError:  # a list among its settings
+        draws, constants, tree = _draws_of.__wrapped__(net, jax.typeof(key), shapes)
+    else:
+        draws, constants, tree = _draws_of(net, jax.typeof(key), shapes)
     return jax.tree.unflatten(tree, jax.core.eval_jaxpr(draws, constants, key))
 
 

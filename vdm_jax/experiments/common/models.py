@@ -15,7 +15,7 @@ from vdm_jax.diffusion.prediction import TARGETS
 from vdm_jax.diffusion.schedules import SCHEDULES, Schedule, make_schedule, settings_of
 from vdm_jax.diffusion.score_matching.conditional import ALL_NOISE, Band
 from vdm_jax.experiments.common.build import fixed_table, given
-from vdm_jax.experiments.common.networks import make_denoiser, make_encoder_of, make_latent_denoiser
+from vdm_jax.experiments.common.networks import PIXEL_NETWORKS, make_denoiser, make_encoder_of, make_latent_denoiser
 from vdm_jax.experiments.common.rates import code_prior, rate_mode
 from vdm_jax.models.code import CodeModel
 from vdm_jax.models.conditional_score import ConditionalScoreModel
@@ -35,7 +35,8 @@ def make_vae_vdm(config: ConfigDict, data: Dataset, space: None = None) -> Diffu
     DRL or VDRL of the same networks, perhaps with labels."""
     diffusion, model = config.diffusion, config.model
     is_score = choose("diffusion.loss", diffusion.get("loss", "bound"), OF_VAE_VDM)
-    encoder, w_dim = make_encoder_of(model, data.shape, of_time=_of_code(is_score, model, "encoder_time"))
+    of_time = is_score and model.encoder != "none" and model.encoder_time
+    encoder, w_dim = make_encoder_of(model, data.shape, of_time)
     num_labels = _num_labels(model, data) if is_score else 0
     noise = make_noise(diffusion)
     if isinstance(noise, Schedule) and noise.no_bound:
@@ -63,20 +64,14 @@ def make_vae_vdm(config: ConfigDict, data: Dataset, space: None = None) -> Diffu
     if not is_score:
         return DiffusionModel(**parts)
     if parts["code"] is not None:
-        kinds = {"deterministic": model.deterministic, "of_time": model.encoder_time}
-        parts["code"] = dataclasses.replace(parts["code"], **kinds)
-    dropout = {"label_dropout": model.label_dropout} if num_labels else {}
-    band = Band(*(end if given is None else given for end, given in zip(ALL_NOISE, _band(diffusion), strict=True)))
-    return ConditionalScoreModel(**parts, band=band, num_labels=num_labels, **dropout)
+        parts["code"] = dataclasses.replace(parts["code"], deterministic=model.deterministic, of_time=of_time)
+    of_labels = {"num_labels": num_labels, "label_dropout": model.label_dropout} if num_labels else {}
+    return ConditionalScoreModel(**parts, band=_band(diffusion.band_low, diffusion.band_high), **of_labels)
 
 
-def _band(diffusion: ConfigDict) -> tuple[float | None, float | None]:
-    return diffusion.band_low, diffusion.band_high
-
-
-def _of_code(is_score: bool, model: ConfigDict, setting: str) -> bool:
-    """A setting of the code of a conditional score; False for other losses, and without a code."""
-    return is_score and model.encoder != "none" and model[setting]
+def _band(low: float | None, high: float | None) -> Band:
+    """The band of log SNR with these ends; None for no limit."""
+    return Band(ALL_NOISE.low if low is None else low, ALL_NOISE.high if high is None else high)
 
 
 def _num_labels(model: ConfigDict, data: Dataset) -> int:
@@ -92,11 +87,9 @@ def _num_labels(model: ConfigDict, data: Dataset) -> int:
 
 def make_ddpm(config: ConfigDict, data: Dataset, space: None = None) -> DiffusionModel:
     """A DDPM: the mean squared error of the noise, no code, a table of noise."""
-    model = config.model
+    model, own = config.model, {"section": "model", "default": "multiscale", "networks": PIXEL_NETWORKS}
     return DiffusionModel(
-        network=make_denoiser(
-            model, data.shape, section="model", default="multiscale", dropout=model.dropout, dtype=model.dtype
-        ),
+        network=make_denoiser(model, data.shape, **own, dtype=model.dtype),
         noise=fixed_table(config.diffusion),
         objective=DiffusionObjective(loss="mean_square", weighting=config.diffusion.weighting),
         code=None,
@@ -139,14 +132,20 @@ MODELS = {"vae_vdm": make_vae_vdm, "ddpm": make_ddpm, "latent_diffusion": make_l
 
 def _of_levels(diffusion: ConfigDict, data: Dataset) -> dict:
     """The parts of a model that follow from the data and `config.diffusion`."""
-    _check_target(diffusion.target, data.pixel_values)
+    values = pixels_within(data.pixel_values, diffusion.get("pixel_max"))
+    _check_target(diffusion.target, values)
     choose("weighting", diffusion.weighting, WEIGHTINGS)
     return {
         "prediction": diffusion.target,
         "shape": data.shape,
-        "likelihood": LevelLikelihood(data.pixel_values),
-        "x_range": (float(data.pixel_values[0]), float(data.pixel_values[-1])),
+        "likelihood": LevelLikelihood(values),
+        "x_range": (float(values[0]), float(values[-1])),
     }
+
+
+def pixels_within(values: Float[np.ndarray, " k"], pixel_max: float | None) -> Float[np.ndarray, " k"]:
+    """Pixel values scaled to a largest one of `pixel_max`; None: as they are."""
+    return values if pixel_max is None else (values / values[-1] * pixel_max).astype(values.dtype)
 
 
 def _check_target(target: str, pixel_values: Float[np.ndarray, " k"]) -> None:

@@ -76,6 +76,11 @@ class Workdir:
         return _read_json(self.path / "closeness.json") or {}
 
     @cached_property
+    def round_trip(self) -> dict[str, Any]:
+        """round_trip.json; {} if it is missing."""
+        return _read_json(self.path / "round_trip.json") or {}
+
+    @cached_property
     def table(self) -> dict[str, Any]:
         """table.json; {} if it is missing."""
         return _read_json(self.path / "table.json") or {}

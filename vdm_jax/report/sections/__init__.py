@@ -22,6 +22,7 @@ from vdm_jax.report.sections.codes import CODE, CODE_PROBES
 from vdm_jax.report.sections.coverage import COVERAGE
 from vdm_jax.report.sections.daes.attractors import ATTRACTORS, BASINS, ENDS, SVD_DIFFUSION, TWO_POINTS
 from vdm_jax.report.sections.daes.errors import DAE_ERRORS, DAE_LOSS, JACOBIANS
+from vdm_jax.report.sections.ddpm.round_trip import BY_TIMESTEP, ROUND_TRIP_SCORES, ROUND_TRIPS
 from vdm_jax.report.sections.exact import EXACT
 from vdm_jax.report.sections.forward_process.noising import CLOSENESS, SCHEDULES, STRIPS
 from vdm_jax.report.sections.frechet import FRECHET
@@ -42,7 +43,10 @@ VAE_VDM_PAGE = (
     NUMBERS, BOUND, RATE_DISTORTION, LOGSNR, SAMPLES, GUIDED, RECONSTRUCTION, FRECHET, CODE, CODE_PROBES,
     OTHER_NUMBERS, *_ORIGIN,
 )  # fmt: skip
-DDPM_PAGE = (NUMBERS, LOSS, SAMPLES, PATH, COVERAGE, FRECHET, OTHER_NUMBERS, *_ORIGIN)
+DDPM_PAGE = (
+    NUMBERS, LOSS, SAMPLES, PATH, COVERAGE, FRECHET, ROUND_TRIP_SCORES, ROUND_TRIPS, BY_TIMESTEP, OTHER_NUMBERS,
+    *_ORIGIN,
+)  # fmt: skip
 EXACT_PAGE = (TIMELINE, EXACT, *_ORIGIN)
 PROBES_PAGE = (TIMELINE, EXACT, SPECIATION, NORMALITY, PROBE, CHAINS, CHAIN_PROBES, *_ORIGIN)
 AUTOENCODER_PAGE = (

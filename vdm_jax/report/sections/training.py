@@ -72,12 +72,21 @@ def loss_section(
     drawn, axes = style.panel(title="Loss", xlabel="step", ylabel="per pixel")
     axes.plot(*train, color=style.GREY, linewidth=1.1, label="train")
     axes.plot(*validation, color=style.BLUE, linewidth=1.8, marker="o", markersize=3.5, label="validation")
+    marks = _drawn_steps(workdir, validation[0])
+    if marks.any():
+        axes.plot(*(values[marks] for values in validation), "o", color=style.VERMILLION, label="images drawn")
     axes.set_yscale("log")
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     style.legend(axes)
     caption = f"{what} over training steps, for train batches (grey) and for validation images with the averaged "
     caption += f"weights (blue). {of_zero} has the error 1."
     return figure([panel(gallery.save("training_loss", drawn), alt="loss over training steps")], caption)
+
+
+def _drawn_steps(workdir: Workdir, steps: np.ndarray) -> np.ndarray:
+    """Which of the steps are those at which the job round_trip drew images."""
+    marks = workdir.round_trip.get("marks")
+    return np.isin(steps, marks.get("steps", []) if isinstance(marks, dict) else [])
 
 
 BOUND = Section("training", "Training", training_section)
