@@ -21,9 +21,9 @@ terms without parameters:
     -log p(x) = -log E_p(w)[p(x | w)] <= E_q(w|x)[-log p(x | w)] + KL(q(w | x) || p(w))                 Jensen
     -log p(x | w) <= -E log p(x | z_0) + KL(q(z_1 | x) || N(0, I)) + ½ E gamma'(t) ||eps - eps_hat||²   VDM eq. 17
 
-The first two terms of the second line depend on the schedule alone, which is fixed. Hence J + KL has the gradient of
-the VAE-VDM. Another weight(t), or a beta below 1, gives no bound on -log p(x). p(w) may be learned with the rest: the
-KL is then E_q[log q(w | x)] + L_psi(w), with L_psi >= -log p_psi(w) (`code_prior`).
+The first two terms of the second line depend on x and on the schedule, which is fixed. Hence J + KL has the gradient of
+the VAE-VDM. A weight below gamma'(t), or a beta below 1, gives no bound on -log p(x). p(w) may be learned with the
+rest: the KL is then E_q[log q(w | x)] + L_psi(w), with L_psi >= -log p_psi(w) (`code_prior`).
 
 E(x, t) has a code for each t, and its rate is that of one of them, averaged over t. Their sum with J bounds nothing: a
 chain of T steps would send T codes, T times that rate.
