@@ -5,6 +5,7 @@ COLUMNS = {
     "vae_vdm": {
         "D + R, nats": ("bound_nats",),
         "bits/dim": ("bpd",),
+        "J": ("score_loss",),
         "D, nats": ("distortion_nats",),
         "R, nats": ("encoder_kl_nats",),
         "I(x; w) at least, nats": ("mi_lower_nats",),
