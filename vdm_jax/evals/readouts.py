@@ -23,6 +23,7 @@ LEARNING_RATE = {"linear": 3e-2, "mlp": 3e-3}
 BATCH = 256
 ROUNDS = 10  # validations; the weights of the best one are kept
 SMALL = 1e-6
+FARTHEST = 10.0
 
 Features = Float[np.ndarray, "_ f"]
 
@@ -88,12 +89,17 @@ def metric_of(factor: Feature) -> str:
 
 def standardised(splits: Mapping[str, Features]) -> dict[str, Float32[np.ndarray, "_ f"]]:
     """The features of all splits with the mean and the deviation that those of "train" have; 0 where these are equal
-    for all images."""
+    for all images.
+
+    At most `FARTHEST` deviations: a pixel that is dark in nearly all training images would be hundreds of them away in
+    another image, and one such image decides the validation loss.
+    """
     train = splits["train"]
     mean, deviation = train.mean(axis=0), train.std(axis=0)
     used = deviation > SMALL * max(1.0, float(np.abs(train).max()))
     scale = np.where(used, 1 / np.where(used, deviation, 1.0), 0.0)
-    return {name: ((features - mean) * scale).astype(np.float32) for name, features in splits.items()}
+    scaled = {name: ((features - mean) * scale).astype(np.float32) for name, features in splits.items()}
+    return {name: np.clip(features, -FARTHEST, FARTHEST) for name, features in scaled.items()}
 
 
 def targets_of(factors: Mapping[str, Feature], labels: dict[str, dict[str, np.ndarray]]) -> Targets:

@@ -61,6 +61,8 @@ def disentanglement(
     config: ConfigDict, data: Dataset, coder: Coder, is_conditional: bool
 ) -> tuple[dict[str, Any] | None, dict[str, str]]:
     """`common.factors.disentanglement` of the means; a conditional encoder reads the shapes. config: of `evaluate`."""
-    return scores_of_codes(
-        config, data, lambda levels, shapes: coder.encode(levels, shapes if is_conditional else None)[0]
-    )
+
+    def means(levels, shapes):
+        return coder.encode(levels, shapes if is_conditional else None)[0]
+
+    return scores_of_codes(config, data, means)

@@ -1,0 +1,65 @@
+"""The tables of codes have the numbers of their records, and say what is missing."""
+
+import json
+
+import pytest
+from code_runs import code, codes_of, write_codes
+
+from vdm_jax.report.compare.codes_sweep import group, table_of, write_codes_sweep
+from vdm_jax.report.page import write_report
+from vdm_jax.report.primitives.code_measures import INFORMATION, READOUTS, measures_of, name_of
+from vdm_jax.report.primitives.workdir import Workdir
+from vdm_jax.report.sections import CODES_PAGE
+
+
+def test_measures_are_those_that_some_code_has():
+    titles = {
+        group: [one.title for one in measures_of(codes_of()) if one.group == group] for group in (READOUTS, INFORMATION)
+    }
+    assert titles[READOUTS] == ["class, accuracy: linear", "class, accuracy: MLP", "class, accuracy: kNN"]
+    assert titles[INFORMATION][:2] == ["I(code; class) at least, linear", "I(code; class) at least, MLP"]
+    assert "rate to N(0, I)" in titles[INFORMATION] and "rate to the aggregate posterior" not in titles[INFORMATION]
+    assert name_of("drl_time@0.5") == "drl time, t = 0.5" and name_of("drl_time@all_pca_16") == "drl time, all pca 16"
+
+
+def test_the_page_has_the_numbers(tmp_path):
+    record = codes_of()
+    record["codes"]["quick"] = code(0.5, step=200)
+    page = write_report(write_codes(tmp_path, record), CODES_PAGE).read_text()
+    assert '0.900 <span class="error">± 0.010</span>' in page and "vae vdm" in page
+    assert "Not converged:</strong> the shortest training has 200 updates" in page
+    assert "Disentanglement: There are no disentanglement: the factors of these images are not known." in page
+    assert "N = 300 images" in page
+
+
+def test_a_folder_without_a_record_says_so(tmp_path):
+    write_codes(tmp_path, {"codes": {"drl": {}}})
+    page = write_report(tmp_path, CODES_PAGE).read_text()
+    assert "There is no readable codes.json yet" in page and "--jobs=measure" in page
+
+
+def test_seeds_of_a_setting_are_averaged(tmp_path):
+    runs = {f"digits,seed={seed}": write_codes(tmp_path / str(seed), codes_of(seed, 0.01 * seed)) for seed in range(3)}
+    (setting,) = group({name: Workdir(path) for name, path in runs.items()})
+    assert setting.name == "digits" and setting.seeds == [0, 1, 2]
+    rows = [line.split(" | ") for line in table_of(setting, READOUTS).splitlines()[2:]]
+    assert rows[0][:2] == ["| drl", "0.9100 ± 0.0058"] and rows[2][:2] == ["| pixels", "0.95"]
+    text = write_codes_sweep(tmp_path / "sweep", runs, {"other": "failed"})
+    assert "## digits, 3 seeds" in text and "Missing, failed: other" in text
+    assert set(json.loads((tmp_path / "sweep" / "sweep.json").read_text())["runs"]) == set(runs)
+
+
+def test_a_single_run_has_its_own_errors(tmp_path):
+    (setting,) = group({"one": Workdir(write_codes(tmp_path, codes_of()))})
+    assert "| drl | 0.900 ± 0.010 |" in table_of(setting, READOUTS)
+    assert "| pixels | — |" in table_of(setting, INFORMATION).replace("1.900 ± 0.010 | 1.900 ± 0.010 | ", "")
+    assert write_codes_sweep(tmp_path, {}, {}) == "No member is measured yet.\n"
+
+
+@pytest.mark.parametrize(
+    "settings", [{"codes": {"seed": 0}}, {"codes": {"seed": 0}, "variants": {"drl": "digits:none"}}]
+)
+def test_other_settings_are_other_tables(tmp_path, settings):
+    other = codes_of() | {"settings": settings}
+    runs = {"a": write_codes(tmp_path / "a", codes_of()), "b": write_codes(tmp_path / "b", other)}
+    assert len(group({name: Workdir(path) for name, path in runs.items()})) == 2
