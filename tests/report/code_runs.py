@@ -11,8 +11,9 @@ def entry(value: float, num: int = 300) -> dict:
 def code(accuracy: float, *, of: str = "trained", noisy: bool = False, **about) -> dict:
     information = {"lower_nats": entry(3.0), "upper_nats": entry(3.5), "rate_nats": entry(4.0)} if noisy else None
     reader = entry(accuracy) | {"information_nats": entry(2.0 * accuracy)}
+    trained = {"name": "digits-x", "seed": 0, "step": 2_000} if of == "trained" else {}
     return {
-        "about": {"of": of, "width": 16} | ({"name": "digits-x", "seed": 0, "step": 2_000} if of == "trained" else {}) | about,
+        "about": {"of": of, "width": 16} | trained | about,
         "reasons": {"disentanglement": "the factors of these images are not known"},
         "readouts": {"class": {"metric": "accuracy", "entropy_nats": 2.3, "linear": reader, "mlp": reader}},
         "neighbours": {"class": entry(accuracy - 0.1)},
@@ -20,7 +21,7 @@ def code(accuracy: float, *, of: str = "trained", noisy: bool = False, **about) 
         "active_units": 16,
         "information": information,
         "disentanglement": None,
-    }  # fmt: skip
+    }
 
 
 def codes_of(seed: int = 0, shift: float = 0.0) -> dict:

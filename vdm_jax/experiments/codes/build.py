@@ -7,6 +7,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError, choose
+from vdm_jax.base.provenance import provenance
 from vdm_jax.data.dataset import Dataset
 from vdm_jax.experiments.codes.codes import Code, check_has_codes, codes_of, names_of, times_of
 from vdm_jax.experiments.codes.runs import TrainedRun, load_run
@@ -15,6 +16,7 @@ from vdm_jax.experiments.common.checkpoints import WEIGHTS
 from vdm_jax.experiments.common.checks import SEED, check_numbers
 from vdm_jax.launch.config_files import flat, load_config
 from vdm_jax.launch.kind import Need
+from vdm_jax.launch.settings import plain
 
 NUMBERS = (
     ("at least 1", lambda value: value >= 1, "codes.width codes.num_steps codes.batch_size measure.readout_steps"),
@@ -40,6 +42,12 @@ class CodesExperiment:
         """Fingerprints of the data and of the weights of each run."""
         weights = " ".join(f"{run.name}:{run.about['fingerprint']}" for run in self.runs)
         return {"data": self.data.fingerprint, "runs": weights}
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """The settings and the provenance of a record."""
+        of = {"config": self.config.name, "seed": self.config.codes.seed} | self.inputs
+        return {"settings": plain(self.config), "provenance": provenance() | of}
 
 
 def check_codes(config: ConfigDict) -> None:

@@ -11,7 +11,6 @@ from ml_collections import ConfigDict
 
 from vdm_jax.base.files import write_json
 from vdm_jax.base.keys import named_key
-from vdm_jax.base.provenance import provenance
 from vdm_jax.data.dataset import SPLITS, Dataset, Split
 from vdm_jax.data.sprite_data import make_sprite_data
 from vdm_jax.evals.codes import information
@@ -24,7 +23,6 @@ from vdm_jax.experiments.codes.build import CodesExperiment
 from vdm_jax.experiments.codes.codes import Code, about_codes
 from vdm_jax.experiments.common.codes import sample_codes
 from vdm_jax.experiments.common.factors import NO_FACTORS, disentanglement, factors_of, labels_of
-from vdm_jax.launch.settings import plain
 
 RECORD = "codes.json"
 OF_FACTORS = ("readouts", "neighbours", "few_labels")
@@ -70,7 +68,7 @@ def measure(experiment: CodesExperiment, workdir: pathlib.Path) -> str:
         "num_images": {name: len(split) for name, split in splits.items()},
         "codes": found,
     }
-    write_json(workdir / RECORD, record | origin(experiment))
+    write_json(workdir / RECORD, record | experiment.origin)
     return "done"
 
 
@@ -122,13 +120,6 @@ def information_of(own: ConfigDict, splits: Mapping[str, Moments]) -> tuple[dict
     kl = 0.5 * (mean**2 + np.exp(logvar) - logvar - 1).sum(axis=1, dtype=np.float64)
     rate = entry(float(kl.mean()), float(kl.std(ddof=1) / np.sqrt(len(kl))), len(kl))
     return entries | {"rate_nats": rate, "lower_is_capped_at_ln_n": found["mi_lower_is_capped_at_ln_n"]}, {}
-
-
-def origin(experiment: CodesExperiment) -> dict[str, Any]:
-    """The settings and the provenance of a record."""
-    config = experiment.config
-    of = {"config": config.name, "seed": config.codes.seed} | experiment.inputs
-    return {"settings": plain(config), "provenance": provenance() | of}
 
 
 def say(what: str) -> None:
