@@ -1,7 +1,8 @@
 """Many codes of the same images side by side: trained ones and baselines, measured in the same ways.
 
 A run trains the codes of `variants` first, or takes those of `runs`, and measures each: readouts of every factor,
-nearest neighbours, readouts from few labels, bounds on information, scores of disentanglement. Variants:
+nearest neighbours, readouts from few labels, bounds on information, scores of disentanglement; reconstructions and
+images between two codes. Variants:
 
     quick       8x8 digits, 200 updates each: DRL, DRL with E(x, t), VDRL, VAE-VDM; far from converged
     digits      8x8 digits: DRL by its weighting, E(x, t) and a code of the same total size, VDRL, VAE-VDM, autoencoders
@@ -36,6 +37,9 @@ QUICK = {
     "measure.readout_steps": 300,
     "measure.readout_seeds": 2,
     "measure.draws": 3,
+    "decode.num_images": 100,
+    "decode.pairs": 20,
+    "decode.num_steps": 20,
 }
 VARIANTS = {
     "quick": DIGITS
@@ -61,6 +65,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.variants = ConfigDict(dict.fromkeys(CODES, ""))
     config.codes = _codes()
     config.measure = _measure()
+    config.decode = _decode()
     config.lock()
     config.update_from_flattened_dict(settings)
     return config
@@ -100,6 +105,21 @@ def _measure() -> ConfigDict:
             information_images=2_000,  # test images, at most, of the bounds on I(x; w)
             disentanglement_images=10_000,  # images of sprites whose codes the scores compare; 0: no scores
             dci=False,  # True: also DCI, 20 boosted trees a factor and code
+            seed=0,
+        )
+    )
+
+
+def _decode() -> ConfigDict:
+    """The job decode."""
+    return ConfigDict(
+        dict(
+            num_images=500,  # test images, at most, that are reconstructed
+            pairs=100,  # of test images, with images between their codes
+            steps=9,  # from the one image of a pair to the other, both among them
+            sampler="ddim",  # of codes of diffusion models
+            num_steps=50,
+            grid="time",  # steps uniform in "time" or in "logsnr"
             seed=0,
         )
     )

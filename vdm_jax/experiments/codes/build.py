@@ -9,6 +9,8 @@ from ml_collections import ConfigDict
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.provenance import provenance
 from vdm_jax.data.dataset import Dataset
+from vdm_jax.diffusion.samplers import SPACINGS
+from vdm_jax.diffusion.score_matching.langevin import method_of
 from vdm_jax.experiments.codes.codes import Code, check_has_codes, codes_of, names_of, times_of
 from vdm_jax.experiments.codes.runs import TrainedRun, load_run
 from vdm_jax.experiments.common.build import load
@@ -24,7 +26,10 @@ NUMBERS = (
     ("at least 10", lambda value: value >= 10, "measure.train_images measure.information_images"),
     ("0 for all, or at least 10", lambda value: value == 0 or value >= 10, "measure.test_images"),
     ("0 for none, or at least 100", lambda value: value == 0 or value >= 100, "measure.disentanglement_images"),
-    (*SEED, "codes.seed measure.seed"),
+    ("at least 2", lambda value: value >= 2, "decode.num_images decode.pairs"),
+    ("at least 3", lambda value: value >= 3, "decode.steps"),
+    ("1 to 1,000,000", lambda value: 1 <= value <= 1_000_000, "decode.num_steps"),
+    (*SEED, "codes.seed measure.seed decode.seed"),
 )
 
 
@@ -54,6 +59,8 @@ def check_codes(config: ConfigDict) -> None:
     """`Kind.check`: what can be judged before anything is trained. Raises `UserError`."""
     check_numbers(config, NUMBERS)
     choose("config.codes.weights", config.codes.weights, WEIGHTS)
+    method_of(config.decode.sampler, "config.decode.sampler")
+    choose("config.decode.grid", config.decode.grid, SPACINGS)
     names_of(config.codes.baselines)
     times_of(config.codes.times)
     try:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from vdm_jax.experiments.codes import measure
+from vdm_jax.experiments.codes import decode, measure
 from vdm_jax.experiments.codes.build import CodesExperiment, build_codes, check_codes, needs_of_codes
 from vdm_jax.experiments.common.build import DATA, IMPLIED, above, find_data, understood_data
 from vdm_jax.experiments.common.programs import AUTOENCODERS, MODELS
@@ -32,6 +32,14 @@ KIND = Kind(
             writes=measure.RECORD,
             memory_hint="lower config.codes.batch_size and config.measure.train_images",
         ),
+        "decode": Job(
+            from_files(decode.decode),
+            reads=(*READS, "measure.train_images", "decode"),
+            ignores=IGNORED,
+            writes=decode.RECORD,
+            leaves=(decode.ARRAYS,),
+            memory_hint="lower config.codes.batch_size and config.decode.num_images",
+        ),
     },
     inputs=lambda experiment: experiment.inputs,
     find=find_data,
@@ -39,7 +47,13 @@ KIND = Kind(
     check=check_codes,
     needs=needs_of_codes,
     describe=describe,
-    programs=MODELS | AUTOENCODERS | {"fit_codes": "the readouts"},
+    programs=MODELS
+    | AUTOENCODERS
+    | {
+        "fit_codes": "the readouts",
+        "codes_between": "the sampler",
+        "latents_between": "the decoder",
+    },
     sections=CODES_PAGE,
     compare=write_codes_sweep,
     compared="measure",

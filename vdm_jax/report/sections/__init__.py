@@ -42,6 +42,7 @@ from vdm_jax.report.sections.normality import NORMALITY, SPECIATION
 from vdm_jax.report.sections.numbers import NUMBERS, OTHER_NUMBERS
 from vdm_jax.report.sections.probe import PROBE
 from vdm_jax.report.sections.provenance import CONFIG, PROVENANCE
+from vdm_jax.report.sections.representations.decoded import CODE_INTERPOLATIONS, CODE_RECONSTRUCTIONS
 from vdm_jax.report.sections.representations.tables import (
     CODE_DISENTANGLEMENT,
     CODE_FEW_LABELS,
@@ -86,4 +87,7 @@ DEGRADATION_PAGE = (
     RESTORATION, PROPERTIES, RESTORED_STRIPS, SETS, SAMPLES, FROM_START, RESTORATION_LOSS, RESTORATION_NUMBERS,
     *_ORIGIN,
 )  # fmt: skip
-CODES_PAGE = (CODES, CODE_READOUTS, CODE_FEW_LABELS, CODE_INFORMATION, CODE_DISENTANGLEMENT, *_ORIGIN)
+CODES_PAGE = (
+    CODES, CODE_READOUTS, CODE_FEW_LABELS, CODE_INFORMATION, CODE_DISENTANGLEMENT, CODE_RECONSTRUCTIONS,
+    CODE_INTERPOLATIONS, *_ORIGIN,
+)  # fmt: skip
