@@ -2,7 +2,7 @@
 
 A run trains the codes of `variants` first, or takes those of `runs`, and measures each: readouts of every factor,
 nearest neighbours, readouts from few labels, bounds on information, scores of disentanglement; reconstructions and
-images between two codes. Variants:
+images between two codes; at which log SNR each helps its denoiser. Variants:
 
     quick       8x8 digits, 200 updates each: DRL, DRL with E(x, t), VDRL, VAE-VDM; far from converged
     digits      8x8 digits: DRL by its weighting, E(x, t) and a code of the same total size, VDRL, VAE-VDM, autoencoders
@@ -40,6 +40,9 @@ QUICK = {
     "decode.num_images": 100,
     "decode.pairs": 20,
     "decode.num_steps": 20,
+    "worth.num_images": 100,
+    "worth.points": 14,
+    "worth.passes": 1,
 }
 VARIANTS = {
     "quick": DIGITS
@@ -66,6 +69,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.codes = _codes()
     config.measure = _measure()
     config.decode = _decode()
+    config.worth = _worth()
     config.lock()
     config.update_from_flattened_dict(settings)
     return config
@@ -120,6 +124,18 @@ def _decode() -> ConfigDict:
             sampler="ddim",  # of codes of diffusion models
             num_steps=50,
             grid="time",  # steps uniform in "time" or in "logsnr"
+            seed=0,
+        )
+    )
+
+
+def _worth() -> ConfigDict:
+    """The job worth."""
+    return ConfigDict(
+        dict(
+            num_images=250,  # of the training and of the test images
+            points=27,  # log SNRs, over the range that the schedules of all runs have
+            passes=4,  # draws of noise of each image and log SNR
             seed=0,
         )
     )

@@ -26,10 +26,11 @@ NUMBERS = (
     ("at least 10", lambda value: value >= 10, "measure.train_images measure.information_images"),
     ("0 for all, or at least 10", lambda value: value == 0 or value >= 10, "measure.test_images"),
     ("0 for none, or at least 100", lambda value: value == 0 or value >= 100, "measure.disentanglement_images"),
-    ("at least 2", lambda value: value >= 2, "decode.num_images decode.pairs"),
+    ("at least 2", lambda value: value >= 2, "decode.num_images decode.pairs worth.num_images worth.points"),
+    ("1 to 1,000", lambda value: 1 <= value <= 1_000, "worth.passes"),
     ("at least 3", lambda value: value >= 3, "decode.steps"),
     ("1 to 1,000,000", lambda value: 1 <= value <= 1_000_000, "decode.num_steps"),
-    (*SEED, "codes.seed measure.seed decode.seed"),
+    (*SEED, "codes.seed measure.seed decode.seed worth.seed"),
 )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from vdm_jax.experiments.codes import decode, measure
+from vdm_jax.experiments.codes import decode, measure, worth
 from vdm_jax.experiments.codes.build import CodesExperiment, build_codes, check_codes, needs_of_codes
 from vdm_jax.experiments.common.build import DATA, IMPLIED, above, find_data, understood_data
 from vdm_jax.experiments.common.programs import AUTOENCODERS, MODELS
@@ -40,6 +40,13 @@ KIND = Kind(
             leaves=(decode.ARRAYS,),
             memory_hint="lower config.codes.batch_size and config.decode.num_images",
         ),
+        "worth": Job(
+            from_files(worth.worth),
+            reads=(*READS, "worth"),
+            ignores=IGNORED,
+            writes=worth.RECORD,
+            memory_hint="lower config.worth.num_images",
+        ),
     },
     inputs=lambda experiment: experiment.inputs,
     find=find_data,
@@ -53,6 +60,8 @@ KIND = Kind(
         "fit_codes": "the readouts",
         "codes_between": "the sampler",
         "latents_between": "the decoder",
+        "exact_errors": "the exact denoiser",
+        "model_errors": "the denoiser",
     },
     sections=CODES_PAGE,
     compare=write_codes_sweep,
