@@ -121,8 +121,10 @@ RATES = {
     "learned_prior": FixedRate(1.0),
     "target_learned_prior": TargetRate(10.0),
     "none": NoRate(),
+    "control": FixedRate(1.0),
     "unconditional": None,
 }
+NO_ENCODER = ("control", "unconditional")
 
 
 def test_every_digits_variant_is_looked_at():
@@ -134,7 +136,7 @@ def test_digits_variants_differ_in_the_rate_alone(variant):
     config = digits.get_config(variant)
     model = make_vae_vdm(config, DIGITS)
     conditional = counts(digits.get_config(), DIGITS)
-    expected = {"unet": conditional["unet"]} if variant == "unconditional" else conditional
+    expected = {"unet": conditional["unet"]} if variant in NO_ENCODER else conditional
     found = counts(config, DIGITS)
     learned = found.pop("code_prior", 0)
     assert found == expected
@@ -223,6 +225,7 @@ MISTAKES = [
     ({"model.unet.channels": 7}, "channels=7"),
     ({"model.unet.num_heads": 5}, "num_heads"),
     ({"model.w_dim": 0}, r"model\.w_dim=0"),
+    ({"model.encoder": "control"}, r"model\.encoder='control' needs model\.w_dim"),
     ({"model.dtype": "bfloat61"}, r"dtype='bfloat61'.*did you mean 'bfloat16'\?"),
     ({"model.encoder": "none", "model.equal_capacity": True}, r"needs model\.w_dim"),
     ({"diffusion.schedule": "lineer"}, r"schedule='lineer'.*'monotone'.*did you mean 'linear'\?"),
@@ -277,8 +280,8 @@ def test_collapse_variants_differ_in_the_rate_alone(side):
         code = make_vae_vdm(config, MNIST).code
         assert (code and code.rate) == (RATES | longer)[mode]
         assert config.train == collapse.get_config(f"{side}-target").train
-    without = collapse.get_config(f"{side}-unconditional")
-    assert counts(without, MNIST) == {"unet": conditional["unet"]}
+    for mode in NO_ENCODER:
+        assert counts(collapse.get_config(f"{side}-{mode}"), MNIST) == {"unet": conditional["unet"]}
 
 
 def test_the_sweeps_of_columns():

@@ -1,6 +1,7 @@
 """The published pages, by the name of their folder under results/."""
 
-from vdm_jax.report.published import autoencoders, benchmarks, collapse, ddpm, digits, mnist, probes
+from vdm_jax.report.published import autoencoders, benchmarks, ddpm, digits, mnist, probes
+from vdm_jax.report.published.collapse import page as collapse
 from vdm_jax.report.published.spaces import page as spaces
 
 ALL = (

@@ -12,8 +12,8 @@ from vdm_jax.report.compare.study import Setting
 from vdm_jax.report.primitives.image_figures import guided_figure
 from vdm_jax.report.primitives.workdir import Workdir
 from vdm_jax.report.published import costs
+from vdm_jax.report.published.collapse.rate_draws import rate_draws
 from vdm_jax.report.published.page import Page
-from vdm_jax.report.published.rate_draws import rate_draws
 from vdm_jax.report.published.settings import settings
 from vdm_jax.report.published.table import (
     DASH,
