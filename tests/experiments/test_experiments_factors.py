@@ -8,6 +8,7 @@ from configs import digits
 from vdm_jax.data.sources import load_data
 from vdm_jax.data.sprites import FACTORS
 from vdm_jax.diffusion.rate import CONTROL
+from vdm_jax.evals import readouts
 from vdm_jax.evals.codes import CODE_KEYS, PROBE_KEYS
 from vdm_jax.experiments.vae_vdm import factors
 from vdm_jax.experiments.vae_vdm.build import build
@@ -35,8 +36,9 @@ def test_errors_of_folds_are_over_all_their_images():
 
 def test_a_copy_of_the_factors_is_read_and_a_constant_is_chance(monkeypatch):
     monkeypatch.setattr(factors, "NUM_STEPS", 100)
-    everything = np.arange(len(POPULATION.grid), dtype=np.int32)
-    known = POPULATION.grid.factors(everything)
+    for module in (factors, readouts):
+        monkeypatch.setattr(module, "READERS", {"linear": 0})  # one program to compile
+    known = POPULATION.grid.factors(POPULATION.test.stored)
     copies = np.concatenate([np.eye(known[name].max() + 1)[known[name]] for name in FACTORS], axis=1)
     number = {image.tobytes(): i for i, image in enumerate(POPULATION.test.levels)}
 
@@ -51,7 +53,7 @@ def test_a_copy_of_the_factors_is_read_and_a_constant_is_chance(monkeypatch):
     for name in ("shape", "scale", "x", "y"):
         assert found["readout"][name]["linear"]["value"] > 0.97, name
     untrained = found["readout_baselines"]["untrained"]
-    assert abs(untrained["x"]["linear"]["value"]) < 0.1 and untrained["x"]["linear"]["num"] == 300
+    assert abs(untrained["x"]["linear"]["value"]) < 0.2 and untrained["x"]["linear"]["num"] == 300
     assert untrained["shape"]["linear"]["value"] < 0.45 and set(found["readout_baselines"]) == {"pca", "untrained"}
 
 
