@@ -241,7 +241,10 @@ def test_every_variant_is_built(variant):
             "model.attention has 32; expected sides of the U-Net's levels, which are [16",
         ),
         ("--config.sample.num_steps=1001", "at most 1000"),
-        ("--config.evaluate.sprite_tolerance=0.0", "config.evaluate.sprite_tolerance=0.0; expected a number above 0"),
+        (
+            "--config.evaluate.sprite_tolerance=0.0",
+            "config.evaluate.sprite_tolerance=0.0; expected above 0 and below 1",
+        ),
         ("--config.train.batch_size=8000", "there are 7372 training images"),
     ],
 )

@@ -7,7 +7,18 @@ import numpy as np
 import pytest
 from launching import ROOT
 from reading import DECIDES_ITSELF, settings_read
-from vdm_jax.configs import autoencoder, base, checkpoints, ddpm, digits, latent_diffusion, mnist, probes, spaces
+from vdm_jax.configs import (
+    autoencoder,
+    base,
+    checkpoints,
+    ddpm,
+    digits,
+    forward_process,
+    latent_diffusion,
+    mnist,
+    probes,
+    spaces,
+)
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.space import pixel_space
@@ -160,7 +171,7 @@ def configs_of(file):
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.__name__)
 def test_what_a_config_file_sets_is_read_by_one_of_its_variants(file):
     """A value that no variant reads has no effect anywhere."""
-    kinds = (base, ddpm, autoencoder, latent_diffusion, spaces)
+    kinds = (base, ddpm, autoencoder, latent_diffusion, spaces, forward_process)
     default = {other.get_config().kind: other for other in kinds}.get(file.get_config().kind, probes).get_config()
     values_set, values_read = set(), set()
     for config in configs_of(file):

@@ -57,6 +57,7 @@ def test_a_named_space_is_used_as_it_is(tmp_path):
     [
         ({"table__scales": "none,globl"}, "scale of config.table.scales='globl'.*did you mean 'global'"),
         ({"table__scales": " ,"}, "config.table.scales=' ,'; expected one or more of none, global, component"),
+        ({"table__scales": "none,none"}, "config.table.scales='none,none'; expected .*component, each once"),
         ({"space__train": ""}, "config.space.workdir and config.space.train are empty: there is no space; name a run"),
         ({"space__workdir": "nowhere"}, "nowhere holds no space"),
         ({"space__train": "cvae-16-small"}, "config.space.train='cvae-16-small' is conditional"),

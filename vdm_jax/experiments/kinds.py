@@ -3,6 +3,7 @@
 from vdm_jax.experiments.autoencoder.kind import KIND as autoencoder
 from vdm_jax.experiments.ddpm.kind import KIND as ddpm
 from vdm_jax.experiments.exact.kind import KIND as exact
+from vdm_jax.experiments.forward_process.kind import KIND as forward_process
 from vdm_jax.experiments.latent_diffusion.kind import KIND as latent_diffusion
 from vdm_jax.experiments.probes.kind import KIND as probes
 from vdm_jax.experiments.spaces.kind import KIND as spaces
@@ -16,4 +17,5 @@ KINDS = {
     "autoencoder": autoencoder,
     "latent_diffusion": latent_diffusion,
     "spaces": spaces,
+    "forward_process": forward_process,
 }

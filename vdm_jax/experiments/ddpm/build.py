@@ -1,7 +1,5 @@
 """From a config of kind "ddpm" to the data set and the model."""
 
-import math
-
 import jax
 from ml_collections import ConfigDict
 
@@ -22,7 +20,7 @@ NUMBERS = (
     ("1 to 1,000", lambda value: 1 <= value <= 1_000, "model.num_blocks"),
     ("-30 to 30", lambda value: abs(value) <= 30, "model.fourier_min model.fourier_max"),
     ("0 to 1,000,000", lambda value: 0 <= value <= 1_000_000, "evaluate.coverage_images"),
-    ("a number above 0", lambda value: 0 < value < math.inf, "evaluate.sprite_tolerance"),
+    ("above 0 and below 1", lambda value: 0 < value < 1, "evaluate.sprite_tolerance"),
 )
 
 

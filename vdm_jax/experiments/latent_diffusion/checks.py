@@ -24,7 +24,7 @@ NUMBERS = (
     ("at least 2", lambda value: value >= 2, "evaluate.fitted_images quality.num_images"),
     ("1 to 1,000", lambda value: 1 <= value <= 1_000, "evaluate.denoising_parts"),
     ("0 for none, to 1,000", lambda value: 0 <= value <= 1_000, "evaluate.mixture_components"),
-    ("a number not below 0", lambda value: value >= 0, "evaluate.sprite_tolerance"),
+    ("0 to below 1", lambda value: 0 <= value < 1, "evaluate.sprite_tolerance"),
     ("1 to 65,536", lambda value: 1 <= value <= 65_536, "model.width model.channels model.num_heads model.patch"),
     ("1 to 1,000", lambda value: 1 <= value <= 1_000, "model.num_layers model.num_blocks"),
     ("-30 to 30", lambda value: abs(value) <= 30, "model.fourier_min model.fourier_max"),

@@ -44,8 +44,10 @@ def scales_of(config: ConfigDict) -> list[str]:
     given = [name.strip() for name in config.table.scales.split(",") if name.strip()]
     for name in given:
         choose("scale of config.table.scales", name, SCALES)
-    if not given:
-        raise UserError(f"config.table.scales={config.table.scales!r}; expected one or more of {', '.join(SCALES)}")
+    if not given or len(set(given)) < len(given):
+        raise UserError(
+            f"config.table.scales={config.table.scales!r}; expected one or more of {', '.join(SCALES)}, each once"
+        )
     return [name for name in SCALES if name in given]
 
 

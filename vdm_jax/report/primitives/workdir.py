@@ -61,6 +61,21 @@ class Workdir:
         return _read_json(self.path / "probe.json") or {}
 
     @cached_property
+    def strips(self) -> dict[str, Any]:
+        """strips.json; {} if it is missing."""
+        return _read_json(self.path / "strips.json") or {}
+
+    @cached_property
+    def schedules(self) -> dict[str, Any]:
+        """schedules.json; {} if it is missing."""
+        return _read_json(self.path / "schedules.json") or {}
+
+    @cached_property
+    def closeness(self) -> dict[str, Any]:
+        """closeness.json; {} if it is missing."""
+        return _read_json(self.path / "closeness.json") or {}
+
+    @cached_property
     def table(self) -> dict[str, Any]:
         """table.json; {} if it is missing."""
         return _read_json(self.path / "table.json") or {}

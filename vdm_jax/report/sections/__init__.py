@@ -22,6 +22,7 @@ from vdm_jax.report.sections.chains import CHAINS
 from vdm_jax.report.sections.codes import CODE, CODE_PROBES
 from vdm_jax.report.sections.coverage import COVERAGE
 from vdm_jax.report.sections.exact import EXACT
+from vdm_jax.report.sections.forward_process.noising import CLOSENESS, SCHEDULES, STRIPS
 from vdm_jax.report.sections.frechet import FRECHET
 from vdm_jax.report.sections.latent.models import LATENT_DENOISING, LATENT_MODELS, LATENT_OTHER_NUMBERS
 from vdm_jax.report.sections.latent.quality import LATENT_QUALITY
@@ -51,3 +52,4 @@ SPACES_PAGE = (SPACE, SPACE_WINDOWS, SPACE_CURVES, HELD, *_ORIGIN)
 LATENT_DIFFUSION_PAGE = (
     LATENT_MODELS, LATENT_DENOISING, LOSS, SAMPLES, PATH, COVERAGE, LATENT_QUALITY, LATENT_OTHER_NUMBERS, *_ORIGIN,
 )  # fmt: skip
+FORWARD_PAGE = (STRIPS, SCHEDULES, CLOSENESS, *_ORIGIN)
