@@ -36,6 +36,7 @@ def test_errors_of_folds_are_over_all_their_images():
 
 def test_a_copy_of_the_factors_is_read_and_a_constant_is_chance(monkeypatch):
     monkeypatch.setattr(factors, "NUM_STEPS", 100)
+    monkeypatch.setattr(factors, "FOLDS", 3)
     for module in (factors, readouts):
         monkeypatch.setattr(module, "READERS", {"linear": 0})  # one program to compile
     known = POPULATION.grid.factors(POPULATION.test.stored)
