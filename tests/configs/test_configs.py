@@ -10,6 +10,7 @@ from configs import (
     base,
     cifar10,
     collapse,
+    collapse_causes,
     ddpm,
     digits,
     exact,
@@ -52,7 +53,21 @@ def counts(config, data: ImageData) -> dict[str, int]:
     return {name: num_parameters(part) for name, part in shapes.items()}
 
 
-FILES = [autoencoder, base, cifar10, collapse, ddpm, digits, exact, latent_diffusion, mnist, probes, spaces, sprites]
+FILES = [
+    autoencoder,
+    base,
+    cifar10,
+    collapse,
+    collapse_causes,
+    ddpm,
+    digits,
+    exact,
+    latent_diffusion,
+    mnist,
+    probes,
+    spaces,
+    sprites,
+]
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -150,7 +165,7 @@ def test_digits_variants_differ_in_the_rate_alone(variant):
 
 
 def test_names_and_so_default_workdirs_are_distinct():
-    configs = [(file, variant) for file in (digits, mnist, collapse) for variant in file.VARIANTS]
+    configs = [(file, variant) for file in (digits, mnist, collapse, collapse_causes) for variant in file.VARIANTS]
     assert len({file.get_config(variant).name for file, variant in configs}) == len(configs)
 
 
@@ -295,3 +310,21 @@ def test_the_collapse_sweep():
     assert len(names) == 3 * len(digits.VARIANTS) + 2 * len(collapse.THAT_MATTER)
     assert set(names) <= set(collapse.VARIANTS)
     assert {name for name in names if name.startswith("28")} == {f"28-{mode}" for mode in collapse.THAT_MATTER}
+
+
+def test_settings_of_a_decoder_differ_in_the_code_alone():
+    modes, seen = set(collapse_causes.MODES), set()
+    for place, data in (("digits-1x8", DIGITS), ("14-1x8", MNIST)):
+        configs = {mode: collapse_causes.get_config(f"{place}-{mode}") for mode in modes}
+        seen |= {counts(config, data)["unet"] for config in configs.values()}
+        assert {config.train.num_steps for config in configs.values()} == {2_000 if data is DIGITS else 5_000}
+    assert len(seen) == 1, "both have 16 dimensions of w, and as many Fourier features"
+    assert collapse_causes.get_config("14-12epochs-control").train.num_steps * 16 == 12 * 55_000
+
+
+def test_the_sweep_of_causes_has_three_seeds_of_every_variant():
+    found = [member["variant"] for member in collapse_causes.get_sweep()]
+    assert found == [variant for variant in collapse_causes.VARIANTS for _ in range(3)]
+    assert sum(name.startswith("digits-") for name in found) == 9 * 4 * 3 and len(found) == 108 + 2 * 4 * 3 + 3 * 3
+    settings = digits.DIGITS | {"model.unet.num_blocks": 2, "model.unet.channels": 32, "evaluate.frechet_images": 0}
+    assert collapse_causes.VARIANTS["digits-2x32-beta1"] == settings | digits.VARIANTS["beta1"]
