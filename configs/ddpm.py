@@ -40,11 +40,18 @@ VARIANTS = paired(DATA, NOISE_TABLES | {"dirac": DIRAC})
 
 def get_config(variant: str = "") -> ConfigDict:
     """`variant`: one of `VARIANTS`; nothing for `small-linear`. Other settings: configs/base.py."""
+    config = ddpm_config(f"ddpm-{variant or 'small-linear'}")
+    config.update_from_flattened_dict(choose("variant", variant or "small-linear", VARIANTS))
+    return config
+
+
+def ddpm_config(name: str) -> ConfigDict:
+    """The settings of the kind "ddpm", before those of a variant."""
     base = get_base_config()
     config = ConfigDict(
         dict(
             kind="ddpm",
-            name=f"ddpm-{variant or 'small-linear'}",
+            name=name,
             data=base.data,  # its source may also be "sprites" or "dsprites", as in configs/probes.py
             model=_model(),
             diffusion=dict(
@@ -52,11 +59,13 @@ def get_config(variant: str = "") -> ConfigDict:
                 num_steps=1000,
                 **table_settings(),
                 target="log_odds",  # what the network predicts: eps, x, v; of pixels of ±1 also log_odds
+                pixel_max=config_dict.placeholder(float),  # pixels reach from -pixel_max to it; none: as the data's
                 weighting="simple",  # simple, bound, p2, min_snr; the bound is reported whatever is trained
             ),
             train=base.train,
             evaluate=_evaluate(),
             sample=_sample(),
+            round_trip=_round_trip(),
         )
     )
     config.lock()
@@ -70,7 +79,6 @@ def get_config(variant: str = "") -> ConfigDict:
             "train.eval_images": 250,
         }
     )
-    config.update_from_flattened_dict(choose("variant", variant or "small-linear", VARIANTS))
     return config
 
 
@@ -84,8 +92,8 @@ def get_sweep():
 
 def _model() -> dict:
     return dict(
-        network="multiscale",  # DDPM's U-Net; or "vdm", with the sizes of configs/base.py
-        size="small",  # ddpm, medium, small, digits
+        network="multiscale",  # DDPM's U-Net; "vdm", with the sizes of configs/base.py; or "cnn": the coursework's
+        size="small",  # ddpm, medium, small, digits; of cnn: coursework
         channels=config_dict.placeholder(int),  # none: the size's own; so the next four
         num_blocks=config_dict.placeholder(int),
         multipliers=config_dict.placeholder(tuple),  # of multiscale: of channels, one for each level
@@ -95,6 +103,7 @@ def _model() -> dict:
         fourier_min=0,  # Fourier features 2^n pi z for n in min … max; none where max < min
         fourier_max=-1,
         num_heads=1,
+        widths=config_dict.placeholder(tuple),  # of cnn: of its layers but the last
         patch=config_dict.placeholder(int),  # of multiscale: side of the patches that are a place of the first level
         dropout=0.0,
         dtype="float32",
@@ -128,6 +137,21 @@ def _sample() -> dict:
         png_folder=False,  # True: each of them also as samples/prior/000000.png, …
         num_paths=8,  # images whose path is drawn
         clip=True,  # x_hat to the range of pixel values
+        batch_size=250,
+        seed=0,
+    )
+
+
+def _round_trip() -> dict:
+    return dict(
+        num_images=0,  # the first so many test images, noised to T and sampled back; 0: there is no such job
+        num_full=0,  # of them also by every step of the table
+        times="0.1,0.5,1",  # t, to which the drawn images are noised
+        epochs="",  # at which images are drawn besides the chosen checkpoint, such as "1,5,10,15"
+        num_shown=8,  # images of each grid
+        frechet_images=0,  # generated from each start of the chain, for Fréchet distances; 0: none
+        step_beta=0.1,  # of constant beta: chains whose steps are as large as those of this table
+        timesteps=20,  # at which the loss is measured
         batch_size=250,
         seed=0,
     )

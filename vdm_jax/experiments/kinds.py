@@ -1,6 +1,7 @@
 """The kinds of experiment that a config file can name, one line a kind."""
 
 from vdm_jax.experiments.autoencoder.kind import KIND as autoencoder
+from vdm_jax.experiments.dae.kind import KIND as dae
 from vdm_jax.experiments.ddpm.kind import KIND as ddpm
 from vdm_jax.experiments.exact.kind import KIND as exact
 from vdm_jax.experiments.forward_process.kind import KIND as forward_process
@@ -18,4 +19,5 @@ KINDS = {
     "latent_diffusion": latent_diffusion,
     "spaces": spaces,
     "forward_process": forward_process,
+    "dae": dae,
 }

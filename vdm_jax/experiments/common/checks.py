@@ -91,7 +91,7 @@ def check_settings(config: ConfigDict, fewest_steps: int = 1) -> None:
     """
     for setting, choices in NAMES.items():
         section, _, name = setting.partition(".")
-        if name in config[section]:  # a decoder has no sampler
+        if name in (config.get(section) or {}):  # a decoder has no sampler
             choose(f"config.{setting}", _value(config, setting), choices)
     check_numbers(config, NUMBERS)
     least = f"at least {fewest_steps}"

@@ -2,7 +2,7 @@
 
 import pathlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -41,9 +41,9 @@ def restore(experiment: Experiment, workdir: pathlib.Path) -> PyTree:
 def diffusion_functions(experiment: Experiment, params: PyTree) -> dict[str, Callable]:
     """`sample`, `reconstruct`, `bound` and `denoise`; of a model with a code also `encode` and `interpolate`."""
     config = experiment.config
-    of_model = DiffusionFunctions(
-        experiment.model, params, experiment.data, sampling(config.sample), config.evaluate.batch_size
-    )
+    values = getattr(experiment.model.likelihood, "pixel_values", None)  # those of a model of pixels
+    data = experiment.data if values is None else replace(experiment.data, pixel_values=values)
+    of_model = DiffusionFunctions(experiment.model, params, data, sampling(config.sample), config.evaluate.batch_size)
     names = ("sample", "reconstruct", "bound", "denoise", *(OF_A_CODE if experiment.model.code else ()))
     return {name: getattr(of_model, name) for name in names}
 

@@ -14,7 +14,13 @@ from vdm_jax.diffusion.prediction import TARGETS
 from vdm_jax.diffusion.rate import FixedRate
 from vdm_jax.diffusion.schedules import SCHEDULES, Schedule, make_schedule, settings_of
 from vdm_jax.experiments.common.build import fixed_table, given
-from vdm_jax.experiments.common.networks import CONTROL, make_denoiser, make_encoder_of, make_latent_denoiser
+from vdm_jax.experiments.common.networks import (
+    CONTROL,
+    PIXEL_NETWORKS,
+    make_denoiser,
+    make_encoder_of,
+    make_latent_denoiser,
+)
 from vdm_jax.experiments.common.rates import code_prior, rate_mode
 from vdm_jax.models.code import CodeModel
 from vdm_jax.models.diffusion import DiffusionModel, DiffusionObjective, LearnedNoise
@@ -59,11 +65,9 @@ def make_vae_vdm(config: ConfigDict, data: Dataset, space: None = None) -> Diffu
 
 def make_ddpm(config: ConfigDict, data: Dataset, space: None = None) -> DiffusionModel:
     """A DDPM: the mean squared error of the noise, no code, a table of noise."""
-    model = config.model
+    model, own = config.model, {"section": "model", "default": "multiscale", "networks": PIXEL_NETWORKS}
     return DiffusionModel(
-        network=make_denoiser(
-            model, data.shape, section="model", default="multiscale", dropout=model.dropout, dtype=model.dtype
-        ),
+        network=make_denoiser(model, data.shape, **own, dtype=model.dtype),
         noise=fixed_table(config.diffusion),
         objective=DiffusionObjective(loss="mean_square", weighting=config.diffusion.weighting),
         code=None,
@@ -105,14 +109,20 @@ MODELS = {"vae_vdm": make_vae_vdm, "ddpm": make_ddpm, "latent_diffusion": make_l
 
 def _of_levels(diffusion: ConfigDict, data: Dataset) -> dict:
     """The parts of a model that follow from the data and `config.diffusion`."""
-    _check_target(diffusion.target, data.pixel_values)
+    values = pixels_within(data.pixel_values, diffusion.get("pixel_max"))
+    _check_target(diffusion.target, values)
     choose("weighting", diffusion.weighting, WEIGHTINGS)
     return {
         "prediction": diffusion.target,
         "shape": data.shape,
-        "likelihood": LevelLikelihood(data.pixel_values),
-        "x_range": (float(data.pixel_values[0]), float(data.pixel_values[-1])),
+        "likelihood": LevelLikelihood(values),
+        "x_range": (float(values[0]), float(values[-1])),
     }
+
+
+def pixels_within(values: Float[np.ndarray, " k"], pixel_max: float | None) -> Float[np.ndarray, " k"]:
+    """Pixel values scaled to a largest one of `pixel_max`; None: as they are."""
+    return values if pixel_max is None else (values / values[-1] * pixel_max).astype(values.dtype)
 
 
 def _check_target(target: str, pixel_values: Float[np.ndarray, " k"]) -> None:

@@ -60,6 +60,8 @@ def load_trained(
         raise UserError(f"config.chains.model={workdir} is of kind {kind!r}; {where} expected one of {fitting}")
     if lacking := [name for name in SECTIONS if not isinstance(stored.get(name), dict)]:
         raise UserError(f"config.chains.model={workdir}: its config.json has no {lacking[0]}")
+    if (pixel_max := stored["diffusion"].get("pixel_max")) is not None:
+        raise UserError(f"config.chains.model={workdir} has pixels in ±{pixel_max:g}; expected those of the data")
     _refuse_others(workdir, stored, plain(config))
     if trained_on.get("fingerprint") != data.fingerprint:
         raise UserError(f"config.chains.model={workdir} was trained on other data of the name {config.data.name!r}")

@@ -21,6 +21,9 @@ from vdm_jax.report.sections.chain_probes import CHAIN_PROBES
 from vdm_jax.report.sections.chains import CHAINS
 from vdm_jax.report.sections.codes import CODE, CODE_PROBES
 from vdm_jax.report.sections.coverage import COVERAGE
+from vdm_jax.report.sections.daes.attractors import ATTRACTORS, BASINS, ENDS, SVD_DIFFUSION, TWO_POINTS
+from vdm_jax.report.sections.daes.errors import DAE_ERRORS, DAE_LOSS, JACOBIANS
+from vdm_jax.report.sections.ddpm.round_trip import BY_TIMESTEP, ROUND_TRIP_SCORES, ROUND_TRIPS
 from vdm_jax.report.sections.exact import EXACT
 from vdm_jax.report.sections.forward_process.noising import CLOSENESS, SCHEDULES, STRIPS
 from vdm_jax.report.sections.frechet import FRECHET
@@ -41,7 +44,10 @@ VAE_VDM_PAGE = (
     NUMBERS, BOUND, RATE_DISTORTION, LOGSNR, SAMPLES, GUIDED, RECONSTRUCTION, FRECHET, CODE, CODE_PROBES, FACTORS,
     OTHER_NUMBERS, *_ORIGIN,
 )  # fmt: skip
-DDPM_PAGE = (NUMBERS, LOSS, SAMPLES, PATH, COVERAGE, FRECHET, OTHER_NUMBERS, *_ORIGIN)
+DDPM_PAGE = (
+    NUMBERS, LOSS, SAMPLES, PATH, COVERAGE, FRECHET, ROUND_TRIP_SCORES, ROUND_TRIPS, BY_TIMESTEP, OTHER_NUMBERS,
+    *_ORIGIN,
+)  # fmt: skip
 EXACT_PAGE = (TIMELINE, EXACT, *_ORIGIN)
 PROBES_PAGE = (TIMELINE, EXACT, SPECIATION, NORMALITY, PROBE, CHAINS, CHAIN_PROBES, *_ORIGIN)
 AUTOENCODER_PAGE = (
@@ -53,3 +59,4 @@ LATENT_DIFFUSION_PAGE = (
     LATENT_MODELS, LATENT_DENOISING, LOSS, SAMPLES, PATH, COVERAGE, LATENT_QUALITY, LATENT_OTHER_NUMBERS, *_ORIGIN,
 )  # fmt: skip
 FORWARD_PAGE = (STRIPS, SCHEDULES, CLOSENESS, *_ORIGIN)
+DAE_PAGE = (DAE_ERRORS, ATTRACTORS, ENDS, BASINS, TWO_POINTS, SVD_DIFFUSION, JACOBIANS, DAE_LOSS, *_ORIGIN)
