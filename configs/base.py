@@ -222,7 +222,7 @@ def _evaluate() -> ConfigDict:
 def _sample() -> ConfigDict:
     return ConfigDict(
         dict(
-            sampler="ancestral",  # ancestral, ancestral_beta, ddim, dpmpp_2m
+            sampler="ancestral",  # ancestral, ancestral_beta, ddim, dpmpp_2m; further ones as in configs/score.py
             num_steps=250,
             grid="time",  # steps uniform in "time" or in "logsnr"
             num_images=64,  # generated for samples/prior.npz; the other sets hold at most a page of images

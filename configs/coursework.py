@@ -54,7 +54,7 @@ DATA = {
     "digits": {
         "data.source": "digits",
         "data.name": "digits",
-        "train.num_steps": 1_500,  # 148 epochs
+        "train.num_steps": 1_000,  # 99 epochs
         "train.eval_every": 100,
         "train.checkpoint_every": 100,
         "train.eval_images": 0,
@@ -63,7 +63,7 @@ DATA = {
         "evaluate.frechet_images": 300,
         "round_trip.num_images": 300,
         "round_trip.num_full": 50,
-        "round_trip.epochs": "20,50,100,140",
+        "round_trip.epochs": "20,50,80",
         "round_trip.frechet_images": 300,
     },
 }

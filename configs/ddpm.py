@@ -66,6 +66,7 @@ def ddpm_config(name: str) -> ConfigDict:
             evaluate=_evaluate(),
             sample=_sample(),
             round_trip=_round_trip(),
+            samplers=samplers(),
         )
     )
     config.lock()
@@ -130,7 +131,7 @@ def _evaluate() -> dict:
 
 def _sample() -> dict:
     return dict(
-        sampler="ancestral",  # ancestral, ancestral_beta, ddim, dpmpp_2m
+        sampler="ancestral",  # ancestral, ancestral_beta, ddim, dpmpp_2m; further ones as in configs/score.py
         num_steps=100,  # of inference, at most diffusion.num_steps
         grid="time",  # steps uniform in "time" or in "logsnr"
         num_images=64,  # generated for samples/prior.npz
@@ -153,5 +154,15 @@ def _round_trip() -> dict:
         step_beta=0.1,  # of constant beta: chains whose steps are as large as those of this table
         timesteps=20,  # at which the loss is measured
         batch_size=250,
+        seed=0,
+    )
+
+
+def samplers() -> dict:
+    """The section of the job samplers; also of configs/score.py."""
+    return dict(
+        methods="",  # as sample.sampler, with commas between them, over sample.num_steps steps; empty: no such job
+        num_images=1_000,  # of each sampler and seed
+        num_seeds=3,  # of the evaluation: errors are over these
         seed=0,
     )

@@ -24,6 +24,7 @@ SMALL = {
     "closeness.counts": "3,20",
     "closeness.num_timesteps": 5,
     "closeness.pixels": 30,
+    "model.train": "",
 }
 
 
@@ -134,6 +135,10 @@ BAD = [
     ("closeness.tolerance=0", "expected a number above 0"),
     (f"picture.image={ROOT}/pyproject.toml", "cannot be read as an image"),
     ("picture.image=/nowhere.png", "nowhere.png cannot be read as an image"),
+    ("model.train=digit-linear", "did you mean 'digits-linear'"),
+    ("model.workdir=/nowhere", "config.model.workdir=/nowhere: no trained model there"),
+    ("split.boundaries=0.1,2", "expected shares of T between 0 and 1, such as 0.1,0.2"),
+    ("split.sampler=euler", "split.sampler='euler'"),
 ]
 
 

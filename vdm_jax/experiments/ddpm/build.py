@@ -11,6 +11,7 @@ from vdm_jax.diffusion.samplers import make_times
 from vdm_jax.experiments.common.build import Experiment, fixed_table, load
 from vdm_jax.experiments.common.checks import SEED, check_batch, check_data, check_numbers, check_settings
 from vdm_jax.experiments.common.models import make_ddpm
+from vdm_jax.experiments.common.samplers.job import check_samplers
 from vdm_jax.experiments.ddpm.round_trip import marks_of, times_of_text
 
 NUMBERS = (
@@ -45,6 +46,7 @@ def build_ddpm(config: ConfigDict, folder: str = "") -> Experiment:
     """
     check_settings(config)
     check_numbers(config, NUMBERS)
+    check_samplers(config)
     schedule = fixed_table(config.diffusion)
     make_times(schedule, config.sample.num_steps, config.sample.grid)
     weighting = config.diffusion.weighting

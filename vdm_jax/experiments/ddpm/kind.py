@@ -7,6 +7,7 @@ from vdm_jax.experiments.common.functions import diffusion_functions, restore
 from vdm_jax.experiments.common.jobs import IGNORED, fingerprints, is_of_named_weights, model_jobs
 from vdm_jax.experiments.common.networks import PIXEL_NETWORKS, network_choices
 from vdm_jax.experiments.common.programs import MODELS
+from vdm_jax.experiments.common.samplers.job import SAMPLERS_CHOICE, SAMPLERS_IMPLIED, samplers_job
 from vdm_jax.experiments.common.training import describe_model
 from vdm_jax.experiments.ddpm.build import build_ddpm
 from vdm_jax.experiments.ddpm.evaluate import evaluate_ddpm
@@ -70,7 +71,7 @@ OF_DISTANCES = above("round_trip.frechet_images", 2, ("round_trip.step_beta",))
 
 KIND = Kind(
     build_ddpm,
-    model_jobs(READS, evaluate_ddpm, draw_ddpm) | {"round_trip": ROUND_TRIP},
+    model_jobs(READS, evaluate_ddpm, draw_ddpm) | {"round_trip": ROUND_TRIP, "samplers": samplers_job(READS)},
     inputs=fingerprints,
     find=find_data,
     understood=understood_data,
@@ -81,7 +82,7 @@ KIND = Kind(
     sections=DDPM_PAGE,
     compare=write_ddpm_sweep,
     compared="evaluate",
-    implied=IMPLIED | LATER,
+    implied=IMPLIED | LATER | SAMPLERS_IMPLIED,
     choices=(
         DATA,
         NOISE,
@@ -91,5 +92,6 @@ KIND = Kind(
         *FRECHET,
         OF_THE_JOB,
         OF_DISTANCES,
+        SAMPLERS_CHOICE,
     ),
 )

@@ -54,4 +54,11 @@ COLUMNS = {
         "SAP": ("disentanglement", "sap"),
         "DCI": ("disentanglement", "dci"),
     },
+    "degradation": {
+        "loss": ("loss",),
+        "covered, improved from data": ("sets", "improved:25:data", "diversity", "covered"),
+        "covered, improved from mixture": ("sets", "improved:25:mixture", "diversity", "covered"),
+        "Fréchet, improved from mixture": ("sets", "improved:25:mixture", "frechet", "distance"),
+        "no sprite, improved from mixture": ("sets", "improved:25:mixture", "coverage", "not_a_sprite"),
+    },
 }

@@ -76,6 +76,16 @@ class Workdir:
         return _read_json(self.path / "closeness.json") or {}
 
     @cached_property
+    def reconstruct(self) -> dict[str, Any]:
+        """reconstruct.json; {} if it is missing."""
+        return _read_json(self.path / "reconstruct.json") or {}
+
+    @cached_property
+    def split(self) -> dict[str, Any]:
+        """split.json; {} if it is missing."""
+        return _read_json(self.path / "split.json") or {}
+
+    @cached_property
     def round_trip(self) -> dict[str, Any]:
         """round_trip.json; {} if it is missing."""
         return _read_json(self.path / "round_trip.json") or {}
@@ -94,6 +104,15 @@ class Workdir:
     def jacobians(self) -> dict[str, Any]:
         """jacobians.json; {} if it is missing."""
         return _read_json(self.path / "jacobians.json") or {}
+
+    def record(self, name: str) -> dict[str, Any]:
+        """NAME.json; {} if it is missing."""
+        return _read_json(self.path / f"{name}.json") or {}
+
+    @cached_property
+    def properties(self) -> dict[str, Any]:
+        """properties.json; {} if it is missing."""
+        return _read_json(self.path / "properties.json") or {}
 
     @property
     def provenance(self) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from vdm_jax.report.published import autoencoders, benchmarks, ddpm, digits, mnist, probes
 from vdm_jax.report.published.collapse import page as collapse
+from vdm_jax.report.published.degradation import page as degradation
+from vdm_jax.report.published.score import page as score
 from vdm_jax.report.published.spaces import page as spaces
 
 ALL = (
@@ -12,6 +14,8 @@ ALL = (
     probes.PAGE,
     autoencoders.PAGE,
     spaces.PAGE,
+    score.PAGE,
     benchmarks.PAGE,
+    degradation.PAGE,
 )
 PAGES = {page.folder: page for page in ALL}
