@@ -2,7 +2,8 @@
 
 from vdm_jax.report.published import autoencoders, benchmarks, ddpm, digits, mnist, probes
 from vdm_jax.report.published.collapse import page as collapse
-from vdm_jax.report.published.degradation import page as degradation
+from vdm_jax.report.published.coursework import page as coursework
+from vdm_jax.report.published.daes import page as dae
 from vdm_jax.report.published.score import page as score
 from vdm_jax.report.published.spaces import page as spaces
 
@@ -15,7 +16,8 @@ ALL = (
     autoencoders.PAGE,
     spaces.PAGE,
     score.PAGE,
+    coursework.PAGE,
     benchmarks.PAGE,
-    degradation.PAGE,
+    dae.PAGE,
 )
 PAGES = {page.folder: page for page in ALL}

@@ -28,7 +28,7 @@ BROKEN = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
 def attractors_section(workdir: Workdir, gallery: Gallery) -> str:
     """Shares of starts by sigma and DAE, the number of ends, and the sigmas at which images merge."""
-    record = workdir.attractors
+    record = workdir.record("attractors")
     try:
         panels = [
             panel(gallery.save(f"attractors_{kind}_{key}", share_figure(record, kind, key, title)), alt=title)
@@ -100,7 +100,7 @@ def share_figure(record: dict[str, Any], kind: str, key: str, title: str) -> Fig
 
 def ends_section(workdir: Workdir, gallery: Gallery) -> str:
     """The images at which starts end, a row for each sigma, of the optimal and the trained DAE of all images."""
-    record, arrays = workdir.attractors, workdir.arrays("attractors.npz")
+    record, arrays = workdir.record("attractors"), workdir.arrays("attractors.npz")
     try:
         names = [f"{name} {record['daes_of_subset']}" for name in ("optimal", "trained")]
         rows = [f"σ = {sigma:g}" for sigma in record["sigmas"]]
@@ -129,7 +129,7 @@ LABELS = {"training": "noised training images", "test": "noised test images", "n
 
 def basins_section(workdir: Workdir, gallery: Gallery) -> str:
     """A map of a plane for each DAE and sigma: which attractor each of its points reaches."""
-    record, arrays = workdir.attractors, workdir.arrays("attractors.npz", "plane_places", "plane_extent")
+    record, arrays = workdir.record("attractors"), workdir.arrays("attractors.npz", "plane_places", "plane_extent")
     if record.get("settings", {}).get("attractors", {}).get("basin_grid") == 0:
         return missing("No basins were asked for (attractors.basin_grid=0)", "attractors")
     try:
@@ -178,19 +178,11 @@ def basin_colours(ends: np.ndarray) -> np.ndarray:
 
 def two_points_section(workdir: Workdir, gallery: Gallery) -> str:
     """The attractor of two images by sigma, predicted and found."""
-    record = workdir.attractors
     try:
-        found = {key: np.array(values, np.float64) for key, values in record["two_points"].items()}
-        drawn, axes = style.panel(title="Two training images", xlabel="σ / a", ylabel="x* / a", size=(4.8, 3.4))
-        order = np.argsort(found["sigma_over_a"])
-        across = found["sigma_over_a"][order]
-        axes.plot(across, found["predicted"][order], color=style.VERMILLION, label="x* = a tanh(a x*/σ²)")
-        axes.plot(across, found["found"][order], "o", color=style.BLUE, markersize=4, label="found by iteration")
-        axes.axvline(1, color=style.QUIET, linewidth=0.8, linestyle=":")
-        axes.set_ylim(-0.05, 1.05)
-        style.legend(axes)
-        off = float(np.abs(found["found"] - found["predicted"]).max())
-        a = float(found["a"])
+        record = workdir.record("attractors")["two_points"]
+        drawn = two_points_figure(record)
+        off = float(np.abs(np.array(record["found"]) - np.array(record["predicted"])).max())
+        a = float(record["a"])
     except BROKEN:
         return NO_ATTRACTORS
     caption = (
@@ -201,10 +193,21 @@ def two_points_section(workdir: Workdir, gallery: Gallery) -> str:
     return figure([panel(gallery.save("two_points", drawn), alt="the attractor of two images by noise level")], caption)
 
 
+def two_points_figure(record: dict[str, Any]) -> Figure:
+    """The attractor of two points over sigma, both as shares of half their distance."""
+    drawn, axes = style.panel(title="Two training images", xlabel="σ / a", ylabel="x* / a", size=(4.8, 3.4))
+    axes.plot(record["sigma_over_a"], record["predicted"], color=style.VERMILLION, label="x* = a tanh(a x*/σ²)")
+    axes.plot(record["sigma_over_a"], record["found"], "o", color=style.BLUE, markersize=4, label="found by iteration")
+    axes.axvline(1, color=style.QUIET, linewidth=0.8, linestyle=":")
+    axes.set_ylim(-0.05, 1.05)
+    style.legend(axes)
+    return drawn
+
+
 def svd_section(workdir: Workdir, gallery: Gallery) -> str:
     """Where starts end under the projection on principal components."""
     try:
-        row = workdir.attractors["svd"]
+        row = workdir.record("attractors")["svd"]
         cells = [
             ["components of the projection V Vᵀ", plain(row["components"])],
             ["different starts, test images", plain(row["num_starts"])],

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from vdm_jax.base.statistics import Difference, mean_and_error, paired_difference
 from vdm_jax.report.page import Section
 from vdm_jax.report.primitives import style
-from vdm_jax.report.primitives.markup import Gallery, figure, missing, panel, table
-from vdm_jax.report.primitives.workdir import Workdir
+from vdm_jax.report.primitives.markup import Gallery, figure, missing, not_applicable, panel, table
+from vdm_jax.report.primitives.workdir import Workdir, section_of
 
 ERRORS = (KeyError, TypeError, ValueError, IndexError)
 KNOWN, OWN = "training images", "test images"
@@ -25,16 +25,23 @@ QUANTITIES = {  # of `split`: place in a cell, words
 }
 
 
+def _none(workdir: Workdir, job: str) -> str:
+    """What stands in place of the results of a job that trains or reads a model."""
+    model = section_of(workdir.config, "model")
+    if not (model.get("train") or model.get("workdir")):
+        return not_applicable("No model is trained or named: config.model.train and config.model.workdir are empty.")
+    return missing(f"There is no readable {job}.json yet", job)
+
+
 def reconstruct_section(workdir: Workdir, gallery: Gallery) -> str:
     """Errors by timestep, and the information that is left."""
-    record = workdir.reconstruct
+    record = workdir.record("reconstruct")
     try:
         drawn = {
             "denoised": error_figure(record, "denoised"),
             "sampled": error_figure(record, "sampled"),
             "information": information_figure(record),
         }
-        part, name = next(iter(record["sets"].items()))
         tolerance, num_steps = record["settings"]["reconstruct"]["tolerance"], int(record["num_steps"])
         limits = table(
             ("images", "worse than test images in one step from", "by chains from"),
@@ -58,7 +65,7 @@ def reconstruct_section(workdir: Workdir, gallery: Gallery) -> str:
         )
         number = record["sets"][OWN]["num_images"]
     except ERRORS:
-        return missing("There is no readable reconstruct.json yet", "reconstruct")
+        return _none(workdir, "reconstruct")
     panels = [panel(gallery.save(f"reconstruct_{name}", each), alt=name) for name, each in drawn.items()]
     caption = (
         f"Mean absolute error of images recovered from z_t, {number} of each set (bands: ± 2 standard errors over "
@@ -105,7 +112,7 @@ def information_figure(record: Mapping[str, Any]) -> Figure:
 
 def split_section(workdir: Workdir, gallery: Gallery) -> str:
     """The one model against the parts, by boundary."""
-    record = workdir.split
+    record = workdir.record("split")
     try:
         cells, num_steps = list(record["cells"]), int(record["num_steps"])
         rows = []
@@ -116,7 +123,7 @@ def split_section(workdir: Workdir, gallery: Gallery) -> str:
         number, floor = len({each["seed"] for each in cells}), record["floor"]
         updates = cells[0]["updates"]
     except ERRORS:
-        return missing("There is no readable split.json yet", "split")
+        return _none(workdir, "split")
     head = ("boundary", "", "one model", "apart", "apart minus one")
     note = (
         f"<p>Mean ± standard error over {number} seed(s); in brackets 95% t intervals, paired by seed, of three or "
@@ -158,7 +165,7 @@ def _interval(apart: np.ndarray, one: np.ndarray) -> str:
     return f"{float(found.mean):+.2g}{between}"
 
 
-def _time(step: float | None, num_steps: int) -> str:
+def _time(step: float | int | None, num_steps: int) -> str:
     return "nowhere" if step is None else f"{step:,.0f} ({step / num_steps:.1%})"
 
 
