@@ -156,6 +156,8 @@ def test_models_trained_apart_are_compared_with_one(experiment, data, tmp_path, 
     for own in cell["loss"].values():
         assert own["all"] == pytest.approx(0.25 * own["below"] + 0.75 * own["above"])
     assert record["parameters"] == 1 and set(cell["frechet"]) == {"one", "apart", "one_at_once", "apart_at_once"}
-    folders = {path.name for path in (tmp_path / "split" / "seed-0").iterdir()}
-    assert folders == {"one", "denoiser-250", "generator-250"}
+    before = (tmp_path / "split" / "seed-0" / "one" / "metrics.jsonl").read_text()
+    assert split.split(experiment, tmp_path, NO_OPTIONS) == "done"  # from the checkpoints, to the same numbers
+    assert json.loads((tmp_path / "split.json").read_text())["cells"] == record["cells"]
+    assert (tmp_path / "split" / "seed-0" / "one" / "metrics.jsonl").read_text() == before
     assert "25.0%" in split_section(Workdir(tmp_path), Gallery(tmp_path))

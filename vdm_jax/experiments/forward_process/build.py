@@ -57,6 +57,13 @@ class ForwardExperiment:
 
 def check_forward_process(config: ConfigDict) -> None:
     """What can be judged before a model is trained: every setting, and the picture. Raises `UserError`."""
+    check_settings(config)
+    if config.picture.image:
+        read_picture(Path(config.picture.image))
+
+
+def check_settings(config: ConfigDict) -> None:
+    """Raises `UserError` for a number out of range, an unknown name, or a model whose parts cannot be trained apart."""
     check_numbers(config, NUMBERS)
     tables_of(names_of(config.schedules.names, "schedules.names"), config.schedules.num_steps)
     if config.closeness.num_timesteps > config.schedules.num_steps + 1:
@@ -64,8 +71,6 @@ def check_forward_process(config: ConfigDict) -> None:
         raise UserError(f"{given}; there are {config.schedules.num_steps + 1}, 0 … {config.schedules.num_steps}")
     numbers_of(config.closeness.sizes, "closeness.sizes", 2, LARGEST)
     numbers_of(config.closeness.counts, "closeness.counts", 2, 1_000)
-    if config.picture.image:
-        read_picture(Path(config.picture.image))
     if config.model.train:
         why = fixed_table(training_config(config).diffusion).no_bound
         if why and config.split.num_seeds:
@@ -81,7 +86,7 @@ def build_forward_process(config: ConfigDict, folder: str = "") -> ForwardExperi
 
     folder: of the data, where `config.data` names none.
     """
-    check_forward_process(config)
+    check_settings(config)
     tables = tables_of(names_of(config.schedules.names, "schedules.names"), config.schedules.num_steps)
     path = config.picture.image
     digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12] if path else ""
