@@ -40,7 +40,7 @@ def rows_of(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def time(step: float | None, num_steps: int = 1000) -> str:
+def time(step: int | float | None, num_steps: int = 1000) -> str:
     """ "212 (21%)"."""
     return "nowhere" if step is None else f"{step:.0f} ({step / num_steps:.0%})"
 
