@@ -67,7 +67,8 @@ def folds_of(data: Dataset, num_images: int) -> list[Parts]:
 
 
 def over_folds(found: Sequence[Scores]) -> Scores:
-    """The means of the scores over folds of equal size. Errors are over the test images of all folds, "num" of them."""
+    """The means of the scores over folds of equal size. Errors are over the test images of all folds, "num" of them. A
+    factor that some fold leaves out is left out."""
 
     def mean(factor: str, reader: str) -> dict[str, Any]:
         entries = [scores[factor][reader] for scores in found]
@@ -80,4 +81,5 @@ def over_folds(found: Sequence[Scores]) -> Scores:
     return {
         factor: {"metric": scores["metric"]} | {reader: mean(factor, reader) for reader in READERS}
         for factor, scores in found[0].items()
+        if all(factor in each for each in found)
     }

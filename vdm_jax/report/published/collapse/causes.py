@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from vdm_jax.base.statistics import Difference
+from vdm_jax.report.compare.paired import bound_over_images
 from vdm_jax.report.compare.study import Setting
 from vdm_jax.report.primitives import style
-from vdm_jax.report.published import costs
 from vdm_jax.report.published.settings import NAMES
 from vdm_jax.report.published.table import DASH, difference_over_seeds, each, interval, mean, setting, table, values
 
@@ -65,7 +65,7 @@ def decoder_table(data: str, sizes: Sequence[str], folder: Path) -> str:
 
 
 def _over_images(ours: Setting, theirs: Setting) -> str:
-    found = costs.mean_bound_over_images(ours, theirs)
+    found = bound_over_images(ours, theirs)
     return DASH if found is None else f"{float(found.error):.2f}"
 
 
