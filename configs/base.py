@@ -86,7 +86,8 @@ def _model() -> ConfigDict:
     return ConfigDict(
         dict(
             unet=unet,
-            encoder="te",  # oe++, oe, se, te, digits; "none": unconditional
+            # oe++, oe, se, te, digits, patches; "none": unconditional; "control": w ~ N(0, I), whatever the image
+            encoder="te",
             deterministic=False,  # of loss=conditional_score: w = mu, without noise (DRL); with rate.mode=none
             encoder_time=False,  # of loss=conditional_score: E(x, t), a code for each time
             labels=False,  # of loss=conditional_score: the network reads the label beside the code

@@ -30,11 +30,19 @@ class TimedCode(NamedTuple):
 class CodeModel:
     """Encoder, rate mode and prior. Its parameters are "encoder" and, for a learned prior, "code_prior".
 
+    Without an encoder the code is a control: q(w | x) = p(w) = N(0, I) for every x, with I(x; w) = 0 and R = 0 exactly.
+    D(x) = E_w D(x, w) is a bound on -log p(x), p(x) = E_w p(x | w), because the logarithm is concave and D(x, w) is the
+    bound of VDM under w. By E_w ||eps - eps_hat||² = ||eps - E_w eps_hat||² + Var_w eps_hat it is that of the mean of
+    the decoder over w, a model without a code, plus ½ ∫ gamma'(t) E[Var_w eps_hat] dt, summed over dimensions. The
+    best decoder ignores w and has the D of the best one without a code. What a trained control is above a network that
+    reads w = 0 is the price of reading a useless input; what a code of R nats costs more is due to its rate.
+
     deterministic: w = mu; log variances are -∞, and so is the rate +∞: there is none. of_time: E(x, t), a code for each
     time.
     """
 
-    encoder: Network  # apply(params, x, *, key=None) -> mu, logvar; of_time: apply(params, x, t, *, key=None)
+    # apply(params, x, *, key=None) -> mu, logvar; of_time: apply(params, x, t, *, key=None); None: a control
+    encoder: Network | None
     w_dim: int
     rate: RateMode
     prior: NormalPrior | DiffusionPrior  # p(w)
@@ -45,8 +53,13 @@ class CodeModel:
     @property
     def networks(self) -> dict[str, Network]:
         """The networks by the names of their parameters."""
-        learned = {} if self.prior_network is None else {"code_prior": self.prior_network}
-        return {"encoder": self.encoder} | learned
+        networks = {"encoder": self.encoder, "code_prior": self.prior_network}
+        return {name: network for name, network in networks.items() if network is not None}
+
+    @property
+    def objective(self) -> str:
+        """What is minimised, in words."""
+        return "D, under a code that is independent of x" if self.encoder is None else self.rate.objective
 
     @property
     def has_prior(self) -> bool:
@@ -71,6 +84,9 @@ class CodeModel:
         missing, or one that the encoder does not read."""
         if self.of_time != (t is not None):
             raise UserError("E(x, t) needs a time t" if self.of_time else "the encoder E(x) reads no time t")
+        if self.encoder is None:
+            zeros = jnp.zeros((len(x), self.w_dim))
+            return zeros, zeros
         mu, logvar = self.encoder.apply(params["encoder"], x, *([t] if self.of_time else []), key=key)
         return mu, jnp.full_like(logvar, -jnp.inf) if self.deterministic else logvar
 

@@ -133,7 +133,7 @@ class ConditionalScoreModel(DiffusionModel):
         score = f"J, the error of the conditional score with {self.objective.weighting} weighting{band}"
         if self.code is None or self.code.deterministic:
             return score
-        return f"{score}, in place of D: {self.code.rate.objective}"
+        return f"{score}, in place of D: {self.code.objective}"
 
     def loss_fn(
         self, params: PyTree, carry: PyTree, batch: dict[str, Array], key: Key[Array, ""], step: Any

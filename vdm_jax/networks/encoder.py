@@ -16,11 +16,12 @@ from vdm_jax.networks.blocks import (
     embed_condition,
     init_params,
 )
+from vdm_jax.networks.multiscale_unet import check_levels, to_patches
 from vdm_jax.networks.network import Network
 
 
 class Encoder(nn.Module):
-    """conv, L ResBlocks, Res-Attention-Res, norm-swish-conv to one channel, flatten, linear to (mu, logvar).
+    """Conv of patches, L ResBlocks, Res-Attention-Res, norm-swish-conv to 1 channel, flatten, linear to moments.
 
     A time reaches every ResBlock, as in the U-Nets.
     """
@@ -30,6 +31,7 @@ class Encoder(nn.Module):
     groups: int
     w_dim: int
     dropout: float
+    patch: int
     dtype: DTypeLike
 
     @nn.compact
@@ -44,7 +46,7 @@ class Encoder(nn.Module):
             block = ResBlock(self.channels, self.groups, self.dropout, dtype=self.dtype, name=name)
             return block(h, condition, train=train)
 
-        h = Conv(self.channels, (3, 3), dtype=self.dtype, name="conv_in")(x)
+        h = Conv(self.channels, (3, 3), dtype=self.dtype, name="conv_in")(to_patches(x, self.patch))
         for i in range(self.layers):
             h = res_block(h, f"block{i}")
         h = res_block(h, "mid1")
@@ -65,19 +67,22 @@ def make_encoder(
     groups: int,
     w_dim: int,
     dropout: float = 0.1,
+    patch: int = 1,
     of_time: bool = False,
     dtype: DTypeLike = jnp.float32,
 ) -> Network:
     """`apply(params, x [B, H, W, C], *, key=None) -> (mu [B, w_dim], logvar [B, w_dim])`, float32; no downsampling.
 
-    x are the pixel values that the diffusion model sees (±1), not [0, 1]. Attention runs over all H·W positions.
-    of_time: `apply(params, x, t [B], *, key=None)`, t in [0, 1], a code for each time. Raises `UserError` where
-    `groups` does not divide `channels`, and with a time for an odd number of channels.
+    x are the pixel values that the diffusion model sees (±1), not [0, 1]. A position holds the values of `patch` x
+    `patch` pixels as its channels. Attention runs over all H·W/patch² positions. of_time: `apply(params, x, t [B], *,
+    key=None)`, t in [0, 1], a code for each time. Raises `UserError` where `groups` does not divide `channels`, for
+    images that are not made of whole patches, and with a time for an odd number of channels.
     """
     check_divides("groups", groups, channels)
+    check_levels(image_shape, (1,), patch)
     if of_time:
         check_time_width(channels)
-    net = Encoder(channels, layers, groups, w_dim, dropout, dtype)
+    net = Encoder(channels, layers, groups, w_dim, dropout, patch, dtype)
 
     def init(key: Key[Array, ""]) -> PyTree:
         return init_params(net, key, (1, *image_shape), *([(1,)] if of_time else []))
