@@ -96,6 +96,14 @@ def _model() -> ConfigDict:
     )
 
 
+SHORT_TRAINING = {  # of denoisers in some thousands of steps
+    "train.learning_rate": 1e-3,
+    "train.learning_rate_schedule": "cosine",
+    "train.warmup_steps": 100,
+    "train.weight_decay": 0.0,
+    "train.ema_decay": 0.995,
+    "train.log_every": 50,
+}
 NOISE_TABLES = {  # for variants of files whose noise is a table of 1 … T
     "linear": {"diffusion.schedule": "ddpm_linear"},
     "cosine": {"diffusion.schedule": "cosine"},
@@ -213,7 +221,7 @@ def _evaluate() -> ConfigDict:
 def _sample() -> ConfigDict:
     return ConfigDict(
         dict(
-            sampler="ancestral",  # ancestral, ancestral_beta, ddim, dpmpp_2m
+            sampler="ancestral",  # ancestral, ancestral_beta, ddim, dpmpp_2m; further ones as in configs/score.py
             num_steps=250,
             grid="time",  # steps uniform in "time" or in "logsnr"
             num_images=64,  # generated for samples/prior.npz; the other sets hold at most a page of images

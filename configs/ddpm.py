@@ -6,7 +6,7 @@ scikit-learn's 8x8 digits.
 """
 
 from ml_collections import ConfigDict, config_dict
-from vdm_jax.configs.base import NOISE_TABLES, paired, table_settings
+from vdm_jax.configs.base import NOISE_TABLES, SHORT_TRAINING, paired, table_settings
 from vdm_jax.configs.base import get_config as get_base_config
 
 from vdm_jax.base.errors import choose
@@ -40,11 +40,18 @@ VARIANTS = paired(DATA, NOISE_TABLES | {"dirac": DIRAC})
 
 def get_config(variant: str = "") -> ConfigDict:
     """`variant`: one of `VARIANTS`; nothing for `small-linear`. Other settings: configs/base.py."""
+    config = ddpm_config(f"ddpm-{variant or 'small-linear'}")
+    config.update_from_flattened_dict(choose("variant", variant or "small-linear", VARIANTS))
+    return config
+
+
+def ddpm_config(name: str) -> ConfigDict:
+    """The settings of the kind "ddpm", before those of a variant."""
     base = get_base_config()
     config = ConfigDict(
         dict(
             kind="ddpm",
-            name=f"ddpm-{variant or 'small-linear'}",
+            name=name,
             data=base.data,  # its source may also be "sprites" or "dsprites", as in configs/probes.py
             model=_model(),
             diffusion=dict(
@@ -52,30 +59,27 @@ def get_config(variant: str = "") -> ConfigDict:
                 num_steps=1000,
                 **table_settings(),
                 target="log_odds",  # what the network predicts: eps, x, v; of pixels of ±1 also log_odds
+                pixel_max=config_dict.placeholder(float),  # pixels reach from -pixel_max to it; none: as the data's
                 weighting="simple",  # simple, bound, p2, min_snr; the bound is reported whatever is trained
             ),
             train=base.train,
             evaluate=_evaluate(),
             sample=_sample(),
+            round_trip=_round_trip(),
+            samplers=samplers(),
         )
     )
     config.lock()
     config.update_from_flattened_dict(
-        {
+        SHORT_TRAINING
+        | {
             "data.source": "sprites",
             "train.num_steps": 2_000,
-            "train.learning_rate": 1e-3,
-            "train.learning_rate_schedule": "cosine",
-            "train.warmup_steps": 100,
-            "train.weight_decay": 0.0,
-            "train.ema_decay": 0.995,
-            "train.log_every": 50,
             "train.eval_every": 250,
             "train.checkpoint_every": 250,
             "train.eval_images": 250,
         }
     )
-    config.update_from_flattened_dict(choose("variant", variant or "small-linear", VARIANTS))
     return config
 
 
@@ -89,8 +93,8 @@ def get_sweep():
 
 def _model() -> dict:
     return dict(
-        network="multiscale",  # DDPM's U-Net; or "vdm", with the sizes of configs/base.py
-        size="small",  # ddpm, medium, small, digits
+        network="multiscale",  # DDPM's U-Net; "vdm", with the sizes of configs/base.py; or "cnn": the coursework's
+        size="small",  # ddpm, medium, small, digits; of cnn: coursework
         channels=config_dict.placeholder(int),  # none: the size's own; so the next four
         num_blocks=config_dict.placeholder(int),
         multipliers=config_dict.placeholder(tuple),  # of multiscale: of channels, one for each level
@@ -100,6 +104,7 @@ def _model() -> dict:
         fourier_min=0,  # Fourier features 2^n pi z for n in min … max; none where max < min
         fourier_max=-1,
         num_heads=1,
+        widths=config_dict.placeholder(tuple),  # of cnn: of its layers but the last
         patch=config_dict.placeholder(int),  # of multiscale: side of the patches that are a place of the first level
         dropout=0.0,
         dtype="float32",
@@ -126,7 +131,7 @@ def _evaluate() -> dict:
 
 def _sample() -> dict:
     return dict(
-        sampler="ancestral",  # ancestral, ancestral_beta, ddim, dpmpp_2m
+        sampler="ancestral",  # ancestral, ancestral_beta, ddim, dpmpp_2m; further ones as in configs/score.py
         num_steps=100,  # of inference, at most diffusion.num_steps
         grid="time",  # steps uniform in "time" or in "logsnr"
         num_images=64,  # generated for samples/prior.npz
@@ -134,5 +139,30 @@ def _sample() -> dict:
         num_paths=8,  # images whose path is drawn
         clip=True,  # x_hat to the range of pixel values
         batch_size=250,
+        seed=0,
+    )
+
+
+def _round_trip() -> dict:
+    return dict(
+        num_images=0,  # the first so many test images, noised to T and sampled back; 0: there is no such job
+        num_full=0,  # of them also by every step of the table
+        times="0.1,0.5,1",  # t, to which the drawn images are noised
+        epochs="",  # at which images are drawn besides the chosen checkpoint, such as "1,5,10,15"
+        num_shown=8,  # images of each grid
+        frechet_images=0,  # generated from each start of the chain, for Fréchet distances; 0: none
+        step_beta=0.1,  # of constant beta: chains whose steps are as large as those of this table
+        timesteps=20,  # at which the loss is measured
+        batch_size=250,
+        seed=0,
+    )
+
+
+def samplers() -> dict:
+    """The section of the job samplers; also of configs/score.py."""
+    return dict(
+        methods="",  # as sample.sampler, with commas between them, over sample.num_steps steps; empty: no such job
+        num_images=1_000,  # of each sampler and seed
+        num_seeds=3,  # of the evaluation: errors are over these
         seed=0,
     )

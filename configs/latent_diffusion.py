@@ -7,7 +7,7 @@ log SNR) and `learned` (a monotone network), both trained on the bound; `quick` 
 """
 
 from ml_collections import ConfigDict, config_dict
-from vdm_jax.configs.base import NOISE_TABLES, space_settings, table_settings
+from vdm_jax.configs.base import NOISE_TABLES, SHORT_TRAINING, space_settings, table_settings
 from vdm_jax.configs.base import get_config as get_base_config
 
 from vdm_jax.base.errors import choose
@@ -62,17 +62,12 @@ def get_config(variant: str = "") -> ConfigDict:
     )
     config.lock()
     config.update_from_flattened_dict(
-        {
+        SHORT_TRAINING
+        | {
             "data.source": "sprites",
             "data.name": "small",
             "train.num_steps": 10_000,  # 0: the untrained network is evaluated
             "train.batch_size": 256,
-            "train.learning_rate": 1e-3,
-            "train.learning_rate_schedule": "cosine",
-            "train.warmup_steps": 100,
-            "train.weight_decay": 0.0,
-            "train.ema_decay": 0.995,
-            "train.log_every": 50,
             "train.eval_every": 500,
             "train.checkpoint_every": 500,
         }

@@ -4,20 +4,23 @@ import gc
 import os
 from importlib.metadata import version
 
-# Two devices, so that sharding shards. Tests compile more than they compute: unoptimised code halves their time, and
-# so do loops made without the fusion emitters, a choice that XLA offers until jaxlib 0.11 (it stops at unknown flags).
+# Two devices, so that sharding shards. Tests compile more than they compute: unoptimised code halves their time, so do
+# loops made without the fusion emitters, and a module that is not split saves a fifth of what is left. XLA offers the
+# latter two until jaxlib 0.11 (it stops at unknown flags).
 os.environ.setdefault(
     "XLA_FLAGS",
     "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
-    + (" --xla_cpu_use_fusion_emitters=false" if version("jaxlib").startswith("0.10.") else ""),
+    + " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+    * version("jaxlib").startswith("0.10."),
 )
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax
 import matplotlib
 import pytest
-from launching import Launched, arguments
 
+# Tracing makes objects by the million, few of them garbage: collections that are as frequent as Python's find little.
+gc.set_threshold(100_000, 50, 100)
 matplotlib.use("Agg")
 jax.config.update("jax_debug_key_reuse", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -78,6 +81,8 @@ def key():
 @pytest.fixture(scope="session")
 def start():
     """`Launched`, of which none outlives the tests."""
+    from launching import Launched  # here, so that the process that only shares out the tests loads no vdm_jax
+
     processes = []
 
     def start(*arguments) -> Launched:
@@ -92,6 +97,8 @@ def start():
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory, start):
     """A workdir after all four jobs, and what was printed."""
+    from launching import arguments
+
     workdir = tmp_path_factory.mktemp("runs") / "whole"
     code, out, err = start(*arguments(workdir)).finish()
     assert code == 0, err

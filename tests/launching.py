@@ -26,6 +26,7 @@ SMALL = {
     "train.eval_images": 40,
     "train.eval_passes": 1,
     "evaluate.passes": 1,
+    "evaluate.batch_size": 40,  # as many as of validation and for curves: they share a program
     "evaluate.curve_points": 3,
     "evaluate.curve_images": 40,
     "evaluate.curve_passes": 1,

@@ -17,6 +17,7 @@ from configs import (
     latent_diffusion,
     mnist,
     probes,
+    score,
     spaces,
     sprites,
 )
@@ -53,8 +54,22 @@ def counts(config, data: ImageData) -> dict[str, int]:
     return {name: num_parameters(part) for name, part in shapes.items()}
 
 
-FILES = [autoencoder, base, cifar10, collapse, ddpm, digits, exact, latent_diffusion, mnist, probes, spaces, sprites]
-FILES += [degradation]
+FILES = [
+    autoencoder,
+    base,
+    cifar10,
+    collapse,
+    ddpm,
+    degradation,
+    digits,
+    exact,
+    latent_diffusion,
+    mnist,
+    probes,
+    score,
+    spaces,
+    sprites,
+]
 
 
 @pytest.mark.parametrize("file", FILES)

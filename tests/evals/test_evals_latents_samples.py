@@ -9,7 +9,8 @@ from vdm_jax.data.dataset import Dataset
 from vdm_jax.data.sources import load_data
 from vdm_jax.data.sprite_data import make_sprite_data, rendered
 from vdm_jax.data.sprites import SpriteGrid
-from vdm_jax.evals.latents import samples
+from vdm_jax.evals import image_distances
+from vdm_jax.evals.feature_net import train_feature_net
 from vdm_jax.evals.latents.samples import NO_GRID, TOO_FEW, score_sets
 
 GRID = SpriteGrid("tiny", 16, 4, (0.7, 1.0), (0.0, 0.5), (0, 3, 6), ("square", "heart"))
@@ -41,7 +42,7 @@ def test_sets_of_sprites_are_scored_by_one_network():
 
 @pytest.mark.slow
 def test_labelled_images_have_a_distance_and_no_modes(monkeypatch):
-    monkeypatch.setattr(samples, "train_feature_net", partial(samples.train_feature_net, num_steps=2))
+    monkeypatch.setattr(image_distances, "train_feature_net", partial(train_feature_net, num_steps=2))
     data: Dataset = load_data("digits", name="digits", data_dir="")
     found, reasons = score_sets(data, lambda number: {"real": data.test.levels[:number]}, num_images=50)
     assert reasons == {"coverage": NO_GRID} and found["real"]["coverage"] is None

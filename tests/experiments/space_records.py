@@ -7,6 +7,7 @@ FACTORS = {"none": 1.0, "global": 2.0, "component": 1.5}
 
 
 def write_space(workdir: pathlib.Path) -> pathlib.Path:
+    write(workdir / "config.json", {"kind": "autoencoder"})
     return write(workdir / "evaluate.json", {"reconstruction_sum": 4.0, "num_images": 500, "checkpoint_step": 10})
 
 

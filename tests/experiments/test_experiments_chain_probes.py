@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from reading import jobs_read_what_is_declared
 from small_sprites import GRID, experiment, model_of, run_jobs
-from vdm_jax.configs.probes import GRIDS, get_config
+from vdm_jax.configs._probe_variants import GRIDS
+from vdm_jax.configs.probes import get_config
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.data.sources import load_data

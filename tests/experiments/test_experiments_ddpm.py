@@ -101,6 +101,10 @@ def test_probes_take_the_averaged_weights_of_a_trained_model(workdir):
     probes = probe_configs.get_config()
     probes.chains.update({"model": str(workdir), "samplers": "model-ancestral:3", "checkpoint": "latest"})
     trained = build_probes(probes).model
+    at_step = [
+        row for row in read_metrics(workdir / "metrics.jsonl") if row["split"] == "validation" and row["step"] == 6
+    ]
+    assert trained.about["validation"]["loss"] == at_step[-1]["loss"] and "seconds" not in trained.about["validation"]
     assert trained.about["step"] == 6 and trained.about["weights"] == "ema" and trained.x_range == (-1, 1)
     config = configs.get_config()
     config.update_from_flattened_dict(
@@ -237,7 +241,10 @@ def test_every_variant_is_built(variant):
             "model.attention has 32; expected sides of the U-Net's levels, which are [16",
         ),
         ("--config.sample.num_steps=1001", "at most 1000"),
-        ("--config.evaluate.sprite_tolerance=0.0", "config.evaluate.sprite_tolerance=0.0; expected a number above 0"),
+        (
+            "--config.evaluate.sprite_tolerance=0.0",
+            "config.evaluate.sprite_tolerance=0.0; expected above 0 and below 1",
+        ),
         ("--config.train.batch_size=8000", "there are 7372 training images"),
     ],
 )

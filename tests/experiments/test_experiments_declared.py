@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from launching import ROOT
 from reading import DECIDES_ITSELF, settings_read
-from vdm_jax.configs import autoencoder, base, ddpm, degradation, digits, latent_diffusion, mnist, probes, spaces
+from vdm_jax.configs import autoencoder, base, checkpoints, ddpm, digits, latent_diffusion, mnist, probes
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.space import pixel_space
@@ -16,7 +16,7 @@ from vdm_jax.diffusion.schedules import SCHEDULES, make_schedule
 from vdm_jax.experiments.common import build
 from vdm_jax.experiments.common.autoencoders import MODES, REGULARISERS, make_autoencoder
 from vdm_jax.experiments.common.models import make_model
-from vdm_jax.experiments.common.networks import NETWORKS
+from vdm_jax.experiments.common.networks import NETWORKS, PIXEL_NETWORKS
 from vdm_jax.experiments.common.rates import NO_LEARNED_PRIOR, PRIORS, SETTINGS
 from vdm_jax.experiments.kinds import KINDS
 from vdm_jax.launch.choices import refuse_unread, unread
@@ -28,6 +28,8 @@ from vdm_jax.networks.latent_mlp import LATENT_MLPS
 from vdm_jax.networks.sizes import ENCODER_SIZES
 
 FILES = [import_module(f"vdm_jax.configs.{path.stem}") for path in sorted((ROOT / "configs").glob("[!_]*.py"))]
+OF_A_KIND = {"vae_vdm": base, "exact": probes}  # the file with the defaults of a kind; of others it has the same name
+OF_A_KIND |= {kind: file for file in FILES for kind in KINDS if file.__name__.endswith(f".{kind}")}
 LATER = {"reconstruction.inception"}  # read by the training
 OF_A_MODEL = ("model.", "diffusion.", "rate.")
 
@@ -56,10 +58,10 @@ NOISES += [
 TABLES = [{"diffusion.schedule": name} for name in SCHEDULES if make_schedule(name).num_steps]
 
 
-def sizes(section: str) -> list[dict]:
+def sizes(section: str, networks=NETWORKS) -> list[dict]:
     return [
         {f"{section}.network": name, f"{section}.size": size}
-        for name, network in NETWORKS.items()
+        for name, network in networks.items()
         for size in list(network.sizes)[-1:]
     ]
 
@@ -68,7 +70,7 @@ ATTENTION = [{"model.network": "multiscale", "model.attention": sides} for sides
 MODELS = [(digits, settings) for settings in (*CODES, *RATES, *NOISES, *sizes("model.unet"))]
 MODELS += [
     (ddpm, settings | {"data.source": "digits", "diffusion.target": "eps"})
-    for settings in [*TABLES, *sizes("model"), *ATTENTION]
+    for settings in [*TABLES, *sizes("model", PIXEL_NETWORKS), *ATTENTION]
 ]
 
 
@@ -147,10 +149,10 @@ def test_declared_names_are_settings_and_every_choice_leaves_something_out(kind)
 
 
 def configs_of(file):
-    """The config of each variant; of probes also with samplers of chains, whose settings the grids hold ready."""
+    """The config of each variant; of probes also with chains to train on, whose settings the grids hold ready."""
     for variant in ["", *getattr(file, "VARIANTS", ())]:
         yield file.get_config(variant)
-        if file is probes:
+        if file in (probes, checkpoints):
             config = file.get_config(variant)
             config.chain_probes.samplers = "exact,ddim:20"
             yield config
@@ -159,8 +161,7 @@ def configs_of(file):
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.__name__)
 def test_what_a_config_file_sets_is_read_by_one_of_its_variants(file):
     """A value that no variant reads has no effect anywhere."""
-    kinds = (base, ddpm, autoencoder, latent_diffusion, spaces, degradation)
-    default = {other.get_config().kind: other for other in kinds}.get(file.get_config().kind, probes).get_config()
+    default = OF_A_KIND[file.get_config().kind].get_config()
     values_set, values_read = set(), set()
     for config in configs_of(file):
         kind = KINDS[config.kind]

@@ -1,6 +1,7 @@
 """Latent diffusion end to end in a tiny space: all jobs, a kill, functions, mistakes; latents with known answers."""
 
 import json
+import re
 import shutil
 
 import jax
@@ -24,6 +25,7 @@ from vdm_jax.experiments.common.checkpoints import load_weights
 from vdm_jax.experiments.common.models import make_model
 from vdm_jax.experiments.common.space.encoded import encoded_space
 from vdm_jax.experiments.kinds import KINDS
+from vdm_jax.experiments.latent_diffusion import quality
 from vdm_jax.experiments.latent_diffusion.build import LatentExperiment
 from vdm_jax.launch.kind import NO_OPTIONS
 from vdm_jax.models.generate import generate
@@ -70,10 +72,20 @@ def launched(workdir, space, *flags, variant="linear", **deltas) -> int:
     return launch.main(["launch.py", *config, *typed(settings), *flags])
 
 
+def scored(data, draw, *, num_images, **reading):
+    """In place of `score_sets`, which has tests of its own: the images are drawn and get scores by their names."""
+    assert set(reading) == {"sprite_tolerance", "reader_images", "reader_steps"}
+    sets = draw(num_images)
+    assert all(images.shape == (num_images, 32, 32, 1) for images in sets.values())
+    frechet = {"real_vs_real_floor": 0.5, "num_images": num_images}
+    return {name: {"coverage": None, "frechet": frechet | {"distance": float(len(name))}} for name in sets}, {}
+
+
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory, space):
     path = tmp_path_factory.mktemp("latent_diffusion") / "run"
-    with jobs_read_what_is_declared(path, of_others=("autoencoder",)):
+    with jobs_read_what_is_declared(path, of_others=("autoencoder",)), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(quality, "score_sets", scored)
         assert launched(path, space) == 0
     return path
 
@@ -94,12 +106,13 @@ def test_all_jobs_leave_what_they_promise(workdir, space):
         assert path["path"].shape == noising["noising"].shape == (2, 5, 32, 32, 1)
         assert path["z"].shape == (2, 5, 3) and path["times"].tolist() == noising["times"].tolist()[::-1]
         assert path["times"].tolist() == sorted(path["times"])[::-1]
-    quality = json.loads((workdir / "quality.json").read_text())
-    assert {text: row["evaluations"] for text, row in quality["samplings"].items()} == {
+    found = json.loads((workdir / "quality.json").read_text())
+    assert {text: row["evaluations"] for text, row in found["samplings"].items()} == {
         "ancestral:3": 3,
         "ddim:2:cosine": 2,
     }
-    assert quality["checkpoint_step"] == record["checkpoint_step"] and quality["space"] == record["space"]
+    assert found["checkpoint_step"] == record["checkpoint_step"] and found["space"] == record["space"]
+    assert found["samplings"]["ddim:2:cosine"]["frechet"] == {"value": 15.0, "standard_error": 0.0}
     for name in ("real", "reconstructions", "prior"):
         with np.load(workdir / "samples" / f"{name}.npz") as images:
             assert images["arr_0"].shape == (4, 32, 32, 1) and images["arr_0"].dtype == np.uint8
@@ -166,6 +179,24 @@ def test_mistakes_are_told_and_leave_nothing(tmp_path, space, capfd, settings, t
     network = {"model.network": "mlp"} if "model.channels" in settings else {}
     assert launched(tmp_path / "run", space, **network | settings) == 2
     assert told in capfd.readouterr().err and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"model.network": "unet"}, "model.network='unet'; expected one of"),
+        ({"diffusion.target": "log_odds"}, "target='log_odds'; expected one of"),
+        ({"diffusion.schedule": "linaer"}, "did you mean 'linear'?"),
+        ({"sample.num_steps": 1001}, "at most 1000"),
+        ({"train.num_steps": -1}, "config.train.num_steps=-1; expected at least 0"),
+        ({"quality.samplers": "ddim:2000"}, "config.quality.samplers: 'ddim:2000'"),
+    ],
+)
+def test_mistakes_are_told_before_the_space_is_trained(settings, told):
+    config = latent_diffusion.get_config("quick")
+    config.update_from_flattened_dict(settings)
+    with pytest.raises(UserError, match=re.escape(told)):
+        KINDS["latent_diffusion"].check(config)
 
 
 # ---- known answers --------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from vdm_jax.networks.network import Network
 from vdm_jax.report.compare.latent_sweep import write_latent_sweep
 from vdm_jax.report.page import write_report
 from vdm_jax.report.sections import LATENT_DIFFUSION_PAGE
-from vdm_jax.report.sections.latents.diffusion import models_table
+from vdm_jax.report.sections.latent.models import models_table
 from vdm_jax.report.summary import latent_summary
 
 DATA = make_sprite_data(GRID, "population")

@@ -107,6 +107,8 @@ def test_curves_of_another_space_are_refused(tmp_path):
     (tmp_path / "exact.json").write_text(json.dumps({"space": {"fingerprint": "other"}, "features": {}}))
     with pytest.raises(UserError, match="curves of another space"):
         job.check_quality(built, tmp_path)
-    (tmp_path / "exact.json").write_text(json.dumps({"space": {"fingerprint": built.space.fingerprint}}))
-    with pytest.raises(UserError, match="not the exact curves"):
-        job.check_quality(built, tmp_path)
+    for sampled, told in ((False, "has space.sampled=False, this run True"), (True, "not the exact curves")):
+        about = {"fingerprint": built.space.fingerprint, "sampled": sampled}
+        (tmp_path / "exact.json").write_text(json.dumps({"space": about}))
+        with pytest.raises(UserError, match=told):
+            job.check_quality(built, tmp_path)

@@ -66,6 +66,18 @@ def test_times_of_equal_information_lose_as_much_in_every_step():
     assert np.all(np.diff(on_table) < 0)
 
 
+def test_information_that_is_lost_from_the_start_is_shared_between_few_measured_timesteps():
+    """From 11 timesteps, of which the first has no noise, though z_t says abar nats: as much is lost before the next
+    one, abar = 0.90, as anywhere."""
+    abar = 1 / (1 + np.exp(np.append(-20.0, np.asarray(ddpm_linear().gamma(jnp.arange(100, 1001, 100) / 1000)))))
+    record = exact_record()
+    record["abar"], record["features"] = abar.tolist(), {"x": record["features"]["x"]}
+    record["features"]["x"]["exact"] = {"information_nats": abar.tolist()}
+    times = times_of(Sampling("ddim", 20, "information", "noise"), LINEAR, curves_of(record))
+    found = 1 / (1 + np.exp(np.asarray(LINEAR.gamma(jnp.asarray(times[1:-1])), np.float64)))
+    np.testing.assert_allclose(found, np.arange(1, 20) / 20, atol=2e-3)
+
+
 def test_cosine_times_have_the_noise_of_a_cosine_schedule():
     times = times_of(Sampling("ddim", 8, "cosine", "noise"), LINEAR, None)
     abar = 1 / (1 + np.exp(np.asarray(LINEAR.gamma(jnp.asarray(times[1:-1])), np.float64)))

@@ -57,7 +57,11 @@ def test_a_named_space_is_used_as_it_is(tmp_path):
     [
         ({"table__scales": "none,globl"}, "scale of config.table.scales='globl'.*did you mean 'global'"),
         ({"table__scales": " ,"}, "config.table.scales=' ,'; expected one or more of none, global, component"),
+        ({"table__scales": "none,none"}, "config.table.scales='none,none'; expected .*component, each once"),
         ({"space__train": ""}, "config.space.workdir and config.space.train are empty: there is no space; name a run"),
+        ({"space__workdir": "nowhere"}, "nowhere holds no space"),
+        ({"space__train": "cvae-16-small"}, "config.space.train='cvae-16-small' is conditional"),
+        ({"runs__none": "nowhere"}, "config.runs.none: nowhere has no exact.json"),
         ({"space__seed": -1}, "config.space.seed=-1; expected a seed"),
         ({"exact__batch_size": 3}, "^needs/none: config.exact.batch_size=3; expected an even number"),
         ({"probe__members": "all"}, "^needs/none: .*config.probe.members='all'"),
@@ -74,7 +78,7 @@ def test_a_variant_that_does_not_exist_is_told():
         spaces.get_config("vea-16-small")
 
 
-def test_the_sweep_is_the_spaces_of_the_issue():
+def test_the_sweep_is_the_spaces_of_the_study():
     sweep = spaces.get_sweep()
     small = [member for member in sweep if member["variant"].endswith("small")]
     assert len(small) == 30 and len(sweep) == 44 and {"variant": "kl-full", "space.seed": 0} in sweep
@@ -118,6 +122,10 @@ def test_folders_without_the_records_of_a_space_are_refused(folders, tmp_path):
         build_spaces(config)
     config.table.probes = False
     build_spaces(config)
+    config.space.sampled = False
+    with pytest.raises(UserError, match=r"config\.runs\.none: .* has space\.sampled=True, and this table False"):
+        build_spaces(config)
+    config.space.sampled = True
     write_probes(tmp_path / "global", "component")
     with pytest.raises(UserError, match="holds curves of scale 'component'; expected those of scale 'global'"):
         build_spaces(config)

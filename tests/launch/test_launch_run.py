@@ -228,7 +228,7 @@ def test_a_users_own_images(tmp_path):
     draw = np.random.default_rng(0)
     arrays = {name: draw.integers(0, 5, (n, 7, 10, 2), np.uint8) for name, n in (("x_train", 40), ("x_test", 20))}
     np.savez(tmp_path / "mine.npz", **arrays, num_levels=5)
-    data = {"data__source": "npz", "data__name": "mine", "data__dir": tmp_path, "data__validation_size": 10}
+    data = {"data__source": "npz", "data__name": "mine", "data__dir": tmp_path, "data__validation_size": 20}
     workdir = tmp_path / "run"
     values = run_here(*arguments(workdir, **data, **QUICK))
     unlabelled = PROBES | {"frechet", "frechet_by_n"}

@@ -9,6 +9,7 @@ from vdm_jax.base.images import even_pixel_values
 from vdm_jax.base.mesh import make_mesh, split_over_data
 from vdm_jax.networks.blocks import (
     Conv,
+    Dense,
     Dropout,
     GroupNorm,
     NarrowConv,
@@ -168,3 +169,27 @@ def test_a_residual_stack_costs_every_block_the_same(key):
     count = {n: jax.jit(jax.grad(loss)).lower([params] * n).compile().cost_analysis() for n in (2, 4, 8)}
     moved = {n: found["bytes accessed"] for n, found in count.items()}
     assert moved[8] - moved[4] == pytest.approx(2 * (moved[4] - moved[2]), rel=0.01)
+
+
+def test_parameters_are_those_of_flax_and_a_network_is_traced_once(key):
+    traced = []
+
+    class Net(nn.Module):
+        width: int
+
+        @nn.compact
+        def __call__(self, x, train):
+            traced.append(x.shape)
+            return Dense(self.width)(Conv(2, (3, 3))(x).mean((1, 2)))
+
+    found = [init_params(Net(3), key, (1, 4, 4, 1)) for _ in range(2)]
+    shapes = jax.eval_shape(lambda key: init_params(Net(3), key, (1, 4, 4, 1)), key)
+    assert traced == [(1, 4, 4, 1)]
+    own = Net(3).lazy_init(key, jax.ShapeDtypeStruct((1, 4, 4, 1), jnp.float32), train=False)["params"]
+    for params in found:
+        jax.tree.map(np.testing.assert_array_equal, params, own)
+    assert shapes == jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), own)
+    drawn = jax.vmap(lambda key: init_params(Net(3), key, (1, 4, 4, 1)))(jax.random.split(key))
+    assert (drawn["Dense_0"]["kernel"][0] != drawn["Dense_0"]["kernel"][1]).all()
+    init_params(Net(4), key, (1, 4, 4, 1))
+    assert len(traced) == 3, "the network as it is, once more by flax; another width"

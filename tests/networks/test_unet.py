@@ -1,3 +1,5 @@
+from functools import lru_cache
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +20,13 @@ def norm(tree):
 
 def start(net, seed=0):
     return net.init(jax.random.key(seed))
+
+
+@lru_cache
+def made(**options):
+    """-> the parameters of a U-Net for images of `SHAPE` with a code of 3, and its compiled `apply`."""
+    net = make_unet(SHAPE, **TINY, w_dim=3, **options)
+    return start(net), jax.jit(net.apply)
 
 
 def inputs(batch=4, shape=SHAPE):
@@ -75,12 +84,11 @@ def test_zero_initialisation_starves_the_encoder_for_exactly_three_updates():
 
 @pytest.mark.slow
 def test_zero_initialised_network_predicts_z():
-    net = make_unet(SHAPE, **TINY, w_dim=3, zero_init=True)
+    params, apply = made(zero_init=True)
     z, t = inputs()
-    params = start(net)
-    assert np.array_equal(net.apply(params, z, t, jnp.ones((4, 3))), z)
+    assert np.array_equal(apply(params, z, t, jnp.ones((4, 3))), z)
     assert not params["attention"]["out"]["kernel"].any(), "as in VDM, the attention also starts as the identity"
-    assert start(make_unet(SHAPE, **TINY, w_dim=3))["attention"]["out"]["kernel"].all()
+    assert made()[0]["attention"]["out"]["kernel"].all()
 
 
 @pytest.mark.slow
@@ -98,17 +106,13 @@ def test_prediction_has_the_shape_of_z_and_uses_t_and_w(options):
 
 @pytest.mark.slow
 def test_images_do_not_mix_within_a_batch():
-    net = make_unet(SHAPE, **TINY, w_dim=3)
-    params, (z, t), w = start(net), inputs(), jax.random.normal(jax.random.key(1), (4, 3))
-    apply = jax.jit(net.apply)
+    (params, apply), (z, t), w = made(), inputs(), jax.random.normal(jax.random.key(1), (4, 3))
     alone = jnp.concatenate([apply(params, z[i : i + 1], t[i : i + 1], w[i : i + 1]) for i in range(4)])
     np.testing.assert_allclose(apply(params, z, t, w), alone, atol=1e-5)
 
 
 def test_no_code_stands_for_zero():
-    net = make_unet(SHAPE, **TINY, w_dim=3)
-    params, (z, t) = start(net), inputs()
-    apply = jax.jit(net.apply)
+    (params, apply), (z, t) = made(), inputs()
     assert np.array_equal(apply(params, z, t), apply(params, z, t, jnp.zeros((4, 3))))
 
 
@@ -143,10 +147,10 @@ def test_dropout_needs_a_key_and_depends_on_it():
 
 @pytest.mark.slow
 def test_bfloat16_computes_beside_float32_parameters():
-    full, half = (make_unet(SHAPE, **TINY, w_dim=3, dtype=dtype) for dtype in (jnp.float32, jnp.bfloat16))
-    params, (z, t), w = start(half), inputs(), jnp.ones((4, 3))
+    (_, full), (params, half) = made(), made(dtype=jnp.bfloat16)
+    (z, t), w = inputs(), jnp.ones((4, 3))
     assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype("float32")}
-    out, exact = (jax.jit(net.apply)(params, z, t, w) for net in (half, full))
+    out, exact = (apply(params, z, t, w) for apply in (half, full))
     assert out.dtype == jnp.float32
     difference = jnp.abs(out - exact).max() / jnp.abs(exact - z).max()
     assert 0 < difference < 0.05

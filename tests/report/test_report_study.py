@@ -95,6 +95,7 @@ def test_rounding_is_no_error():
     values = np.array([0.97, 0.97 + 1e-16, 0.97])
     assert str(Measured(float(values.mean()), 8e-17, "seeds")) == "0.97"
     assert str(Measured(0.0, 0.1, "seeds")) == "0.00 ± 0.10"
+    assert str(Measured(4.5e-21, 4.4e-21, "seeds")) == "4.5e-21 ± 4.4e-21"
 
 
 def test_columns_are_those_of_the_kinds_that_there_are(tmp_path):

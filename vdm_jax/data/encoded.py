@@ -57,15 +57,6 @@ class Encoded:
         """Of the weights of the encoder."""
         return self.about["fingerprint"]
 
-    def split(
-        self, data: Dataset, name: str, rows: Integer[np.ndarray, " n"] | None = None
-    ) -> tuple[Rows, Rows | None]:
-        """Mean and variance of a split of the data, [N, *shape] each. rows: of the split, None for all."""
-        if ALL not in self.mean:
-            return self.rows(name, rows)
-        stored = getattr(data, name).stored
-        return self.rows(ALL, stored if rows is None else stored[rows])
-
     def rows(self, part: str, index: Integer[np.ndarray, " n"] | slice | None = None) -> tuple[Rows, Rows | None]:
         """Mean and variance of images of a part, [N, *shape] each. index: of the images, None for all, as mapped."""
         found = [None if moment is None else moment[part] for moment in (self.mean, self.variance)]

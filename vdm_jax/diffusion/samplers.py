@@ -24,7 +24,7 @@ def sample(
     schedule: Schedule,
     z: Float[Array, "b ..."],
     times: Float[Array, " n"],
-    method: str = "ancestral",
+    method: str | Callable = "ancestral",
     keep: tuple[int, ...] | None = None,
     x_range: tuple[float, float] | None = None,
     first: Integer[Array, ""] | None = None,
@@ -36,7 +36,8 @@ def sample(
         denoise: (z_t, t [B]) -> Prediction; the sampler reads its x.
         z: [B, ...], from N(0, I) for times[0] = 1, or a noised image to start from.
         times: descending (see `make_times`). On a table times[-1] is 0, no noise: the result is x_hat itself.
-        method: one of `SAMPLERS`.
+        method: one of `SAMPLERS`, or a step function, such as those that `score_matching.langevin.method_of` finds by
+            name. One with the attribute `repeats` steps over a grid in which each time but the last occurs so often.
         keep: returns also z at times[k] for every k of it, [K, B, ...].
         x_range: x_hat is clipped to it at every step (DDPM's "clip denoised"). Where alpha_1 is tiny, as under a cosine
             schedule, an error of eps_hat is 1/alpha_t times as large in x_hat, and DDIM and DPM-Solver++ keep it.
@@ -56,12 +57,16 @@ def sample_by_x(
     schedule: Schedule,
     z: Float[Array, "b ..."],
     times: Float[Array, " n"],
-    method: str = "ancestral",
+    method: str | Callable = "ancestral",
     keep: tuple[int, ...] | None = None,
     first: Integer[Array, ""] | None = None,
 ) -> Float[Array, "b ..."] | tuple[Float[Array, "b ..."], Float[Array, "k b ..."]]:
     """`sample` with a function that returns x: E[x | z_t], or under "ancestral" a draw from p(x | z_t)."""
-    make_step = choose("sampler", method, SAMPLERS)
+    make_step = choose("sampler", method, SAMPLERS) if isinstance(method, str) else method
+    if (repeats := getattr(method, "repeats", 1)) > 1:  # a corrector: indices of the grid count its times once
+        times = jnp.append(jnp.repeat(times[:-1], repeats), times[-1])
+        keep = None if keep is None else tuple(repeats * i for i in keep)
+        first = None if first is None else repeats * first
     gammas = schedule.gamma(times)
     key = named_key(key, "sampler")
     slots = _slots(keep or (), times.size)

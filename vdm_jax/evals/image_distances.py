@@ -47,12 +47,12 @@ def image_distances(
     return values | {"frechet_by_n": by_n or None}, reasons
 
 
-def _with_feature_net(
-    data: Dataset, generated: Mapping[str, Levels], num_images: int
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """`frechet…` to the training images, with that of held-out test images; `guided_label_kept`. Then the distances at
-    fractions of N."""
-    net = train_feature_net(
+def feature_net_of(data: Dataset) -> FeatureNet:
+    """The network whose features Fréchet distances of labelled images compare: a classifier of their training images.
+
+    Raises `UserError` for data without labels.
+    """
+    return train_feature_net(
         make_classifier(data.shape, data.num_classes),
         data.name,
         data.pixel_values,
@@ -61,6 +61,14 @@ def _with_feature_net(
         key=jax.random.key(FEATURE_NET_SEED),
         progress=bar("evaluate: feature network"),
     )
+
+
+def _with_feature_net(
+    data: Dataset, generated: Mapping[str, Levels], num_images: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """`frechet…` to the training images, with that of held-out test images; `guided_label_kept`. Then the distances at
+    fractions of N."""
+    net = feature_net_of(data)
     real, held_out = (compute_features(net, levels) for levels in (data.train.levels, data.test.levels[:num_images]))
     names = {"prior": "frechet", "aggregate": "frechet_aggregate"}
     features = {name: compute_features(net, levels) for name, levels in generated.items()}

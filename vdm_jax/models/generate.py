@@ -14,6 +14,7 @@ from vdm_jax.base.keys import keys_of, named_key, normal
 from vdm_jax.base.mesh import make_mesh, split_over_data
 from vdm_jax.diffusion.gaussian import alpha_sigma
 from vdm_jax.diffusion.samplers import make_times, sample
+from vdm_jax.diffusion.score_matching.langevin import method_of
 from vdm_jax.models.diffusion import DiffusionModel
 
 
@@ -64,7 +65,8 @@ def generate_batches(
 
     Args:
         codes: the code of each of the images `indices`, [B, w_dim]; None for an unconditional model.
-        sampler: one of `samplers.SAMPLERS`, over `num_steps` steps of `make_times(schedule, num_steps, grid)`.
+        sampler: one of `samplers.SAMPLERS` or another name of `method_of`, over `num_steps` steps of
+            `make_times(schedule, num_steps, grid)`.
         clip: x_hat to the model's `x_range` at every step.
         batch_size: images at once. The last batch is filled up with copies, so that one program serves all.
         keep: points of the grid at which z is kept.
@@ -101,7 +103,9 @@ def _generate(
     key = keys_of(key, indices)
     z_1 = normal(named_key(key, "z_1"), (len(indices), *model.shape))
     z_1 = jax.lax.with_sharding_constraint(z_1, split_over_data(mesh))
-    z_0, kept = sample(key, model.denoise(params, w), schedule, z_1, times, sampler, keep=keep or (), x_range=x_range)
+    z_0, kept = sample(
+        key, model.denoise(params, w), schedule, z_1, times, method_of(sampler), keep=keep or (), x_range=x_range
+    )
     gamma_0 = schedule.gamma(times[-1])
     decoded = z_0 / alpha_sigma(gamma_0)[0] if model.likelihood is None else model.likelihood.decode(z_0, gamma_0)
     return decoded, jnp.swapaxes(kept, 0, 1), times[jnp.array(keep or (), jnp.int32)]

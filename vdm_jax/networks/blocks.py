@@ -5,11 +5,13 @@ float32, because bfloat16 keeps 8 bits of a sum.
 """
 
 import math
-from functools import partial
+from functools import lru_cache, partial
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.extend.core import Jaxpr, Literal
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key, PyTree
 
@@ -27,9 +29,28 @@ OUTPUT_SCALE = 0.1  # variance scale of the output convolution: eps_hat starts n
 
 
 def init_params(net: nn.Module, key: Key[Array, ""], *shapes: tuple[int, ...]) -> PyTree:
-    """The parameters of `net` for float32 inputs of these shapes. The network is not run."""
+    """The parameters of `net` for float32 inputs of these shapes. The network is not run, and traced once a process."""
+    try:
+        hash(net)
+    except TypeError:  # a list among its settings
+        draws, constants, tree = _draws_of.__wrapped__(net, jax.typeof(key), shapes)
+    else:
+        draws, constants, tree = _draws_of(net, jax.typeof(key), shapes)
+    return jax.tree.unflatten(tree, jax.core.eval_jaxpr(draws, constants, key))
+
+
+@lru_cache(maxsize=32)
+def _draws_of(net: nn.Module, key: Any, shapes: tuple[tuple[int, ...], ...]) -> tuple[Jaxpr, list[Any], Any]:
+    """The operations that draw the parameters from a key, one by one, their constants and the tree of their results."""
     inputs = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
-    return net.lazy_init(key, *inputs, train=False)["params"]
+    init = partial(net.lazy_init, train=False)
+    traced, shape = jax.make_jaxpr(lambda key: init(key, *inputs)["params"], return_shape=True)(key)
+    needed, kept = set(traced.jaxpr.outvars), []
+    for operation in reversed(traced.jaxpr.eqns):  # what the network does with its parameters is left out
+        if needed.intersection(operation.outvars):
+            kept.append(operation)
+            needed.update(value for value in operation.invars if not isinstance(value, Literal))
+    return traced.jaxpr.replace(eqns=kept[::-1]), traced.consts, jax.tree.structure(shape)
 
 
 def scaled_fan_in(scale: float) -> nn.initializers.Initializer:

@@ -1,4 +1,4 @@
-"""Named sizes: keyword arguments of `make_unet`, `make_multiscale_unet` and `make_encoder`.
+"""Named sizes: keyword arguments of `make_unet`, `make_multiscale_unet`, `make_time_cnn` and `make_encoder`.
 
 `original` is the size of VDM for CIFAR-10. `s`, `t`, `m` and the encoders are those of the blog for 28x28 images.
 `digits` is for 8x8 images on a CPU.
@@ -21,6 +21,9 @@ MULTISCALE_SIZES = {
     "latents": {"channels": 32, "multipliers": (1, 2), "num_blocks": 1, "attention": (8,)},
     "digits": {"channels": 32, "multipliers": (1, 2), "num_blocks": 1, "attention": (4,)},
 }
+
+# `coursework` is the size of the coursework on DDPM, for 28x28 images.
+TIME_CNN_SIZES = {"coursework": {"widths": (16, 32, 32, 16)}}
 
 ENCODER_SIZES = {
     "oe++": {"channels": 64, "layers": 2, "groups": 32, "w_dim": 256},

@@ -3,20 +3,17 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import Integer
 
-from vdm_jax.base.progress import bar
 from vdm_jax.data.dataset import Dataset
 from vdm_jax.data.sprite_data import SpriteData, rendered
 from vdm_jax.evals.coverage import coverage_of, make_reader
-from vdm_jax.evals.feature_net import compute_features, train_feature_net
+from vdm_jax.evals.feature_net import compute_features
 from vdm_jax.evals.feature_reader import reader_features
 from vdm_jax.evals.frechet import frechet_report
-from vdm_jax.evals.image_distances import FEATURE_NET_SEED
+from vdm_jax.evals.image_distances import feature_net_of
 from vdm_jax.evals.representations import NO_LABELS
-from vdm_jax.networks.classifier import make_classifier
 
 REFERENCE_IMAGES = 10_000  # training images, at most, of the Fréchet distance of sprites
 SCORES = ("coverage", "frechet")
@@ -68,15 +65,7 @@ def _of_sprites(
 
 
 def _of_labelled(data: Dataset, sets: Sets) -> dict[str, dict[str, Any]]:
-    net = train_feature_net(
-        make_classifier(data.shape, data.num_classes),
-        data.name,
-        data.pixel_values,
-        (data.train.levels, data.train.labels),
-        (data.test.levels, data.test.labels),
-        key=jax.random.key(FEATURE_NET_SEED),
-        progress=bar("evaluate: feature network"),
-    )
+    net = feature_net_of(data)
     train, test = (compute_features(net, levels) for levels in (data.train.levels, data.test.levels[: _largest(sets)]))
     return {
         name: {"coverage": None, "frechet": frechet_report(compute_features(net, made), test, train, net.network)}

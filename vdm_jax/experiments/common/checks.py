@@ -7,7 +7,8 @@ from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError, choose, suggestion
 from vdm_jax.data.dataset import Dataset
-from vdm_jax.diffusion.samplers import SAMPLERS, SPACINGS
+from vdm_jax.diffusion.samplers import SPACINGS
+from vdm_jax.diffusion.score_matching.langevin import method_of
 from vdm_jax.evals.inception_weights import read_weights
 from vdm_jax.experiments.common.checkpoints import WEIGHTS
 from vdm_jax.experiments.common.train import DECAYS
@@ -19,7 +20,6 @@ NAMES = {
     "train.learning_rate_schedule": SCHEDULES,
     "train.decay": DECAYS,
     "evaluate.weights": WEIGHTS,
-    "sample.sampler": SAMPLERS,
     "sample.grid": SPACINGS,
 }
 
@@ -91,8 +91,10 @@ def check_settings(config: ConfigDict, fewest_steps: int = 1) -> None:
     """
     for setting, choices in NAMES.items():
         section, _, name = setting.partition(".")
-        if name in config[section]:  # a decoder has no sampler
+        if name in (config.get(section) or {}):
             choose(f"config.{setting}", _value(config, setting), choices)
+    if "sampler" in config.sample:  # a decoder has none
+        method_of(config.sample.sampler, "config.sample.sampler")
     check_numbers(config, NUMBERS)
     least = f"at least {fewest_steps}"
     check_numbers(config, ((least, lambda value: value >= fewest_steps, "train.num_steps"),))

@@ -2,7 +2,7 @@
 
 import pathlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ from vdm_jax.diffusion.objective import Terms
 from vdm_jax.diffusion.prediction import Prediction
 from vdm_jax.diffusion.rate import UNCONDITIONAL
 from vdm_jax.diffusion.samplers import make_times, sample
+from vdm_jax.diffusion.score_matching.langevin import method_of
 from vdm_jax.evals.bpd import evaluate_bound
 from vdm_jax.experiments.common.build import Experiment
 from vdm_jax.experiments.common.checkpoints import load_weights
@@ -41,9 +42,9 @@ def restore(experiment: Experiment, workdir: pathlib.Path) -> PyTree:
 def diffusion_functions(experiment: Experiment, params: PyTree) -> dict[str, Callable]:
     """`sample`, `reconstruct`, `bound` and `denoise`; of a model with a code also `encode` and `interpolate`."""
     config = experiment.config
-    of_model = DiffusionFunctions(
-        experiment.model, params, experiment.data, sampling(config.sample), config.evaluate.batch_size
-    )
+    values = getattr(experiment.model.likelihood, "pixel_values", None)  # those of a model of pixels
+    data = experiment.data if values is None else replace(experiment.data, pixel_values=values)
+    of_model = DiffusionFunctions(experiment.model, params, data, sampling(config.sample), config.evaluate.batch_size)
     names = ("sample", "reconstruct", "bound", "denoise", *(OF_A_CODE if experiment.model.code else ()))
     return {name: getattr(of_model, name) for name in names}
 
@@ -206,7 +207,7 @@ def _run_back(model: DiffusionModel, params, key, x, w, t, sampler: str, num_ste
     first = jnp.argmin(jnp.abs(times[:-1] - t))
     z = noised(x, jax.random.normal(named_key(key, "eps"), x.shape), schedule.gamma(times[first]))
     x_range = model.x_range if clip else None
-    z_0 = sample(key, model.denoise(params, w), schedule, z, times, sampler, x_range=x_range, first=first)
+    z_0 = sample(key, model.denoise(params, w), schedule, z, times, method_of(sampler), x_range=x_range, first=first)
     return model.likelihood.decode(z_0, schedule.gamma(times[-1]))
 
 

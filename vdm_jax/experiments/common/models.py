@@ -12,7 +12,7 @@ from vdm_jax.diffusion.objective import WEIGHTINGS
 from vdm_jax.diffusion.prediction import TARGETS
 from vdm_jax.diffusion.schedules import SCHEDULES, Schedule, make_schedule, settings_of
 from vdm_jax.experiments.common.build import fixed_table, given
-from vdm_jax.experiments.common.networks import make_denoiser, make_encoder_of, make_latent_denoiser
+from vdm_jax.experiments.common.networks import PIXEL_NETWORKS, make_denoiser, make_encoder_of, make_latent_denoiser
 from vdm_jax.experiments.common.rates import code_prior, rate_mode
 from vdm_jax.models.code import CodeModel
 from vdm_jax.models.diffusion import DiffusionModel, DiffusionObjective, LearnedNoise
@@ -30,7 +30,7 @@ def make_vae_vdm(config: ConfigDict, data: Dataset, space: None = None) -> Diffu
     """A VAE-VDM: the bound D + R in nats, a code or none, a fixed or learned schedule."""
     diffusion, model = config.diffusion, config.model
     encoder, w_dim = make_encoder_of(model, data.shape)
-    noise = _noise(diffusion)
+    noise = make_noise(diffusion)
     if isinstance(noise, Schedule) and noise.no_bound:
         raise UserError(f"schedule={diffusion.schedule!r} cannot train this model: {noise.no_bound}")
     return DiffusionModel(
@@ -57,11 +57,9 @@ def make_vae_vdm(config: ConfigDict, data: Dataset, space: None = None) -> Diffu
 
 def make_ddpm(config: ConfigDict, data: Dataset, space: None = None) -> DiffusionModel:
     """A DDPM: the mean squared error of the noise, no code, a table of noise."""
-    model = config.model
+    model, own = config.model, {"section": "model", "default": "multiscale", "networks": PIXEL_NETWORKS}
     return DiffusionModel(
-        network=make_denoiser(
-            model, data.shape, section="model", default="multiscale", dropout=model.dropout, dtype=model.dtype
-        ),
+        network=make_denoiser(model, data.shape, **own, dtype=model.dtype),
         noise=fixed_table(config.diffusion),
         objective=DiffusionObjective(loss="mean_square", weighting=config.diffusion.weighting),
         code=None,
@@ -78,11 +76,11 @@ def make_latent_diffusion(config: ConfigDict, data: Dataset, space: Space | None
     if space is None:
         raise UserError("kind 'latent_diffusion' needs a space: set space.workdir, or space.train")
     diffusion = config.diffusion
-    noise = _noise(diffusion)
+    noise = make_noise(diffusion)
     is_table = isinstance(noise, Schedule) and noise.num_steps is not None
     choose("weighting", diffusion.weighting, WEIGHTINGS)
     return DiffusionModel(
-        network=make_latent_denoiser(config.model, tuple(space.shape), _latent_target(diffusion.target)),
+        network=make_latent_denoiser(config.model, tuple(space.shape), latent_target(diffusion.target)),
         noise=noise,
         objective=DiffusionObjective(
             loss="mean_square" if is_table else "bound",
@@ -103,14 +101,20 @@ MODELS = {"vae_vdm": make_vae_vdm, "ddpm": make_ddpm, "latent_diffusion": make_l
 
 def _of_levels(diffusion: ConfigDict, data: Dataset) -> dict:
     """The parts of a model that follow from the data and `config.diffusion`."""
-    _check_target(diffusion.target, data.pixel_values)
+    values = pixels_within(data.pixel_values, diffusion.get("pixel_max"))
+    _check_target(diffusion.target, values)
     choose("weighting", diffusion.weighting, WEIGHTINGS)
     return {
         "prediction": diffusion.target,
         "shape": data.shape,
-        "likelihood": LevelLikelihood(data.pixel_values),
-        "x_range": (float(data.pixel_values[0]), float(data.pixel_values[-1])),
+        "likelihood": LevelLikelihood(values),
+        "x_range": (float(values[0]), float(values[-1])),
     }
+
+
+def pixels_within(values: Float[np.ndarray, " k"], pixel_max: float | None) -> Float[np.ndarray, " k"]:
+    """Pixel values scaled to a largest one of `pixel_max`; None: as they are."""
+    return values if pixel_max is None else (values / values[-1] * pixel_max).astype(values.dtype)
 
 
 def _check_target(target: str, pixel_values: Float[np.ndarray, " k"]) -> None:
@@ -121,7 +125,7 @@ def _check_target(target: str, pixel_values: Float[np.ndarray, " k"]) -> None:
         raise UserError(f"{problem}; expected eps, x or v")
 
 
-def _latent_target(target: str) -> str:
+def latent_target(target: str) -> str:
     """Raises `UserError` for a target that latents do not have."""
     return choose("target", target, {name: name for name in TARGETS if name != "log_odds"})
 
@@ -134,7 +138,8 @@ def _code(rate: ConfigDict, encoder: Network | None, w_dim: int) -> CodeModel | 
     return CodeModel(encoder, w_dim, rate_mode(rate), prior, prior_network)
 
 
-def _noise(diffusion: ConfigDict) -> Schedule | LearnedNoise:
+def make_noise(diffusion: ConfigDict) -> Schedule | LearnedNoise:
+    """The schedule of `config.diffusion`, fixed or learned. Raises `UserError`."""
     name = choose("schedule", diffusion.schedule, {name: name for name in (*SCHEDULES, *LEARNED_GAMMAS)})
     if name in LEARNED_GAMMAS:
         gamma_range = (diffusion.gamma_min, diffusion.gamma_max)

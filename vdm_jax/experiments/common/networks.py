@@ -15,7 +15,8 @@ from vdm_jax.networks.encoder import make_encoder
 from vdm_jax.networks.latent_mlp import LATENT_MLPS, make_latent_mlp
 from vdm_jax.networks.multiscale_unet import make_multiscale_unet
 from vdm_jax.networks.network import Network
-from vdm_jax.networks.sizes import ENCODER_SIZES, MULTISCALE_SIZES, UNET_SIZES
+from vdm_jax.networks.sizes import ENCODER_SIZES, MULTISCALE_SIZES, TIME_CNN_SIZES, UNET_SIZES
+from vdm_jax.networks.time_cnn import make_time_cnn
 from vdm_jax.networks.unet import make_unet
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -38,12 +39,19 @@ ENCODER_CHOICES = (
 )
 
 
+OF_UNETS = ("conditioning", "zero_init", "fourier_max")  # num_heads where there is attention
+
+
 class DenoiserKind(NamedTuple):
-    """A family of U-Nets: its named sizes, the settings that override those of a size, the function that makes one."""
+    """A family of denoisers: its named sizes, the settings that override those of a size, the function that makes one.
+
+    is_unet: it takes dropout, attention, the settings `OF_UNETS` and perhaps a code.
+    """
 
     sizes: dict[str, dict[str, Any]]
     overrides: tuple[str, ...]
     make: Callable[..., Network]
+    is_unet: bool = True
 
 
 NETWORKS = {
@@ -51,6 +59,9 @@ NETWORKS = {
     "multiscale": DenoiserKind(
         MULTISCALE_SIZES, ("channels", "num_blocks", "multipliers", "attention", "patch"), make_multiscale_unet
     ),
+}
+PIXEL_NETWORKS = NETWORKS | {  # of models of pixels without a code
+    "cnn": DenoiserKind(TIME_CNN_SIZES, ("widths",), make_time_cnn, is_unet=False)
 }
 
 
@@ -60,8 +71,8 @@ FROM_ZERO = ("normal", "v")  # targets that are those of data N(0, I) where the 
 LATENT_MLP_SETTINGS = ("width", "num_layers")
 
 
-def network_choices(section: str) -> tuple[Choice, ...]:
-    """What each network reads of the section of the config, the Fourier features and the attention."""
+def network_choices(section: str, networks: Mapping[str, DenoiserKind] = NETWORKS) -> tuple[Choice, ...]:
+    """What each of `networks` reads of the section of the config, the Fourier features and the attention."""
     low, high = f"{section}.fourier_min", f"{section}.fourier_max"
 
     def of_range(settings: Mapping[str, Any]) -> list[str]:
@@ -69,12 +80,18 @@ def network_choices(section: str) -> tuple[Choice, ...]:
 
     def of_attention(settings: Mapping[str, Any]) -> list[str]:
         own = value_of(settings, section)
-        kind = NETWORKS.get(own["network"])
+        kind = networks.get(own["network"])
+        if kind and not kind.is_unet:
+            return [NO_ATTENTION]
         size = kind.sizes.get(own["size"], {}) if kind else {}
         taken = {name: own[name] for name in (kind.overrides if kind else ()) if own.get(name) is not None}
         return [ATTENTION if has_attention(size | taken) else NO_ATTENTION]
 
-    reads = {name: tuple(f"{section}.{setting}" for setting in kind.overrides) for name, kind in NETWORKS.items()}
+    of_unets = (*(f"{section}.{setting}" for setting in OF_UNETS), f"{section.partition('.')[0]}.dropout")
+    reads = {
+        name: tuple(f"{section}.{setting}" for setting in kind.overrides) + (of_unets if kind.is_unet else ())
+        for name, kind in networks.items()
+    }
     return (
         Choice(f"{section}.network", reads),
         Choice(high, {FEATURES: (low,), NO_FEATURES: ()}, of_range),
@@ -94,20 +111,23 @@ def make_denoiser(
     section: str,
     default: str,
     w_dim: int = 0,
-    dropout: float,
+    dropout: float | None = None,
     dtype: str,
     network: str = "",
+    networks: Mapping[str, DenoiserKind] = NETWORKS,
 ) -> Network:
-    """The U-Net of `settings`, the section `section` of the config.
+    """The denoiser of `settings`, the section `section` of the config.
 
     default: the network of configs that are older than the setting `network`. w_dim: of the code, 0 for none. network:
-    in place of that of `settings`. Raises `UserError`.
+    in place of that of `settings`, one of `networks`. Raises `UserError`.
     """
     name = network or settings.get("network") or default
-    kind = choose(f"{section}.network", name, NETWORKS)
+    kind = choose(f"{section}.network", name, networks)
     size = choose(f"{section}.size", settings.size, kind.sizes)
     chosen = given(settings, kind.overrides)
     size = size | chosen
+    if not kind.is_unet:
+        return kind.make(image_shape, **size, dtype=choose("dtype", dtype, DTYPES))
     if "attention" in chosen:
         _check_attention(chosen["attention"], size, image_shape, section)
     fourier = (settings.get("fourier_min", 0), settings.get("fourier_max", -1))
@@ -119,7 +139,7 @@ def make_denoiser(
         zero_init=settings.zero_init,
         fourier=fourier if fourier[0] <= fourier[1] else None,
         num_heads=settings.num_heads if has_attention(size) else 1,
-        dropout=dropout,
+        dropout=settings.dropout if dropout is None else dropout,
         dtype=choose("dtype", dtype, DTYPES),
     )
 

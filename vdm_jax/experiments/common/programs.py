@@ -54,3 +54,13 @@ PROBES = (
         "posterior_statistics": "statistics of real and generated images",
     }
 )
+DAES = {
+    "train_steps": "the training step",
+    "truncated_normal": "the initial parameters",
+    "scaled": "the initial parameters",
+    "errors": "errors of validation images",
+    "squared_error": "errors of denoising",
+    "one_step": "a step towards an attractor",
+    "along": "the Jacobian",
+    "normal": "draws of noise",
+}

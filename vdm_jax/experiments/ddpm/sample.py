@@ -23,5 +23,5 @@ def draw_ddpm(experiment: Experiment, params: PyTree, folder: pathlib.Path) -> N
     key = named_key(jax.random.key(config.seed), "prior")
     settings = sampling(config) | {"keep": chain_points(config.num_steps), "progress": bar("sample: path")}
     _, path, times = generate(model, params, key, min(config.num_paths, config.num_images), **settings)
-    path = pixels_to_bytes(path, data.pixel_values)
+    path = pixels_to_bytes(path, model.likelihood.pixel_values)
     save(folder, "path", path, path.shape[1], path=path, times=times)

@@ -7,10 +7,10 @@ from ml_collections import ConfigDict
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.experiments.common.build import Experiment, load
-from vdm_jax.experiments.common.checks import check_batch, check_data, check_settings
+from vdm_jax.experiments.common.checks import check_batch, check_data
 from vdm_jax.experiments.common.models import make_latent_diffusion
 from vdm_jax.experiments.common.space.encoded import EncodedSpace, open_space
-from vdm_jax.experiments.latent_diffusion.checks import check_latent_diffusion, check_samplers
+from vdm_jax.experiments.latent_diffusion.checks import check_latent_diffusion
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,6 @@ def build_latent_diffusion(config: ConfigDict, folder: str = "") -> LatentExperi
 
     folder: of the data, where `config.data` names none.
     """
-    check_settings(config, fewest_steps=0)
     check_latent_diffusion(config)
     data = load(config.data, folder)
     check_data(data, config.evaluate)
@@ -37,6 +36,4 @@ def build_latent_diffusion(config: ConfigDict, folder: str = "") -> LatentExperi
     space = open_space(config.space, data)
     if space is None:
         raise UserError("kind 'latent_diffusion' needs a space: name a trained autoencoder in config.space.workdir")
-    model = make_latent_diffusion(config, data, space.space)
-    check_samplers(config, model.fixed_schedule)
-    return LatentExperiment(config, data, model, space)
+    return LatentExperiment(config, data, make_latent_diffusion(config, data, space.space), space)

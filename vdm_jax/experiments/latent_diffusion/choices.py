@@ -17,13 +17,10 @@ NETWORK = Choice(
 )
 # Of sprites modes are counted as well, and the network that reads them is trained for it.
 SCORES = by_data(("evaluate.coverage_images",), ("evaluate.frechet_images",))
-COVERAGE = above(
-    "evaluate.coverage_images",
-    2,
-    ("evaluate.sprite_tolerance", "evaluate.reader_images", "evaluate.reader_steps"),
-)
+OF_READER = ("evaluate.sprite_tolerance", "evaluate.reader_images", "evaluate.reader_steps")
+COVERAGE = above("evaluate.coverage_images", 2, OF_READER)
 MIXTURE = above("evaluate.mixture_components", 1, ("evaluate.fitted_images",))
-OF_SAMPLERS = tuple(f"quality.{name}" for name in ("num_images", "num_seeds", "batch_size", "seed"))
+OF_SAMPLERS = (*(f"quality.{name}" for name in ("num_images", "num_seeds", "batch_size", "seed")), *OF_READER)
 SAMPLINGS = Choice(
     "quality.samplers",
     {"with curves": (*OF_SAMPLERS, "quality.exact"), "without": OF_SAMPLERS, "": ()},

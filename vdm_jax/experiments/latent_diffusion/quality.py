@@ -4,7 +4,8 @@ quality.json has "samplings": {as written: {"sampler", "num_steps", "times", "st
 "first_timestep" (a time in [0, 1] where the schedule is no table), "not_a_sprite", "exactly_a_sprite", "frechet",
 "modes": {histogram: {"kl_nats", "kl_expected_nats"}}}}, each score {"value", "standard_error"} over the evaluation
 seeds, "num_seeds"; "codes", the same of decoded latents of test images; "edge", {"timestep", "logsnr"}, or None;
-"real_vs_real_floor" of the Fréchet distance; "reasons", why scores are missing.
+"num_images" of each; "frechet_images" of them, of which the Fréchet distance is, and its "real_vs_real_floor";
+"reasons", why scores are missing.
 """
 
 import pathlib
@@ -98,8 +99,12 @@ def quality(experiment: LatentExperiment, workdir: pathlib.Path) -> str:
     record: dict[str, Any] = {CODES: rows.pop(CODES), "samplings": rows, "edge": None, "reasons": why}
     if curves is not None:
         record["edge"] = {"timestep": float(edge_time(schedule, curves) * steps), "logsnr": -curves.edge}
-    one = scores[f"{CODES} 0"]["frechet"]
-    record |= {"real_vs_real_floor": one["real_vs_real_floor"], "num_images": one["num_images"]}
+    one = scores[f"{next(iter(samplings))} 0"]
+    record |= {
+        "real_vs_real_floor": one["frechet"]["real_vs_real_floor"],
+        "frechet_images": one["frechet"]["num_images"],
+    }
+    record |= {"num_images": (one["coverage"] or one["frechet"])["num_images"]}
     record |= {"num_seeds": settings.num_seeds, "space": space.about}
     record |= {"checkpoint_step": weights.step, "weights": weights.kind, "settings": plain(config)}
     origin = {"config": config.name, "seed": settings.seed, "data": data.fingerprint}
@@ -130,9 +135,13 @@ def curves_for(config: ConfigDict, space: EncodedSpace) -> Curves | None:
     if not path.is_file():
         raise UserError(f"config.quality.exact={workdir} has no exact.json; {how}")
     exact = read_config(path)
-    if (exact.get("space") or {}).get("fingerprint") != space.fingerprint:
+    about = exact.get("space") or {}
+    if about.get("fingerprint") != space.fingerprint:
         why = f"config.quality.exact={workdir} has curves of another space, or of another scale of it"
         raise UserError(f"{why}; {how}")
+    if about.get("sampled") != space.sampled:
+        there = f"config.quality.exact={workdir} has space.sampled={about.get('sampled')}, this run {space.sampled}"
+        raise UserError(f"{there}; {how} and config.space.sampled")
     try:
         return curves_of(exact)
     except UserError as error:

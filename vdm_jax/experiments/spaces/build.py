@@ -10,6 +10,8 @@ from vdm_jax.base.errors import UserError, choose
 from vdm_jax.data.encoded import FOLDER, read_about
 from vdm_jax.experiments.common.checks import SEED, check_numbers
 from vdm_jax.experiments.common.space.encoded import SCALES
+from vdm_jax.experiments.common.space.load import kind_of_space
+from vdm_jax.experiments.common.space.settings import check_variant, trained_by
 from vdm_jax.launch.config_files import flat
 from vdm_jax.launch.kind import Need
 from vdm_jax.report.primitives.workdir import Workdir
@@ -42,18 +44,26 @@ def scales_of(config: ConfigDict) -> list[str]:
     given = [name.strip() for name in config.table.scales.split(",") if name.strip()]
     for name in given:
         choose("scale of config.table.scales", name, SCALES)
-    if not given:
-        raise UserError(f"config.table.scales={config.table.scales!r}; expected one or more of {', '.join(SCALES)}")
+    if not given or len(set(given)) < len(given):
+        raise UserError(
+            f"config.table.scales={config.table.scales!r}; expected one or more of {', '.join(SCALES)}, each once"
+        )
     return [name for name in SCALES if name in given]
 
 
 def check_spaces(config: ConfigDict) -> None:
     """`Kind.check`: what only this kind can judge before the space is trained. Raises `UserError`."""
-    scales_of(config)
+    scales = scales_of(config)
     check_numbers(config, ((*SEED, "space.seed"),))
     if not (config.space.workdir or config.space.train):
         why = "config.space.workdir and config.space.train are empty: there is no space"
         raise UserError(f"{why}; name a run of kind 'autoencoder', or a variant of configs/autoencoder.py")
+    check_variant(config.space)
+    if config.space.workdir:
+        kind_of_space(Path(config.space.workdir))
+    for scale in scales:
+        if config.runs[scale]:
+            check_measured(scale, Workdir(Path(config.runs[scale])), config.table.probes, config.space.sampled)
 
 
 def needs_of_table(config: ConfigDict) -> dict[str, Need]:
@@ -62,7 +72,7 @@ def needs_of_table(config: ConfigDict) -> dict[str, Need]:
     found = {}
     if not config.space.workdir:
         found[SPACE] = Need(
-            f"configs/autoencoder.py:{config.space.train}",
+            trained_by(config.space.train),
             data | {"train.seed": config.space.seed},
             jobs=("train", "encode", "evaluate"),
             setting="space.workdir",
@@ -85,15 +95,14 @@ def build_spaces(config: ConfigDict) -> SpaceTable:
     """Reads the records of the space and of the probes. Raises `UserError` where one is missing or of another space."""
     check_spaces(config)
     scales = {scale: Workdir(Path(config.runs[scale])) for scale in scales_of(config)}
-    for scale, run in scales.items():
-        check_measured(scale, run, probes=config.table.probes)
     space = Workdir(Path(config.space.workdir))
     check_weights(space, scales)
     return SpaceTable(config, space, scales)
 
 
-def check_measured(scale: str, run: Workdir, *, probes: bool) -> None:
-    """Raises `UserError` where a folder lacks the records of a space at this scale."""
+def check_measured(scale: str, run: Workdir, probes: bool, sampled: bool) -> None:
+    """Raises `UserError` where a folder lacks the records of a space at this scale, or of sampled codes where the table
+    is of means, or the reverse. probes: whether it must have probes."""
     missing = [job for job, there in (("exact", run.exact), ("probe", run.probe or not probes)) if not there]
     if missing:
         why = f"config.runs.{scale}: {run.path} has no {missing[0]}.json"
@@ -102,6 +111,9 @@ def check_measured(scale: str, run: Workdir, *, probes: bool) -> None:
     if not about or about["scale"] != scale:
         there = f"of scale {about['scale']!r}" if about else "of pixels"
         raise UserError(f"config.runs.{scale}: {run.path} holds curves {there}; expected those of scale {scale!r}")
+    if not about.get("deterministic") and about["sampled"] != sampled:
+        there = f"{run.path} has space.sampled={about['sampled']}"
+        raise UserError(f"config.runs.{scale}: {there}, and this table {sampled}; measure it anew, or change this one")
 
 
 def check_weights(space: Workdir, scales: Mapping[str, Workdir]) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from vdm_jax.base.files import write_file, write_json, write_text
+from vdm_jax.base.files import write_json
 from vdm_jax.report.compare.study import Setting, read_settings, table_of
-from vdm_jax.report.compare.sweep import markdown, numbers
+from vdm_jax.report.compare.sweep import markdown, numbers, with_figure
 from vdm_jax.report.primitives import style
 
 BETTER = "Losses of different schedules or weightings are no contest; lower is better for distances and KL"
@@ -24,9 +24,7 @@ def write_ddpm_sweep(folder: str | Path, runs: Mapping[str, Path], missing: Mapp
     folder, settings = Path(folder), read_settings(runs.values())
     text = markdown(settings, [table_of(settings)], BETTER, missing)
     write_json(folder / "sweep.json", numbers(settings, runs, missing))
-    write_file(folder / "sweep.png", lambda file: file.write(style.to_png(losses_figure(settings))))
-    write_text(folder / "sweep.md", f"{text}\n![validation loss](sweep.png)\n")
-    return text
+    return with_figure(folder, text, losses_figure(settings), "validation loss")
 
 
 def losses_figure(settings: Sequence[Setting]) -> Figure:

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from vdm_jax.base.files import write_file, write_json, write_text
+from vdm_jax.base.files import write_json
 from vdm_jax.report.compare.study import Setting, read_settings
-from vdm_jax.report.compare.sweep import markdown, numbers
+from vdm_jax.report.compare.sweep import markdown, numbers, with_figure
 from vdm_jax.report.primitives import style
 from vdm_jax.report.primitives.latent_models import COLUMNS, EXPLAINED, MODELS, TABLE
 
@@ -25,9 +25,7 @@ def write_latent_sweep(folder: str | Path, runs: Mapping[str, Path], missing: Ma
     folder, settings = Path(folder), read_settings(runs.values())
     text = markdown(settings, [models_table(settings)], BETTER, missing)
     write_json(folder / "sweep.json", numbers(settings, runs, missing))
-    write_file(folder / "sweep.png", lambda file: file.write(style.to_png(ratios_figure(settings))))
-    write_text(folder / "sweep.md", f"{text}\n![loss over that of the best linear denoiser](sweep.png)\n")
-    return text
+    return with_figure(folder, text, ratios_figure(settings), "loss over that of the best linear denoiser")
 
 
 def models_table(settings: Sequence[Setting]) -> str:

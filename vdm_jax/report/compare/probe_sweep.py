@@ -13,6 +13,8 @@ from matplotlib.figure import Figure
 
 from vdm_jax.base.files import write_file, write_json, write_text
 from vdm_jax.base.provenance import commit
+from vdm_jax.report.compare.checkpoints import EXPLAINED as CHECKPOINTS
+from vdm_jax.report.compare.checkpoints import checkpoints_figure, checkpoints_table, read_checkpoints
 from vdm_jax.report.primitives import style
 from vdm_jax.report.primitives.windows import window_cells
 from vdm_jax.report.primitives.workdir import Workdir
@@ -25,6 +27,7 @@ SHOWN = 10  # largest |log SNR| of the figure; the curves are constant beyond it
 
 def write_probe_sweep(folder: str | Path, runs: Mapping[str, Path], missing: Mapping[str, str]) -> str:
     """Writes sweep.md, sweep.json, and for each feature sweep_FEATURE.png and sweep_FEATURE_logsnr.png into `folder`.
+    Runs with chains of several checkpoints of one training are also compared by these (sweep_checkpoints_0.png, …).
     Returns the text of sweep.md.
 
     Args:
@@ -39,9 +42,19 @@ def write_probe_sweep(folder: str | Path, runs: Mapping[str, Path], missing: Map
             pictures[name] = style.to_png(curves_figure(feature, read, axis))
             write_file(folder / f"sweep_{name}.png", lambda file, name=name: file.write(pictures[name]))
     text = markdown(read, missing)
+    trainings = read_checkpoints(list(read.values()))
+    for i, each in enumerate(trainings):
+        name = f"checkpoints_{i}"
+        pictures[name] = style.to_png(checkpoints_figure(each))
+        write_file(folder / f"sweep_{name}.png", lambda file, name=name: file.write(pictures[name]))
+        text += (
+            f"\nCheckpoints of `{each[0].model}`, {each[0].sampler}:\n\n{checkpoints_table(each)}\n\n{CHECKPOINTS}\n"
+        )
     origin = {"commit": commit(), "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
     found = {name: numbers(run) for name, run in read.items()}
-    write_json(folder / "sweep.json", {"runs": found, "missing": dict(missing), "provenance": origin})
+    record = {"runs": found, "missing": dict(missing), "provenance": origin}
+    record |= {"checkpoints": [[each._asdict() for each in one] for one in trainings]} if trainings else {}
+    write_json(folder / "sweep.json", record)
     shown = "".join(f"![{name}](sweep_{name}.png)\n" for name in pictures)
     write_text(folder / "sweep.md", f"{text}\n{shown}" if shown else text)
     return text

@@ -25,6 +25,7 @@ from vdm_jax.report.primitives.workdir import Place, Workdir, is_number, leaves
 SEEDS = ("train.seed", "evaluate.seed", "sample.seed")
 NO_SETTINGS = ("name", "data.dir")
 ABOUT = (("settings",), ("provenance",), ("reasons",), ("frechet", "network"), ("frechet_aggregate", "network"))
+SMALLEST = 1e-7  # error that is written without a power of ten
 
 
 class Measured(NamedTuple):
@@ -35,11 +36,15 @@ class Measured(NamedTuple):
     over: Literal["seeds", "images"]
 
     def __str__(self) -> str:
-        """`mean ± error` to two digits of the error, `mean (± error)` over images, or the mean without an error."""
+        """`mean ± error` to two digits of the error, `mean (± error)` over images, or the mean without an error.
+
+        Errors below 1e-7 are written with a power of ten.
+        """
         if not (math.isfinite(self.error) and self.error > 1e-9 * abs(self.mean)):  # a rounding error does not count
             return f"{self.mean:.4g}"
         digits = max(0, 1 - math.floor(math.log10(self.error)))
-        text = f"{self.mean:.{digits}f} ± {self.error:.{digits}f}"
+        form = f".{digits}f" if self.error >= SMALLEST else ".2g"
+        text = f"{self.mean:{form}} ± {self.error:{form}}"
         return text if self.over == "seeds" else text.replace("± ", "(± ") + ")"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from vdm_jax.base.files import write_file, write_json, write_text
 from vdm_jax.base.provenance import commit
@@ -22,6 +23,13 @@ ERRORS = {
 }
 NO_RATE = Measured(0.0, math.nan, "images")  # the rate of a model without a code
 ORIGINS = {"commit": ("commit",), "device": ("device",), "jax": ("versions", "jax")}
+
+
+def with_figure(folder: Path, text: str, drawn: Figure, title: str) -> str:
+    """Writes sweep.png, and sweep.md with `text` and the figure. Returns `text`."""
+    write_file(folder / "sweep.png", lambda file: file.write(to_png(drawn)))
+    write_text(folder / "sweep.md", f"{text}\n![{title}](sweep.png)\n")
+    return text
 
 
 def write_sweep(folder: str | Path, runs: Mapping[str, Path], missing: Mapping[str, str]) -> str:

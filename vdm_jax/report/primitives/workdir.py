@@ -61,14 +61,53 @@ class Workdir:
         return _read_json(self.path / "probe.json") or {}
 
     @cached_property
+    def strips(self) -> dict[str, Any]:
+        """strips.json; {} if it is missing."""
+        return _read_json(self.path / "strips.json") or {}
+
+    @cached_property
+    def schedules(self) -> dict[str, Any]:
+        """schedules.json; {} if it is missing."""
+        return _read_json(self.path / "schedules.json") or {}
+
+    @cached_property
+    def closeness(self) -> dict[str, Any]:
+        """closeness.json; {} if it is missing."""
+        return _read_json(self.path / "closeness.json") or {}
+
+    @cached_property
+    def reconstruct(self) -> dict[str, Any]:
+        """reconstruct.json; {} if it is missing."""
+        return _read_json(self.path / "reconstruct.json") or {}
+
+    @cached_property
+    def split(self) -> dict[str, Any]:
+        """split.json; {} if it is missing."""
+        return _read_json(self.path / "split.json") or {}
+
+    @cached_property
+    def round_trip(self) -> dict[str, Any]:
+        """round_trip.json; {} if it is missing."""
+        return _read_json(self.path / "round_trip.json") or {}
+
+    @cached_property
     def table(self) -> dict[str, Any]:
         """table.json; {} if it is missing."""
         return _read_json(self.path / "table.json") or {}
 
     @cached_property
-    def properties(self) -> dict[str, Any]:
-        """properties.json; {} if it is missing."""
-        return _read_json(self.path / "properties.json") or {}
+    def attractors(self) -> dict[str, Any]:
+        """attractors.json; {} if it is missing."""
+        return _read_json(self.path / "attractors.json") or {}
+
+    @cached_property
+    def jacobians(self) -> dict[str, Any]:
+        """jacobians.json; {} if it is missing."""
+        return _read_json(self.path / "jacobians.json") or {}
+
+    def record(self, name: str) -> dict[str, Any]:
+        """NAME.json; {} if it is missing."""
+        return _read_json(self.path / f"{name}.json") or {}
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -155,11 +194,14 @@ Place = tuple[str, ...]  # of a leaf in nested dicts
 
 def leaves(tree: object, at: Place = ()) -> dict[Place, Any]:
     """The leaves of nested dicts by their places. Lists are leaves."""
-    if not isinstance(tree, dict):
-        return {at: tree}
     found: dict[Place, Any] = {}
-    for key, value in tree.items():
-        found |= leaves(value, (*at, str(key)))
+    waiting = [(at, tree)]
+    while waiting:
+        place, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting.extend(((*place, str(key)), below) for key, below in reversed(value.items()))
+        else:
+            found[place] = value
     return found
 
 

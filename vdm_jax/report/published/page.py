@@ -96,7 +96,13 @@ def faults(page: Page, results: Path, figures: Iterable[str] | None = None) -> l
         f"{page.folder}/{name} is drawn and {where} does not show it" for name in page.figures if name not in shown
     ]
     found += [f"{page.folder}/{name} has no declaration" for name in sorted(drawn - page.figures.keys())]
-    for name in page.figures if figures is None else figures:
+    return found + figure_faults(page, results, page.figures if figures is None else figures)
+
+
+def figure_faults(page: Page, results: Path, figures: Iterable[str]) -> list[str]:
+    """One sentence for each of these figures that does not agree with its records."""
+    folder, found = results / page.folder, []
+    for name in figures:
         path = folder / name
         why = difference(path.read_bytes(), to_png(page.figures[name](folder))) if path.exists() else "is missing"
         if why:

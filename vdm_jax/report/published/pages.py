@@ -2,6 +2,7 @@
 
 from vdm_jax.report.published import autoencoders, benchmarks, collapse, ddpm, digits, mnist, probes
 from vdm_jax.report.published.degradation import page as degradation
+from vdm_jax.report.published.score import page as score
 from vdm_jax.report.published.spaces import page as spaces
 
 ALL = (
@@ -12,6 +13,7 @@ ALL = (
     probes.PAGE,
     autoencoders.PAGE,
     spaces.PAGE,
+    score.PAGE,
     benchmarks.PAGE,
     degradation.PAGE,
 )

@@ -55,20 +55,34 @@ def rate_distortion_section(workdir: Workdir, gallery: Gallery) -> str:
     )
 
 
-def loss_section(workdir: Workdir, gallery: Gallery) -> str:
-    """The loss over the steps, for train and validation."""
+OF_NOISE = "Squared error of the predicted noise per pixel"
+
+
+def loss_section(
+    workdir: Workdir, gallery: Gallery, what: str = OF_NOISE, of_zero: str = "A prediction of zero"
+) -> str:
+    """The loss over the steps, for train and validation. what: the loss. of_zero: what has the loss 1."""
     train, validation = workdir.series("train", "loss"), workdir.series("validation", "loss")
     if not len(train[0]):
         return missing("There is no training curve in metrics.jsonl yet", "train")
     drawn, axes = style.panel(title="Loss", xlabel="step", ylabel="per pixel")
     axes.plot(*train, color=style.GREY, linewidth=1.1, label="train")
     axes.plot(*validation, color=style.BLUE, linewidth=1.8, marker="o", markersize=3.5, label="validation")
+    marks = _drawn_steps(workdir, validation[0])
+    if marks.any():
+        axes.plot(*(values[marks] for values in validation), "o", color=style.VERMILLION, label="images drawn")
     axes.set_yscale("log")
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     style.legend(axes)
-    what = "Squared error of the predicted noise per pixel over training steps, for train batches (grey) and for "
-    what += "validation images with the averaged weights (blue). A prediction of zero has the error 1."
-    return figure([panel(gallery.save("training_loss", drawn), alt="loss over training steps")], what)
+    caption = f"{what} over training steps, for train batches (grey) and for validation images with the averaged "
+    caption += f"weights (blue). {of_zero} has the error 1."
+    return figure([panel(gallery.save("training_loss", drawn), alt="loss over training steps")], caption)
+
+
+def _drawn_steps(workdir: Workdir, steps: np.ndarray) -> np.ndarray:
+    """Which of the steps are those at which the job round_trip drew images."""
+    marks = workdir.round_trip.get("marks")
+    return np.isin(steps, marks.get("steps", []) if isinstance(marks, dict) else [])
 
 
 BOUND = Section("training", "Training", training_section)

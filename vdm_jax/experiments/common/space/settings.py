@@ -47,10 +47,16 @@ def trained_by(variant: str) -> str:
 
 
 def check_space(config: ConfigDict) -> None:
-    """What can be judged before the space is trained. Raises `UserError` for an unknown scale, an unknown variant, or
-    one that makes no space."""
-    space = config.space
-    choose("config.space.scale", space.scale, SCALES)
+    """What can be judged before the space is trained. Raises `UserError` for an unknown scale, as `check_variant`."""
+    choose("config.space.scale", config.space.scale, SCALES)
+    check_variant(config.space)
+
+
+def check_variant(space: ConfigDict) -> None:
+    """Raises `UserError` for an unknown variant of the space that is trained first, or one that makes no space.
+
+    space: `config.space`.
+    """
     if space.train and not space.workdir and load_config(trained_by(space.train)).model.conditional:
         why = f"config.space.train={space.train!r} is conditional: a code decodes to an image only with a label"
         raise UserError(f"{why}; choose another variant of configs/autoencoder.py")

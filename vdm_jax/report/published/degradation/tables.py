@@ -101,7 +101,7 @@ def sprites_table(folder: Path) -> str:
 
 def properties_table(data: str, folder: Path) -> str:
     """What is known of D without training, of seed 0; the noise does not count."""
-    runs = [(name, Workdir(folder / f"{data}-{name}-0").properties) for name in (*DEGRADATIONS, "shift")]
+    runs = [(name, Workdir(folder / f"{data}-{name}-0").record("properties")) for name in (*DEGRADATIONS, "shift")]
 
     def at_end(key: str) -> Callable:
         return lambda row: number(row[1]["by_time"][key][-1])

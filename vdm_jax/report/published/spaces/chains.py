@@ -98,7 +98,7 @@ def _largest(sampler: Mapping[str, Any]) -> str:
 
 
 def normality(folder: Path) -> str:
-    """From which timestep on components of z_t are not told from normal ones, by space and test; pixels first."""
+    """The timestep from which on no test rejects that components of z_t are normal, by space; pixels first."""
     found = {"pixels": Workdir(folder / "chains" / "pixels-exact").normality}
     found |= {name: Workdir(folder / "chains" / f"{space}-exact").normality for space, name in SPACES.items()}
     columns = {

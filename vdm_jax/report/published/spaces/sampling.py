@@ -3,66 +3,80 @@
 The record is diffusion/vae-16-linear-0/quality.json.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from matplotlib.figure import Figure
 
-from vdm_jax.report.primitives.samplings import (
-    CODES,
-    COLUMNS,
-    DASH,
-    SAMPLERS,
-    STARTS,
-    TIMES,
-    SamplingScores,
-    read_samplings,
-    samplings_figure,
-    score_cells,
-)
+from vdm_jax.report.primitives.measured import entry, measured_text
+from vdm_jax.report.primitives.quality_figures import SCORES, Row, lines_of, score_figure
 from vdm_jax.report.primitives.workdir import Workdir
-from vdm_jax.report.published.table import table
+from vdm_jax.report.published.table import DASH, table
 
 RUN = "diffusion/vae-16-linear-0"
+SAMPLERS = {"ancestral": "ancestral", "ddim": "DDIM", "dpmpp_2m": "DPM-Solver++ 2M"}
+TIMES = {
+    "time": "even in time",
+    "cosine": "noise levels of a cosine schedule",
+    "information": "equal information lost a step",
+}
+STARTS = {
+    "noise": "N(0, I)",
+    "gaussian": "a Gaussian at the edge of the features",
+    "mixture": "a mixture of Gaussians there",
+}
+SHOWN = ("no sprite", "KL of kinds, nats", "Fréchet distance")
 
 
-def _read(folder: Path, wanted: Callable[[SamplingScores], bool]) -> list[SamplingScores]:
-    return [one for one in read_samplings(Workdir(folder / RUN).quality) if wanted(one)]
+def rows_of(folder: Path, wanted: Callable[[Row], bool] = lambda row: True) -> list[Row]:
+    """The ways to sample that are `wanted`, by ascending number of steps."""
+    rows = Workdir(folder / RUN).quality["samplings"].values()
+    return sorted(filter(wanted, rows), key=lambda row: row["num_steps"])
 
 
-def _table(rows: Sequence[tuple[list[str], Mapping[str, Any]]], head: Sequence[str]) -> str:
-    """The cells of each row, and after them its scores."""
-    whole = [[*cells, *score_cells(scores)] for cells, scores in rows]
-    return table(whole, {title: lambda row, i=i: row[i] for i, title in enumerate([*head, *COLUMNS])})
+def _table(rows: Sequence[Row], columns: dict[str, Callable[[Row], str]]) -> str:
+    """These columns, and after them the scores."""
+    scores = {title: lambda row, place=SCORES[title]: measured_text(*entry(row, *place)[:2]) for title in SHOWN}
+    return table(rows, columns | scores)
 
 
 def samplers(folder: Path) -> str:
     """Each sampler by the number of steps, and the decoded latents of test images."""
-    found = _read(folder, lambda one: (one.times, one.start) == ("time", "noise"))
-    rows = [([SAMPLERS[one.sampler], str(one.num_steps)], one.scores) for one in found]
-    codes = Workdir(folder / RUN).quality.get("codes", {})
-    return _table([*rows, ([CODES, DASH], codes)], ("sampler", "steps"))
+    rows = rows_of(folder, lambda row: (row["times"], row["start"]) == ("time", "noise"))
+    rows = sorted(rows, key=lambda row: list(SAMPLERS).index(row["sampler"]))
+    columns = {
+        "sampler": lambda row: SAMPLERS[row["sampler"]] if "sampler" in row else "latents of test images",
+        "steps": lambda row: str(row.get("num_steps", DASH)),
+    }
+    return _table([*rows, Workdir(folder / RUN).quality["codes"]], columns)
 
 
 def times(folder: Path) -> str:
     """Ancestral sampling by where its steps are."""
-    found = _read(folder, lambda one: (one.sampler, one.start) == ("ancestral", "noise") and one.num_steps > 10)
-    found = sorted(found, key=lambda one: one.num_steps)
-    return _table([([str(one.num_steps), TIMES[one.times]], one.scores) for one in found], ("steps", "times"))
+    compared = {row["num_steps"] for row in rows_of(folder, lambda row: row["times"] == "information")}
+    rows = rows_of(
+        folder,
+        lambda row: (row["sampler"], row["start"]) == ("ancestral", "noise") and row["num_steps"] in compared,
+    )
+    return _table(rows, {"steps": lambda row: str(row["num_steps"]), "times": lambda row: TIMES[row["times"]]})
 
 
 def starts(folder: Path) -> str:
     """Ancestral sampling by where the chain starts."""
-    found = _read(folder, lambda one: (one.sampler, one.times) == ("ancestral", "time") and one.num_steps >= 50)
-    found = sorted(found, key=lambda one: one.num_steps)
-    rows = [
-        ([STARTS[one.start], f"{one.scores['first_timestep']:.0f}", str(one.scores["evaluations"])], one.scores)
-        for one in found
-    ]
-    return _table(rows, ("start", "its timestep", "network evaluations"))
+    compared = {row["num_steps"] for row in rows_of(folder, lambda row: row["start"] != "noise")}
+    rows = rows_of(
+        folder, lambda row: (row["sampler"], row["times"]) == ("ancestral", "time") and row["num_steps"] in compared
+    )
+    columns = {
+        "start": lambda row: STARTS[row["start"]],
+        "its timestep": lambda row: f"{row['first_timestep']:.0f}",
+        "network evaluations": lambda row: str(row["evaluations"]),
+    }
+    return _table(rows, columns)
 
 
 def no_sprite(folder: Path) -> Figure:
-    """The share that is no sprite against network evaluations, for starts from noise."""
-    return samplings_figure(_read(folder, lambda one: one.start == "noise"), "not_a_sprite", "no sprite, share")
+    """The share that is no sprite against network evaluations, by sampler, for even times from noise."""
+    rows = rows_of(folder, lambda row: (row["times"], row["start"]) == ("time", "noise"))
+    lines = {SAMPLERS[name]: group for name, group in lines_of(rows, ("sampler",)).items()}
+    return score_figure("no sprite", lines, Workdir(folder / RUN).quality["codes"])

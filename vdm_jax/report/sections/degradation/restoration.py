@@ -35,7 +35,7 @@ SHOWN = ("provenance", "reasons", "settings", "objective", "restoration", "chain
 
 def properties_section(workdir: Workdir, gallery: Gallery) -> str:
     """The numbers of properties.json and its curves."""
-    record = workdir.properties
+    record = workdir.record("properties")
     try:
         times = np.array(record["times"], np.float64)
         panels = []

@@ -1,0 +1,129 @@
+"""From a config of kind "forward_process" to plain objects: a data set, one picture and tables of noise."""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from ml_collections import ConfigDict
+
+from vdm_jax.base.errors import UserError, choose
+from vdm_jax.base.images import levels_to_bytes
+from vdm_jax.data.dataset import Dataset
+from vdm_jax.diffusion.samplers import SAMPLERS
+from vdm_jax.diffusion.schedules import SCHEDULES, Schedule, discretize, make_schedule, settings_of
+from vdm_jax.experiments.common.build import load
+from vdm_jax.experiments.common.checks import SEED, check_numbers
+from vdm_jax.experiments.common.trained_model import TrainedModel, load_trained
+from vdm_jax.experiments.forward_process.foreign import foreign_data
+from vdm_jax.experiments.forward_process.models import training_config
+from vdm_jax.experiments.forward_process.picture import read_picture
+
+LARGEST = 256  # side of an image whose copies are drawn
+NUMBERS = (
+    ("2 to 1,000,000", lambda value: 2 <= value <= 1_000_000, "schedules.num_steps"),
+    ("2 to 64", lambda value: 2 <= value <= 64, "strips.num_times"),
+    ("16 to 4,096", lambda value: 16 <= value <= 4_096, "strips.side strips.crop"),
+    ("at least 2", lambda value: value >= 2, "closeness.num_timesteps closeness.pixels"),
+    ("1 to 1,000", lambda value: 1 <= value <= 1_000, "closeness.repeats"),
+    ("a number above 0", lambda value: 0 < value < math.inf, "closeness.tolerance"),
+    ("at least 2", lambda value: value >= 2, "reconstruct.num_images reconstruct.num_timesteps split.num_images"),
+    ("at least 2", lambda value: value >= 2, "reconstruct.num_starts split.num_sampling_steps"),
+    ("at least 1", lambda value: value >= 1, "model.num_steps model.channels reconstruct.num_sampling_steps"),
+    ("at least 1", lambda value: value >= 1, "split.passes split.batch_size"),
+    ("a number above 0", lambda value: 0 < value < math.inf, "reconstruct.tolerance"),
+    ("0 to 100", lambda value: 0 <= value <= 100, "split.num_seeds"),
+    ("a share from 0 to less than 1", lambda value: 0 <= value < 1, "split.denoiser_share"),
+    (*SEED, "strips.seed closeness.seed reconstruct.seed split.seed"),
+)
+
+
+@dataclass(frozen=True)
+class ForwardExperiment:
+    """What the jobs start from. picture: bytes [H, W, C], of a file or the first test image. digest: of its file, or
+    "" of a test image. model: that of the job `reconstruct`, or None. foreign: data that it was not trained on."""
+
+    config: ConfigDict
+    data: Dataset
+    tables: dict[str, Schedule]
+    picture: UInt8[np.ndarray, "h w c"]
+    digest: str
+    model: TrainedModel | None = None
+    foreign: Mapping[str, Dataset] = field(default_factory=dict)
+
+
+def build_forward_process(config: ConfigDict, folder: str = "") -> ForwardExperiment:
+    """Checks every setting, loads the data and reads the picture. Raises `UserError`.
+
+    folder: of the data, where `config.data` names none.
+    """
+    check_numbers(config, NUMBERS)
+    tables = tables_of(names_of(config.schedules.names, "schedules.names"), config.schedules.num_steps)
+    if config.closeness.num_timesteps > config.schedules.num_steps + 1:
+        given = f"config.closeness.num_timesteps={config.closeness.num_timesteps}"
+        raise UserError(f"{given}; there are {config.schedules.num_steps + 1}, 0 … {config.schedules.num_steps}")
+    numbers_of(config.closeness.sizes, "closeness.sizes", 2, LARGEST)
+    numbers_of(config.closeness.counts, "closeness.counts", 2, 1_000)
+    path = config.picture.image
+    picture = read_picture(Path(path)) if path else None
+    digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12] if path else ""
+    if config.model.train:
+        training_config(config)
+    choose("split.sampler", config.split.sampler, SAMPLERS)
+    shares_of(config.split.boundaries)
+    data = load(config.data, folder)
+    if picture is None:
+        picture = levels_to_bytes(data.test.first(1).levels[0], data.num_levels)
+        if picture.shape[-1] not in (1, 3):
+            raise UserError(f"images of {data.name!r} have {picture.shape[-1]} channels; name a picture.image")
+    model, foreign = None, {}
+    if config.model.workdir:
+        names = [name.strip() for name in config.reconstruct.foreign.split(",") if name.strip()]
+        foreign = foreign_data(names, data)
+        of_model = (config.model.workdir, config.model.checkpoint)
+        model = load_trained(*of_model, ConfigDict(dict(data=config.data)), data, section="model", setting="workdir")
+    return ForwardExperiment(config, data, tables, picture, digest, model, foreign)
+
+
+def tables_of(names: list[str], num_steps: int) -> dict[str, Schedule]:
+    """The schedules of these names as tables of T = `num_steps`, each with its own defaults besides."""
+    tables = {}
+    for name in names:
+        choose("schedules.names", name, SCHEDULES)
+        takes = {"num_steps": num_steps} if "num_steps" in settings_of(name) else {}
+        schedule = make_schedule(name, **takes)
+        tables[name] = discretize(schedule, num_steps) if schedule.num_steps is None else schedule
+    return tables
+
+
+def names_of(text: str, setting: str) -> list[str]:
+    """The distinct names in a list such as "ddpm_linear,cosine". Raises `UserError` where there is none."""
+    names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if not names:
+        raise UserError(f"config.{setting}={text!r}; expected names with commas between them")
+    return names
+
+
+def numbers_of(text: str, setting: str, least: int, most: int) -> list[int]:
+    """The distinct whole numbers in a list such as "8,16", ascending. Raises `UserError`."""
+    try:
+        numbers = sorted({int(number) for number in names_of(text, setting)})
+    except ValueError:
+        numbers = [least - 1]
+    if numbers[0] < least or numbers[-1] > most:
+        raise UserError(f"config.{setting}={text!r}; expected whole numbers from {least} to {most:,}, such as 8,16")
+    return numbers
+
+
+def shares_of(text: str) -> list[float]:
+    """The distinct shares of T in a list such as "0.1,0.2", ascending. Raises `UserError`."""
+    try:
+        shares = sorted({float(share) for share in names_of(text, "split.boundaries")})
+    except ValueError:
+        shares = [0.0]
+    if not all(0 < share < 1 for share in shares):
+        raise UserError(f"config.split.boundaries={text!r}; expected shares of T between 0 and 1, such as 0.1,0.2")
+    return shares
