@@ -1,7 +1,6 @@
 """The published pages, by the name of their folder under results/."""
 
 from vdm_jax.report.published import autoencoders, benchmarks, collapse, ddpm, digits, mnist, probes
-from vdm_jax.report.published.degradation import page as degradation
 from vdm_jax.report.published.score import page as score
 from vdm_jax.report.published.spaces import page as spaces
 
@@ -15,6 +14,5 @@ ALL = (
     spaces.PAGE,
     score.PAGE,
     benchmarks.PAGE,
-    degradation.PAGE,
 )
 PAGES = {page.folder: page for page in ALL}
