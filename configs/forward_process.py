@@ -25,7 +25,7 @@ VARIANTS = {
         "split.num_sampling_steps": 20,
     },
     "digits": {},
-    "picture": {"model.train": "", "split.num_seeds": 0},
+    "picture": {"model.train": ""},
 }
 
 

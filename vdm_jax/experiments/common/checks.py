@@ -93,7 +93,7 @@ def check_settings(config: ConfigDict, fewest_steps: int = 1) -> None:
         section, _, name = setting.partition(".")
         if name in (config.get(section) or {}):
             choose(f"config.{setting}", _value(config, setting), choices)
-    if "sampler" in config.sample:  # a decoder has none
+    if "sampler" in (config.get("sample") or {}):  # a decoder has none, a denoising autoencoder draws no samples
         method_of(config.sample.sampler, "config.sample.sampler")
     check_numbers(config, NUMBERS)
     least = f"at least {fewest_steps}"

@@ -8,11 +8,11 @@ from vdm_jax.experiments.common.jobs import IGNORED, fingerprints, is_of_named_w
 from vdm_jax.experiments.common.networks import PIXEL_NETWORKS, network_choices
 from vdm_jax.experiments.common.programs import MODELS
 from vdm_jax.experiments.common.samplers.job import SAMPLERS_CHOICE, SAMPLERS_IMPLIED, samplers_job
+from vdm_jax.experiments.common.samplers.sets import draw_sets
 from vdm_jax.experiments.common.training import describe_model
 from vdm_jax.experiments.ddpm.build import build_ddpm
 from vdm_jax.experiments.ddpm.evaluate import evaluate_ddpm
 from vdm_jax.experiments.ddpm.round_trip import GRIDS, RECORD, round_trip
-from vdm_jax.experiments.ddpm.sample import draw_ddpm
 from vdm_jax.launch.choices import Choice
 from vdm_jax.launch.kind import Job, Kind, from_files
 from vdm_jax.launch.settings import value_of
@@ -71,7 +71,7 @@ OF_DISTANCES = above("round_trip.frechet_images", 2, ("round_trip.step_beta",))
 
 KIND = Kind(
     build_ddpm,
-    model_jobs(READS, evaluate_ddpm, draw_ddpm) | {"round_trip": ROUND_TRIP, "samplers": samplers_job(READS)},
+    model_jobs(READS, evaluate_ddpm, draw_sets) | {"round_trip": ROUND_TRIP, "samplers": samplers_job(READS)},
     inputs=fingerprints,
     find=find_data,
     understood=understood_data,

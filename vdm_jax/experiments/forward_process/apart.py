@@ -29,7 +29,7 @@ from vdm_jax.train.writers import open_log
 X = Float[Array, "b ..."]
 
 
-class Part(NamedTuple):
+class ChainPart(NamedTuple):
     """A model of the timesteps low + 1 … high, trained by `num_updates` updates."""
 
     name: str
@@ -38,7 +38,7 @@ class Part(NamedTuple):
     num_updates: int
 
 
-def parts_of(boundary: int, num_steps: int, num_updates: int, denoiser_share: float) -> list[Part]:
+def parts_of(boundary: int, num_steps: int, num_updates: int, denoiser_share: float) -> list[ChainPart]:
     """The denoiser of 1 … boundary and the generator of boundary + 1 … T, which share the updates of one model.
 
     denoiser_share: of the updates; 0: in proportion to the timesteps, so that each timestep is trained as often as in
@@ -47,8 +47,8 @@ def parts_of(boundary: int, num_steps: int, num_updates: int, denoiser_share: fl
     share = denoiser_share or boundary / num_steps
     of_denoiser = min(max(1, round(share * num_updates)), num_updates - 1)
     return [
-        Part(f"denoiser-{boundary}", 0, boundary, of_denoiser),
-        Part(f"generator-{boundary}", boundary, num_steps, num_updates - of_denoiser),
+        ChainPart(f"denoiser-{boundary}", 0, boundary, of_denoiser),
+        ChainPart(f"generator-{boundary}", boundary, num_steps, num_updates - of_denoiser),
     ]
 
 
@@ -75,7 +75,7 @@ def loss_within(
     return denoising_losses(named_key(key, "noise"), x, denoise, model.noise, t, weighting=weighting), {}
 
 
-def train_part(experiment: Experiment, part: Part, folder: Path) -> Result:
+def train_part(experiment: Experiment, part: ChainPart, folder: Path) -> Result:
     """Trains in `folder`, or goes on there: one seed gives every part the same initial weights and batches. The warm-up
     and the decay of the learning rate are as long a part of the training as in the one model."""
     config = experiment.config.copy_and_resolve_references()

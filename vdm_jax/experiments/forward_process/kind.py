@@ -7,10 +7,13 @@ from ml_collections import ConfigDict
 
 from vdm_jax.experiments.common.build import DATA, IMPLIED, above, find_data, not_empty, understood_data
 from vdm_jax.experiments.common.programs import MODELS
-from vdm_jax.experiments.forward_process import noise, reconstruct, split, strips
+from vdm_jax.experiments.forward_process import noise, reconstruct, strips
 from vdm_jax.experiments.forward_process import schedules as tables
 from vdm_jax.experiments.forward_process.build import ForwardExperiment, build_forward_process
 from vdm_jax.experiments.forward_process.models import needs_of_model
+from vdm_jax.experiments.forward_process.split import FOLDER as SPLIT_FOLDER
+from vdm_jax.experiments.forward_process.split import RECORD as SPLIT_RECORD
+from vdm_jax.experiments.forward_process.split import split
 from vdm_jax.launch.choices import Choice
 from vdm_jax.launch.kind import Job, Kind, from_files
 from vdm_jax.launch.settings import value_of
@@ -93,11 +96,11 @@ KIND = Kind(
             memory_hint="lower config.reconstruct.num_images",
         ),
         "split": Job(
-            split.run_split,
+            split,
             reads=("data", "model.train", "model.num_steps", "model.channels", "split"),
             ignores=("data.dir", "split.batch_size"),
-            keeps=(split.FOLDER,),
-            writes=split.RECORD,
+            keeps=(SPLIT_FOLDER,),
+            writes=SPLIT_RECORD,
             idle=no_split,
             can_stop=True,
             memory_hint="lower config.split.batch_size",

@@ -44,6 +44,8 @@ def reconstruct(experiment: ForwardExperiment, workdir: pathlib.Path) -> str:
     there are more than `MOST_MEMBERS`. "bound" are the nats of the model's own bound on test images.
     """
     config, data, model = experiment.config.reconstruct, experiment.data, experiment.model
+    if model is None:  # the job is idle
+        return "done"
     table = fixed_table(ConfigDict(model.about["diffusion"]))
     times = make_times(table, config.num_sampling_steps)
     starts, steps = grids(table, np.asarray(times), config)

@@ -24,8 +24,8 @@ from vdm_jax.evals.image_distances import feature_net_of
 from vdm_jax.experiments.common.build import Experiment
 from vdm_jax.experiments.common.models import make_ddpm
 from vdm_jax.experiments.forward_process.apart import (
+    ChainPart,
     Joined,
-    Part,
     denoisers,
     joined,
     mean_loss,
@@ -42,14 +42,8 @@ RECORD, FOLDER, ONE = "split.json", "split", "one"
 Distance = Callable[[np.ndarray], float]
 
 
-def run_split(experiment: ForwardExperiment, workdir: pathlib.Path, options: RunOptions) -> Status:
-    """`split`, stopped and saved after `options.stop_after` seconds."""
-    with sigterm_after(options.stop_after):
-        return split(experiment, workdir)
-
-
-def split(experiment: ForwardExperiment, workdir: pathlib.Path) -> Status:
-    """Writes `split.json`; returns "done", or "stopped" after SIGTERM.
+def split(experiment: ForwardExperiment, workdir: pathlib.Path, options: RunOptions) -> Status:
+    """Writes `split.json`; returns "done", or "stopped" after SIGTERM or `options.stop_after` seconds, with all saved.
 
     {"cells": [{"seed", "boundary" (a timestep), "updates": {"one", "denoiser", "generator"}, "loss": {"one", "apart":
     {"below", "above", "all"}}, "frechet": {"one", "apart", "one_at_once", "apart_at_once"}}], "num_steps", "floor",
@@ -57,6 +51,8 @@ def split(experiment: ForwardExperiment, workdir: pathlib.Path) -> Status:
     initial weights, batches, and the noise of losses and chains.
     """
     config, data = experiment.config.split, experiment.data
+    if not experiment.config.model.train or config.num_seeds == 0:  # the job is idle
+        return "done"
     own = training_config(experiment.config)
     model = make_ddpm(own, data)
     if model.no_bound:
@@ -69,10 +65,10 @@ def split(experiment: ForwardExperiment, workdir: pathlib.Path) -> Status:
     made = {place: joined(model, times, place, config.sampler) for place in places}
     distance, floor = distances(data, config.num_images)
     cells = []
-    with catch_sigterm() as stop_requested:
+    with sigterm_after(options.stop_after), catch_sigterm() as stop_requested:
         for seed in range(config.num_seeds):
             own.train.seed = seed
-            one = Part(ONE, 0, model.noise.num_steps, own.train.num_steps)
+            one = ChainPart(ONE, 0, model.noise.num_steps, own.train.num_steps)
             every = {
                 place: parts_of(steps[place], model.noise.num_steps, one.num_updates, config.denoiser_share)
                 for place in places
@@ -86,7 +82,7 @@ def split(experiment: ForwardExperiment, workdir: pathlib.Path) -> Status:
                 weights[part.name] = averaged(result.state)
             for place, parts in every.items():
                 key = fold_in(named_key(jax.random.key(config.seed), "split"), seed)
-                found = compare(made[place], model, weights, parts, experiment, key, distance)
+                found = compare(made[place], model, weights, parts, config, data, key, distance)
                 updates = {ONE: one.num_updates, "denoiser": parts[0].num_updates, "generator": parts[1].num_updates}
                 cells.append({"seed": seed, "boundary": steps[place], "updates": updates} | found)
     sizes = sum(leaf.size for leaf in jax.tree.leaves(weights[ONE]))
@@ -115,13 +111,17 @@ def compare(
     made: Joined,
     model: Any,
     weights: dict[str, PyTree],
-    parts: list[Part],
-    experiment: ForwardExperiment,
+    parts: list[ChainPart],
+    config: ConfigDict,
+    data: Dataset,
     key: Key[Array, ""],
     distance: Distance,
 ) -> dict[str, Any]:
-    """The losses and the Fréchet distances of the one model and of the parts, with the same noise."""
-    config, data, low, high = experiment.config.split, experiment.data, *parts
+    """The losses and the Fréchet distances of the one model and of the parts, with the same noise.
+
+    config: `config.split`.
+    """
+    low, high = parts
     of_params = denoisers(model)
     one, denoiser, generator = (of_params(weights[name]) for name in (ONE, low.name, high.name))
     x = jnp.asarray(to_pixels(data.test.levels, data.pixel_values))

@@ -9,12 +9,12 @@ from vdm_jax.experiments.common.jobs import fingerprints, model_jobs
 from vdm_jax.experiments.common.networks import PIXEL_NETWORKS, network_choices
 from vdm_jax.experiments.common.programs import MODELS
 from vdm_jax.experiments.common.samplers.job import SAMPLERS_CHOICE, samplers_job
+from vdm_jax.experiments.common.samplers.sets import draw_sets
 from vdm_jax.experiments.common.training import describe_model
 from vdm_jax.experiments.score.build import EXPLODING, PRESERVING, build_score
 from vdm_jax.experiments.score.evaluate import evaluate_score
 from vdm_jax.experiments.score.functions import score_functions
 from vdm_jax.experiments.score.mixture import ARRAYS, MIXTURE, mixture_summary, study_mixture
-from vdm_jax.experiments.score.sample import draw_score
 from vdm_jax.launch.choices import Choice
 from vdm_jax.launch.kind import Job, Kind, from_files
 from vdm_jax.launch.settings import value_of
@@ -32,7 +32,7 @@ def score_jobs() -> dict[str, Job]:
     study = Job(
         from_files(study_mixture), reads=("mixture",), writes=MIXTURE, leaves=(ARRAYS,), summary=mixture_summary
     )
-    return model_jobs(READS, evaluate_score, draw_score) | {"samplers": samplers_job(READS), "mixture": study}
+    return model_jobs(READS, evaluate_score, draw_sets) | {"samplers": samplers_job(READS), "mixture": study}
 
 
 def _of_sigmas(settings: Mapping[str, Any]) -> Iterable[str]:

@@ -1,6 +1,8 @@
 """The published pages, by the name of their folder under results/."""
 
 from vdm_jax.report.published import autoencoders, benchmarks, collapse, ddpm, digits, mnist, probes
+from vdm_jax.report.published.coursework import page as coursework
+from vdm_jax.report.published.daes import page as dae
 from vdm_jax.report.published.score import page as score
 from vdm_jax.report.published.spaces import page as spaces
 
@@ -13,6 +15,8 @@ ALL = (
     autoencoders.PAGE,
     spaces.PAGE,
     score.PAGE,
+    coursework.PAGE,
     benchmarks.PAGE,
+    dae.PAGE,
 )
 PAGES = {page.folder: page for page in ALL}

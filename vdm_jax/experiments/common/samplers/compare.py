@@ -43,6 +43,9 @@ def compare_samplers(experiment: Experiment, workdir: pathlib.Path) -> str:
     """Writes `samplers.npz` and `samplers.json`; returns "done". All samplers of a seed start from the same noise."""
     config, data, model = experiment.config, experiment.data, experiment.model
     settings, names = config.samplers, methods_of(config.samplers.methods)
+    if not names:
+        print("samplers: config.samplers.methods is empty: nothing is sampled", flush=True)
+        return "done"
     weights = load_weights(workdir, model, config)
     key = named_key(jax.random.key(settings.seed), "samplers")
     print(f"samplers: step {weights.step}, {weights.kind} weights, {len(names)} samplers", flush=True)

@@ -4,6 +4,7 @@ The records are mixture/, and NAME-SEED/ for NAME one of `OBJECTIVES` and `MODEL
 """
 
 import functools
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from matplotlib.figure import Figure
 
 from vdm_jax.base.statistics import paired_difference
 from vdm_jax.report.primitives.image_figures import grid_figure
-from vdm_jax.report.primitives.measured import entry, measured_text
+from vdm_jax.report.primitives.measured import entry
 from vdm_jax.report.primitives.workdir import Workdir
 from vdm_jax.report.published.page import Page
 from vdm_jax.report.published.table import DASH, difference_over_seeds, interval, mean, number, setting, table
@@ -33,7 +34,9 @@ NAMES = {
     "denoising": "denoising at one level",
     "levels": "denoising at 15 levels",
 }
-GRIDS = ("digits", "digits-sliced", "digits-single")
+SHOWN = ("exact", "levels")  # objectives of the mixture with figures
+CHAINS = ("start", "end_true_uniform", "end_learned_uniform", "end_learned_annealed")
+GRIDS = ("digits", "digits-single")
 
 
 def mixture(folder: Path) -> dict[str, Any]:
@@ -48,10 +51,16 @@ def errors(folder: Path) -> str:
     columns: dict[str, Callable[[tuple[str, Any]], str]] = {
         "objective": lambda row: row[0],
         "σ of the data": lambda row: f"{row[1]['sigma']:g}",
-        "error by density": lambda row: measured_text(*entry(row[1], "weighted")[:2]),
-        "error over the square": lambda row: measured_text(*entry(row[1], "unweighted")[:2]),
+        "error by density": lambda row: shown(row[1], "weighted"),
+        "error over the square": lambda row: shown(row[1], "unweighted"),
     }
     return table(rows, columns)
+
+
+def shown(row: Mapping[str, Any], key: str) -> str:
+    """A number of a row with its standard error; a dash where there is none."""
+    value, error, _ = entry(row, key)
+    return DASH if value is None else number(value, math.nan if error is None else error)
 
 
 def chains(folder: Path) -> str:
@@ -63,10 +72,7 @@ def chains(folder: Path) -> str:
         "outside of both": "outside",
     }
     columns: dict[str, Callable[[tuple[str, Any]], str]] = {"chains": lambda row: row[0]}
-    columns |= {
-        title: lambda row, key=key: measured_text(*entry(row[1], key)[:2]) if row[1][key] else DASH
-        for title, key in shares.items()
-    }
+    columns |= {title: lambda row, key=key: shown(row[1], key) for title, key in shares.items()}
     return table(list(mixture(folder)["langevin"].items()), columns)
 
 
@@ -117,7 +123,8 @@ def flow(folder: Path) -> str:
 
 def objectives(folder: Path) -> str:
     """The digits by objective, mean ± standard error over training seeds."""
-    found = {stem: setting(name, folder, SEEDS, stem) for stem, name in OBJECTIVES.items()}
+    seeds = [seed for seed in SEEDS if all((folder / f"{stem}-{seed}").is_dir() for stem in OBJECTIVES)]
+    found = {stem: setting(name, folder, seeds, stem) for stem, name in OBJECTIVES.items()}
     first = next(iter(found.values()))
 
     def beside(one) -> str:
@@ -134,37 +141,46 @@ def objectives(folder: Path) -> str:
 
 
 def samplers(model: str, folder: Path) -> str:
-    """The samplers of a model: means over training seeds of the scores over evaluation seeds."""
+    """The samplers of a model: means over training seeds of the scores over evaluation seeds.
+
+    Of one training, the means over evaluation seeds, their errors, and the intervals over these.
+    """
     records = [Workdir(folder / f"{model}-{seed}").record("samplers") for seed in SEEDS]
-    names = list(records[0]["samplers"])
+    rows = [record["samplers"] for record in records if record]
+    names = list(rows[0])
 
     def values(name: str, key: str) -> np.ndarray:
-        return np.array([record["samplers"][name][key]["value"] for record in records])
+        return np.array([row[name][key]["value"] for row in rows])
 
-    def shown(key: str) -> Callable[[str], str]:
-        def cell(name: str) -> str:
-            found = values(name, key)
-            return number(float(found.mean()), float(found.std(ddof=1) / np.sqrt(len(found))))
+    def averaged(name: str, key: str) -> str:
+        found = values(name, key)
+        if len(found) == 1:
+            return shown(rows[0][name], key)
+        return number(float(found.mean()), float(found.std(ddof=1) / np.sqrt(len(found))))
 
-        return cell
-
-    def beside(key: str) -> Callable[[str], str]:
-        def cell(name: str) -> str:
-            if name == names[0]:
-                return "0"
-            return interval(paired_difference(values(name, key), values(names[0], key), "seeds"))
-
-        return cell
+    def above_the_floor(name: str) -> str:
+        if name == names[0]:
+            return "0"
+        if len(rows) == 1:
+            found = rows[0][name]["beyond"]
+            return interval_text(found["value"], *found["interval"])
+        return interval(paired_difference(values(name, "pixels"), values(names[0], "pixels"), "seeds"))
 
     columns: dict[str, Callable[[str], str]] = {
         "sampler": lambda name: f"`{name}`",
-        "evaluations": lambda name: str(records[0]["samplers"][name]["evaluations"]),
-        "Fréchet distance to the data": shown("frechet"),
-        "… minus that of the first [95%]": beside("frechet"),
-        "to samples of the first, pixels": shown("pixels"),
-        "… minus the floor [95%]": beside("pixels"),
+        "evaluations": lambda name: str(rows[0][name]["evaluations"]),
+        "Fréchet distance to the data": lambda name: averaged(name, "frechet"),
+        "to samples of the first, pixels": lambda name: averaged(name, "pixels"),
+        "… minus the floor [95%]": above_the_floor,
     }
     return table(names, columns)
+
+
+def interval_text(value: float, low: float, high: float) -> str:
+    """`mean [low, high]` to two digits of half of the interval."""
+    decimals = max(0, 1 - math.floor(math.log10((high - low) / 2)))
+    value, low, high = (round(each, decimals) + 0.0 for each in (value, low, high))
+    return f"{value:.{decimals}f} [{low:.{decimals}f}, {high:.{decimals}f}]"
 
 
 # ---- figures --------------------------------------------------------------------------------------------------------
@@ -200,10 +216,10 @@ def levels_of_digits(folder: Path) -> Figure:
 
 FIGURES: dict[str, Callable[[Path], Figure]] = {
     "true": lambda folder: plane.true_figure(arrays(folder)),
-    **{name: lambda folder, name=name: plane.learned_figure(arrays(folder), name) for name in plane.MAPS},
-    **{f"error_{name}": lambda folder, name=name: plane.map_figure(arrays(folder), name) for name in plane.MAPS},
+    **{name: lambda folder, name=name: plane.learned_figure(arrays(folder), name) for name in SHOWN},
+    **{f"error_{name}": lambda folder, name=name: plane.map_figure(arrays(folder), name) for name in SHOWN},
     "levels_of_mixture": lambda folder: plane.levels_figure(mixture(folder)),
-    **{name: lambda folder, name=name: plane.ends_figure(arrays(folder), name) for name in ("start", *plane.CHAINS)},
+    **{name: lambda folder, name=name: plane.ends_figure(arrays(folder), name) for name in CHAINS},
     "mixing": lambda folder: plane.mixing_figure(mixture(folder)),
     "levels_of_digits": levels_of_digits,
     **{stem: functools.partial(grid, stem) for stem in GRIDS},

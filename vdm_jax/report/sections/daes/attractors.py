@@ -178,19 +178,11 @@ def basin_colours(ends: np.ndarray) -> np.ndarray:
 
 def two_points_section(workdir: Workdir, gallery: Gallery) -> str:
     """The attractor of two images by sigma, predicted and found."""
-    record = workdir.attractors
     try:
-        found = {key: np.array(values, np.float64) for key, values in record["two_points"].items()}
-        drawn, axes = style.panel(title="Two training images", xlabel="σ / a", ylabel="x* / a", size=(4.8, 3.4))
-        order = np.argsort(found["sigma_over_a"])
-        across = found["sigma_over_a"][order]
-        axes.plot(across, found["predicted"][order], color=style.VERMILLION, label="x* = a tanh(a x*/σ²)")
-        axes.plot(across, found["found"][order], "o", color=style.BLUE, markersize=4, label="found by iteration")
-        axes.axvline(1, color=style.QUIET, linewidth=0.8, linestyle=":")
-        axes.set_ylim(-0.05, 1.05)
-        style.legend(axes)
-        off = float(np.abs(found["found"] - found["predicted"]).max())
-        a = float(found["a"])
+        record = workdir.attractors["two_points"]
+        drawn = two_points_figure(record)
+        off = float(np.abs(np.array(record["found"]) - np.array(record["predicted"])).max())
+        a = float(record["a"])
     except BROKEN:
         return NO_ATTRACTORS
     caption = (
@@ -199,6 +191,17 @@ def two_points_section(workdir: Workdir, gallery: Gallery) -> str:
         f"inside ±a, and meet in the middle at σ = a (dotted). Largest difference of the two: {off:.2g} a."
     )
     return figure([panel(gallery.save("two_points", drawn), alt="the attractor of two images by noise level")], caption)
+
+
+def two_points_figure(record: dict[str, Any]) -> Figure:
+    """The attractor of two points over sigma, both as shares of half their distance."""
+    drawn, axes = style.panel(title="Two training images", xlabel="σ / a", ylabel="x* / a", size=(4.8, 3.4))
+    axes.plot(record["sigma_over_a"], record["predicted"], color=style.VERMILLION, label="x* = a tanh(a x*/σ²)")
+    axes.plot(record["sigma_over_a"], record["found"], "o", color=style.BLUE, markersize=4, label="found by iteration")
+    axes.axvline(1, color=style.QUIET, linewidth=0.8, linestyle=":")
+    axes.set_ylim(-0.05, 1.05)
+    style.legend(axes)
+    return drawn
 
 
 def svd_section(workdir: Workdir, gallery: Gallery) -> str:

@@ -34,7 +34,6 @@ def reconstruct_section(workdir: Workdir, gallery: Gallery) -> str:
             "sampled": error_figure(record, "sampled"),
             "information": information_figure(record),
         }
-        part, name = next(iter(record["sets"].items()))
         tolerance, num_steps = record["settings"]["reconstruct"]["tolerance"], int(record["num_steps"])
         limits = table(
             ("images", "worse than test images in one step from", "by chains from"),
@@ -158,7 +157,7 @@ def _interval(apart: np.ndarray, one: np.ndarray) -> str:
     return f"{float(found.mean):+.2g}{between}"
 
 
-def _time(step: float | None, num_steps: int) -> str:
+def _time(step: float | int | None, num_steps: int) -> str:
     return "nowhere" if step is None else f"{step:,.0f} ({step / num_steps:.1%})"
 
 
