@@ -3,6 +3,7 @@
 from vdm_jax.report.published import autoencoders, benchmarks, collapse, ddpm, digits, mnist, probes
 from vdm_jax.report.published.coursework import page as coursework
 from vdm_jax.report.published.daes import page as dae
+from vdm_jax.report.published.degradation import page as degradation
 from vdm_jax.report.published.score import page as score
 from vdm_jax.report.published.spaces import page as spaces
 
@@ -18,5 +19,6 @@ ALL = (
     coursework.PAGE,
     benchmarks.PAGE,
     dae.PAGE,
+    degradation.PAGE,
 )
 PAGES = {page.folder: page for page in ALL}

@@ -22,7 +22,7 @@ def strips(data: str, folder: Path) -> Figure:
     """One test image under every degradation, without noise and with it: z_t, and R(z_t, t) below."""
     rows, names, times = [], [], None
     for name in DEGRADATIONS:
-        for word, told in (("", ""), ("-noise", ", noise 1")):
+        for word, told in (("", ""), ("-noise", ", σ₁=1")):
             arrays = _images(folder, f"{data}-{name}{word}")
             if arrays is not None:
                 times = arrays["times"]
@@ -39,7 +39,7 @@ def generated(data: str, folder: Path) -> Figure:
         arrays = _images(folder, f"{data}-{stem}")
         if arrays is not None:
             rows.append(arrays["prior"][:SHOWN])
-            names.append(f"{one.name}, noise {noise_of(one)}")
+            names.append(f"{one.name}, σ₁={noise_of(one)}")
     real = Workdir(folder).arrays(f"images/{data}-real.npz", "real")
     if real is not None:
         rows, names = [real["real"][:SHOWN], *rows], ["real", *names]
@@ -56,7 +56,7 @@ def restoration(folder: Path) -> Figure:
         colour = style.LINE_COLOURS[list(DEGRADATIONS).index(name)]
         times = np.array(one.runs[0].evaluate["restoration"]["times"])
         curves = np.array([run.evaluate["restoration"]["restored"] for run in one.runs])
-        label = name if not word else f"{name}, noise 1"
+        label = name if not word else f"{name}, σ₁=1"
         axes.plot(times, curves.mean(0), color=colour, linestyle="--" if word else "-", label=label)
         axes.fill_between(times, curves.min(0), curves.max(0), color=colour, alpha=0.15, linewidth=0)
     axes.axhline(one.runs[0].evaluate["restoration"]["mean_image"], color=style.GREY, linewidth=1)
@@ -85,7 +85,7 @@ def frechet(folder: Path) -> Figure:
     axes.axhline(
         values(first, "sets", SETS["improved, data"], "frechet", "real_vs_real_floor").mean(), color=style.GREY
     )
-    axes.set_xticks(range(len(found)), [f"{one.name}\nnoise {noise_of(one)}" for one in found.values()])
+    axes.set_xticks(range(len(found)), [f"{one.name}\nσ₁={noise_of(one)}" for one in found.values()])
     axes.set_yscale("log")
     style.legend(axes)
     return drawn

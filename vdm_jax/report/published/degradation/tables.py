@@ -49,7 +49,7 @@ def noise_of(one: Setting) -> str:
 
 def head(seeds: bool = True) -> dict[str, Column]:
     """The columns that name a setting."""
-    names: dict[str, Column] = {"degradation": lambda one: one.name, "noise": noise_of}
+    names: dict[str, Column] = {"degradation": lambda one: one.name, "σ₁": noise_of}
     return names | ({"seeds": lambda one: str(len(one.runs))} if seeds else {})
 
 
@@ -85,13 +85,13 @@ def sprites_table(folder: Path) -> str:
         rows,
         {
             "degradation": lambda row: row[0].name,
-            "noise": lambda row: noise_of(row[0]),
+            "σ₁": lambda row: noise_of(row[0]),
             "method, start": lambda row: row[1],
             "images": share("num_images"),
             "no sprite": share("coverage", "not_a_sprite"),
             "distinct": share(*DISTINCT),
-            "kinds hit, of those that as many real sprites hit": hit("kind"),
-            "kinds and places": hit("kind and place"),
+            "kinds hit": hit("kind"),
+            "kinds and places hit": hit("kind and place"),
             "Fréchet": share(*FRECHET),
             "covered": share(*COVERED),
             "covered by real": share("diversity", "covered_by_real"),
@@ -180,7 +180,7 @@ def comparisons_table(folder: Path) -> str:
         rows,
         {
             "degradation": lambda row: row[0].name,
-            "noise": lambda row: noise_of(row[0]),
+            "σ₁": lambda row: noise_of(row[0]),
             "what is changed": lambda row: row[1],
             "Fréchet [95% interval]": change(FRECHET),
             "covered [95% interval]": change(COVERED),
