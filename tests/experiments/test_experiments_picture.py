@@ -104,4 +104,4 @@ def test_a_strip_of_24_megapixels_takes_little_memory(key):
     before = gib("VmRSS")
     z = noised_picture(image, 0.0, key)
     assert reduced(z, 256).shape == (171, 256, 1) and middle(z, 128).shape == (128, 128, 1)
-    assert 0.02 < gib("VmHWM") - before < 2 / 3  # z alone takes 0.022
+    assert gib("VmHWM") - before < 2 / 3  # z alone takes 0.022; memory that is free already may hold it

@@ -13,7 +13,7 @@ from vdm_jax.experiments.common.training import count_flops, in_units
 from vdm_jax.experiments.kinds import KINDS
 from vdm_jax.launch import flags
 from vdm_jax.launch.dry_run import describe_run
-from vdm_jax.launch.kind import Job, Kind, Need
+from vdm_jax.launch.kind import Job, Kind, Need, jobs_of
 from vdm_jax.launch.run import run
 
 
@@ -40,8 +40,10 @@ def test_a_training_is_described(capsys, tmp_path, config):
     assert [line for line in lines if line.startswith("memory of the training")]
     assert f"FLOP a step of {found.train.batch_size} images" in "\n".join(lines)
     assert [line for line in lines if line.startswith("job ")] == [
-        f"job {name}: to do" for name in ("train", "evaluate", "sample", "report")
+        f"job {name}: {'nothing to do under this config' if job.is_idle(found) else 'to do'}"
+        for name, job in jobs_of(KINDS[found.kind]).items()
     ]
+    assert {"train", "evaluate", "sample", "report"} <= set(jobs_of(KINDS[found.kind]))
     assert not (tmp_path / "run").exists()
 
 

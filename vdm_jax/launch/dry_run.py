@@ -37,6 +37,9 @@ def describe_run(kinds: Kinds, config: ConfigDict, workdir: pathlib.Path, jobs: 
     runs = members or {"": OneOf(config, workdir)}
     left = [remaining(kind, *own, jobs) for own in runs.values()]
     for name in jobs:
+        if all(jobs_of(kind)[name].is_idle(own.config) for own in runs.values()):
+            yield f"job {name}: nothing to do under this config"
+            continue
         number = sum(name in own for own in left)
         part = f" of {number} of {len(left)} members" if 0 < number < len(left) else ""
         yield f"job {name}: {'to do' if number else 'done'}{part}"

@@ -72,8 +72,9 @@ def build_forward_process(config: ConfigDict, folder: str = "") -> ForwardExperi
     digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12] if path else ""
     if config.model.train:
         training_config(config)
-    choose("split.sampler", config.split.sampler, SAMPLERS)
-    shares_of(config.split.boundaries)
+    if config.model.train and config.split.num_seeds:
+        choose("split.sampler", config.split.sampler, SAMPLERS)
+        shares_of(config.split.boundaries)
     data = load(config.data, folder)
     if picture is None:
         picture = levels_to_bytes(data.test.first(1).levels[0], data.num_levels)

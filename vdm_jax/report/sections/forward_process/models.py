@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from vdm_jax.base.statistics import Difference, mean_and_error, paired_difference
 from vdm_jax.report.page import Section
 from vdm_jax.report.primitives import style
-from vdm_jax.report.primitives.markup import Gallery, figure, missing, panel, table
+from vdm_jax.report.primitives.autoencoder_names import section_of
+from vdm_jax.report.primitives.markup import Gallery, figure, missing, not_applicable, panel, table
 from vdm_jax.report.primitives.workdir import Workdir
 
 ERRORS = (KeyError, TypeError, ValueError, IndexError)
@@ -23,6 +24,14 @@ QUANTITIES = {  # of `split`: place in a cell, words
     "Fréchet distance": ("frechet", ""),
     "Fréchet distance, one step from the boundary": ("frechet", "at_once"),
 }
+
+
+def _none(workdir: Workdir, job: str) -> str:
+    """What stands in place of the results of a job that trains or reads a model."""
+    model = section_of(workdir.config, "model")
+    if not (model.get("train") or model.get("workdir")):
+        return not_applicable("No model is trained or named: config.model.train and config.model.workdir are empty.")
+    return missing(f"There is no readable {job}.json yet", job)
 
 
 def reconstruct_section(workdir: Workdir, gallery: Gallery) -> str:
@@ -57,7 +66,7 @@ def reconstruct_section(workdir: Workdir, gallery: Gallery) -> str:
         )
         number = record["sets"][OWN]["num_images"]
     except ERRORS:
-        return missing("There is no readable reconstruct.json yet", "reconstruct")
+        return _none(workdir, "reconstruct")
     panels = [panel(gallery.save(f"reconstruct_{name}", each), alt=name) for name, each in drawn.items()]
     caption = (
         f"Mean absolute error of images recovered from z_t, {number} of each set (bands: ± 2 standard errors over "
@@ -115,7 +124,7 @@ def split_section(workdir: Workdir, gallery: Gallery) -> str:
         number, floor = len({each["seed"] for each in cells}), record["floor"]
         updates = cells[0]["updates"]
     except ERRORS:
-        return missing("There is no readable split.json yet", "split")
+        return _none(workdir, "split")
     head = ("boundary", "", "one model", "apart", "apart minus one")
     note = (
         f"<p>Mean ± standard error over {number} seed(s); in brackets 95% t intervals, paired by seed, of three or "

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 
 from vdm_jax.report.page import Section
 from vdm_jax.report.primitives import style
+from vdm_jax.report.primitives.autoencoder_names import section_of
 from vdm_jax.report.primitives.image_figures import grid_figure
-from vdm_jax.report.primitives.markup import Gallery, figure, missing, panel, table
+from vdm_jax.report.primitives.markup import Gallery, figure, missing, not_applicable, panel, table
 from vdm_jax.report.primitives.measured import entry, measured
 from vdm_jax.report.primitives.workdir import Workdir, is_number
 
@@ -52,9 +53,9 @@ def samplers_section(workdir: Workdir, gallery: Gallery) -> str:
     record = workdir.record("samplers")
     rows = record.get("samplers")
     if not isinstance(rows, dict):
-        return missing(
-            "There is no readable samplers.json yet (config.samplers.methods names the samplers)", "samplers"
-        )
+        if not section_of(workdir.config, "samplers").get("methods"):
+            return not_applicable("No samplers were compared: config.samplers.methods is empty.")
+        return missing("There is no readable samplers.json yet", "samplers")
     sprites = any("not_a_sprite" in row for row in rows.values())
     cells = []
     for name, row in rows.items():
