@@ -73,20 +73,25 @@ def get_config(variant: str = "") -> ConfigDict:
                 tolerance=0.25,  # foreign images are recovered worse where their error is larger by this share
                 seed=0,
             ),
-            split=dict(
-                boundaries="0.1,0.2",  # shares of T below which the denoiser is trained, and above it the generator
-                num_seeds=3,  # of all trainings; 0: no split
-                denoiser_share=0.0,  # of the updates of the one model; 0: in proportion to the timesteps
-                num_images=300,  # generated, of the Fréchet distances
-                num_sampling_steps=50,
-                sampler="ancestral",  # ancestral, ancestral_beta, ddim, dpmpp_2m
-                passes=4,  # noise passes over the test images, of the losses
-                batch_size=100,  # images that are generated at once
-                seed=0,
-            ),
+            split=_split(),
         )
     )
     config.lock()
     config.update_from_flattened_dict({"data.source": "digits", "data.name": "digits"})
     config.update_from_flattened_dict(choose("variant", variant or "quick", VARIANTS))
     return config
+
+
+def _split() -> dict:
+    """The section of the job split."""
+    return dict(
+        boundaries="0.1,0.2",  # shares of T below which the denoiser is trained, and above it the generator
+        num_seeds=3,  # of all trainings; 0: no split
+        denoiser_share=0.0,  # of the updates of the one model; 0: in proportion to the timesteps
+        num_images=300,  # generated, of the Fréchet distances
+        num_sampling_steps=50,
+        sampler="ancestral",  # ancestral, ancestral_beta, ddim, dpmpp_2m
+        passes=4,  # noise passes over the test images, of the losses
+        batch_size=100,  # images that are generated at once
+        seed=0,
+    )

@@ -136,6 +136,7 @@ BAD = [
     (f"picture.image={ROOT}/pyproject.toml", "cannot be read as an image"),
     ("picture.image=/nowhere.png", "nowhere.png cannot be read as an image"),
     ("model.train=digit-linear", "did you mean 'digits-linear'"),
+    ("model.train=digits-dirac", "set config.split.num_seeds=0"),
     ("model.workdir=/nowhere", "config.model.workdir=/nowhere: no trained model there"),
     ("split.boundaries=0.1,2", "expected shares of T between 0 and 1, such as 0.1,0.2"),
     ("split.sampler=euler", "split.sampler='euler'"),

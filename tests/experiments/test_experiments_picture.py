@@ -1,5 +1,6 @@
 """Noised pictures: z_t does not depend on bands, known moments, files that cannot be read, and the memory of 24 MP."""
 
+import ctypes
 from pathlib import Path
 
 import numpy as np
@@ -100,8 +101,9 @@ def test_a_strip_of_24_megapixels_takes_little_memory(key):
     image = np.ascontiguousarray(
         np.broadcast_to((np.arange(4_016) % 256).astype(np.uint8)[:, None, None], (4_016, 6_016, 1))
     )
+    getattr(ctypes.CDLL(None), "malloc_trim", int)(0)  # so that z finds no freed memory of earlier tests
     (MEMORY / "clear_refs").write_text("5")
     before = gib("VmRSS")
     z = noised_picture(image, 0.0, key)
     assert reduced(z, 256).shape == (171, 256, 1) and middle(z, 128).shape == (128, 128, 1)
-    assert gib("VmHWM") - before < 2 / 3  # z alone takes 0.022; memory that is free already may hold it
+    assert 0.02 < gib("VmHWM") - before < 2 / 3  # z alone takes 0.022

@@ -12,11 +12,10 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json, write_npz
 from vdm_jax.base.images import levels_to_bytes, pixels_to_bytes, to_unit
 from vdm_jax.base.keys import named_key
-from vdm_jax.base.progress import bar
 from vdm_jax.data.dataset import Dataset
-from vdm_jax.evals.feature_net import compute_features, train_feature_net
+from vdm_jax.evals.feature_net import compute_features
 from vdm_jax.evals.frechet import frechet_report
-from vdm_jax.evals.image_distances import FEATURE_NET_SEED
+from vdm_jax.evals.image_distances import feature_net_of
 from vdm_jax.evals.image_metrics import compare_images
 from vdm_jax.experiments.common.build import Experiment
 from vdm_jax.experiments.common.checkpoints import Weights, load_weights
@@ -33,7 +32,6 @@ from vdm_jax.experiments.ddpm.chains import (
     times_of_beta,
 )
 from vdm_jax.models.diffusion import DiffusionModel
-from vdm_jax.networks.classifier import make_classifier
 from vdm_jax.train.listing import saved_checkpoints
 
 RECORD, GRIDS = "round_trip.json", "round_trip.npz"
@@ -218,15 +216,7 @@ def _make_score(data: Dataset, number: int):
     """`score(levels)` -> the Fréchet distance to the training images and its floor; {} for data without labels."""
     if data.train.labels is None:
         return lambda levels: {}
-    net = train_feature_net(
-        make_classifier(data.shape, data.num_classes),
-        data.name,
-        data.pixel_values,
-        (data.train.levels, data.train.labels),
-        (data.test.levels, data.test.labels),
-        key=jax.random.key(FEATURE_NET_SEED),
-        progress=bar("round_trip: feature network"),
-    )
+    net = feature_net_of(data)
     real, held_out = (compute_features(net, levels) for levels in (data.train.levels, data.test.levels[:number]))
     return lambda levels: {"frechet": frechet_report(compute_features(net, levels), held_out, real, net.network)}
 

@@ -15,7 +15,7 @@ from vdm_jax.base.images import levels_to_bytes
 from vdm_jax.data.dataset import Dataset
 from vdm_jax.diffusion.samplers import SAMPLERS
 from vdm_jax.diffusion.schedules import SCHEDULES, Schedule, discretize, make_schedule, settings_of
-from vdm_jax.experiments.common.build import load
+from vdm_jax.experiments.common.build import fixed_table, load
 from vdm_jax.experiments.common.checks import SEED, check_numbers
 from vdm_jax.experiments.common.trained_model import TrainedModel, load_trained
 from vdm_jax.experiments.forward_process.foreign import foreign_data
@@ -55,31 +55,45 @@ class ForwardExperiment:
     foreign: Mapping[str, Dataset] = field(default_factory=dict)
 
 
-def build_forward_process(config: ConfigDict, folder: str = "") -> ForwardExperiment:
-    """Checks every setting, loads the data and reads the picture. Raises `UserError`.
+def check_forward_process(config: ConfigDict) -> None:
+    """What can be judged before a model is trained: every setting, and the picture. Raises `UserError`."""
+    check_settings(config)
+    if config.picture.image:
+        read_picture(Path(config.picture.image))
 
-    folder: of the data, where `config.data` names none.
-    """
+
+def check_settings(config: ConfigDict) -> None:
+    """Raises `UserError` for a number out of range, an unknown name, or a model whose parts cannot be trained apart."""
     check_numbers(config, NUMBERS)
-    tables = tables_of(names_of(config.schedules.names, "schedules.names"), config.schedules.num_steps)
+    tables_of(names_of(config.schedules.names, "schedules.names"), config.schedules.num_steps)
     if config.closeness.num_timesteps > config.schedules.num_steps + 1:
         given = f"config.closeness.num_timesteps={config.closeness.num_timesteps}"
         raise UserError(f"{given}; there are {config.schedules.num_steps + 1}, 0 … {config.schedules.num_steps}")
     numbers_of(config.closeness.sizes, "closeness.sizes", 2, LARGEST)
     numbers_of(config.closeness.counts, "closeness.counts", 2, 1_000)
-    path = config.picture.image
-    picture = read_picture(Path(path)) if path else None
-    digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12] if path else ""
     if config.model.train:
-        training_config(config)
+        why = fixed_table(training_config(config).diffusion).no_bound
+        if why and config.split.num_seeds:
+            given = f"config.model.train={config.model.train!r}: {why}"
+            raise UserError(f"{given}; set config.split.num_seeds=0, or choose another variant of configs/ddpm.py")
     if config.model.train and config.split.num_seeds:
         choose("split.sampler", config.split.sampler, SAMPLERS)
         shares_of(config.split.boundaries)
+
+
+def build_forward_process(config: ConfigDict, folder: str = "") -> ForwardExperiment:
+    """Checks every setting, loads the data and the trained model, and reads the picture. Raises `UserError`.
+
+    folder: of the data, where `config.data` names none.
+    """
+    check_settings(config)
+    tables = tables_of(names_of(config.schedules.names, "schedules.names"), config.schedules.num_steps)
+    path = config.picture.image
+    digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12] if path else ""
     data = load(config.data, folder)
-    if picture is None:
-        picture = levels_to_bytes(data.test.first(1).levels[0], data.num_levels)
-        if picture.shape[-1] not in (1, 3):
-            raise UserError(f"images of {data.name!r} have {picture.shape[-1]} channels; name a picture.image")
+    picture = read_picture(Path(path)) if path else levels_to_bytes(data.test.first(1).levels[0], data.num_levels)
+    if picture.shape[-1] not in (1, 3):
+        raise UserError(f"images of {data.name!r} have {picture.shape[-1]} channels; name a picture.image")
     model, foreign = None, {}
     if config.model.workdir:
         names = [name.strip() for name in config.reconstruct.foreign.split(",") if name.strip()]

@@ -9,7 +9,11 @@ from vdm_jax.experiments.common.build import DATA, IMPLIED, above, find_data, no
 from vdm_jax.experiments.common.programs import MODELS
 from vdm_jax.experiments.forward_process import noise, reconstruct, strips
 from vdm_jax.experiments.forward_process import schedules as tables
-from vdm_jax.experiments.forward_process.build import ForwardExperiment, build_forward_process
+from vdm_jax.experiments.forward_process.build import (
+    ForwardExperiment,
+    build_forward_process,
+    check_forward_process,
+)
 from vdm_jax.experiments.forward_process.models import needs_of_model
 from vdm_jax.experiments.forward_process.split import FOLDER as SPLIT_FOLDER
 from vdm_jax.experiments.forward_process.split import RECORD as SPLIT_RECORD
@@ -109,6 +113,7 @@ KIND = Kind(
     inputs=inputs,
     find=find_data,
     understood=understood_data,
+    check=check_forward_process,
     needs=needs_of_model,
     programs=MODELS | {"noised_rows": "noise"},
     sections=FORWARD_PAGE,

@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 from ml_collections import ConfigDict
 
-from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json
 from vdm_jax.base.images import to_pixels
 from vdm_jax.base.keys import fold_in, named_key
@@ -55,10 +54,6 @@ def split(experiment: ForwardExperiment, workdir: pathlib.Path, options: RunOpti
         return "done"
     own = training_config(experiment.config)
     model = make_ddpm(own, data)
-    if model.no_bound:
-        raise UserError(
-            f"model.train={experiment.config.model.train!r}: {model.no_bound}; split.num_seeds=0 leaves it out"
-        )
     times = make_times(model.noise, config.num_sampling_steps)
     places = boundaries_of(np.asarray(times), shares_of(config.boundaries))
     steps = {place: round(float(times[place]) * model.noise.num_steps) for place in places}

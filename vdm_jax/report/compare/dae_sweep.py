@@ -100,7 +100,7 @@ def share(group: list[Workdir], kind: str, key: str, sigma: float) -> Measured |
     """A share of starts of the trained DAE, where the job attractors has this sigma."""
     values = []
     for run in group:
-        record = run.attractors
+        record = run.record("attractors")
         try:
             rows = record["daes"][f"trained {record['daes_of_subset']}"]["starts"][kind]
             values.append(rows[record["sigmas"].index(sigma)][key])

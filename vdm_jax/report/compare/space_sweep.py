@@ -54,12 +54,12 @@ class SpaceSetting:
 
     def numbers(self, *place: str) -> list[float] | None:
         """The number at a place of table.json in each run; None if a run lacks it."""
-        found = [leaves(run.table).get(place) for run in self.runs]
+        found = [leaves(run.record("table")).get(place) for run in self.runs]
         return [float(value) for value in found if is_number(value)] if all(map(is_number, found)) else None
 
     def features(self, scale: str) -> dict[str, list[Mapping[str, Any]]]:
         """The parts of table.json of each feature at a scale, one a seed; features that a run lacks are left out."""
-        parts = [run.table["scales"].get(scale, {}).get("features", {}) for run in self.runs]
+        parts = [run.record("table")["scales"].get(scale, {}).get("features", {}) for run in self.runs]
         return {name: [part[name] for part in parts] for name in parts[0] if all(name in part for part in parts)}
 
     def by_scale(self) -> dict[str, dict[str, list[Mapping[str, Any]]]]:
@@ -81,7 +81,7 @@ def write_space_sweep(folder: str | Path, runs: Mapping[str, Path], missing: Map
             png = style.to_png(figure_of(settings, axis, key))
             write_file(folder / name, lambda file, png=png: file.write(png))
     origin = {"commit": commit(), "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
-    tables = {name: Workdir(Path(path)).table for name, path in runs.items()}
+    tables = {name: Workdir(Path(path)).record("table") for name, path in runs.items()}
     write_json(folder / "sweep.json", {"runs": tables, "missing": dict(missing), "provenance": origin})
     pictures = "".join(f"![windows, {axis}]({name})\n" for name, (axis, _) in FIGURES.items()) if settings else ""
     write_text(folder / "sweep.md", f"{text}\n{pictures}" if pictures else text)
@@ -93,9 +93,9 @@ def group(runs: Mapping[str, Workdir]) -> list[SpaceSetting]:
     their own."""
     groups: dict[str, list[str]] = {}
     for name, run in runs.items():
-        settings = {".".join(place): value for place, value in leaves(run.table["settings"]).items()}
+        settings = {".".join(place): value for place, value in leaves(run.record("table")["settings"]).items()}
         own = {key: value for key, value in settings.items() if key not in (*SEEDS, *NO_SETTINGS)}
-        key = json.dumps(own, sort_keys=True) if run.table.get("trained") else name
+        key = json.dumps(own, sort_keys=True) if run.record("table").get("trained") else name
         groups.setdefault(key, []).append(name)
     return [SpaceSetting(_name(names, runs), tuple(runs[name] for name in names)) for names in groups.values()]
 
@@ -103,12 +103,13 @@ def group(runs: Mapping[str, Workdir]) -> list[SpaceSetting]:
 def _name(names: Sequence[str], runs: Mapping[str, Workdir]) -> str:
     """The name of a run without its seeds, or of its space."""
     words = [word for word in names[0].split(",") if word.partition("=")[0] not in ("seed", *SEEDS)]
-    return ",".join(words) or str(runs[names[0]].table["space"]["name"])
+    return ",".join(words) or str(runs[names[0]].record("table")["space"]["name"])
 
 
 def figure_of(settings: Sequence[SpaceSetting], axis: str, key: str, first: Mapping[str, Any] | None = None) -> Figure:
     """`windows_figure` of these settings, after `first`, further spaces in the form that it takes."""
-    ends = [scale["timesteps"][-1] for one in settings for run in one.runs for scale in run.table["scales"].values()]
+    records = [run.record("table") for one in settings for run in one.runs]
+    ends = [scale["timesteps"][-1] for record in records for scale in record["scales"].values()]
     spaces = {**(first or {}), **{one.name: one.by_scale() for one in settings}}
     return windows_figure(spaces, axis, key=key, end=float(max(ends)))
 
@@ -208,7 +209,8 @@ def _over_seeds(one: SpaceSetting, *place: str) -> str:
     if values is None:
         return DASH
     if len(values) == 1:
-        return measured_text(values[0], leaves(one.runs[0].table).get((*place[:-1], f"{place[-1]}_standard_error")))
+        found = leaves(one.runs[0].record("table"))
+        return measured_text(values[0], found.get((*place[:-1], f"{place[-1]}_standard_error")))
     found = mean_and_error(np.array(values, np.float64), "seeds")
     return measured_text(float(found.mean), float(found.error))
 

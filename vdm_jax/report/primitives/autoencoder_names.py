@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vdm_jax.report.primitives.measured import plain
-from vdm_jax.report.primitives.workdir import Workdir, is_number
+from vdm_jax.report.primitives.workdir import Workdir, is_number, section_of
 
 RECONSTRUCTION = {
     "reconstruction_sum": "squared error summed over an image, pixels in [0, 1]",
@@ -32,12 +32,6 @@ BACKBONES = {
     "conv": "convolutions alone",
     "attention": "residual blocks with self-attention",
 }
-
-
-def section_of(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """A section of a plain config; {} where it has none."""
-    found = config.get(name)
-    return found if isinstance(found, dict) else {}
 
 
 def variant(config: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ import json
 import math
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,12 @@ from typing import Any
 import numpy as np
 
 from vdm_jax.base.images import page_size, read_images
+
+
+def section_of(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A section of a plain config; {} where it has none."""
+    found = config.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 @dataclass(frozen=True)
@@ -60,54 +67,15 @@ class Workdir:
         """probe.json; {} if it is missing."""
         return _read_json(self.path / "probe.json") or {}
 
-    @cached_property
-    def strips(self) -> dict[str, Any]:
-        """strips.json; {} if it is missing."""
-        return _read_json(self.path / "strips.json") or {}
-
-    @cached_property
-    def schedules(self) -> dict[str, Any]:
-        """schedules.json; {} if it is missing."""
-        return _read_json(self.path / "schedules.json") or {}
-
-    @cached_property
-    def closeness(self) -> dict[str, Any]:
-        """closeness.json; {} if it is missing."""
-        return _read_json(self.path / "closeness.json") or {}
-
-    @cached_property
-    def reconstruct(self) -> dict[str, Any]:
-        """reconstruct.json; {} if it is missing."""
-        return _read_json(self.path / "reconstruct.json") or {}
-
-    @cached_property
-    def split(self) -> dict[str, Any]:
-        """split.json; {} if it is missing."""
-        return _read_json(self.path / "split.json") or {}
-
-    @cached_property
-    def round_trip(self) -> dict[str, Any]:
-        """round_trip.json; {} if it is missing."""
-        return _read_json(self.path / "round_trip.json") or {}
-
-    @cached_property
-    def table(self) -> dict[str, Any]:
-        """table.json; {} if it is missing."""
-        return _read_json(self.path / "table.json") or {}
-
-    @cached_property
-    def attractors(self) -> dict[str, Any]:
-        """attractors.json; {} if it is missing."""
-        return _read_json(self.path / "attractors.json") or {}
-
-    @cached_property
-    def jacobians(self) -> dict[str, Any]:
-        """jacobians.json; {} if it is missing."""
-        return _read_json(self.path / "jacobians.json") or {}
-
     def record(self, name: str) -> dict[str, Any]:
-        """NAME.json; {} if it is missing."""
-        return _read_json(self.path / f"{name}.json") or {}
+        """NAME.json; {} if it is missing. It is read once."""
+        if name not in self._records:
+            self._records[name] = _read_json(self.path / f"{name}.json") or {}
+        return self._records[name]
+
+    @cached_property
+    def _records(self) -> dict[str, dict[str, Any]]:
+        return {}
 
     @property
     def provenance(self) -> dict[str, Any]:

@@ -7,10 +7,9 @@ import numpy as np
 
 from vdm_jax.report.page import Section
 from vdm_jax.report.primitives import image_figures, latent_figures
-from vdm_jax.report.primitives.autoencoder_names import section_of
 from vdm_jax.report.primitives.markup import Gallery, figure, missing, not_applicable, panel, table
 from vdm_jax.report.primitives.measured import entry, measured, plain
-from vdm_jax.report.primitives.workdir import Workdir
+from vdm_jax.report.primitives.workdir import Workdir, section_of
 
 ARRAYS = "evaluate_latents.npz"
 OF_PRIOR = "of_prior_draws"  # in the entry of a biased number

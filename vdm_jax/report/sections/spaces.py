@@ -23,7 +23,7 @@ SCALE_LAW = (
 
 def space_section(workdir: Workdir, gallery: Gallery) -> str:
     """Size, reconstruction, variance; of each scale the factor, the leading eigenvalue and the speciation time."""
-    record = workdir.table
+    record = workdir.record("table")
     try:
         space, scales = record["space"], dict(record["scales"])
         rows = [["latents", f"{plain(space['num_latents'])}, {' × '.join(map(str, space['shape']))}"]]
@@ -58,7 +58,7 @@ def _timestep(found: dict[str, Any]) -> str:
 def space_windows_section(workdir: Workdir, gallery: Gallery) -> str:
     """The windows of every feature at each scale: a figure and a table."""
     try:
-        scales = dict(workdir.table["scales"])
+        scales = dict(workdir.record("table")["scales"])
         first = next(iter(scales.values()))
         timesteps, abar = (np.array(first[key], np.float64) for key in ("timesteps", "abar"))
         series = {SCALES[scale]: dict(found["features"]) for scale, found in scales.items()}
@@ -79,7 +79,7 @@ def space_windows_section(workdir: Workdir, gallery: Gallery) -> str:
 def space_curves_section(workdir: Workdir, gallery: Gallery) -> str:
     """A panel for each feature: the exact curve at each scale."""
     try:
-        scales = dict(workdir.table["scales"])
+        scales = dict(workdir.record("table")["scales"])
         panels = []
         for name in next(iter(scales.values()))["features"]:
             drawn = scale_curves(name, scales)
@@ -108,7 +108,7 @@ def scale_curves(name: str, scales: dict[str, Any]):
 def held_section(workdir: Workdir, gallery: Gallery) -> str:
     """What the latents hold of each feature without noise, and the gaps of the probes at each scale."""
     try:
-        scales = dict(workdir.table["scales"])
+        scales = dict(workdir.record("table")["scales"])
         first = next(iter(scales.values()))["features"]
         rows = []
         for name, part in first.items():

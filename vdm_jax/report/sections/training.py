@@ -81,7 +81,7 @@ def loss_section(
 
 def _drawn_steps(workdir: Workdir, steps: np.ndarray) -> np.ndarray:
     """Which of the steps are those at which the job round_trip drew images."""
-    marks = workdir.round_trip.get("marks")
+    marks = workdir.record("round_trip").get("marks")
     return np.isin(steps, marks.get("steps", []) if isinstance(marks, dict) else [])
 
 

@@ -15,7 +15,7 @@ def losses_figure(folder: Path) -> Figure:
     """The loss beside that of the best linear denoiser over log SNR, mean of the seeds, on the digits."""
     drawn, axes = style.panel(title="Loss / best linear denoiser", xlabel="log SNR", ylabel="ratio")
     for i, (noise, row) in enumerate(zip(NOISES, rows_of(folder), strict=True)):
-        curves = [run.round_trip["by_timestep"] for run in row.runs]
+        curves = [run.record("round_trip")["by_timestep"] for run in row.runs]
         abar, loss, linear, identity, optimum = (
             np.array([each[key] for each in curves]) for key in ("abar", "loss", "linear", "identity", "optimum")
         )
@@ -37,7 +37,7 @@ def abar_figure(folder: Path) -> Figure:
     """The share of the signal by the share of the chain."""
     drawn, axes = style.panel(title="Share of the signal's variance", xlabel="t/T", ylabel="abar")
     for i, (noise, row) in enumerate(zip(NOISES, rows_of(folder), strict=True)):
-        schedule = row.runs[0].round_trip["schedule"]
+        schedule = row.runs[0].record("round_trip")["schedule"]
         x = np.array(schedule["timesteps"], np.float64)
         colour, dashes = style.line_look(i)
         axes.plot(x / x[-1], schedule["abar"], color=colour, linestyle=dashes, label=SHORT[noise])
@@ -50,7 +50,7 @@ def training_figure(folder: Path) -> Figure:
     drawn, axes = style.panel(title="Training and validation loss", xlabel="epoch", ylabel="per pixel")
     for i, noise in enumerate(NOISES):
         run, colour = Workdir(folder / f"digits-{noise}-{SHOWN}"), style.line_look(i)[0]
-        marks = run.round_trip["marks"]
+        marks = run.record("round_trip")["marks"]
         per_epoch = marks["drawn_steps"][0] / marks["drawn_epochs"][0]
         for split, look in {"train": dict(linestyle=":"), "validation": dict(label=SHORT[noise])}.items():
             steps, losses = run.series(split, "loss")
@@ -76,7 +76,8 @@ def generated_figure(names: Mapping[str, str], folder: Path) -> Figure:
     rows, titles = [], []
     for name, title in names.items():
         run = Workdir(folder / name)
-        epochs, images = run.round_trip["marks"]["drawn_epochs"], run.arrays("round_trip.npz", "prior")["prior"]
+        epochs = run.record("round_trip")["marks"]["drawn_epochs"]
+        images = run.arrays("round_trip.npz", "prior")["prior"]
         for i in sorted({0, len(epochs) - 1} if epochs[0] < epochs[-1] else {0}):
             rows.append(images[i])
             titles.append(f"{title}, {epochs[i]:.0f}")

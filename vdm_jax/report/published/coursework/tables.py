@@ -86,7 +86,7 @@ def number_at(record: Mapping[str, Any], place: tuple[str, ...]) -> float | None
 
 def values(row: Row, record: str, *place: str) -> np.ndarray | None:
     """The number at a place of a record, of each run; None if a run lacks it."""
-    found = [number_at(getattr(run, record), place) for run in row.runs]
+    found = [number_at(run.record(record), place) for run in row.runs]
     return None if any(each is None for each in found) else np.array(found)
 
 
@@ -113,7 +113,7 @@ def ratio_at_first_step(row: Row) -> str:
     """The loss of a network over that of the best linear denoiser, interpolated at the noise of z_1 of beta = 0.1."""
     found = []
     for run in row.runs:
-        curves = run.round_trip["by_timestep"]
+        curves = run.record("round_trip")["by_timestep"]
         abar, loss, linear = (np.array(curves[key])[::-1] for key in ("abar", "loss", "linear"))
         found.append(np.interp(FIRST_STEP, np.log(abar / (1 - abar)), loss / linear))
     estimate = mean_and_error(np.array(found), "seeds")

@@ -51,7 +51,7 @@ def attractors(folder: Path) -> Figure:
     for axes, dae in zip(found, ("optimal", "trained"), strict=True):
         for i, size in enumerate(SIZES):
             runs = digits(folder, size)
-            sigmas = runs[0].attractors["sigmas"]
+            sigmas = runs[0].record("attractors")["sigmas"]
             values = [ends(runs, dae, "training", "own", sigma) for sigma in sigmas]
             line(axes, sigmas, values, "o-", color=style.line_look(i)[0], label=f"{size:,} images")
         axes.set_ylim(-0.03, 1.03)
@@ -78,20 +78,20 @@ def basins_of_digits(folder: Path) -> Figure:
     """Basins in one plane, of the trained and the optimal DAE of three training sets, each part of the next."""
     runs = [digits(folder, size)[0] for size in (FEW, SOME, MANY)]
     arrays = {name: each for run in runs for name, each in run.arrays("attractors.npz").items()}
-    return basins_figure(arrays, runs[0].attractors["basin_sigmas"])
+    return basins_figure(arrays, runs[0].record("attractors")["basin_sigmas"])
 
 
 def basins_of_sprites(folder: Path) -> Figure:
     """Basins of sprites."""
     run = sprites(folder)[0]
-    return basins_figure(run.arrays("attractors.npz"), run.attractors["basin_sigmas"])
+    return basins_figure(run.arrays("attractors.npz"), run.record("attractors")["basin_sigmas"])
 
 
 def ends_figure(name: str, dae: str, folder: Path) -> Figure:
     """Images at which noise ends, a row for each sigma."""
     run = (sprites(folder) if name == "sprites" else digits(folder, int(name)))[0]
     images = run.arrays("attractors.npz")[f"{dae} {run.evaluate['num_known']}: noise"]
-    return rows_figure(images, row_names=[f"σ = {sigma:g}" for sigma in run.attractors["sigmas"]])
+    return rows_figure(images, row_names=[f"σ = {sigma:g}" for sigma in run.record("attractors")["sigmas"]])
 
 
 def ranks(folder: Path) -> Figure:
@@ -102,7 +102,7 @@ def ranks(folder: Path) -> Figure:
     shown.append((f"optimal, {MANY:,} digits", digits(folder, MANY), "optimal"))
     drawn, found = panels([title for title, _, _ in shown], "σ", ["directions kept (s ≥ ½) of 64", "", ""])
     for axes, (_, runs, dae) in zip(found, shown, strict=True):
-        sigmas = runs[0].jacobians["sigmas"]
+        sigmas = runs[0].record("jacobians")["sigmas"]
         for place, colour in PLACES.items():
             values = [spectrum(runs, dae, place, "kept", sigma) for sigma in sigmas]
             line(axes, sigmas, values, "o-", color=colour, label=place)
@@ -112,7 +112,7 @@ def ranks(folder: Path) -> Figure:
 
 def two_points(folder: Path) -> Figure:
     """Two digits against a tanh."""
-    return two_points_figure(digits(folder, MANY)[0].attractors["two_points"])
+    return two_points_figure(digits(folder, MANY)[0].record("attractors")["two_points"])
 
 
 PAGE = Page(

@@ -45,7 +45,7 @@ def ends(runs: Runs, dae: str, kind: str, key: str, sigma: float, size: int | No
     training set; None: that of the run."""
     found = []
     for run in runs:
-        record = run.attractors
+        record = run.record("attractors")
         name = f"{dae} {size_of(runs) if size is None else size}"
         found.append(row_at(record, record["daes"][name]["starts"][kind], sigma)[key])
     return np.array(found, np.float64)
@@ -60,7 +60,7 @@ def error(runs: Runs, dae: str, of: str, sigma: float) -> Values:
 
 def spectrum(runs: Runs, dae: str, place: str, key: str, sigma: float) -> Values:
     """A number of the Jacobian at points of a kind, for each run."""
-    records = [run.jacobians for run in runs]
+    records = [run.record("jacobians") for run in runs]
     return np.array([row_at(each, each["daes"][dae][place], sigma)[key] for each in records], np.float64)
 
 

@@ -115,7 +115,7 @@ def sizes(folder: Path) -> str:
     )
     columns["… optimal"] = lambda runs: written(ends(runs, "optimal", "noise", "num_ends", MIDDLE))
     columns["test images at a training image as they are"] = lambda runs: written(
-        np.array([run.attractors["test_on_image"] for run in runs], np.float64)
+        np.array([run.record("attractors")["test_on_image"] for run in runs], np.float64)
     )
     return by_size(folder, columns)
 
@@ -124,11 +124,11 @@ def merging(folder: Path) -> str:
     """When the attractors of the optimal DAE merge, and two noise levels that are known."""
 
     def known(key: str) -> Callable[[Runs], str]:
-        return lambda runs: written(
-            np.array(
-                [run.attractors["daes"][f"optimal {size_of(runs)}"]["merging_sigmas"][key] for run in runs], np.float64
-            )
-        )
+        def text(runs: Runs) -> str:
+            optimal = [run.record("attractors")["daes"][f"optimal {size_of(runs)}"] for run in runs]
+            return written(np.array([each["merging_sigmas"][key] for each in optimal], np.float64))
+
+        return text
 
     columns = {"√λ₁": known("of_the_mean"), "largest distance to the mean": known("single")}
     for sigma in (0.8, 1.2, 1.6, LARGE):
@@ -145,7 +145,7 @@ def linear(folder: Path) -> str:
     rows: list[tuple[str, Runs]] = [("digits, 1,000", digits(folder, MANY)), ("sprites, 2,000", sprites(folder))]
 
     def of_svd(key: str) -> Callable[[tuple[str, Runs]], str]:
-        return lambda row: written(np.array([run.attractors["svd"][key] for run in row[1]], np.float64))
+        return lambda row: written(np.array([run.record("attractors")["svd"][key] for run in row[1]], np.float64))
 
     def of_linear(key: str) -> Callable[[tuple[str, Runs]], str]:
         return lambda row: written(ends(row[1], "linear", "training", key, 1.6))
@@ -168,7 +168,7 @@ def linear(folder: Path) -> str:
 def two_points(folder: Path) -> str:
     """The attractor of two images against x* = a tanh(a x*/sigma²), a row for each pair."""
     pairs = [("digits", run) for run in digits(folder, MANY)] + [("sprites", run) for run in sprites(folder)]
-    found = [(name, run.attractors["two_points"]) for name, run in pairs]
+    found = [(name, run.record("attractors")["two_points"]) for name, run in pairs]
 
     def off(row) -> str:
         difference = np.abs(np.array(row[1]["found"]) - np.array(row[1]["predicted"]))
@@ -226,4 +226,4 @@ def of_sprites(folder: Path) -> str:
     )
     for dae in ("trained", "optimal", "linear"):
         columns[f"test error, {dae}"] = lambda sigma, dae=dae: written(error(runs, dae, "test", sigma))
-    return table(runs[0].attractors["sigmas"], columns)
+    return table(runs[0].record("attractors")["sigmas"], columns)

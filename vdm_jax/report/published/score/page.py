@@ -122,16 +122,22 @@ def flow(folder: Path) -> str:
 
 
 def objectives(folder: Path) -> str:
-    """The digits by objective, mean ± standard error over training seeds."""
-    seeds = [seed for seed in SEEDS if all((folder / f"{stem}-{seed}").is_dir() for stem in OBJECTIVES)]
-    found = {stem: setting(name, folder, seeds, stem) for stem, name in OBJECTIVES.items()}
+    """The digits by objective, mean ± standard error over the trainings that there are."""
+    found = {}
+    for stem, name in OBJECTIVES.items():
+        seeds = [seed for seed in SEEDS if (folder / f"{stem}-{seed}").is_dir()]
+        found[stem] = setting(name, folder, seeds, stem)
     first = next(iter(found.values()))
 
     def beside(one) -> str:
-        return "0" if one is first else interval(difference_over_seeds(one, first, "frechet", "distance"))
+        if one is first:
+            return "0"
+        same = one.seeds == first.seeds
+        return interval(difference_over_seeds(one, first, "frechet", "distance")) if same else DASH
 
     columns = {
         "objective": lambda one: one.name,
+        "trainings": lambda one: str(len(one.runs)),
         "error of eps_hat": mean("loss"),
         "bound, nats": mean("bound_nats"),
         "Fréchet distance": mean("frechet", "distance"),

@@ -28,7 +28,7 @@ BROKEN = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
 def attractors_section(workdir: Workdir, gallery: Gallery) -> str:
     """Shares of starts by sigma and DAE, the number of ends, and the sigmas at which images merge."""
-    record = workdir.attractors
+    record = workdir.record("attractors")
     try:
         panels = [
             panel(gallery.save(f"attractors_{kind}_{key}", share_figure(record, kind, key, title)), alt=title)
@@ -100,7 +100,7 @@ def share_figure(record: dict[str, Any], kind: str, key: str, title: str) -> Fig
 
 def ends_section(workdir: Workdir, gallery: Gallery) -> str:
     """The images at which starts end, a row for each sigma, of the optimal and the trained DAE of all images."""
-    record, arrays = workdir.attractors, workdir.arrays("attractors.npz")
+    record, arrays = workdir.record("attractors"), workdir.arrays("attractors.npz")
     try:
         names = [f"{name} {record['daes_of_subset']}" for name in ("optimal", "trained")]
         rows = [f"σ = {sigma:g}" for sigma in record["sigmas"]]
@@ -129,7 +129,7 @@ LABELS = {"training": "noised training images", "test": "noised test images", "n
 
 def basins_section(workdir: Workdir, gallery: Gallery) -> str:
     """A map of a plane for each DAE and sigma: which attractor each of its points reaches."""
-    record, arrays = workdir.attractors, workdir.arrays("attractors.npz", "plane_places", "plane_extent")
+    record, arrays = workdir.record("attractors"), workdir.arrays("attractors.npz", "plane_places", "plane_extent")
     if record.get("settings", {}).get("attractors", {}).get("basin_grid") == 0:
         return missing("No basins were asked for (attractors.basin_grid=0)", "attractors")
     try:
@@ -179,7 +179,7 @@ def basin_colours(ends: np.ndarray) -> np.ndarray:
 def two_points_section(workdir: Workdir, gallery: Gallery) -> str:
     """The attractor of two images by sigma, predicted and found."""
     try:
-        record = workdir.attractors["two_points"]
+        record = workdir.record("attractors")["two_points"]
         drawn = two_points_figure(record)
         off = float(np.abs(np.array(record["found"]) - np.array(record["predicted"])).max())
         a = float(record["a"])
@@ -207,7 +207,7 @@ def two_points_figure(record: dict[str, Any]) -> Figure:
 def svd_section(workdir: Workdir, gallery: Gallery) -> str:
     """Where starts end under the projection on principal components."""
     try:
-        row = workdir.attractors["svd"]
+        row = workdir.record("attractors")["svd"]
         cells = [
             ["components of the projection V Vᵀ", plain(row["components"])],
             ["different starts, test images", plain(row["num_starts"])],

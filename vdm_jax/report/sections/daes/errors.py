@@ -85,7 +85,7 @@ def errors_figure(values: dict[str, Any]) -> Figure:
 
 def jacobians_section(workdir: Workdir, gallery: Gallery) -> str:
     """The rank of the Jacobian of each DAE by sigma, at images and away from them; mean singular values."""
-    record = workdir.jacobians
+    record = workdir.record("jacobians")
     try:
         names = list(record["daes"])
         panels = [

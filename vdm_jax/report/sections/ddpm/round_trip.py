@@ -44,7 +44,7 @@ def _none(workdir: Workdir) -> Absent:
 def grids_section(workdir: Workdir, gallery: Gallery) -> str:
     """Images noised and brought back, and generated ones, at each drawn epoch; strips of one image."""
     names = ("real", "degraded", "back", "path", "prior", "times", "strip_z", "strip_x", "strip_times")
-    arrays, marks = workdir.arrays("round_trip.npz", *names), workdir.round_trip.get("marks")
+    arrays, marks = workdir.arrays("round_trip.npz", *names), workdir.record("round_trip").get("marks")
     if arrays is None or not isinstance(marks, dict):
         return _none(workdir)
     times, panels = [f"{t:.2f}" for t in arrays["times"]], []
@@ -72,7 +72,7 @@ def grids_section(workdir: Workdir, gallery: Gallery) -> str:
 
 def scores_section(workdir: Workdir, gallery: Gallery) -> str:
     """RMSE, SSIM and PSNR of round trips beside what knows nothing of the image; Fréchet distances by start."""
-    images, starts = workdir.round_trip.get("images"), workdir.round_trip.get("starts")
+    images, starts = workdir.record("round_trip").get("images"), workdir.record("round_trip").get("starts")
     if not isinstance(images, dict) or not isinstance(starts, dict):
         return _none(workdir)
     scores = ("rmse", "ssim", "psnr")
@@ -106,7 +106,7 @@ def scores_section(workdir: Workdir, gallery: Gallery) -> str:
 
 def timesteps_section(workdir: Workdir, gallery: Gallery) -> str:
     """The loss by timestep with its floors, the table of noise, and how far z_T is from N(0, I)."""
-    record = workdir.round_trip
+    record = workdir.record("round_trip")
     try:
         curves, end, table_of_noise = record["by_timestep"], record["end_of_chain"], record["schedule"]
         drawn = {"loss": loss_figure(curves), "abar": abar_figure(table_of_noise)}

@@ -10,9 +10,8 @@ from matplotlib.figure import Figure
 from vdm_jax.base.statistics import Difference, mean_and_error, paired_difference
 from vdm_jax.report.page import Section
 from vdm_jax.report.primitives import style
-from vdm_jax.report.primitives.autoencoder_names import section_of
 from vdm_jax.report.primitives.markup import Gallery, figure, missing, not_applicable, panel, table
-from vdm_jax.report.primitives.workdir import Workdir
+from vdm_jax.report.primitives.workdir import Workdir, section_of
 
 ERRORS = (KeyError, TypeError, ValueError, IndexError)
 KNOWN, OWN = "training images", "test images"
@@ -36,7 +35,7 @@ def _none(workdir: Workdir, job: str) -> str:
 
 def reconstruct_section(workdir: Workdir, gallery: Gallery) -> str:
     """Errors by timestep, and the information that is left."""
-    record = workdir.reconstruct
+    record = workdir.record("reconstruct")
     try:
         drawn = {
             "denoised": error_figure(record, "denoised"),
@@ -113,7 +112,7 @@ def information_figure(record: Mapping[str, Any]) -> Figure:
 
 def split_section(workdir: Workdir, gallery: Gallery) -> str:
     """The one model against the parts, by boundary."""
-    record = workdir.split
+    record = workdir.record("split")
     try:
         cells, num_steps = list(record["cells"]), int(record["num_steps"])
         rows = []

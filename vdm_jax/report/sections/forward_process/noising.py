@@ -23,7 +23,7 @@ METRICS = {
 
 def strips_section(workdir: Workdir, gallery: Gallery) -> str:
     """The picture at growing times: whole, and pixel for pixel."""
-    record, arrays = workdir.strips, workdir.arrays("strips.npz")
+    record, arrays = workdir.record("strips"), workdir.arrays("strips.npz")
     try:
         names, steps = list(record["schedules"]), [f"t = {step}" for step in record["timesteps"]]
         height, width = record["shape"][:2]
@@ -50,7 +50,7 @@ def strips_section(workdir: Workdir, gallery: Gallery) -> str:
 
 def schedules_section(workdir: Workdir, gallery: Gallery) -> str:
     """beta, abar, log SNR and its steps of all schedules, and where the log SNR of the data falls below 0."""
-    record, arrays = workdir.schedules, workdir.arrays("schedules.npz")
+    record, arrays = workdir.record("schedules"), workdir.arrays("schedules.npz")
     try:
         found, num_steps = dict(record["schedules"]), int(record["num_steps"])
         power = record["log_power"]
@@ -109,7 +109,7 @@ def schedule_figures(arrays: dict[str, np.ndarray], names: list[str], power: dic
 
 def closeness_section(workdir: Workdir, gallery: Gallery) -> str:
     """The metrics by schedule and size at the largest number of copies, and the times at which floors are reached."""
-    record = workdir.closeness
+    record = workdir.record("closeness")
     try:
         cells = list(record["cells"])
         most = max(each["count"] for each in cells)

@@ -10,11 +10,10 @@ from matplotlib.figure import Figure
 
 from vdm_jax.report.page import Section
 from vdm_jax.report.primitives import style
-from vdm_jax.report.primitives.autoencoder_names import section_of
 from vdm_jax.report.primitives.image_figures import grid_figure
 from vdm_jax.report.primitives.markup import Gallery, figure, missing, not_applicable, panel, table
 from vdm_jax.report.primitives.measured import entry, measured
-from vdm_jax.report.primitives.workdir import Workdir, is_number
+from vdm_jax.report.primitives.workdir import Workdir, is_number, section_of
 
 
 def levels_section(workdir: Workdir, gallery: Gallery) -> str:
