@@ -86,7 +86,8 @@ def _model() -> ConfigDict:
     return ConfigDict(
         dict(
             unet=unet,
-            encoder="te",  # oe++, oe, se, te, digits; "none": unconditional
+            # oe++, oe, se, te, digits, patches; "none": unconditional; "control": w ~ N(0, I), whatever the image
+            encoder="te",
             w_dim=config_dict.placeholder(int),  # none: the encoder size's own
             equal_capacity=False,  # with encoder="none": the conditional U-Net, its code held at zero
             encoder_dropout=0.1,

@@ -45,7 +45,8 @@ def config_of(file, **settings):
 
 
 CODES = [{"model.encoder": size, "model.w_dim": None} for size in ENCODER_SIZES]
-CODES += [{"model.encoder": "none"}, {"model.encoder": "none", "model.equal_capacity": True}]
+CODES += [{"model.encoder": name} for name in ("control", "none")]
+CODES += [{"model.encoder": "none", "model.equal_capacity": True}]
 CODES += [{"model.encoder": "digits", "model.equal_capacity": True}]
 RATES = [{"rate.mode": mode} for mode in SETTINGS]
 RATES += [

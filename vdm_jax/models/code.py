@@ -17,9 +17,17 @@ Codes = Float[Array, "b d"]
 
 @dataclass(frozen=True, eq=False)
 class CodeModel:
-    """Encoder, rate mode and prior. Its parameters are "encoder" and, for a learned prior, "code_prior"."""
+    """Encoder, rate mode and prior. Its parameters are "encoder" and, for a learned prior, "code_prior".
 
-    encoder: Network  # apply(params, x, *, key=None) -> mu, logvar
+    Without an encoder the code is a control: q(w | x) = p(w) = N(0, I) for every x, with I(x; w) = 0 and R = 0 exactly.
+    D(x) = E_w D(x, w) is a bound on -log p(x), p(x) = E_w p(x | w), because the logarithm is concave and D(x, w) is the
+    bound of VDM under w. By E_w ||eps - eps_hat||² = ||eps - E_w eps_hat||² + Var_w eps_hat it is that of the mean of
+    the decoder over w, a model without a code, plus ½ ∫ gamma'(t) E[Var_w eps_hat] dt, summed over dimensions. The
+    best decoder ignores w and has the D of the best one without a code. What a trained control is above a network that
+    reads w = 0 is the price of reading a useless input; what a code of R nats costs more is due to its rate.
+    """
+
+    encoder: Network | None  # apply(params, x, *, key=None) -> mu, logvar; None: a control
     w_dim: int
     rate: RateMode
     prior: NormalPrior | DiffusionPrior  # p(w)
@@ -28,13 +36,21 @@ class CodeModel:
     @property
     def networks(self) -> dict[str, Network]:
         """The networks by the names of their parameters."""
-        learned = {} if self.prior_network is None else {"code_prior": self.prior_network}
-        return {"encoder": self.encoder} | learned
+        networks = {"encoder": self.encoder, "code_prior": self.prior_network}
+        return {name: network for name, network in networks.items() if network is not None}
+
+    @property
+    def objective(self) -> str:
+        """What is minimised, in words."""
+        return "D, under a code that is independent of x" if self.encoder is None else self.rate.objective
 
     def encode(
         self, params: PyTree, x: Float[Array, "b ..."], key: Key[Array, ""] | None = None
     ) -> tuple[Codes, Codes]:
         """mu, logvar of q(w | x); a key switches dropout on."""
+        if self.encoder is None:
+            zeros = jnp.zeros((len(x), self.w_dim))
+            return zeros, zeros
         return self.encoder.apply(params["encoder"], x, key=key)
 
     def draw(

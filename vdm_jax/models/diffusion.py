@@ -176,7 +176,7 @@ class DiffusionModel:
         if self.objective.loss == "mean_square":
             return f"||eps - eps_hat||²/D with {weighting} weighting, not a bound on -log p(x)"
         weighted = "" if weighting == "bound" else f", {weighting} weighting of the diffusion term"
-        return ("D, without a code" if self.code is None else self.code.rate.objective) + weighted
+        return ("D, without a code" if self.code is None else self.code.objective) + weighted
 
     def to_x(self, data: Any) -> Float[Array, "b ..."]:
         """The values that are noised, of data as a batch holds them."""

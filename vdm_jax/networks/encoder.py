@@ -7,17 +7,19 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from vdm_jax.networks.attention import Attention
 from vdm_jax.networks.blocks import Conv, Dense, GroupNorm, ResBlock, check_divides, init_params
+from vdm_jax.networks.multiscale_unet import check_levels, to_patches
 from vdm_jax.networks.network import Network
 
 
 class Encoder(nn.Module):
-    """conv, L ResBlocks, Res-Attention-Res, norm-swish-conv to one channel, flatten, linear to (mu, logvar)."""
+    """Conv of patches, L ResBlocks, Res-Attention-Res, norm-swish-conv to 1 channel, flatten, linear to moments."""
 
     channels: int
     layers: int
     groups: int
     w_dim: int
     dropout: float
+    patch: int
     dtype: DTypeLike
 
     @nn.compact
@@ -25,7 +27,7 @@ class Encoder(nn.Module):
         def res_block(h, name):
             return ResBlock(self.channels, self.groups, self.dropout, dtype=self.dtype, name=name)(h, train=train)
 
-        h = Conv(self.channels, (3, 3), dtype=self.dtype, name="conv_in")(x)
+        h = Conv(self.channels, (3, 3), dtype=self.dtype, name="conv_in")(to_patches(x, self.patch))
         for i in range(self.layers):
             h = res_block(h, f"block{i}")
         h = res_block(h, "mid1")
@@ -46,15 +48,18 @@ def make_encoder(
     groups: int,
     w_dim: int,
     dropout: float = 0.1,
+    patch: int = 1,
     dtype: DTypeLike = jnp.float32,
 ) -> Network:
     """`apply(params, x [B, H, W, C], *, key=None) -> (mu [B, w_dim], logvar [B, w_dim])`, float32; no downsampling.
 
-    x are the pixel values that the diffusion model sees (±1), not [0, 1]. Attention runs over all H·W positions.
-    Raises `UserError` where `groups` does not divide `channels`.
+    x are the pixel values that the diffusion model sees (±1), not [0, 1]. A position holds the values of `patch` x
+    `patch` pixels as its channels. Attention runs over all H·W/patch² positions. Raises `UserError` where `groups` does
+    not divide `channels`, and for images that are not made of whole patches.
     """
     check_divides("groups", groups, channels)
-    net = Encoder(channels, layers, groups, w_dim, dropout, dtype)
+    check_levels(image_shape, (1,), patch)
+    net = Encoder(channels, layers, groups, w_dim, dropout, patch, dtype)
 
     def init(key: Key[Array, ""]) -> PyTree:
         return init_params(net, key, (1, *image_shape))

@@ -7,12 +7,20 @@ from ml_collections import ConfigDict
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.space import Space
 from vdm_jax.data.dataset import Dataset
+from vdm_jax.diffusion.code_prior import NormalPrior
 from vdm_jax.diffusion.likelihood import GaussianLikelihood, LevelLikelihood
 from vdm_jax.diffusion.objective import WEIGHTINGS
 from vdm_jax.diffusion.prediction import TARGETS
+from vdm_jax.diffusion.rate import FixedRate
 from vdm_jax.diffusion.schedules import SCHEDULES, Schedule, make_schedule, settings_of
 from vdm_jax.experiments.common.build import fixed_table, given
-from vdm_jax.experiments.common.networks import PIXEL_NETWORKS, make_denoiser, make_encoder_of, make_latent_denoiser
+from vdm_jax.experiments.common.networks import (
+    CONTROL,
+    PIXEL_NETWORKS,
+    make_denoiser,
+    make_encoder_of,
+    make_latent_denoiser,
+)
 from vdm_jax.experiments.common.rates import code_prior, rate_mode
 from vdm_jax.models.code import CodeModel
 from vdm_jax.models.diffusion import DiffusionModel, DiffusionObjective, LearnedNoise
@@ -50,7 +58,7 @@ def make_vae_vdm(config: ConfigDict, data: Dataset, space: None = None) -> Diffu
             num_steps=diffusion.num_steps,
             minimise_variance=diffusion.schedule == "monotone" and diffusion.num_steps is None,
         ),
-        code=_code(config.rate, encoder, w_dim),
+        code=_control(w_dim) if model.encoder == CONTROL else _code(config.rate, encoder, w_dim),
         **_of_levels(diffusion, data),
     )
 
@@ -136,6 +144,11 @@ def _code(rate: ConfigDict, encoder: Network | None, w_dim: int) -> CodeModel | 
         return None
     prior_network, prior = code_prior(rate, w_dim)
     return CodeModel(encoder, w_dim, rate_mode(rate), prior, prior_network)
+
+
+def _control(w_dim: int) -> CodeModel:
+    """A code that is independent of the image; nothing is read of `config.rate`, for R is 0."""
+    return CodeModel(None, w_dim, FixedRate(), NormalPrior(), None)
 
 
 def make_noise(diffusion: ConfigDict) -> Schedule | LearnedNoise:

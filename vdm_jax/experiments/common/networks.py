@@ -33,8 +33,13 @@ OF_A_CODE = (  # read where there is an encoder
     "sample.guided_sources",
     "sample.guided_per_source",
 )
+CONTROL = "control"  # the encoder of a code w ~ N(0, I) that is independent of the image
+NO_ENCODERS = {  # and what is read there
+    "none": ("model.equal_capacity",),
+    CONTROL: ("model.w_dim", "sample.guided_sources", "sample.guided_per_source"),
+}
 ENCODER_CHOICES = (
-    Choice("model.encoder", dict.fromkeys(ENCODER_SIZES, OF_A_CODE) | {"none": ("model.equal_capacity",)}),
+    Choice("model.encoder", dict.fromkeys(ENCODER_SIZES, OF_A_CODE) | NO_ENCODERS),
     Choice("model.equal_capacity", {"True": ("model.w_dim",), "False": ()}),
 )
 
@@ -176,14 +181,18 @@ def _check_attention(
 
 
 def make_encoder_of(config: ConfigDict, image_shape: tuple[int, int, int]) -> tuple[Network | None, int]:
-    """The encoder of `config.model`, or None, and the width of the code that the denoiser has room for. Raises
-    `UserError`."""
+    """The encoder of `config.model`, or None without a code and for a control code, and the width of the code that the
+    denoiser has room for. Raises `UserError`."""
     dtype = choose("dtype", config.dtype, DTYPES)
+    if config.encoder == CONTROL:
+        if not config.w_dim:
+            raise UserError("model.encoder='control' needs model.w_dim, the width of its code")
+        return None, config.w_dim
     if config.encoder == "none":
         if config.equal_capacity and not config.w_dim:
             raise UserError("model.equal_capacity=True needs model.w_dim, the width of the code it goes without")
         return None, config.w_dim if config.equal_capacity else 0
-    size = choose("model.encoder", config.encoder, ENCODER_SIZES | {"none": {}})
+    size = choose("model.encoder", config.encoder, ENCODER_SIZES | dict.fromkeys(NO_ENCODERS, {}))
     size = size | given(config, ("w_dim",))
     if size["w_dim"] < 1:
         raise UserError(f"model.w_dim={size['w_dim']}; expected at least 1, or model.encoder='none' for no code")

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from vdm_jax.base.keys import named_key
-from vdm_jax.diffusion.rate import UNCONDITIONAL
+from vdm_jax.diffusion.rate import CONTROL, UNCONDITIONAL
 from vdm_jax.evals.codes import CODE_KEYS, PROBE_KEYS, embeddings, information, readouts
 from vdm_jax.evals.representations import why_unread
 from vdm_jax.experiments.common.build import Experiment
@@ -16,6 +16,7 @@ from vdm_jax.experiments.common.checkpoints import initial_params, load_weights
 from vdm_jax.experiments.common.codes import encoder_of, sample_codes
 from vdm_jax.experiments.common.evaluate import about, compare_with_entropy, save, say
 from vdm_jax.experiments.vae_vdm.bound import FOREIGN_KEYS, measure_bound, measure_curves, with_codes
+from vdm_jax.experiments.vae_vdm.factors import FACTOR_KEYS, read_factors
 from vdm_jax.experiments.vae_vdm.images import measure_images
 
 RATE_KEYS = ("encoder_kl_nats", "encoder_kl_bpd")
@@ -59,18 +60,26 @@ def read_codes(
 ) -> tuple[dict[str, Any], dict[str, str], dict[str, np.ndarray] | None]:
     """What the code holds, the reasons of what is missing, and its pictures; none without a code."""
     config, data, model = experiment.config, experiment.data, experiment.model
-    keys, settings = CODE_KEYS + PROBE_KEYS, config.evaluate
+    of_factors = () if data.grid is None else FACTOR_KEYS
+    keys, settings = (*CODE_KEYS, *PROBE_KEYS, *of_factors), config.evaluate
     if model.code is None:
         return dict.fromkeys(keys), dict.fromkeys(keys, UNCONDITIONAL), None
+    moments = images["mu"], images["logvar"]
+    key = named_key(jax.random.key(settings.seed), "information")
+    if model.code.encoder is None:
+        found = information(sample_codes(key, *moments), *moments, *moments)
+        unread = (*PROBE_KEYS, *of_factors)
+        return found | dict.fromkeys(unread), dict.fromkeys((*unread, "embeddings"), CONTROL), None
     encode, untrained = (
         encoder_of(model, weights, settings.batch_size)
         for weights in (params, initial_params(model, config.train.seed))
     )
     pictures = embeddings(encode, untrained, data.test.first(TSNE_IMAGES), data.label_names, settings.seed)
-    key = named_key(jax.random.key(settings.seed), "information")
     train = data.train.first(settings.probe_images)
-    moments = images["mu"], images["logvar"]
     found = information(sample_codes(key, *moments), *moments, *encode(train.levels))
+    if data.grid is not None:
+        of_sprites = named_key(jax.random.key(settings.seed), "factors")
+        found |= read_factors(of_sprites, encode, untrained, data, settings.probe_images)
     if reason := why_unread(train.labels):
         return found | dict.fromkeys(PROBE_KEYS), dict.fromkeys(PROBE_KEYS, reason), pictures
     splits = (train, data.validation, data.test)

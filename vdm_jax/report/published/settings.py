@@ -8,6 +8,7 @@ from vdm_jax.report.published.table import setting
 
 NAMES = {  # stem of the folders -> name
     "unconditional": "no code",
+    "control": "control code",
     "w_dropout": "code dropout",
     "learned_prior": "beta 1, learned prior",
     "beta1": "beta 1",
@@ -23,6 +24,9 @@ NAMES = {  # stem of the folders -> name
 }
 
 
-def settings(folder: Path, seeds: Sequence[int], stems: Sequence[str] = tuple(NAMES)) -> dict[str, Setting]:
+THIRTEEN = tuple(name for name in NAMES if name != "control")  # of the study of rate modes
+
+
+def settings(folder: Path, seeds: Sequence[int], stems: Sequence[str] = THIRTEEN) -> dict[str, Setting]:
     """The settings whose runs lie in `folder/STEM-SEED`, by stem."""
     return {stem: setting(NAMES[stem], folder, seeds, stem) for stem in stems}

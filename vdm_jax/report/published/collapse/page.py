@@ -8,12 +8,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from vdm_jax.base.statistics import paired_difference
+from vdm_jax.report.compare.paired import bound_over_images
 from vdm_jax.report.compare.study import Setting
 from vdm_jax.report.primitives.image_figures import guided_figure
 from vdm_jax.report.primitives.workdir import Workdir
 from vdm_jax.report.published import costs
+from vdm_jax.report.published.collapse.rate_draws import rate_draws
 from vdm_jax.report.published.page import Page
-from vdm_jax.report.published.rate_draws import rate_draws
 from vdm_jax.report.published.settings import settings
 from vdm_jax.report.published.table import (
     DASH,
@@ -44,10 +45,10 @@ def main_table(data: str, folder: Path, stems: Sequence[str] | None = None) -> s
         return interval(difference_over_seeds(one, none, "bound_nats"))
 
     def over_images(one: Setting) -> str:
-        found = costs.mean_bound_over_images(one, none)
+        found = bound_over_images(one, none)
         return DASH if one is none or found is None else f"{float(found.error):.2f}"
 
-    has_images = costs.mean_bound_over_images(none, none) is not None
+    has_images = bound_over_images(none, none) is not None
 
     def saved(one: Setting) -> str:
         return DASH if one is none else interval(costs.saving_over_seeds(one, none).area)
