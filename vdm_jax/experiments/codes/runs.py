@@ -27,7 +27,7 @@ from vdm_jax.models.diffusion import DiffusionModel
 
 DIFFUSION = "vae_vdm"  # the kind of VAE-VDM, DRL and VDRL
 Codes = Float[np.ndarray, "n d"]
-Levels = Integer[np.ndarray, "n h w c"]
+Levels = Integer[np.ndarray, "_ h w c"]
 Encode = Callable[[Levels], tuple[Codes, Codes | None]]
 
 

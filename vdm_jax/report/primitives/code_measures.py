@@ -61,4 +61,7 @@ def name_of(code: str) -> str:
     words = name.replace("_", " ")
     if not at:
         return words
-    return f"{words}, {time.replace('_', ' ')}" if not time[:1].isdigit() else f"{words}, t = {time}"
+    if not time.startswith("all"):
+        return f"{words}, t = {time}"
+    number = time.rpartition("_")[2]
+    return f"{words}, all times" + (f", {number} components" if number.isdigit() else "")

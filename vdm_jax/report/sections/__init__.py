@@ -50,6 +50,7 @@ from vdm_jax.report.sections.representations.tables import (
     CODE_READOUTS,
     CODES,
 )
+from vdm_jax.report.sections.representations.times import CODE_TIMES
 from vdm_jax.report.sections.representations.worth import CODE_WORTH
 from vdm_jax.report.sections.samples import GUIDED, PATH, RECONSTRUCTION, SAMPLES
 from vdm_jax.report.sections.score.images import SCORE_LEVELS, SCORE_SAMPLERS
@@ -89,6 +90,6 @@ DEGRADATION_PAGE = (
     *_ORIGIN,
 )  # fmt: skip
 CODES_PAGE = (
-    CODES, CODE_READOUTS, CODE_FEW_LABELS, CODE_INFORMATION, CODE_DISENTANGLEMENT, CODE_RECONSTRUCTIONS,
+    CODES, CODE_READOUTS, CODE_FEW_LABELS, CODE_INFORMATION, CODE_DISENTANGLEMENT, CODE_TIMES, CODE_RECONSTRUCTIONS,
     CODE_INTERPOLATIONS, CODE_WORTH, *_ORIGIN,
 )  # fmt: skip

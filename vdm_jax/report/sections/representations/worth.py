@@ -25,9 +25,9 @@ CEILING = (
 )
 AGAINST = "Right: the error of the denoiser without a code less that with the code, on the same test images and noise. "
 HELP = (
-    "Last: the ceiling less the error with the code on training images, the part above {low:.3g}: above 0 a code helps "
+    "Last: the ceiling less the error with the code, on training images, the part above {low:.3g}. Above 0 the code "
+    "helps more than the faults of its network cost. Bands: ± 2 standard errors over images."
 )
-HELP += "more than what its network lacks costs. Bands: ± 2 standard errors over images."
 BELOW = 0.5  # of the ceiling's height: how far below zero the frame of the last panel reaches
 
 
@@ -49,7 +49,7 @@ def worth_section(workdir: Workdir, gallery: Gallery) -> str:
             panels.append(panel(gallery.save("worth_codes", drawn), alt="what each code helps by log SNR"))
             caption += AGAINST
         if record["ceiling"] and record["runs"]:
-            helped = {name_of(name): part["help"] for name, part in record["runs"].items()}
+            helped = {name_of(name): part["help"] for name, part in record["runs"].items() if "help" in part}
             drawn = curves_figure("Ceiling − error with the code", logsnr[order], helped, order)
             drawn.axes[0].set_ylim(-BELOW * top, 1.1 * top)
             panels.append(panel(gallery.save("worth_help", drawn), alt="the ceiling less each error"))
@@ -92,11 +92,9 @@ def worth_table(record: Mapping[str, Any]) -> str:
     text += f", {plain(numbers[0] or 0)} of each. " if numbers else ". "
     distinct = record["num_distinct"]
     text += f"ln N of {plain(distinct)} distinct training images: {np.log(distinct):.2f} nats. "
-    reference = record["reference"]
-    text += (
-        f"A code helps as far as its error is below that of {escape(name_of(reference))}.</p>" if reference else "</p>"
-    )
-    return table(head, rows, numbers=(1, 2, 3, 4)) + text
+    if reference := record["reference"]:
+        text += f"A code helps as far as its error is below that of {escape(name_of(reference))}, on test images."
+    return table(head, rows, numbers=(1, 2, 3, 4)) + f"{text}</p>"
 
 
 def _area(curve: Mapping[str, Any]) -> str:
