@@ -1,6 +1,7 @@
 """The published pages, by the name of their folder under results/."""
 
-from vdm_jax.report.published import autoencoders, benchmarks, collapse, ddpm, digits, mnist, probes
+from vdm_jax.report.published import benchmarks, collapse, ddpm, digits, mnist, probes
+from vdm_jax.report.published.autoencoders import page as autoencoders
 from vdm_jax.report.published.coursework import page as coursework
 from vdm_jax.report.published.daes import page as dae
 from vdm_jax.report.published.score import page as score
