@@ -16,6 +16,7 @@ from configs import (
     collapse_causes,
     digits,
     mnist,
+    representation,
 )
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.images import even_pixel_values
@@ -28,6 +29,7 @@ from vdm_jax.diffusion.rate_target import TargetRate
 from vdm_jax.experiments.common.models import make_vae_vdm
 from vdm_jax.experiments.common.train import DECAYS
 from vdm_jax.launch.config_files import flat
+from vdm_jax.models.conditional_score import ConditionalScoreModel
 
 ENCODERS = ("oe++", "oe", "se", "te", "ue", "none")
 WITH_CODE = {"svdm": 3_979_521, "tvdm": 637_441, "mvdm": 131_265}  # a code of 128
@@ -280,6 +282,48 @@ def test_collapse_variants_differ_in_the_rate_alone(side):
         assert config.train == collapse.get_config(f"{side}-target").train
     for mode in NO_ENCODER:
         assert counts(collapse.get_config(f"{side}-{mode}"), MNIST) == {"unet": conditional["unet"]}
+
+
+@pytest.mark.parametrize("variant", representation.VARIANTS)
+def test_codes_of_a_conditional_score_have_the_networks_of_a_vae_vdm(variant):
+    config, reference = representation.get_config(variant), counts(digits.get_config(), DIGITS)
+    model, found = make_vae_vdm(config, DIGITS), counts(config, DIGITS)
+    is_score = config.diffusion.loss == "conditional_score"
+    assert (
+        isinstance(model, ConditionalScoreModel) == is_score == (variant not in ("vae_vdm", "target", "unconditional"))
+    )
+    found.pop("code_prior", None)
+    if variant == "labels":
+        assert model.code is None and model.num_labels == 2 and found["unet"] < reference["unet"]
+    elif variant == "unconditional":
+        assert found == {"unet": reference["unet"]}
+    elif variant.endswith("time"):
+        assert model.code.of_time and found["unet"] == reference["unet"] and found["encoder"] > reference["encoder"]
+    else:
+        assert found == reference
+    if is_score and model.code:
+        assert model.code.deterministic == variant.startswith("drl") == isinstance(model.code.rate, NoRate)
+    quick = representation.get_config(f"quick-{variant}")
+    assert quick.train.num_steps == 200 and quick.name == f"representation-quick-{variant}"
+    assert quick.model == config.model and quick.diffusion == config.diffusion and quick.rate == config.rate
+
+
+def test_bands_of_log_snr_are_those_of_the_config():
+    bands = {
+        name: make_vae_vdm(representation.get_config(name), DIGITS).band for name in ("drl", "drl-low", "drl-high")
+    }
+    assert bands == {"drl": (-np.inf, np.inf), "drl-low": (-np.inf, 0.0), "drl-high": (0.0, np.inf)}
+
+
+def test_labels_need_labels_and_take_the_place_of_a_code():
+    config = representation.get_config("labels")
+    unlabelled = Split(DIGITS.train.stored, None)
+    data = ImageData("blank", unlabelled, unlabelled, unlabelled, DIGITS.pixel_values, ())
+    with pytest.raises(UserError, match="data 'blank' have no labels"):
+        make_vae_vdm(config, data)
+    config.model.equal_capacity = True
+    with pytest.raises(UserError, match="leave model.equal_capacity at False"):
+        make_vae_vdm(config, DIGITS)
 
 
 def test_the_sweeps_of_columns():

@@ -180,6 +180,14 @@ def test_a_baseline_has_the_same_network_and_data(folders, tmp_path):
     assert baseline_of(settings["target"], [settings["target"], settings["wide"]]) is None
 
 
+def test_a_run_with_labels_is_no_baseline(folders, tmp_path):
+    run = write_run(tmp_path, "labels", 0, np.full(9, 4.0), 70.0, encoder="none")
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(config | {"model": config["model"] | {"labels": True}}))
+    settings = {setting.name: setting for setting in read_settings([*folders, run])}
+    assert baseline_of(settings["target"], list(settings.values())) is settings["unconditional"]
+
+
 def test_the_table_says_where_half_of_it_lies(folders):
     settings = read_settings(folders)
     table = worth_table(worths(settings))

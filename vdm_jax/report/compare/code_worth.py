@@ -54,7 +54,8 @@ def baseline_of(setting: Setting, settings: Sequence[Setting]) -> Setting | None
     def place(one: Setting) -> list:
         return [_data_of(one), (one.runs[0].config.get("model") or {}).get("unet")]
 
-    others = [other for other in settings if other.runs[0].is_unconditional and place(other) == place(setting)]
+    without = [other for other in settings if other.runs[0].is_unconditional and not other.runs[0].reads_labels]
+    others = [other for other in without if place(other) == place(setting)]
     return others[0] if len(others) == 1 and not setting.runs[0].is_unconditional else None
 
 

@@ -30,8 +30,7 @@ from vdm_jax.report.sections.degradation.restoration import (
     RESTORATION_LOSS,
     RESTORATION_NUMBERS,
 )
-from vdm_jax.report.sections.degradation.sets import FROM_START, SETS
-from vdm_jax.report.sections.degradation.sets import STRIPS as RESTORED_STRIPS
+from vdm_jax.report.sections.degradation.sets import FROM_START, RESTORED_STRIPS, SETS
 from vdm_jax.report.sections.exact import EXACT
 from vdm_jax.report.sections.forward_process.models import RECONSTRUCT, SPLIT
 from vdm_jax.report.sections.forward_process.noising import CLOSENESS, SCHEDULES, STRIPS
