@@ -1,6 +1,7 @@
 """The published pages, by the name of their folder under results/."""
 
-from vdm_jax.report.published import autoencoders, benchmarks, ddpm, digits, mnist, probes
+from vdm_jax.report.published import benchmarks, ddpm, digits, mnist, probes
+from vdm_jax.report.published.autoencoders import page as autoencoders
 from vdm_jax.report.published.collapse import page as collapse
 from vdm_jax.report.published.coursework import page as coursework
 from vdm_jax.report.published.daes import page as dae
