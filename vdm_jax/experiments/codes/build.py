@@ -11,7 +11,7 @@ from vdm_jax.base.provenance import provenance
 from vdm_jax.data.dataset import Dataset
 from vdm_jax.diffusion.samplers import SPACINGS
 from vdm_jax.diffusion.score_matching.langevin import method_of
-from vdm_jax.experiments.codes.codes import Code, check_has_codes, codes_of, names_of, times_of
+from vdm_jax.experiments.codes.codes import MeasuredCode, check_has_codes, codes_of, names_of, times_of
 from vdm_jax.experiments.codes.runs import TrainedRun, load_run
 from vdm_jax.experiments.common.build import load
 from vdm_jax.experiments.common.checkpoints import WEIGHTS
@@ -41,7 +41,7 @@ class CodesExperiment:
     config: ConfigDict
     data: Dataset
     runs: tuple[TrainedRun, ...]
-    codes: tuple[Code, ...]
+    codes: tuple[MeasuredCode, ...]
 
     @property
     def inputs(self) -> dict[str, str]:

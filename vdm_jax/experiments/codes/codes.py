@@ -20,7 +20,7 @@ SAME = 20  # images by whose codes two untrained encoders are the same
 
 
 @dataclass(frozen=True, eq=False)
-class Code:
+class MeasuredCode:
     """A function of images.
 
     encode: levels [N, H, W, C] -> mean and log variance [N, D] of the code; None for the latter without noise.
@@ -39,7 +39,7 @@ class Code:
         return self.encode(levels)[0]
 
 
-def codes_of(config: ConfigDict, data: Dataset, runs: Sequence[TrainedRun]) -> list[Code]:
+def codes_of(config: ConfigDict, data: Dataset, runs: Sequence[TrainedRun]) -> list[MeasuredCode]:
     """All codes in the order of the tables: trained ones, then baselines of the same widths."""
     fitted, times = data.train.first(config.measure.train_images).levels, times_of(config.codes.times)
     with_code = [run for run in runs if run.has_code]
@@ -48,7 +48,7 @@ def codes_of(config: ConfigDict, data: Dataset, runs: Sequence[TrainedRun]) -> l
     return trained + list(baselines(config, data, fitted, trained, untrained))
 
 
-def trained_codes(run: TrainedRun, times: Sequence[float], fitted: Levels) -> Iterator[Code]:
+def trained_codes(run: TrainedRun, times: Sequence[float], fitted: Levels) -> Iterator[MeasuredCode]:
     """The code of a run; of E(x, t) that of each time, all of them together, and as many of their principal components
     as one has numbers.
 
@@ -56,14 +56,14 @@ def trained_codes(run: TrainedRun, times: Sequence[float], fitted: Levels) -> It
     """
     parts = {"run": run, "about": run.about}
     if not run.of_time:
-        yield Code(run.name, run.encoder(), **parts)
+        yield MeasuredCode(run.name, run.encoder(), **parts)
         return
     for end, encode, time in timed_codes({t: run.encoder(t) for t in times}, fitted):
-        yield Code(f"{run.name}@{end}", encode, time=time, **parts)
+        yield MeasuredCode(f"{run.name}@{end}", encode, time=time, **parts)
 
 
 def timed_codes(encoders: Mapping[float, Encode], fitted: Levels) -> Iterator[tuple[str, Encode, float | None]]:
-    """(end of the name, `Code.encode`, time) of the codes of E(x, t), from its encoders by time."""
+    """(end of the name, `MeasuredCode.encode`, time) of the codes of E(x, t), from its encoders by time."""
     for t, encode in encoders.items():
         yield f"{t:g}", encode, t
     if len(encoders) > 1:
@@ -84,8 +84,12 @@ def joined(encoders: Sequence[Encode]) -> Encode:
 
 
 def baselines(
-    config: ConfigDict, data: Dataset, fitted: Levels, trained: Sequence[Code], untrained: Sequence[Code]
-) -> Iterator[Code]:
+    config: ConfigDict,
+    data: Dataset,
+    fitted: Levels,
+    trained: Sequence[MeasuredCode],
+    untrained: Sequence[MeasuredCode],
+) -> Iterator[MeasuredCode]:
     """Raw pixels; principal components and a random projection of each width that a trained code has; the encoder of
     each run before its training, of equal ones the first.
 
@@ -97,18 +101,18 @@ def baselines(
         return pixels_of(data, levels)
 
     if PIXELS in chosen:
-        yield Code(PIXELS, without_noise(pixels), PIXELS)
+        yield MeasuredCode(PIXELS, without_noise(pixels), PIXELS)
     for width in sorted({code.means(shown[:1]).shape[1] for code in trained}) or [config.codes.width]:
         if PCA in chosen and width < data.num_dims:
-            yield Code(f"{PCA}_{width}", without_noise(components(pixels, fitted, width)), PCA)
+            yield MeasuredCode(f"{PCA}_{width}", without_noise(components(pixels, fitted, width)), PCA)
         if RANDOM in chosen:
-            yield Code(f"{RANDOM}_{width}", without_noise(projection(pixels, width, config.codes.seed)), RANDOM)
+            yield MeasuredCode(f"{RANDOM}_{width}", without_noise(projection(pixels, width, config.codes.seed)), RANDOM)
     found: list[np.ndarray] = []
     for code in untrained if UNTRAINED in chosen else ():
         means = code.means(shown)
         if not any(np.array_equal(means, other) for other in found):
             found.append(means)
-            yield Code(f"{UNTRAINED}_{code.name}", code.encode, UNTRAINED, time=code.time)
+            yield MeasuredCode(f"{UNTRAINED}_{code.name}", code.encode, UNTRAINED, time=code.time)
 
 
 def components(means: Callable[[Levels], Codes], fitted: Levels, width: int) -> Callable[[Levels], Codes]:
@@ -123,7 +127,7 @@ def projection(means: Callable[[Levels], Codes], width: int, seed: int) -> Calla
 
 
 def without_noise(means: Callable[[Levels], Codes]) -> Encode:
-    """`Code.encode` of a function of images."""
+    """`MeasuredCode.encode` of a function of images."""
     return lambda levels: (means(levels).astype(np.float32), None)
 
 
@@ -151,7 +155,7 @@ def times_of(text: str) -> list[float]:
     return times
 
 
-def about_codes(codes: Sequence[Code], widths: Mapping[str, int]) -> dict[str, dict[str, Any]]:
+def about_codes(codes: Sequence[MeasuredCode], widths: Mapping[str, int]) -> dict[str, dict[str, Any]]:
     """What records say of each code: {"of", "width", "time", and of a trained one `TrainedRun.about`}."""
     return {
         code.name: {"of": code.of, "width": widths[code.name]}
@@ -161,7 +165,7 @@ def about_codes(codes: Sequence[Code], widths: Mapping[str, int]) -> dict[str, d
     }
 
 
-def check_has_codes(codes: Sequence[Code]) -> None:
+def check_has_codes(codes: Sequence[MeasuredCode]) -> None:
     """Raises `UserError` where there is nothing to measure."""
     if not codes:
         raise UserError("config.runs and config.variants are empty, and so is config.codes.baselines: there is no code")

@@ -20,7 +20,7 @@ from vdm_jax.evals.reading.ensemble import read_codes
 from vdm_jax.evals.reading.few_labels import few_labels
 from vdm_jax.evals.reading.neighbours import nearest_neighbours
 from vdm_jax.experiments.codes.build import CodesExperiment
-from vdm_jax.experiments.codes.codes import Code, about_codes
+from vdm_jax.experiments.codes.codes import MeasuredCode, about_codes
 from vdm_jax.experiments.common.codes import sample_codes
 from vdm_jax.experiments.common.factors import NO_FACTORS, disentanglement, factors_of, labels_of
 
@@ -81,7 +81,7 @@ def reading_splits(data: Dataset, measure: ConfigDict) -> tuple[Dataset, dict[st
     return data, {name: getattr(data, name).first(most[name]) for name in SPLITS}
 
 
-def means_of(code: Code) -> Callable[..., Float[np.ndarray, "n d"]]:
+def means_of(code: MeasuredCode) -> Callable[..., Float[np.ndarray, "n d"]]:
     """The means of a code, which reads no labels."""
     return lambda levels, _: code.means(levels)
 
