@@ -22,7 +22,7 @@ GRANULARITY = "the weighting chooses the granularity"
 TIME = "E(x, t) holds more than E(x)"
 DOWNSTREAM = "the code helps downstream"
 KINDS = "DRL holds more than the VAE-VDM"
-FACTORS = {"digits": ("class", "class"), "mnist14": ("class", "class"), "sprites": ("x", "orientation")}  # coarse, fine
+FACTORS = {"digits": ("class", "class"), "mnist14": ("class", "class"), "sprites": ("x", "scale")}  # coarse, fine
 
 
 class Comparison(NamedTuple):
