@@ -86,7 +86,12 @@ def _model() -> ConfigDict:
     return ConfigDict(
         dict(
             unet=unet,
-            encoder="te",  # oe++, oe, se, te, digits; "none": unconditional
+            # oe++, oe, se, te, digits, patches; "none": unconditional; "control": w ~ N(0, I), whatever the image
+            encoder="te",
+            deterministic=False,  # of loss=conditional_score: w = mu, without noise (DRL); with rate.mode=none
+            encoder_time=False,  # of loss=conditional_score: E(x, t), a code for each time
+            labels=False,  # of loss=conditional_score: the network reads the label beside the code
+            label_dropout=0.1,  # of labels: the share of examples whose label is hidden in training
             w_dim=config_dict.placeholder(int),  # none: the encoder size's own
             equal_capacity=False,  # with encoder="none": the conditional U-Net, its code held at zero
             encoder_dropout=0.1,
@@ -140,7 +145,11 @@ def _diffusion() -> ConfigDict:
                 int
             ),  # T of a table and of the bound; none: the table's own, or T = infinity
             target="eps",  # what the network predicts: eps, x, v; of pixels of ±1 also log_odds
-            weighting="bound",  # bound, simple, p2, min_snr; the bound is always reported
+            weighting="bound",  # bound, simple, uniform, p2, min_snr; the bound is always reported
+            # What is trained: bound, D + R; conditional_score, the weighted error of the score (DRL, VDRL)
+            loss="bound",
+            band_low=config_dict.placeholder(float),  # of conditional_score: log SNR below this is not trained
+            band_high=config_dict.placeholder(float),  # of conditional_score: nor from this on; none: no limit
         )
     )
 
@@ -213,6 +222,7 @@ def _evaluate() -> ConfigDict:
             inception="",  # npz file of InceptionV3 weights (configs/README.md, FID); empty: no FID
             fid_reference_images=0,  # training images as the reference of the FID; 0: all
             probe_images=10_000,  # training images that the probes are fitted on
+            code_time=0.5,  # of encoder_time: the t whose code E(x, t) is read
             seed=0,
         )
     )
@@ -227,6 +237,7 @@ def _sample() -> ConfigDict:
             num_images=64,  # generated for samples/prior.npz; the other sets hold at most a page of images
             png_folder=False,  # True: each of them also as samples/prior/000000.png, …
             clip=True,  # x_hat to the range of pixel values
+            guidance=0.0,  # of labels: g of classifier-free guidance; 0: none
             guided_sources=8,
             guided_per_source=8,
             batch_size=250,

@@ -60,7 +60,7 @@ def ddpm_config(name: str) -> ConfigDict:
                 **table_settings(),
                 target="log_odds",  # what the network predicts: eps, x, v; of pixels of ±1 also log_odds
                 pixel_max=config_dict.placeholder(float),  # pixels reach from -pixel_max to it; none: as the data's
-                weighting="simple",  # simple, bound, p2, min_snr; the bound is reported whatever is trained
+                weighting="simple",  # simple, bound, uniform, p2, min_snr; the bound is reported whatever is trained
             ),
             train=base.train,
             evaluate=_evaluate(),

@@ -20,6 +20,7 @@ VARIANTS = {
     "learned_prior": {"rate.mode": "fixed", "rate.prior": "diffusion"},
     "target_learned_prior": {"rate.mode": "target", "rate.prior": "diffusion"},
     "none": {"rate.mode": "none"},
+    "control": {"model.encoder": "control"},
     "unconditional": {"model.encoder": "none", "model.equal_capacity": True},
 }
 

@@ -52,7 +52,7 @@ def get_config(variant: str = "") -> ConfigDict:
                 **table_settings(),
                 num_steps=1000,  # T of a table and of the bound; none: the table's own, or T = infinity
                 target="v",  # what the network predicts: eps, x, v, normal (eps_hat = sigma_t z_t + output)
-                weighting="simple",  # simple, bound, p2, min_snr; the bound is reported whatever is trained
+                weighting="simple",  # simple, bound, uniform, p2, min_snr; the bound is reported whatever is trained
             ),
             train=base.train,
             evaluate=_evaluate(),

@@ -1,8 +1,8 @@
-"""A VAE-VDM on 768 sprites of 32x32, an hour on one CPU core, without a code 20 minutes. The data's entropy is known.
+"""A VAE-VDM on 768 sprites of 32x32, a quarter of an hour on one CPU core. The data's entropy is known.
 
 Trained and evaluated on all images of the grid (`data.split=population`): the bound on -log p(x) is then compared with
-ln 768 = 6.64 nats, which no bound is below. Variants: the rate modes that matter, and no code. The sweep: every variant
-with three seeds.
+ln 768 = 6.64 nats, which no bound is below. Variants: the rate modes that matter, a control code, and no code. The
+sweep: every variant with three seeds. `--config.data.name=small` has 9,216 sprites, ln 9,216 = 9.13 nats.
 """
 
 from vdm_jax.configs.base import get_config as get_base_config
@@ -13,7 +13,9 @@ VARIANTS = {
     "target": {"rate.mode": "target", "rate.target_nats": 4.0},
     "beta1": {"rate.mode": "fixed", "rate.beta": 1.0},
     "learned_prior": {"rate.mode": "fixed", "rate.prior": "diffusion"},
+    "target_learned_prior": {"rate.mode": "target", "rate.target_nats": 4.0, "rate.prior": "diffusion"},
     "none": {"rate.mode": "none"},
+    "control": {"model.encoder": "control"},
     "unconditional": {"model.encoder": "none", "model.equal_capacity": True},
 }
 
@@ -27,7 +29,7 @@ SPRITES = {
     "model.unet.network": "multiscale",
     "model.unet.size": "small",
     "model.unet.conditioning": "adagn",
-    "model.encoder": "digits",
+    "model.encoder": "patches",
     "diffusion.target": "log_odds",  # of pixels of ±1
     # Pixels of ±1 are legible at -4 (an error rate of 1e-13); at 10 the prior term is 0.02 nats over 1,024 pixels.
     "diffusion.gamma_min": -4.0,

@@ -1,5 +1,6 @@
 """Every variant builds the networks it promises, counted without a compilation; errors are one sentence."""
 
+from fnmatch import fnmatch
 from importlib import import_module
 
 import jax
@@ -12,8 +13,10 @@ from configs import (
     base,
     cifar10,
     collapse,
+    collapse_causes,
     digits,
     mnist,
+    representation,
 )
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.images import even_pixel_values
@@ -26,6 +29,7 @@ from vdm_jax.diffusion.rate_target import TargetRate
 from vdm_jax.experiments.common.models import make_vae_vdm
 from vdm_jax.experiments.common.train import DECAYS
 from vdm_jax.launch.config_files import flat
+from vdm_jax.models.conditional_score import ConditionalScoreModel
 
 ENCODERS = ("oe++", "oe", "se", "te", "ue", "none")
 WITH_CODE = {"svdm": 3_979_521, "tvdm": 637_441, "mvdm": 131_265}  # a code of 128
@@ -117,8 +121,10 @@ RATES = {
     "learned_prior": FixedRate(1.0),
     "target_learned_prior": TargetRate(10.0),
     "none": NoRate(),
+    "control": FixedRate(1.0),
     "unconditional": None,
 }
+NO_ENCODER = ("control", "unconditional")
 
 
 def test_every_digits_variant_is_looked_at():
@@ -130,7 +136,7 @@ def test_digits_variants_differ_in_the_rate_alone(variant):
     config = digits.get_config(variant)
     model = make_vae_vdm(config, DIGITS)
     conditional = counts(digits.get_config(), DIGITS)
-    expected = {"unet": conditional["unet"]} if variant == "unconditional" else conditional
+    expected = {"unet": conditional["unet"]} if variant in NO_ENCODER else conditional
     found = counts(config, DIGITS)
     learned = found.pop("code_prior", 0)
     assert found == expected
@@ -144,7 +150,7 @@ def test_digits_variants_differ_in_the_rate_alone(variant):
 
 
 def test_names_and_so_default_workdirs_are_distinct():
-    configs = [(file, variant) for file in (digits, mnist, collapse) for variant in file.VARIANTS]
+    configs = [(file, variant) for file in (digits, mnist, collapse, collapse_causes) for variant in file.VARIANTS]
     assert len({file.get_config(variant).name for file, variant in configs}) == len(configs)
 
 
@@ -219,6 +225,7 @@ MISTAKES = [
     ({"model.unet.channels": 7}, "channels=7"),
     ({"model.unet.num_heads": 5}, "num_heads"),
     ({"model.w_dim": 0}, r"model\.w_dim=0"),
+    ({"model.encoder": "control"}, r"model\.encoder='control' needs model\.w_dim"),
     ({"model.dtype": "bfloat61"}, r"dtype='bfloat61'.*did you mean 'bfloat16'\?"),
     ({"model.encoder": "none", "model.equal_capacity": True}, r"needs model\.w_dim"),
     ({"diffusion.schedule": "lineer"}, r"schedule='lineer'.*'monotone'.*did you mean 'linear'\?"),
@@ -273,8 +280,50 @@ def test_collapse_variants_differ_in_the_rate_alone(side):
         code = make_vae_vdm(config, MNIST).code
         assert (code and code.rate) == (RATES | longer)[mode]
         assert config.train == collapse.get_config(f"{side}-target").train
-    without = collapse.get_config(f"{side}-unconditional")
-    assert counts(without, MNIST) == {"unet": conditional["unet"]}
+    for mode in NO_ENCODER:
+        assert counts(collapse.get_config(f"{side}-{mode}"), MNIST) == {"unet": conditional["unet"]}
+
+
+@pytest.mark.parametrize("variant", representation.VARIANTS)
+def test_codes_of_a_conditional_score_have_the_networks_of_a_vae_vdm(variant):
+    config, reference = representation.get_config(variant), counts(digits.get_config(), DIGITS)
+    model, found = make_vae_vdm(config, DIGITS), counts(config, DIGITS)
+    is_score = config.diffusion.loss == "conditional_score"
+    assert (
+        isinstance(model, ConditionalScoreModel) == is_score == (variant not in ("vae_vdm", "target", "unconditional"))
+    )
+    found.pop("code_prior", None)
+    if variant == "labels":
+        assert model.code is None and model.num_labels == 2 and found["unet"] < reference["unet"]
+    elif variant == "unconditional":
+        assert found == {"unet": reference["unet"]}
+    elif variant.endswith("time"):
+        assert model.code.of_time and found["unet"] == reference["unet"] and found["encoder"] > reference["encoder"]
+    else:
+        assert found == reference
+    if is_score and model.code:
+        assert model.code.deterministic == variant.startswith("drl") == isinstance(model.code.rate, NoRate)
+    quick = representation.get_config(f"quick-{variant}")
+    assert quick.train.num_steps == 200 and quick.name == f"representation-quick-{variant}"
+    assert quick.model == config.model and quick.diffusion == config.diffusion and quick.rate == config.rate
+
+
+def test_bands_of_log_snr_are_those_of_the_config():
+    bands = {
+        name: make_vae_vdm(representation.get_config(name), DIGITS).band for name in ("drl", "drl-low", "drl-high")
+    }
+    assert bands == {"drl": (-np.inf, np.inf), "drl-low": (-np.inf, 0.0), "drl-high": (0.0, np.inf)}
+
+
+def test_labels_need_labels_and_take_the_place_of_a_code():
+    config = representation.get_config("labels")
+    unlabelled = Split(DIGITS.train.stored, None)
+    data = ImageData("blank", unlabelled, unlabelled, unlabelled, DIGITS.pixel_values, ())
+    with pytest.raises(UserError, match="data 'blank' have no labels"):
+        make_vae_vdm(config, data)
+    config.model.equal_capacity = True
+    with pytest.raises(UserError, match="leave model.equal_capacity at False"):
+        make_vae_vdm(config, DIGITS)
 
 
 def test_the_sweeps_of_columns():
@@ -288,3 +337,26 @@ def test_the_collapse_sweep():
     assert len(names) == 3 * len(digits.VARIANTS) + 2 * len(collapse.THAT_MATTER)
     assert set(names) <= set(collapse.VARIANTS)
     assert {name for name in names if name.startswith("28")} == {f"28-{mode}" for mode in collapse.THAT_MATTER}
+
+
+def test_settings_of_a_decoder_differ_in_the_code_alone():
+    configs = [collapse_causes.get_config(f"digits-1x8-{mode}") for mode in collapse_causes.MODES]
+    assert len({counts(config, DIGITS)["unet"] for config in configs}) == 1
+    assert all(config.train == configs[0].train for config in configs)
+    assert collapse_causes.get_config("14-12epochs-control").train.num_steps * 16 == 12 * 55_000
+
+
+def test_the_sweep_of_causes_has_three_seeds_of_every_variant_but_of_those_that_take_hours():
+    found = [(member["variant"], member["train.seed"]) for member in collapse_causes.get_sweep()]
+    thrice = [name for name in collapse_causes.VARIANTS if name not in collapse_causes.ONCE]
+    assert found == [(name, seed) for name in thrice for seed in range(3)] + [
+        (name, 0) for name in collapse_causes.ONCE
+    ]
+    studies = {"digits-": 9 * 4, "14-?x": 2 * 4, "14-12epochs": 3, "sprites-sparse": 4}
+    assert {study: sum(fnmatch(name, f"{study}*") for name in thrice) for study in studies} == studies
+    assert set(collapse_causes.ONCE) < set(collapse_causes.VARIANTS) and len(collapse_causes.ONCE) == 2 + 4
+    settings = digits.DIGITS | {"model.unet.num_blocks": 2, "model.unet.channels": 32, "evaluate.frechet_images": 0}
+    assert collapse_causes.VARIANTS["digits-2x32-beta1"] == settings | digits.VARIANTS["beta1"]
+    small = collapse_causes.get_config("sprites-small-target_learned_prior")
+    assert (small.data.name, small.data.split, small.rate.target_nats) == ("small", "population", 4.0)
+    assert collapse_causes.get_config("14-12epochs-target2_learned_prior").rate.target_nats == 2.0

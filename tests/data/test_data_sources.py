@@ -41,6 +41,7 @@ def test_the_entropy_is_known_of_sprites_alone():
 def test_a_population_is_all_images_in_every_split():
     holdout, population = (load_data("sprites", name="sparse", split=split) for split in ("holdout", "population"))
     assert len(holdout.train) == 614 and len(population.train) == len(population.test) == 768
+    assert set(population.test.labels[:20]) == {0, 1, 2}, "the first images represent the whole"
     assert len(np.unique(population.validation.stored)) == 768 and population.fingerprint != holdout.fingerprint
 
 

@@ -45,8 +45,12 @@ def config_of(file, **settings):
 
 
 CODES = [{"model.encoder": size, "model.w_dim": None} for size in ENCODER_SIZES]
-CODES += [{"model.encoder": "none"}, {"model.encoder": "none", "model.equal_capacity": True}]
+CODES += [{"model.encoder": name} for name in ("control", "none")]
+CODES += [{"model.encoder": "none", "model.equal_capacity": True}]
 CODES += [{"model.encoder": "digits", "model.equal_capacity": True}]
+SCORE = {"diffusion.loss": "conditional_score"}
+CODES += [SCORE, SCORE | {"model.labels": True}, SCORE | {"model.encoder": "none", "model.labels": True}]
+CODES += [SCORE | {"model.deterministic": True, "rate.mode": "none"}, SCORE | {"model.encoder_time": True}]
 RATES = [{"rate.mode": mode} for mode in SETTINGS]
 RATES += [
     {"rate.prior": prior, "rate.mode": mode} for prior in PRIORS for mode in SETTINGS if mode not in NO_LEARNED_PRIOR
@@ -202,6 +206,14 @@ WITHOUT_EFFECT = [
         "linear,",
     ),
     ({"diffusion.schedule": "monotone", "diffusion.s": 0.1}, "diffusion.s=0.1", "schedule='monotone'", "cosine or"),
+    ({"diffusion.band_low": 0.0}, "band_low=0.0", "diffusion.loss='bound'", "diffusion.loss=conditional_score"),
+    (
+        {"model.deterministic": True},
+        "deterministic=True",
+        "diffusion.loss='bound'",
+        "conditional_score with an encoder",
+    ),
+    ({"sample.guidance": 1.0}, "sample.guidance=1.0", "diffusion.loss='bound'", "model.labels=True"),
     ({"rate.target_nats": 5.0}, "rate.target_nats=5.0", "rate.mode='fixed', which reads rate.beta", "rate.mode=target"),
     ({"rate.mmd_weight": 5.0}, "rate.mmd_weight=5.0", "rate.mode='fixed'", "rate.mode=mmd"),
     ({"rate.prior_width": 64}, "rate.prior_width=64", "rate.prior='normal'", "rate.prior=diffusion"),

@@ -22,6 +22,16 @@ def test_moments_follow_the_image(shape):
     np.testing.assert_allclose(alone[1], logvar[:1], atol=1e-5)
 
 
+def test_an_encoder_of_patches_sees_their_pixels_as_channels():
+    net, of_patches = make_encoder((4, 6, 3), **TINY, patch=2), make_encoder((2, 3, 12), **TINY)
+    params, x = net.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (2, 4, 6, 3))
+    squares = x.reshape(2, 2, 2, 3, 2, 3).swapaxes(2, 3).reshape(2, 2, 3, 12)
+    for found, expected in zip(jax.jit(net.apply)(params, x), jax.jit(of_patches.apply)(params, squares), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    with pytest.raises(UserError, match="patch=2; expected the side of patches that images of 4x5"):
+        make_encoder((4, 5, 3), **TINY, patch=2)
+
+
 @pytest.mark.slow
 def test_digits_encoder_starts_near_the_prior():
     net = make_encoder((8, 8, 1), **ENCODER_SIZES["digits"])

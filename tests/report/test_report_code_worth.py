@@ -45,6 +45,24 @@ def test_differences_are_taken_seed_by_seed(folders):
     assert (worth.excess.mean, worth.excess.error) == (pytest.approx(2.0), pytest.approx(1.0))
 
 
+def test_three_seeds_have_intervals_over_seeds_and_over_images(tmp_path):
+    """Costs of 1, 2, 3 nats: ± t(0.975, 2) / √3. Their mean over seeds is 1, 2, 3 for three images: the same."""
+    runs = []
+    for seed in range(3):
+        for name, encoder, cost in (("target", "te", 1.0 + seed), ("unconditional", "none", 0.0)):
+            runs.append(write_run(tmp_path, name, seed, np.ones(9), 80.0 + 4 * seed + cost, encoder=encoder))
+            images = 80.0 + 4 * seed + cost + np.array([-1.0, 0, 1]) * bool(cost)
+            np.savez(runs[-1] / "evaluate_images.npz", bound_nats=images)
+    (worth,) = found = worths(read_settings(runs))
+    assert (worth.over_seeds.over, worth.over_images.over) == ("seeds", "images")
+    head, _, row = worth_table(found).splitlines()
+    assert "| 95% t interval, paired seed by seed | 95% t interval, paired image by image |" in head
+    assert row.startswith("| target | 2.00 ± 0.58 | [-0.5, 4.5] | [-0.5, 4.5] |")
+    np.savez(runs[0] / "evaluate_images.npz", bound_nats=np.ones(2))
+    (worth,) = worths(read_settings(runs))
+    assert worth.over_images is None, "images of another number"
+
+
 def test_any_setting_may_be_the_one_beside(folders, capsys):
     """The other way round, every difference has the other sign."""
     assert main(["--against=target", *map(str, folders)]) == 0
@@ -160,6 +178,14 @@ def test_a_baseline_has_the_same_network_and_data(folders, tmp_path):
     assert baseline_of(settings["target"], list(settings.values())) is settings["unconditional"]
     assert baseline_of(settings["unconditional"], list(settings.values())) is None
     assert baseline_of(settings["target"], [settings["target"], settings["wide"]]) is None
+
+
+def test_a_run_with_labels_is_no_baseline(folders, tmp_path):
+    run = write_run(tmp_path, "labels", 0, np.full(9, 4.0), 70.0, encoder="none")
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(config | {"model": config["model"] | {"labels": True}}))
+    settings = {setting.name: setting for setting in read_settings([*folders, run])}
+    assert baseline_of(settings["target"], list(settings.values())) is settings["unconditional"]
 
 
 def test_the_table_says_where_half_of_it_lies(folders):

@@ -180,6 +180,15 @@ def test_config_without_encoder_is_unconditional_before_any_evaluation(tmp_path)
     assert "Guided generation: This model is unconditional" in report(tmp_path).sections["absent"]
 
 
+def test_a_deterministic_code_has_no_rate_and_is_a_code(tmp_path):
+    model = {"encoder": "te", "deterministic": True}
+    (tmp_path / "config.json").write_text(json.dumps({"name": "x", "model": model}))
+    reasons = {"encoder_kl_nats": "the code is deterministic: its rate is infinite"}
+    (tmp_path / "evaluate.json").write_text(json.dumps({"encoder_kl_nats": None, "reasons": reasons}))
+    told = report(tmp_path).sections["absent"]
+    assert "Rate and distortion: The code is deterministic" in told and "unconditional" not in told
+
+
 def test_everything_is_escaped(bare):
     evil = "<script>alert('&')</script>"
     rewrite(bare / "config.json", name=evil, note=evil)

@@ -111,3 +111,11 @@ def test_columns_are_those_of_the_kinds_that_there_are(tmp_path):
         "| a | 1 | 0.5 | 9 | 0.25 |",
     ]
     assert study_table([tmp_path / "b"]).splitlines()[0] == "| setting | seeds | D + R, nats | D, nats |"
+
+
+def test_sprites_have_the_distance_to_their_entropy_and_every_factor(tmp_path):
+    readout = {name: {"linear": {"value": 0.5, "standard_error": 0.01, "num": 9}} for name in ("shape", "x")}
+    run = workdir(tmp_path / "a", "target", bound_nats=9.0, bound_minus_entropy_nats=2.36, readout=readout)
+    head, _, row = study_table([run]).splitlines()
+    assert head == "| setting | seeds | D + R, nats | D + R above the entropy, nats | shape, linear | x, linear |"
+    assert row == "| target | 1 | 9 | 2.36 | 0.500 (± 0.010) | 0.500 (± 0.010) |"

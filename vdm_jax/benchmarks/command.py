@@ -29,13 +29,15 @@ DEFAULTS = {
     "gpu": {"sizes": "s,t,m", "side": 28, "batch_size": 128, "dtypes": "float32,bfloat16"},
 }
 
+ENCODERS = {name: size for name, size in ENCODER_SIZES.items() if "patch" not in size}  # those that PyTorch's peer has
+
 
 def parse(name: str, description: str, arguments: Sequence[str] | None) -> argparse.Namespace:
     """The flags of `python -m vdm_jax.benchmarks.NAME`."""
     parser = argparse.ArgumentParser(prog=f"python -m vdm_jax.benchmarks.{name}", description=description)
     defaults = DEFAULTS.get(jax.default_backend(), DEFAULTS["gpu"])
     parser.add_argument("--sizes", default=defaults["sizes"], help=f"of {', '.join(UNET_SIZES)} (%(default)s)")
-    parser.add_argument("--encoder", default="te", help=f"of {', '.join(ENCODER_SIZES)} (%(default)s)")
+    parser.add_argument("--encoder", default="te", help=f"of {', '.join(ENCODERS)} (%(default)s)")
     parser.add_argument("--side", type=int, default=defaults["side"], help="side of the images (%(default)s)")
     parser.add_argument("--batch_size", type=int, default=defaults["batch_size"], help="(%(default)s)")
     parser.add_argument("--dtypes", default=defaults["dtypes"], help="of float32, bfloat16 (%(default)s)")
@@ -68,7 +70,7 @@ def cases(options: argparse.Namespace) -> list[ModelCase]:
     check_common(options)
     if options.side < 1:
         raise UserError(f"--side={options.side}; expected at least 1")
-    choose("--encoder", options.encoder, ENCODER_SIZES)
+    choose("--encoder", options.encoder, ENCODERS)
     sizes, dtypes = options.sizes.split(","), options.dtypes.split(",")
     for size in sizes:
         choose("--sizes", size, UNET_SIZES)

@@ -183,6 +183,7 @@ def variance_surrogate(
 WEIGHTINGS = {
     "bound": lambda gamma_t, weight: weight,
     "simple": lambda gamma_t, weight: jnp.ones_like(gamma_t),  # DDPM's L_simple
+    "uniform": lambda gamma_t, weight: 1 + jnp.exp(-gamma_t),  # 1/sigma²: all errors of the score weigh the same
     "p2": lambda gamma_t, weight: jax.nn.sigmoid(gamma_t),  # 1/(1 + SNR): P2 with k = gamma = 1 (Choi et al. 2022)
     "min_snr": lambda gamma_t, weight: jnp.minimum(1.0, 5 * jnp.exp(gamma_t)),  # min(SNR, 5)/SNR (Hang et al. 2023)
 }

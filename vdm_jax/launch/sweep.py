@@ -27,7 +27,7 @@ class SweepFailed(RunFailed):
 
 
 def run(arguments: flags.Arguments, kinds: Kinds, launcher: Sequence[str]) -> None:
-    """Runs the members that match, or lists what would be run; writes the table of all.
+    """Runs the members that match, or lists what would be run; writes the table of these and of all that were begun.
 
     launcher: the command that launches one member, without its flags. Raises `UserError` for a mistake, before anything
     has started, and `SweepFailed` at the end.
@@ -56,7 +56,9 @@ def run(arguments: flags.Arguments, kinds: Kinds, launcher: Sequence[str]) -> No
     except OSError as error:
         raise UserError(f"workdir {arguments.workdir} cannot be written: {error}") from error
     with catch_sigterm() as stop_requested:
-        table = partial(write_table, kind, members, arguments)
+        names = {member.name for member in chosen}
+        begun = [member for member in members if member.name in names or member.workdir.exists()]
+        table = partial(write_table, kind, begun, arguments)
         outcomes = run_members(
             chosen, left=left, locks=locks, launcher=launcher, stop_requested=stop_requested, ended=table
         )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -41,8 +41,8 @@ class LearnedNoise:
 class DiffusionObjective:
     """What is minimised.
 
-    loss: one of `LOSSES`. weighting: of the diffusion term. num_steps: T of the bound of a continuous schedule; None
-    for T = ∞. minimise_variance: a learned gamma with fixed ends is trained for a small variance of the bound.
+    loss: one of the model's `known_losses`. weighting: of the diffusion term. num_steps: T of the bound of a continuous
+    schedule; None for T = ∞. minimise_variance: a learned gamma with fixed ends gets a small variance of the bound.
     """
 
     loss: str = "bound"
@@ -63,6 +63,8 @@ class DiffusionModel:
     x_range: smallest and largest x, to which samplers clip x_hat; None for no clipping.
     """
 
+    known_losses: ClassVar[dict[str, str]] = LOSSES
+    num_labels = 0  # classes that the network reads beside the code; no field here
     network: Network
     noise: Schedule | LearnedNoise
     prediction: str
@@ -73,7 +75,7 @@ class DiffusionModel:
     x_range: tuple[float, float] | None
 
     def __post_init__(self) -> None:
-        choose("loss", self.objective.loss, LOSSES)
+        choose("loss", self.objective.loss, self.known_losses)
         if self.objective.loss == "mean_square" and self.code is not None:
             raise UserError("loss='mean_square' has no rate; a model with a code needs loss='bound'")
         if self.objective.loss == "bound" and self.no_bound:
@@ -107,17 +109,24 @@ class DiffusionModel:
 
     def schedule(self, params: PyTree) -> Schedule:
         """gamma(t), of the learned network where there is one."""
-        if isinstance(self.noise, Schedule):
-            return self.noise
-        return Schedule(lambda t: self.noise.network.apply(params["gamma"], t))
+        return self.fixed_schedule or Schedule(lambda t: self.noise.network.apply(params["gamma"], t))
+
+    @property
+    def has_moments(self) -> bool:
+        """Whether mu and logvar of an image are one code for all times."""
+        return self.code is not None and not self.code.of_time
 
     def encode(
-        self, params: PyTree, x: Float[Array, "b ..."], key: Key[Array, ""] | None = None
+        self,
+        params: PyTree,
+        x: Float[Array, "b ..."],
+        key: Key[Array, ""] | None = None,
+        t: Float[Array, " b"] | None = None,
     ) -> tuple[Codes, Codes]:
-        """mu, logvar of q(w | x), [B, w_dim] each; a key switches dropout on. Raises `UserError` without a code."""
+        """mu, logvar of q(w | x), [B, w_dim] each; a key switches dropout on. t: of E(x, t). Or a `UserError`."""
         if self.code is None:
             raise UserError(UNCONDITIONAL)
-        return self.code.encode(params, x, key)
+        return self.code.encode(params, x, key, t)
 
     def denoise(self, params: PyTree, w: Codes | None = None, key: Key[Array, ""] | None = None) -> Denoise:
         """The prediction at (z_t, t) under the code w [B, w_dim]; a key switches dropout on.
@@ -127,6 +136,10 @@ class DiffusionModel:
         """
         if w is not None and self.code is None:
             raise UserError(UNCONDITIONAL)
+        return self._denoise(params, w, key)
+
+    def _denoise(self, params: PyTree, w: Codes | None, key: Key[Array, ""] | None) -> Denoise:
+        """The prediction under all that the network reads, w [B, d]."""
         schedule = self.schedule(params)
 
         def denoise(z_t, t):
@@ -163,8 +176,7 @@ class DiffusionModel:
     def in_chain(self, t: Float[Array, " b"]) -> Float[Array, " b"]:
         """Times of [0, 1) as the loss takes them: the step i = 1 + floor(t T) of a chain; of a table with stretches
         without noise, a step that adds noise."""
-        num_steps = self.chain_length()
-        if num_steps is None:
+        if (num_steps := self.chain_length()) is None:
             return t
         return to_steps(t, num_steps) if self._entries is None else to_entries(t, self._entries, num_steps)
 
@@ -176,7 +188,7 @@ class DiffusionModel:
         if self.objective.loss == "mean_square":
             return f"||eps - eps_hat||²/D with {weighting} weighting, not a bound on -log p(x)"
         weighted = "" if weighting == "bound" else f", {weighting} weighting of the diffusion term"
-        return ("D, without a code" if self.code is None else self.code.rate.objective) + weighted
+        return ("D, without a code" if self.code is None else self.code.objective) + weighted
 
     def to_x(self, data: Any) -> Float[Array, "b ..."]:
         """The values that are noised, of data as a batch holds them."""
@@ -248,6 +260,12 @@ class DiffusionModel:
         denoise, weighting = self.denoise(params, key=dropout_key), self.objective.weighting
         return denoising_losses(key, self.to_x(data), denoise, self.schedule(params), t, weighting=weighting)
 
+    def select(self, means: dict[str, float]) -> float:
+        """The validation score of a checkpoint, lower is better, from the means of its terms."""
+        if self.code is not None:
+            return self.code.rate.select(means["distortion"], means["rate"])
+        return means["bound"] if self.objective.loss == "bound" else means["loss"]
+
     def init_carry(self) -> PyTree:
         """What the loss remembers from step to step, before the first."""
         return self.code.rate.init() if self.code else {}
@@ -277,5 +295,5 @@ class DiffusionModel:
                 return found
             return {"loss": 2 * losses.trained / self.num_dims} | {name: found[name] for name in OF_THE_BOUND}
 
-        moments = [batch[name] for name in ("mu", "logvar")] if self.code else []
-        return one_by_one(one, keys, t, batch["levels"], *moments)
+        names = ("levels", *(("mu", "logvar") if self.code else ()))
+        return one_by_one(one, keys, t, *(batch[name] for name in names))

@@ -23,7 +23,7 @@ def generate(
     params: PyTree,
     key: Key[Array, ""],
     num_images: int,
-    w: Float[np.ndarray | Array, "n d"] | None = None,
+    w: PyTree = None,
     *,
     keep: tuple[int, ...] | None = None,
     **settings: Any,
@@ -31,11 +31,12 @@ def generate(
     """N = `num_images` draws from fresh noise, what the model's likelihood decodes: levels [N, *shape].
 
     Args:
-        w: the code of each, [N, w_dim]; None for an unconditional model.
+        w: the code of each, [N, w_dim], or other arrays [N, ...] that the model's `denoise` takes; None for an
+            unconditional model.
         keep: returns (levels, z at these points of the grid [N, K, *shape], their times [K]).
         settings: of `generate_batches`.
     """
-    codes = None if w is None else lambda indices: w[indices]
+    codes = None if w is None else lambda indices: jax.tree.map(lambda leaf: leaf[indices], w)
     batches = generate_batches(model, params, key, num_images, codes, keep=keep, **settings)
     levels, chains, times = zip(*batches, strict=True)
     return np.concatenate(levels) if keep is None else (np.concatenate(levels), np.concatenate(chains), times[0])
@@ -46,7 +47,7 @@ def generate_batches(
     params: PyTree,
     key: Key[Array, ""],
     num_images: int,
-    codes: Callable[[Int[np.ndarray, " b"]], Float[np.ndarray | Array, "b d"]] | None = None,
+    codes: Callable[[Int[np.ndarray, " b"]], PyTree] | None = None,
     *,
     first: int = 0,
     sampler: str = "ancestral",
@@ -90,7 +91,7 @@ def _generate(
     params: PyTree,
     key: Key[Array, ""],
     indices: Int[Array, " b"],
-    w: Float[Array, "b d"] | None,
+    w: PyTree,
     mesh: Mesh,
     sampler: str,
     num_steps: int,

@@ -1,7 +1,7 @@
 """Named sizes: keyword arguments of `make_unet`, `make_multiscale_unet`, `make_time_cnn` and `make_encoder`.
 
 `original` is the size of VDM for CIFAR-10. `s`, `t`, `m` and the encoders are those of the blog for 28x28 images.
-`digits` is for 8x8 images on a CPU.
+`digits` is for 8x8 images on a CPU, the encoder `patches` for 32x32 images.
 """
 
 UNET_SIZES = {
@@ -31,4 +31,5 @@ ENCODER_SIZES = {
     "se": {"channels": 32, "layers": 1, "groups": 16, "w_dim": 128},
     "te": {"channels": 16, "layers": 1, "groups": 8, "w_dim": 128},
     "digits": {"channels": 16, "layers": 1, "groups": 8, "w_dim": 16},
+    "patches": {"channels": 16, "layers": 1, "groups": 8, "w_dim": 16, "patch": 2},
 }

@@ -23,7 +23,7 @@ NAMES = {
     "sample.grid": SPACINGS,
 }
 
-LOG_SNRS = "diffusion.gamma_min diffusion.gamma_max rate.high_noise_logsnr"
+LOG_SNRS = "diffusion.gamma_min diffusion.gamma_max rate.high_noise_logsnr diffusion.band_low diffusion.band_high"
 FEWEST = 10  # images that are enough for t-SNE and for nearest neighbours
 SEED = ("a seed from 0 to 2^31 - 1", lambda value: 0 <= value < 2**31)
 
@@ -67,13 +67,14 @@ NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
     (
         "a number not below 0",
         lambda value: 0 <= value < math.inf,
-        "rate.beta rate.free_bits_nats rate.mmd_weight rate.mmd_beta train.weight_decay train.clip",
+        "sample.guidance rate.beta rate.free_bits_nats rate.mmd_weight rate.mmd_beta train.weight_decay train.clip",
     ),
     (
         "a number from 0 to below 1",
         lambda value: 0 <= value < 1,
-        "model.dropout model.encoder_dropout rate.w_dropout train.b1 train.b2 train.ema_decay",
+        "model.dropout model.encoder_dropout model.label_dropout rate.w_dropout train.b1 train.b2 train.ema_decay",
     ),
+    ("a time from 0 to 1", lambda value: 0 <= value <= 1, "evaluate.code_time"),
     # exp of larger numbers overflows float32.
     ("a number from -80 to 80", lambda value: abs(value) <= 80, LOG_SNRS),
     (

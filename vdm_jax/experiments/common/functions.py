@@ -26,6 +26,7 @@ from vdm_jax.experiments.common.build import Experiment
 from vdm_jax.experiments.common.checkpoints import load_weights
 from vdm_jax.experiments.common.codes import encode_all, prior_codes
 from vdm_jax.experiments.common.evaluate import sampling
+from vdm_jax.models.code import TimedCode
 from vdm_jax.models.diffusion import DiffusionModel
 from vdm_jax.models.generate import generate
 
@@ -45,7 +46,8 @@ def diffusion_functions(experiment: Experiment, params: PyTree) -> dict[str, Cal
     values = getattr(experiment.model.likelihood, "pixel_values", None)  # those of a model of pixels
     data = experiment.data if values is None else replace(experiment.data, pixel_values=values)
     of_model = DiffusionFunctions(experiment.model, params, data, sampling(config.sample), config.evaluate.batch_size)
-    names = ("sample", "reconstruct", "bound", "denoise", *(OF_A_CODE if experiment.model.code else ()))
+    of_a_code = OF_A_CODE if experiment.model.has_moments else OF_A_CODE[:1] if experiment.model.code else ()
+    names = ("sample", "reconstruct", "bound", "denoise", *of_a_code)
     return {name: getattr(of_model, name) for name in names}
 
 
@@ -64,9 +66,9 @@ class DiffusionFunctions:
     settings: dict[str, Any]  # of `generate`
     batch_size: int
 
-    def encode(self, x: ArrayLike) -> tuple[Float[Array, "b d"], Float[Array, "b d"]]:
-        """mean and log variance of q(w | x), [B, w_dim] each."""
-        return _encode(self.model, self.params, to_pixels(x, self.data))
+    def encode(self, x: ArrayLike, t: float | None = None) -> tuple[Float[Array, "b d"], Float[Array, "b d"]]:
+        """mean and log variance of q(w | x), [B, w_dim] each; -∞ of a deterministic code. t: in [0, 1], of E(x, t)."""
+        return _encode(self.model, self.params, to_pixels(x, self.data), None if t is None else jnp.float32(t))
 
     def sample(
         self,
@@ -80,11 +82,14 @@ class DiffusionFunctions:
         """n images from fresh noise, [n, H, W, C].
 
         sampler: "ancestral", "ancestral_beta", "ddim" or "dpmpp_2m". w: one code [w_dim] for all images, or one each
-        [n, w_dim]; without it codes are drawn from the prior p(w).
+        [n, w_dim]; without it codes are drawn from the prior p(w). Labels are hidden. Raises `UserError` without a w
+        where there is no prior.
         """
         check_number(n)
         codes = self._codes(w, n)
         if codes is None and self.model.code is not None:
+            if not self.model.code.has_prior:
+                raise UserError(f"there is no prior to draw w from, as {self.model.code.no_bound}; give w")
             codes = prior_codes(self.model.code, self.params, named_key(key, "prior_codes"), n)
         settings = self.settings | self._chosen(sampler, num_steps)
         return self._levels(generate(self.model, self.params, named_key(key, "sample"), n, codes, **settings))
@@ -106,7 +111,11 @@ class DiffusionFunctions:
         if not 0 < t <= 1:
             raise UserError(f"t={t}; expected a time above 0 and at most 1")
         x = to_pixels(x, self.data)
-        w = None if self.model.code is None else _encode(self.model, self.params, x)[0]
+        w = None
+        if self.model.has_moments:
+            w = _encode(self.model, self.params, x, None)[0]
+        elif self.model.code is not None:
+            w = TimedCode(x, jnp.zeros((len(x), self.model.code.w_dim)))
         chosen = self._chosen(sampler, num_steps)
         static = (chosen["sampler"], chosen["num_steps"], self.settings["grid"], self.settings["clip"])
         return self._levels(_run_back(self.model, self.params, key, x, w, jnp.float32(t), *static))
@@ -137,6 +146,8 @@ class DiffusionFunctions:
         Their sum is the bound of each image, averaged over `passes` draws of noise, time and code. encoder_kl is 0
         without a code. Raises `UserError` where no bound is defined (Dirac schedule).
         """
+        if self.model.no_bound:
+            raise UserError(self.model.no_bound)
         images = {"levels": to_levels(x, self.data)}
         if self.model.code is not None:
             images["mu"], images["logvar"] = encode_all(self.model, self.params, images["levels"], self.batch_size)
@@ -190,8 +201,8 @@ class DiffusionFunctions:
 
 
 @partial(jax.jit, static_argnums=0)
-def _encode(model: DiffusionModel, params: PyTree, x: Float[Array, "b h w c"]):
-    return model.encode(params, x)
+def _encode(model: DiffusionModel, params: PyTree, x: Float[Array, "b h w c"], t: Float[Array, ""] | None):
+    return model.encode(params, x, t=None if t is None else jnp.full(len(x), t))
 
 
 @partial(jax.jit, static_argnums=0)

@@ -1,5 +1,7 @@
 """From a config to its diffusion model: `make_model` for every kind that has one. No kind imports another."""
 
+import dataclasses
+
 import numpy as np
 from jaxtyping import Float
 from ml_collections import ConfigDict
@@ -7,14 +9,25 @@ from ml_collections import ConfigDict
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.space import Space
 from vdm_jax.data.dataset import Dataset
+from vdm_jax.diffusion.code_prior import NormalPrior
 from vdm_jax.diffusion.likelihood import GaussianLikelihood, LevelLikelihood
 from vdm_jax.diffusion.objective import WEIGHTINGS
 from vdm_jax.diffusion.prediction import TARGETS
+from vdm_jax.diffusion.rate import FixedRate
 from vdm_jax.diffusion.schedules import SCHEDULES, Schedule, make_schedule, settings_of
+from vdm_jax.diffusion.score_matching.conditional import ALL_NOISE, Band
 from vdm_jax.experiments.common.build import fixed_table, given
-from vdm_jax.experiments.common.networks import PIXEL_NETWORKS, make_denoiser, make_encoder_of, make_latent_denoiser
+from vdm_jax.experiments.common.networks import (
+    CONTROL,
+    NO_ENCODERS,
+    PIXEL_NETWORKS,
+    make_denoiser,
+    make_encoder_of,
+    make_latent_denoiser,
+)
 from vdm_jax.experiments.common.rates import code_prior, rate_mode
 from vdm_jax.models.code import CodeModel
+from vdm_jax.models.conditional_score import ConditionalScoreModel
 from vdm_jax.models.diffusion import DiffusionModel, DiffusionObjective, LearnedNoise
 from vdm_jax.networks.gamma import LEARNED_GAMMAS, make_learned_gamma
 from vdm_jax.networks.network import Network
@@ -27,32 +40,59 @@ def make_model(config: ConfigDict, data: Dataset, space: Space | None = None) ->
 
 
 def make_vae_vdm(config: ConfigDict, data: Dataset, space: None = None) -> DiffusionModel:
-    """A VAE-VDM: the bound D + R in nats, a code or none, a fixed or learned schedule."""
+    """A VAE-VDM: the bound D + R in nats, a code or none, a fixed or learned schedule. With loss="conditional_score" a
+    DRL or VDRL of the same networks, perhaps with labels."""
     diffusion, model = config.diffusion, config.model
-    encoder, w_dim = make_encoder_of(model, data.shape)
+    is_score = choose("diffusion.loss", diffusion.get("loss", "bound"), OF_VAE_VDM)
+    of_encoder = is_score and model.encoder not in NO_ENCODERS
+    of_time = of_encoder and model.encoder_time
+    encoder, w_dim = make_encoder_of(model, data.shape, of_time)
+    num_labels = _num_labels(model, data) if is_score else 0
     noise = make_noise(diffusion)
     if isinstance(noise, Schedule) and noise.no_bound:
         raise UserError(f"schedule={diffusion.schedule!r} cannot train this model: {noise.no_bound}")
-    return DiffusionModel(
+    parts = dict(
         network=make_denoiser(
             model.unet,
             data.shape,
             section="model.unet",
             default="vdm",
-            w_dim=w_dim,
+            w_dim=w_dim + num_labels,
             dropout=model.dropout,
             dtype=model.dtype,
         ),
         noise=noise,
         objective=DiffusionObjective(
-            loss="bound",
+            loss="conditional_score" if is_score else "bound",
             weighting=diffusion.weighting,
             num_steps=diffusion.num_steps,
             minimise_variance=diffusion.schedule == "monotone" and diffusion.num_steps is None,
         ),
-        code=_code(config.rate, encoder, w_dim),
+        code=_control(w_dim) if model.encoder == CONTROL else _code(config.rate, encoder, w_dim),
         **_of_levels(diffusion, data),
     )
+    if not is_score:
+        return DiffusionModel(**parts)
+    if of_encoder:
+        parts["code"] = dataclasses.replace(parts["code"], deterministic=model.deterministic, of_time=of_time)
+    of_labels = {"num_labels": num_labels, "label_dropout": model.label_dropout} if num_labels else {}
+    return ConditionalScoreModel(**parts, band=_band(diffusion.band_low, diffusion.band_high), **of_labels)
+
+
+def _band(low: float | None, high: float | None) -> Band:
+    """The band of log SNR with these ends; None for no limit."""
+    return Band(ALL_NOISE.low if low is None else low, ALL_NOISE.high if high is None else high)
+
+
+def _num_labels(model: ConfigDict, data: Dataset) -> int:
+    """The classes that the network reads; 0 for none. Raises `UserError` for data without labels."""
+    if not model.labels:
+        return 0
+    if not data.num_classes:
+        raise UserError(f"model.labels=True: data {data.name!r} have no labels")
+    if model.encoder == "none" and model.equal_capacity:
+        raise UserError("model.labels=True takes the place of the code; leave model.equal_capacity at False")
+    return data.num_classes
 
 
 def make_ddpm(config: ConfigDict, data: Dataset, space: None = None) -> DiffusionModel:
@@ -96,6 +136,7 @@ def make_latent_diffusion(config: ConfigDict, data: Dataset, space: Space | None
     )
 
 
+OF_VAE_VDM = {"bound": False, "conditional_score": True}  # diffusion.loss of the kind vae_vdm
 MODELS = {"vae_vdm": make_vae_vdm, "ddpm": make_ddpm, "latent_diffusion": make_latent_diffusion}
 
 
@@ -136,6 +177,11 @@ def _code(rate: ConfigDict, encoder: Network | None, w_dim: int) -> CodeModel | 
         return None
     prior_network, prior = code_prior(rate, w_dim)
     return CodeModel(encoder, w_dim, rate_mode(rate), prior, prior_network)
+
+
+def _control(w_dim: int) -> CodeModel:
+    """A code that is independent of the image; nothing is read of `config.rate`, for R is 0."""
+    return CodeModel(None, w_dim, FixedRate(), NormalPrior(), None)
 
 
 def make_noise(diffusion: ConfigDict) -> Schedule | LearnedNoise:

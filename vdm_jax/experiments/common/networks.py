@@ -33,8 +33,29 @@ OF_A_CODE = (  # read where there is an encoder
     "sample.guided_sources",
     "sample.guided_per_source",
 )
+CONTROL = "control"  # the encoder of a code w ~ N(0, I) that is independent of the image
+NO_ENCODERS = {  # and what is read there
+    "none": ("model.equal_capacity",),
+    CONTROL: ("model.w_dim", "sample.guided_sources", "sample.guided_per_source"),
+}
+OF_A_SCORE = ("diffusion.band_low", "diffusion.band_high", "model.labels")  # read with loss="conditional_score"
+OF_ITS_CODE = ("model.deterministic", "model.encoder_time")  # read there with an encoder
+CODE, NO_CODE = "conditional_score with an encoder", "another"
+
+
+def _of_score_and_code(settings: Mapping[str, Any]) -> list[str]:
+    is_score = value_of(settings, "diffusion.loss") == "conditional_score"
+    return [CODE if is_score and value_of(settings, "model.encoder") not in NO_ENCODERS else NO_CODE]
+
+
+SCORE_CHOICES = (
+    Choice("diffusion.loss", {"conditional_score": OF_A_SCORE, "bound": ()}),
+    Choice("diffusion.loss", {CODE: OF_ITS_CODE, NO_CODE: ()}, _of_score_and_code),
+    Choice("model.labels", {"True": ("model.label_dropout", "sample.guidance"), "False": ()}),
+    Choice("model.encoder_time", {"True": ("evaluate.code_time",), "False": ()}),
+)
 ENCODER_CHOICES = (
-    Choice("model.encoder", dict.fromkeys(ENCODER_SIZES, OF_A_CODE) | {"none": ("model.equal_capacity",)}),
+    Choice("model.encoder", dict.fromkeys(ENCODER_SIZES, OF_A_CODE) | NO_ENCODERS),
     Choice("model.equal_capacity", {"True": ("model.w_dim",), "False": ()}),
 )
 
@@ -175,16 +196,23 @@ def _check_attention(
             raise UserError(f"{section}.attention has {side}; expected sides of the U-Net's levels, which are {sides}")
 
 
-def make_encoder_of(config: ConfigDict, image_shape: tuple[int, int, int]) -> tuple[Network | None, int]:
-    """The encoder of `config.model`, or None, and the width of the code that the denoiser has room for. Raises
-    `UserError`."""
+def make_encoder_of(
+    config: ConfigDict, image_shape: tuple[int, int, int], of_time: bool = False
+) -> tuple[Network | None, int]:
+    """The encoder of `config.model`, or None without a code and for a control code, and the width of the code that the
+    denoiser has room for. Raises `UserError`. of_time: E(x, t)."""
     dtype = choose("dtype", config.dtype, DTYPES)
+    if config.encoder == CONTROL:
+        if not config.w_dim:
+            raise UserError("model.encoder='control' needs model.w_dim, the width of its code")
+        return None, config.w_dim
     if config.encoder == "none":
         if config.equal_capacity and not config.w_dim:
             raise UserError("model.equal_capacity=True needs model.w_dim, the width of the code it goes without")
         return None, config.w_dim if config.equal_capacity else 0
-    size = choose("model.encoder", config.encoder, ENCODER_SIZES | {"none": {}})
+    size = choose("model.encoder", config.encoder, ENCODER_SIZES | dict.fromkeys(NO_ENCODERS, {}))
     size = size | given(config, ("w_dim",))
     if size["w_dim"] < 1:
         raise UserError(f"model.w_dim={size['w_dim']}; expected at least 1, or model.encoder='none' for no code")
-    return make_encoder(image_shape, **size, dropout=config.encoder_dropout, dtype=dtype), size["w_dim"]
+    settings = {"dropout": config.encoder_dropout, "of_time": of_time, "dtype": dtype}
+    return make_encoder(image_shape, **size, **settings), size["w_dim"]

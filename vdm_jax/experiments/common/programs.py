@@ -14,6 +14,8 @@ MODELS = TRAINED_NETWORKS | {
     "generate": "the sampler",
     "features": "the Inception network",
     "nearest": "the nearest sprites",
+    "levels_of": "the sprites",
+    "train_readouts": "the readouts",
 }
 LATENTS = MODELS | {"normal": "draws of latents", "decode_batch": "the decoder", "drawn": "draws of Gaussian models"}
 AUTOENCODERS = TRAINED_NETWORKS | {

@@ -16,7 +16,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int, PyTree, UInt8
+from jaxtyping import Int, PyTree, UInt8
 from ml_collections import ConfigDict
 
 from vdm_jax.base.files import write_json, write_npz
@@ -107,7 +107,7 @@ def draw_prior(
     experiment: Experiment,
     params: PyTree,
     folder: pathlib.Path,
-    codes: Callable[[Int[np.ndarray, " b"]], Float[np.ndarray, "b d"]] | None = None,
+    codes: Callable[[Int[np.ndarray, " b"]], PyTree] | None = None,
     to_bytes: Callable[[np.ndarray], Images] | None = None,
 ) -> None:
     """Writes prior.npz with `config.sample.num_images` images, prior.png with the first page of them, and with

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Num, PyTree
+from jaxtyping import Int, Num, PyTree
 from ml_collections import ConfigDict
 
 from vdm_jax.base.keys import named_key
@@ -48,37 +48,44 @@ def make_training(experiment: Experiment, num_devices: int) -> ModelTraining:
     config, data, model = experiment.config, experiment.data, experiment.model
     key = jax.random.key(config.train.seed)
     stored, sizes = {"levels": data.train.stored}, {"levels": config.train.batch_size}
+    labels = {"labels": jnp.asarray(data.train.labels)} if model.num_labels else {}
     if model.code is not None and model.code.rate.steered_by_held_out:
         parts = config.train.accumulate * num_devices
         stored["held_out"] = data.validation.stored
         sizes["held_out"] = parts * max(1, min(config.train.batch_size, len(data.validation)) // parts)
 
     def batch_fn(splits, step):
-        def take(name, size):
-            rows = splits[name][batch_indices(named_key(key, name), step, len(splits[name]), size)]
-            return data.levels_of(rows)
+        def indices(name):
+            return batch_indices(named_key(key, name), step, len(splits[name]), sizes[name])
 
-        return {name: take(name, size) for name, size in sizes.items()}
+        batch = {name: data.levels_of(splits[name][indices(name)]) for name in sizes}
+        return batch | {name: splits[name][indices("levels")] for name in labels}
 
-    levels = data.validation.first(config.train.eval_images).levels
+    shown = data.validation.first(config.train.eval_images)
     return ModelTraining(
         loss_fn=model.loss_fn,
-        data=stored,
+        data=stored | labels,
         batch_fn=batch_fn,
         num_images=len(data.train),
-        validate=partial(validate, model=model, config=config, levels=levels),
+        validate=partial(validate, model=model, config=config, levels=shown.levels, labels=shown.labels),
         carry=model.init_carry(),
         update_carry=None if model.code is None else model.update_carry,
     )
 
 
 def validate(
-    params: PyTree, *, model: DiffusionModel, config: ConfigDict, levels: Num[np.ndarray, "n ..."]
+    params: PyTree,
+    *,
+    model: DiffusionModel,
+    config: ConfigDict,
+    levels: Num[np.ndarray, "n ..."],
+    labels: Int[np.ndarray, " n"] | None = None,
 ) -> dict[str, float]:
     """Means over validation images with the averaged weights, and the score by which a checkpoint is the best: that of
-    the rate mode, the bound without a code, or DDPM's loss. levels: the images as a batch of training holds them."""
-    images, found = {"levels": levels}, {}
-    if model.code is not None:
+    the rate mode, the bound without a code, or DDPM's loss. levels: the images as a batch of training holds them.
+    labels: for a model that reads them."""
+    images, found = {"levels": levels} | ({"labels": labels} if model.num_labels else {}), {}
+    if model.has_moments:
         mu, logvar = encode_all(model, params, levels, config.evaluate.batch_size)
         images |= {"mu": mu, "logvar": logvar}
         found["active_units"] = active_units(mu)
@@ -93,13 +100,7 @@ def validate(
         place=across_devices,
     )
     means = {name: float(value) for name, value in estimate.mean.items()}
-    return means | found | {"score": _score(model, means)}
-
-
-def _score(model: DiffusionModel, means: dict[str, float]) -> float:
-    if model.code is not None:
-        return model.code.rate.select(means["distortion"], means["rate"])
-    return means["bound"] if model.objective.loss == "bound" else means["loss"]
+    return means | found | {"score": model.select(means)}
 
 
 def describe_model(

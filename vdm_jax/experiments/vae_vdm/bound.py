@@ -5,7 +5,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Integer, Key, PyTree
+from jaxtyping import Array, Float, Int, Integer, Key, PyTree
 from ml_collections import ConfigDict
 
 from vdm_jax.base.keys import named_key
@@ -23,28 +23,41 @@ FOREIGN_KEYS = tuple(
 
 
 def with_codes(
-    model: DiffusionModel, params: PyTree, levels: Integer[np.ndarray, "n h w c"], key: Key[Array, ""], batch_size: int
+    model: DiffusionModel,
+    params: PyTree,
+    levels: Integer[np.ndarray, "n h w c"],
+    labels: Int[np.ndarray, " n"] | None,
+    key: Key[Array, ""],
+    batch_size: int,
 ) -> dict[str, np.ndarray]:
-    """Images; with a code also the moments of their codes, those of another image each, and codes from the prior."""
+    """Images, and labels for a model that reads them; with a code also the moments of their codes, those of another
+    image each, and codes from the prior. E(x, t) has no moments; the other images take their place."""
+    images = {"levels": levels} | ({"labels": labels} if model.num_labels else {})
     if model.code is None:
-        return {"levels": levels}
-    mu, logvar = encode_all(model, params, levels, batch_size)
+        return images
     others = derangement(named_key(key, "order"), len(levels))
-    images = {"levels": levels, "mu": mu, "logvar": logvar, "other_mu": mu[others], "other_logvar": logvar[others]}
+    if not model.has_moments:
+        return images | {"other_levels": levels[others]}
+    mu, logvar = encode_all(model, params, levels, batch_size)
+    images |= {"mu": mu, "logvar": logvar, "other_mu": mu[others], "other_logvar": logvar[others]}
+    if not model.code.has_prior:
+        return images
     return images | {"prior_w": prior_codes(model.code, params, named_key(key, "prior"), len(levels))}
 
 
 def measure_bound(
     model: DiffusionModel, params: PyTree, images: dict[str, np.ndarray], key: Key[Array, ""], config: ConfigDict
-) -> tuple[dict[str, Any], Float[np.ndarray, " n"]]:
-    """(numbers, D + R of each image, nats): `bpd`, the bound D + R; each term as `…_bpd` and `…_nats`; each with
-    `…_standard_error` over images.
+) -> tuple[dict[str, Any], Float[np.ndarray, " n"] | None]:
+    """(numbers, D + R of each image, nats, None where that is no bound): `bpd`, the bound D + R; each term as `…_bpd`
+    and `…_nats`; each with `…_standard_error` over images.
 
-    With a code also the diffusion term where w is that of another image (`diffusion_shuffled_…`) and where it is drawn
-    from the prior (`diffusion_from_prior_…`), and the differences to that under the own w (`…_cost_…`).
+    With the conditional score also `score_loss`, J. With a code also the diffusion term where w is that of another
+    image (`diffusion_shuffled_…`) and where it is drawn from the prior (`diffusion_from_prior_…`), and the differences
+    to that under the own w (`…_cost_…`).
     """
     settings = {"passes": config.passes, "batch_size": config.batch_size, "key": key, "place": across_devices}
-    own = {name: images[name] for name in ("levels", "mu", "logvar") if name in images}  # the program of the validation
+    of_own = ("levels", "mu", "logvar", "labels")  # those of the validation: the same program
+    own = {name: images[name] for name in of_own if name in images}
     estimate = evaluate_bound(model.terms, params, own, progress=bar("evaluate: bound"), **settings)
     means, errors = dict(estimate.mean), dict(estimate.standard_error)
     if model.code is not None:
@@ -54,10 +67,15 @@ def measure_bound(
         costs = summarise({f"{name}_cost": values - paid for name, values in foreign.per_image.items()}, config.passes)
         means |= foreign.mean | costs.mean
         errors |= foreign.standard_error | costs.standard_error
-    del means["bpd"], errors["bpd"]  # `in_units` makes it of the bound
-    found = in_units(means, errors, model.num_dims)
+    for of in (means, errors):
+        of.pop("bpd", None)  # `in_units` makes it of the bound
+    found = {}
+    if "score_loss" in means:
+        found = {"score_loss": float(means.pop("score_loss"))}
+        found["score_loss_standard_error"] = float(errors.pop("score_loss"))
+    found |= in_units(means, errors, model.num_dims)
     found |= {"num_dims": model.num_dims, "num_images": estimate.num_images, "passes": estimate.passes}
-    return found, estimate.per_image["bound"]
+    return found, estimate.per_image.get("bound")
 
 
 def measure_curves(

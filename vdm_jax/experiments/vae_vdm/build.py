@@ -21,6 +21,9 @@ def build(config: ConfigDict, folder: str = "") -> Experiment:
     model = make_vae_vdm(config, data)
     fewest_images = model.code.rate.fewest_images if model.code else 1
     check_batch(config.train, len(data.train), jax.device_count(), fewest_images)
+    if config.sample.get("png_folder") and model.code and not model.code.has_prior:
+        why = f"config.sample.png_folder=True: no images are drawn from a prior, as {model.code.no_bound}"
+        raise UserError(f"{why}; leave it at False")
     parts = config.train.accumulate * jax.device_count()
     if model.code and model.code.rate.steered_by_held_out and len(data.validation) < parts:
         needs = f"config.rate.mode={config.rate.mode!r} needs {parts} validation images, one for each device and part"

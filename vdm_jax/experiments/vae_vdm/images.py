@@ -13,10 +13,11 @@ from vdm_jax.evals.fid import FID_KEYS
 from vdm_jax.evals.image_distances import LABEL_KEYS, image_distances
 from vdm_jax.evals.image_metrics import compare_images
 from vdm_jax.experiments.common.build import Experiment
-from vdm_jax.experiments.common.codes import prior_codes, sample_codes
+from vdm_jax.experiments.common.codes import conditions, guided, prior_conditions
 from vdm_jax.experiments.common.evaluate import inception_settings, sampling
 from vdm_jax.models.generate import generate
 
+NO_PRIOR = "w cannot be drawn: the code is deterministic, or there is one for each time"
 RECONSTRUCTION_KEYS = ("psnr", "rmse", "ssim")
 
 
@@ -37,16 +38,17 @@ def measure_images(
     if num_images < 2:
         why = f"evaluate.frechet_images={settings.frechet_images}: nothing was generated"
         return dict.fromkeys(keys), dict.fromkeys(keys, why)
-    codes = {"prior": None}
+    codes, own = {}, {name: values[:num_images] for name, values in images.items()}
+    if model.code is None or model.code.has_prior:
+        labels = data.train.labels
+        codes["prior"] = prior_conditions(model, params, named_key(key, "prior_codes"), labels, num_images)
     if model.code is not None:
-        moments = (images[name][:num_images] for name in ("mu", "logvar"))
-        codes = {
-            "prior": prior_codes(model.code, params, named_key(key, "prior_codes"), num_images),
-            "aggregate": sample_codes(named_key(key, "aggregate"), *moments),
-        }
+        moments = (own["mu"], own["logvar"]) if model.has_moments else None
+        codes["aggregate"] = conditions(model, named_key(key, "aggregate"), own["levels"], moments, own.get("labels"))
+    of_samples = guided(model, config.sample)
     generated = {
         name: generate(
-            model,
+            of_samples,
             params,
             named_key(key, name),
             num_images,
@@ -58,6 +60,8 @@ def measure_images(
         for name, w in codes.items()
     }
     values, reasons = dict.fromkeys(keys), {}
+    if "prior" not in codes:
+        reasons["frechet"] = NO_PRIOR
     if model.code is None:
         reasons |= dict.fromkeys((*LABEL_KEYS[1:], *RECONSTRUCTION_KEYS), UNCONDITIONAL)
     else:

@@ -3,7 +3,7 @@
 from vdm_jax.experiments.common.build import DATA, FRECHET, IMPLIED, NOISE, find_data, understood_data
 from vdm_jax.experiments.common.functions import diffusion_functions, restore
 from vdm_jax.experiments.common.jobs import fingerprints, model_jobs
-from vdm_jax.experiments.common.networks import ENCODER_CHOICES, network_choices
+from vdm_jax.experiments.common.networks import ENCODER_CHOICES, SCORE_CHOICES, network_choices
 from vdm_jax.experiments.common.programs import MODELS
 from vdm_jax.experiments.common.rates import RATE_CHOICES
 from vdm_jax.experiments.common.training import describe_model
@@ -31,6 +31,9 @@ KIND = Kind(
     compared="evaluate",
     implied=IMPLIED
     | {"model.unet.network": "vdm"}
-    | dict.fromkeys(("model.unet.multipliers", "model.unet.attention", "model.unet.patch")),
-    choices=(DATA, NOISE, *network_choices("model.unet"), *ENCODER_CHOICES, *RATE_CHOICES, *FRECHET),
+    | dict.fromkeys(("model.unet.multipliers", "model.unet.attention", "model.unet.patch"))
+    | {"diffusion.loss": "bound", "diffusion.band_low": None, "diffusion.band_high": None}
+    | dict.fromkeys(("model.deterministic", "model.encoder_time", "model.labels"), False)
+    | {"model.label_dropout": 0.1, "evaluate.code_time": 0.5, "sample.guidance": 0.0},
+    choices=(DATA, NOISE, *network_choices("model.unet"), *ENCODER_CHOICES, *SCORE_CHOICES, *RATE_CHOICES, *FRECHET),
 )

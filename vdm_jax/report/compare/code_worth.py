@@ -11,7 +11,7 @@ import argparse
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -20,23 +20,28 @@ from matplotlib.figure import Figure
 
 from vdm_jax.base.ending import exit_code
 from vdm_jax.base.errors import UserError, choose
-from vdm_jax.base.statistics import mean_and_error, paired_difference
+from vdm_jax.base.statistics import Difference, mean_and_error, paired_difference
+from vdm_jax.report.compare.paired import IMAGES, bound_over_images, bound_over_seeds, ends, of_common_seeds
 from vdm_jax.report.compare.study import Measured, Setting, read_settings
 from vdm_jax.report.primitives.figures import area, band
 from vdm_jax.report.primitives.style import GREY, INK, line_look, panel
 
-CURVES, IMAGES = "evaluate_curves.npz", "evaluate_images.npz"
+CURVES = "evaluate_curves.npz"
 
 
 @dataclass(frozen=True)
 class Worth:
     """A setting compared with another one, usually the one without a code.
 
-    Curves are means over seeds or images, in nats per unit of log SNR.
+    Curves are means over seeds or images, in nats per unit of log SNR. The differences of D + R are those of the common
+    seeds: paired seed by seed, and over test images as the mean over the seeds of each image; None where there are no
+    pairs.
     """
 
     name: str
     excess: Measured  # difference of D + R, nats: below zero is better
+    over_seeds: Difference | None
+    over_images: Difference | None
     saved: Measured  # the area under the curve, nats
     logsnr: Float[np.ndarray, " m"]
     curve: Float[np.ndarray, " m"]
@@ -49,7 +54,8 @@ def baseline_of(setting: Setting, settings: Sequence[Setting]) -> Setting | None
     def place(one: Setting) -> list:
         return [_data_of(one), (one.runs[0].config.get("model") or {}).get("unet")]
 
-    others = [other for other in settings if other.runs[0].is_unconditional and place(other) == place(setting)]
+    without = [other for other in settings if other.runs[0].is_unconditional and not other.runs[0].reads_labels]
+    others = [other for other in without if place(other) == place(setting)]
     return others[0] if len(others) == 1 and not setting.runs[0].is_unconditional else None
 
 
@@ -68,10 +74,9 @@ def worth_of(setting: Setting, baseline: Setting) -> Worth | None:
     All log SNRs use the same images and noise, so their errors are correlated. For a single unpaired run, the error of
     the area is at most the area under the error.
     """
-    shared = [seed for seed in setting.seeds if seed in baseline.seeds]
-    paired = len(shared) > 1
-    if shared:
-        setting, baseline = (_of_seeds(one, shared) for one in (setting, baseline))
+    shared = of_common_seeds(setting, baseline)
+    setting, baseline = shared or (setting, baseline)
+    paired = shared is not None and len(setting.runs) > 1
     ours, theirs = setting.measured("bound_nats"), baseline.measured("bound_nats")
     curves = [[run.arrays(CURVES, "logsnr", "own", "own_se") for run in one.runs] for one in (setting, baseline)]
     if ours is None or theirs is None or any(run is None for runs in curves for run in runs):
@@ -91,7 +96,8 @@ def worth_of(setting: Setting, baseline: Setting) -> Worth | None:
         error = np.hypot(*(_own_error(runs) for runs in curves))
         saved = Measured(area(logsnr, curve), math.hypot(*(_area_error(runs) for runs in curves)), over)
         excess = Measured(ours.mean - theirs.mean, math.hypot(ours.error, theirs.error), over)
-    return Worth(setting.name, excess, saved, logsnr, curve, error)
+    differences = [find(setting, baseline) if shared else None for find in (bound_over_seeds, bound_over_images)]
+    return Worth(setting.name, excess, *differences, saved, logsnr, curve, error)
 
 
 def _by_image(setting: Setting, baseline: Setting, num_points: int) -> tuple[list[np.ndarray], list[np.ndarray]] | None:
@@ -117,12 +123,6 @@ def _differences(
     excess = paired_difference(bounds[0], bounds[1], over)
     excess, saved = (Measured(float(one.mean), float(one.error), over) for one in (excess, saved))
     return excess, saved, curve.mean, curve.error
-
-
-def _of_seeds(setting: Setting, seeds: Sequence[int]) -> Setting:
-    """The setting with its runs of these seeds, in their order."""
-    run_of = dict(zip(setting.seeds, setting.runs, strict=True))
-    return replace(setting, runs=tuple(run_of[seed] for seed in seeds))
 
 
 def _own_error(runs: Sequence[dict[str, np.ndarray]]) -> Float[np.ndarray, " m"]:
@@ -166,12 +166,25 @@ def worths_against(name: str, settings: Sequence[Setting]) -> list[Worth]:
 
 
 def worth_table(found: Sequence[Worth], against: str = "unconditional") -> str:
-    """A Markdown table, one row for each setting. `against`: name of the setting that they are compared with."""
-    saved = "saved by w, nats" if against == "unconditional" else "saved beside it, nats"
-    titles = ("setting", f"D + R above {against}, nats", saved, "half of it above log SNR")
-    lines = [f"| {' | '.join(titles)} |", "| --- | --- | --- | --- |"]
-    lines += [f"| {one.name} | {one.excess} | {one.saved} | {_middle(one)} |" for one in found]
-    return "\n".join(lines)
+    """A Markdown table, one row for each setting. Columns of intervals that no setting has are omitted.
+
+    against: name of the setting that they are compared with.
+    """
+    columns = {
+        "setting": [one.name for one in found],
+        f"D + R above {against}, nats": [str(one.excess) for one in found],
+        "95% t interval, paired seed by seed": [ends(one.over_seeds) for one in found],
+        "95% t interval, paired image by image": [ends(one.over_images) for one in found],
+        f"saved {'by w' if against == 'unconditional' else 'beside it'}, nats": [str(one.saved) for one in found],
+        "half of it above log SNR": [_middle(one) for one in found],
+    }
+    columns = {
+        title: cells
+        for title, cells in columns.items()
+        if not title.startswith("95%") or any(cell != "—" for cell in cells)
+    }
+    rows = [list(columns), ["---"] * len(columns), *map(list, zip(*columns.values(), strict=True))]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def _middle(one: Worth) -> str:

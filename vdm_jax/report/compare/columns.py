@@ -1,10 +1,13 @@
 """The columns of the table of a study for each kind of run: title -> place in evaluate.json."""
 
 SPRITE_KINDS = ("coverage", "readers", "exact", "histograms", "kind")
+FACTORS = ("shape", "scale", "orientation", "x", "y")  # of sprites
 COLUMNS = {
     "vae_vdm": {
         "D + R, nats": ("bound_nats",),
         "bits/dim": ("bpd",),
+        "D + R above the entropy, nats": ("bound_minus_entropy_nats",),
+        "J": ("score_loss",),
         "D, nats": ("distortion_nats",),
         "R, nats": ("encoder_kl_nats",),
         "I(x; w) at least, nats": ("mi_lower_nats",),
@@ -15,6 +18,7 @@ COLUMNS = {
         "untrained encoder": ("linear_probe_accuracy_untrained",),
         "PCA": ("linear_probe_accuracy_pca",),
         "raw pixels": ("linear_probe_accuracy_raw_pixels",),
+        **{f"{name}, linear": ("readout", name, "linear") for name in FACTORS},
         "label kept": ("guided_label_kept",),
         "Fréchet, w from prior": ("frechet", "distance"),
         "Fréchet, w of test images": ("frechet_aggregate", "distance"),

@@ -143,8 +143,22 @@ class Workdir:
         return str(reasons[key]) if isinstance(reasons, dict) and key in reasons else None
 
     @property
+    def is_deterministic(self) -> bool:
+        """True where the config of the model has an encoder without noise: DRL."""
+        model = self.config.get("model")
+        return isinstance(model, dict) and model.get("deterministic") is True and model.get("encoder") != "none"
+
+    @property
+    def reads_labels(self) -> bool:
+        """True where the config says that the network is given the label."""
+        model = self.config.get("model")
+        return isinstance(model, dict) and model.get("labels") is True
+
+    @property
     def is_unconditional(self) -> bool:
         """True where the config of the model has no encoder, or evaluate.json says why it has no rate."""
+        if self.is_deterministic:
+            return False  # its code has no rate
         model = self.config.get("model")
         no_encoder = isinstance(model, dict) and "code" not in model and model.get("encoder", "none") == "none"
         return no_encoder or (

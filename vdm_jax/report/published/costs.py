@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vdm_jax.base.statistics import Difference, paired_difference
-from vdm_jax.report.compare.code_worth import CURVES, IMAGES
+from vdm_jax.report.compare.code_worth import CURVES
+from vdm_jax.report.compare.paired import IMAGES
 from vdm_jax.report.compare.study import Setting
 from vdm_jax.report.primitives import style
 from vdm_jax.report.primitives.figures import area
@@ -33,18 +34,6 @@ def bound_over_images(ours: Workdir, theirs: Workdir) -> Difference:
     if a is None or b is None or ours.evaluate["provenance"]["data"] != theirs.evaluate["provenance"]["data"]:
         raise ValueError(f"{ours.path} and {theirs.path} have no common test images")
     return paired_difference(*(each["bound_nats"].astype(np.float64) for each in (a, b)), "images")
-
-
-def mean_bound_over_images(ours: Setting, theirs: Setting) -> Difference | None:
-    """D + R of `ours` minus `theirs`, nats, the mean over seeds of each test image, paired over the images.
-
-    Its error is of other images under the trainings at hand. None where a run has no numbers of each image.
-    """
-    found = [[run.arrays(IMAGES, "bound_nats") for run in one.runs] for one in (ours, theirs)]
-    if any(arrays is None for runs in found for arrays in runs):
-        return None
-    a, b = (np.mean([run["bound_nats"].astype(np.float64) for run in runs], axis=0) for runs in found)
-    return paired_difference(a, b, "images")
 
 
 def saving_over_seeds(ours: Setting, without: Setting) -> Saving:

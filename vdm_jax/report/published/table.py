@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from vdm_jax.base.statistics import Difference, paired_difference
+from vdm_jax.report.compare.paired import decimals_of, ends, fixed
 from vdm_jax.report.compare.study import Setting
 from vdm_jax.report.primitives.workdir import Workdir
 
@@ -97,8 +98,5 @@ def interval(found: Difference) -> str:
     """`mean [low, high]` to two digits of half of the interval, or the mean alone where there is no interval."""
     if found.interval is None:
         return f"{float(found.mean):.2f}"
-    low, high = (float(end) for end in found.interval)
-    half = (high - low) / 2
-    decimals = max(0, 1 - math.floor(math.log10(half))) if half > 0 else 2
-    mean, low, high = (f"{round(value, decimals) + 0.0:.{decimals}f}" for value in (float(found.mean), low, high))
-    return f"{mean} [{low}, {high}]"
+    half = float(found.interval[1] - found.interval[0]) / 2
+    return f"{fixed(float(found.mean), decimals_of(half))} {ends(found)}"

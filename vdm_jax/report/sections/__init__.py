@@ -4,6 +4,7 @@ from vdm_jax.report.sections.autoencoder import (
     AUTOENCODER_NUMBERS,
     AUTOENCODER_OTHER_NUMBERS,
     DISENTANGLEMENT,
+    FACTORS,
     READOUTS,
     RECONSTRUCTIONS,
 )
@@ -29,8 +30,7 @@ from vdm_jax.report.sections.degradation.restoration import (
     RESTORATION_LOSS,
     RESTORATION_NUMBERS,
 )
-from vdm_jax.report.sections.degradation.sets import FROM_START, SETS
-from vdm_jax.report.sections.degradation.sets import STRIPS as RESTORED_STRIPS
+from vdm_jax.report.sections.degradation.sets import FROM_START, RESTORED_STRIPS, SETS
 from vdm_jax.report.sections.exact import EXACT
 from vdm_jax.report.sections.forward_process.models import RECONSTRUCT, SPLIT
 from vdm_jax.report.sections.forward_process.noising import CLOSENESS, SCHEDULES, STRIPS
@@ -52,7 +52,7 @@ from vdm_jax.report.sections.training import BOUND, LOSS, RATE_DISTORTION
 
 _ORIGIN = (CONFIG, PROVENANCE)
 VAE_VDM_PAGE = (
-    NUMBERS, BOUND, RATE_DISTORTION, LOGSNR, SAMPLES, GUIDED, RECONSTRUCTION, FRECHET, CODE, CODE_PROBES,
+    NUMBERS, BOUND, RATE_DISTORTION, LOGSNR, SAMPLES, GUIDED, RECONSTRUCTION, FRECHET, CODE, CODE_PROBES, FACTORS,
     OTHER_NUMBERS, *_ORIGIN,
 )  # fmt: skip
 DDPM_PAGE = (

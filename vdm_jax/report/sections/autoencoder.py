@@ -119,6 +119,13 @@ def readout_section(workdir: Workdir, gallery: Gallery) -> str:
     return table(head, rows, numbers=range(first, len(head))) + f"<p>{escape(text)}</p>"
 
 
+def factor_section(workdir: Workdir, gallery: Gallery) -> str:
+    """`readout_section` of a model whose evaluation reads the factors of sprites alone."""
+    if workdir.evaluate and "readout" not in workdir.evaluate:
+        return not_applicable("No factors of these images were read from a code.")
+    return readout_section(workdir, gallery)
+
+
 def disentanglement_section(workdir: Workdir, gallery: Gallery) -> str:
     """The disentanglement scores, with what a copy of the factors and independent latents score."""
     scores = workdir.evaluate.get("disentanglement")
@@ -151,5 +158,6 @@ SHOWN = (
 AUTOENCODER_NUMBERS = Section("numbers", "The numbers", headline, run_facts)
 RECONSTRUCTIONS = Section("reconstruction", "Reconstruction", reconstruction_section)
 READOUTS = Section("readouts", "Readouts of the factors", readout_section)
+FACTORS = Section("factors", "Readouts of the factors", factor_section)
 DISENTANGLEMENT = Section("disentanglement", "Disentanglement", disentanglement_section)
 AUTOENCODER_OTHER_NUMBERS = Section("other", "Raw numbers", partial(other_numbers, elsewhere=SHOWN))

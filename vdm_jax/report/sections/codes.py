@@ -35,7 +35,9 @@ def embedding_section(workdir: Workdir, gallery: Gallery) -> str:
     kinds = [(method, state) for method in names for state in ("untrained", "trained")]
     kinds = [kind for kind in kinds if "_".join(kind) in (arrays or {})]
     if arrays is None or not kinds:
-        absent, numbers = missing("There is no readable embeddings.npz yet", "evaluate"), code_table(workdir)
+        why, numbers = workdir.reason("embeddings"), code_table(workdir)
+        absent = missing("There is no readable embeddings.npz yet", "evaluate")
+        absent = not_applicable(f"There is no picture of w: {why}.") if why else absent
         return f"{absent}{numbers}" if numbers else absent
     labels, label_names = arrays.get("labels"), [str(name) for name in arrays.get("label_names", [])]
     panels = []

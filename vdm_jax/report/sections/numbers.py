@@ -20,7 +20,11 @@ TERMS = {
 OF_THE_BOUND = ("bpd", "encoder_kl_nats", "encoder_kl_bpd", "objective", *TERMS)
 ENTROPY = ("entropy_nats", "bound_minus_entropy_nats")
 NOTHING = measured(None)
-ELSEWHERE = ("provenance", "reasons", "settings", "coverage", "frechet_by_n", *ENTROPY, *OF_THE_BOUND, *CODE_NUMBERS)
+READOUTS = ("readout", "readout_baselines")
+ELSEWHERE = (
+    *("provenance", "reasons", "settings", "coverage", "frechet_by_n"),
+    *(*ENTROPY, *OF_THE_BOUND, *CODE_NUMBERS, *READOUTS),
+)
 
 
 def headline(workdir: Workdir, gallery: Gallery) -> str:

@@ -8,7 +8,7 @@ from vdm_jax.report.primitives import figures, style
 from vdm_jax.report.primitives.markup import NO_CODE, Gallery, figure, missing, not_applicable, panel
 from vdm_jax.report.primitives.workdir import Workdir, is_number
 
-QUANTITIES = {"bound": "Bound, D + R", "distortion": "Distortion D", "rate": "Rate R"}
+QUANTITIES = {"bound": "Bound, D + R", "distortion": "Distortion D", "rate": "Rate R", "score_loss": "J, of the score"}
 
 
 def training_section(workdir: Workdir, gallery: Gallery) -> str:
@@ -37,8 +37,12 @@ def _target(workdir: Workdir) -> float | None:
 
 def rate_distortion_section(workdir: Workdir, gallery: Gallery) -> str:
     """The path of (R, D) for validation images, or for train batches if there is no validation."""
+    if workdir.is_unconditional and workdir.reads_labels:
+        return not_applicable(f"{NO_CODE}. Its rate is zero.")
     if workdir.is_unconditional:
         return not_applicable(f"{NO_CODE}. Its rate is zero and its distortion is the bound.")
+    if workdir.is_deterministic:
+        return not_applicable("The code is deterministic: it has no rate.")
     split = "validation" if len(workdir.series("validation", "rate")[0]) > 1 else "train"
     rates, distortions = (dict(zip(*workdir.series(split, key), strict=True)) for key in ("rate", "distortion"))
     steps = sorted(rates.keys() & distortions.keys())
