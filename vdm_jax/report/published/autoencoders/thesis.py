@@ -49,7 +49,7 @@ ERRORS: dict[str, tuple[str, ...]] = {  # stem -> its errors in tables 4.1 to 4.
 
 
 class ThesisSpace(NamedTuple):
-    """A space at 64x64.
+    """A space at 64x64, of the thesis or another.
 
     Attributes:
         name: such as "VAE-256".
