@@ -10,6 +10,7 @@ from vdm_jax.report.published.autoencoders.tables import (
     beta_table,
     difference_table,
     kumar_table,
+    length_table,
     main_table,
     readout_table,
     score_table,
@@ -27,6 +28,7 @@ PAGE = Page(
         "kumar": partial(kumar_table, "small"),
         "thesis": thesis_table,
         "betas": beta_table,
+        "lengths": length_table,
     },
     figures={
         "figures/prior.png": partial(prior_samples, "small"),

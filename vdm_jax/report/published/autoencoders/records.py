@@ -22,7 +22,7 @@ VARIANTS = {  # stem of the folders -> name
     "kl": "KL-VAE",
     "vq": "VQ-VAE",
 }
-PRIOR = "prior_samples_on_data"
+PRIOR, HOLES, INTERPOLATIONS = "prior_samples_on_data", "holes", "holes_of_interpolations"
 Row = tuple[str, list[dict[str, Any]]]
 
 
@@ -67,11 +67,11 @@ AXES: Mapping[str, Callable[[Row], str]] = {  # reconstruction, the bound, sampl
     "seeds": lambda row: str(len(row[1])),
     "latents": cell("num_latents"),
     "reconstruction error, sum over an image": cell("reconstruction_sum"),
-    "D + R, nats": cell("bound_nats"),
+    "bound D + R, nats": cell("bound_nats"),
     "R, nats": cell("rate_nats"),
     "active units": cell("active_units"),
     "nearest sprite is the original, share": cell("nearest_sprite", "any"),
     "prior samples near a sprite, share": cell(PRIOR),
-    "holes: midpoints near no sprite, share": cell("holes"),
-    "steps of interpolations near no sprite, share": cell("holes_of_interpolations"),
+    "holes: midpoints near no sprite, share": cell(HOLES),
+    "steps of interpolations near no sprite, share": cell(INTERPOLATIONS),
 }

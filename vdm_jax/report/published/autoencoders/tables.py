@@ -7,7 +7,18 @@ from pathlib import Path
 import numpy as np
 
 from vdm_jax.base.statistics import mean_and_error, paired_difference
-from vdm_jax.report.published.autoencoders.records import AXES, PRIOR, VARIANTS, Row, cell, number_at, rows_of
+from vdm_jax.report.primitives.workdir import Workdir
+from vdm_jax.report.published.autoencoders.records import (
+    AXES,
+    HOLES,
+    INTERPOLATIONS,
+    PRIOR,
+    VARIANTS,
+    Row,
+    cell,
+    number_at,
+    rows_of,
+)
 from vdm_jax.report.published.table import interval, number, table
 
 BETAS = ("0.04", "0.1", "0.3", "0.6")  # weights of the rate below 1
@@ -17,16 +28,20 @@ PAIRS = (  # of variants whose difference is published
     ("beta4-16", "vae-16"),
     ("beta10-16", "beta4-16"),
     ("dip1-16", "vae-16"),
+    ("beta10-16", "dip1-16"),
     ("dip2-16", "vae-16"),
     ("conv", "vae-16"),
+    ("kl", "vae-16"),
 )
+LENGTHS = (250, 500, 1_000, 2_000, 3_000)  # updates
+OF_LENGTHS = ("vae-16", "beta4-16", "beta10-16", "dip1-16", "dip2-16")
 KUMAR_COLUMNS = ("Kumar et al.: Z-diff", "their SAP", "their reconstruction error")
 KUMAR = {  # Kumar et al. (2018), 2D shapes of 64x64
-    "VAE": ("0.813", "0.042", "0.0017"),
-    "beta-VAE, 4": ("0.807", "0.081", "0.0032"),
-    "beta-VAE, 60": ("0.957", "0.550", "0.0113"),
-    "DIP-VAE I, 10": ("0.987", "0.189", "0.0018"),
-    "DIP-VAE II, 5": ("0.953", "0.219", "0.0023"),
+    "VAE": ("0.813", "0.0417", "0.0017"),
+    "beta-VAE, 4": ("0.807", "0.0811", "0.0032"),
+    "beta-VAE, 60": ("0.957", "0.5503", "0.0113"),
+    "DIP-VAE I, 10": ("0.987", "0.1889", "0.0018"),
+    "DIP-VAE II, 5": ("0.953", "0.2188", "0.0023"),
 }
 
 
@@ -49,9 +64,27 @@ def beta_table(folder: Path) -> str:
     return table(rows, columns | {title: read for title, read in AXES.items() if title != "seeds"})
 
 
+def length_table(folder: Path) -> str:
+    """The error on validation images as training goes on, mean and error over seeds."""
+
+    def after(step: int, stem: str) -> str:
+        runs = [Workdir(path) for path in sorted((folder / "small").glob(f"{stem}-[0-9]"))]
+        curves = [dict(zip(*run.series("validation", "squared_error_of_mean"), strict=True)) for run in runs]
+        found = mean_and_error(np.array([curve[step] for curve in curves]), "seeds")
+        return number(float(found.mean), float(found.error))
+
+    columns = {"variant": lambda stem: VARIANTS[stem]}
+    return table(OF_LENGTHS, columns | {f"{step:,} updates": functools.partial(after, step) for step in LENGTHS})
+
+
 def difference_table(folder: Path) -> str:
-    """Differences of variants in reconstruction error and prior samples, paired by training seed."""
-    numbers = {"reconstruction error": "reconstruction_sum", "prior samples near a sprite, share": PRIOR}
+    """Differences of variants in reconstruction error, prior samples and the space between images, paired by seed."""
+    numbers = {
+        "reconstruction error": "reconstruction_sum",
+        "prior samples near a sprite, share": PRIOR,
+        "holes: midpoints near no sprite, share": HOLES,
+        "steps of interpolations near no sprite, share": INTERPOLATIONS,
+    }
 
     def cell_of(key: str) -> Callable[[tuple[str, str]], str]:
         def text(pair: tuple[str, str]) -> str:
@@ -98,6 +131,7 @@ def score_table(grid: str, folder: Path) -> str:
         "FactorVAE": cell("disentanglement", "factor_vae"),
         "MIG": cell("disentanglement", "mig"),
         "SAP": cell("disentanglement", "sap"),
+        "DCI, L1: D": cell("disentanglement", "dci_l1"),
         "DCI, trees: D": cell("disentanglement", "dci"),
         "… completeness": cell("disentanglement", "dci", "completeness"),
         "… informativeness": cell("disentanglement", "dci", "informativeness"),
