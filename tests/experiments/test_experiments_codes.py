@@ -114,7 +114,8 @@ def test_the_record_of_a_trained_code_and_its_baselines(whole, tmp_path):
     config = config_of(
         runs__vae_vdm=str(whole[0]),
         codes__baselines="untrained",
-        measure__readout_steps=100,
+        measure__readout_steps=20,
+        measure__readout_seeds=1,
         measure__labels="1",
     )
     experiment = build_codes(config)

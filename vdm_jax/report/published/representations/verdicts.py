@@ -34,7 +34,7 @@ class Comparison(NamedTuple):
     less: Number
 
 
-class Answer(NamedTuple):
+class Judged(NamedTuple):
     """A comparison on one data set."""
 
     comparison: Comparison
@@ -103,12 +103,12 @@ def _width(runs: Sequence[Workdir]) -> int:
     return int(found[0].get("width", 16)) if found else 16
 
 
-def answers(folder: Path) -> list[Answer]:
+def answers(folder: Path) -> list[Judged]:
     """Every comparison on every data set."""
     found = []
     for data in DATA:
         runs = runs_of(folder, data)
-        found += [Answer(one, data, difference(runs, one.more, one.less)) for one in comparisons(data, runs)]
+        found += [Judged(one, data, difference(runs, one.more, one.less)) for one in comparisons(data, runs)]
     return found
 
 
