@@ -6,14 +6,15 @@ trained by the bound. Variants:
     drl, drl-uniform, drl-bound     E(x); lambda(t) = ½ sigma², ½, and the bound's
     drl-low, drl-high               E(x), trained on the noise of log SNR below 0 alone, and from 0 on
     drl-time                        E(x, t), a code for each time
-    vdrl, vdrl-target, vdrl-learned a noisy E(x): J + R; R held at 10 nats; R under a learned prior
+    vdrl, vdrl-target, vdrl-learned a noisy E(x), the bound's lambda: J + R; R held at 10 nats; R under a learned prior
+    vdrl-simple                     as vdrl-target, with lambda(t) = ½ sigma²
     vdrl-time                       a noisy E(x, t)
     labels                          no code, but the label: class-conditional diffusion, guided when it samples
     vae_vdm, target, unconditional  as in configs/digits.py: beta1, target, unconditional
 
 `quick-NAME` is the same with 200 updates, which is far from converged. The sweep: `quick-drl`, `quick-drl-time`,
-`quick-vdrl`, `quick-vae_vdm`, `quick-unconditional`, and each variant with three seeds. A pattern chooses from it:
-`--sweep='quick-*'` is the quick table.
+`quick-vdrl`, `quick-vdrl-simple`, `quick-vae_vdm`, `quick-unconditional`, and each variant with three seeds. A pattern
+chooses from it: `--sweep='quick-*'` is the quick table.
 """
 
 from vdm_jax.configs.digits import DIGITS
@@ -34,6 +35,7 @@ VARIANTS = {
     "drl-time": DRL | {"model.encoder_time": True},
     "vdrl": VDRL,
     "vdrl-target": VDRL | MODES["target"],
+    "vdrl-simple": VDRL | MODES["target"] | {"diffusion.weighting": "simple"},
     "vdrl-learned": VDRL | MODES["learned_prior"],
     "vdrl-time": VDRL | {"model.encoder_time": True},
     "labels": SCORE | {"model.encoder": "none", "model.labels": True, "sample.guidance": 1.0},
@@ -49,7 +51,7 @@ QUICK = {
     "evaluate.frechet_images": 300,
     "sample.num_steps": 50,
 }
-QUICK_TABLE = ("drl", "drl-time", "vdrl", "vae_vdm", "unconditional")
+QUICK_TABLE = ("drl", "drl-time", "vdrl", "vdrl-simple", "vae_vdm", "unconditional")
 
 
 def get_config(variant: str = ""):
