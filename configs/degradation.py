@@ -36,7 +36,7 @@ NOISY = {
 }
 VARIANTS = paired(DATA, DEGRADED | NOISY) | {
     "digits-shift": {"degradation.name": "shift"},
-    "quick": {  # all jobs in under a minute of CPU time
+    "quick": {  # all jobs in about a minute of CPU time
         "train.num_steps": 400,
         "evaluate.frechet_images": 200,
         "evaluate.num_images": 200,

@@ -15,11 +15,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
-from jaxtyping import Array, Float, Integer, Key, PyTree
+from jaxtyping import Array, Bool, Float, Integer, Key, PyTree
 
 from vdm_jax.base.keys import named_key
+from vdm_jax.diffusion.gaussian import alpha_sigma
+from vdm_jax.diffusion.prediction import Prediction
 from vdm_jax.diffusion.rows import (
     CHUNK,
+    Rows,
     best_row,
     chunked_values,
     correlate,
@@ -177,6 +180,30 @@ def finite_posterior(
         correlate=Partial(correlate_rows, held),
         classes_from=Partial(classes_from, one_hot),
     )
+
+
+def denoiser_within(
+    rows: Float[Array, "n d"], allowed: Bool[Array, "q n"], schedule: Schedule
+) -> Callable[[Queries, Float[Array, " q"]], Prediction]:
+    """`denoise(z_t, t)`: E[x | z_t] and E[eps | z_t] over the rows that each query allows, at one t for all.
+
+    With all rows allowed it is the optimal denoiser of the finite data set; with those of the class of the query's
+    image, that of one that is told the class: what it takes off the error, integrated over log SNR, is the entropy of
+    the class. Holds [Q, N].
+    """
+    held = Rows(rows, -0.5 * jnp.sum(rows**2, axis=1))
+
+    def denoise(z, t):
+        gamma = schedule.gamma(t[0])
+        alpha, sigma = alpha_sigma(gamma)
+        # one rounding for the maximum and for what it is subtracted from, as in `rows.weighted_mean`
+        found = jax.lax.optimization_barrier(match(held, z.reshape(len(z), -1), gamma))
+        found = jnp.where(allowed, found, -jnp.inf)
+        weights = jax.nn.softmax(inverse_variance(gamma) * (found - found.max(axis=1, keepdims=True)), axis=1)
+        x = (weights @ rows).reshape(z.shape)
+        return Prediction(x, (z - alpha * x) / sigma)
+
+    return denoise
 
 
 Draw = Callable[[Key[Array, ""], Queries, Gamma], Queries]

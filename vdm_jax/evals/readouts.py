@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Integer, Key, PyTree
+from jaxtyping import Array, Float, Float32, Integer, Key, PyTree
 
 from vdm_jax.base.keys import named_key
 from vdm_jax.diffusion.posterior import Feature
@@ -23,6 +23,7 @@ LEARNING_RATE = {"linear": 3e-2, "mlp": 3e-3}
 BATCH = 256
 ROUNDS = 10  # validations; the weights of the best one are kept
 SMALL = 1e-6
+FARTHEST = 10.0
 
 Features = Float[np.ndarray, "_ f"]
 
@@ -60,26 +61,48 @@ def train_readouts(
     is the right one. The weights are those of the best of 10 validations. A factor that has one class
     in the training images is left out.
     """
-    chosen = {name: factor for name, factor in factors.items() if len(np.unique(train.labels[name])) > 1}
+    chosen = readable(factors, train.labels)
     splits = {"train": train, "validation": validation, "test": test}
-    targets = _targets(chosen, {name: split.labels for name, split in splits.items()})
-    mean, deviation = train.features.mean(axis=0), train.features.std(axis=0)
-    used = deviation > SMALL * max(1.0, float(np.abs(train.features).max()))
-    scale = np.where(used, 1 / np.where(used, deviation, 1.0), 0.0)
-    features = {name: ((split.features - mean) * scale).astype(np.float32) for name, split in splits.items()}
-    found: dict[str, dict[str, Any]] = {
-        name: {"metric": "accuracy" if factor.values is None else "r2"} for name, factor in chosen.items()
-    }
+    targets = targets_of(chosen, {name: split.labels for name, split in splits.items()})
+    features = standardised({name: split.features for name, split in splits.items()})
+    found: dict[str, dict[str, Any]] = {name: {"metric": metric_of(factor)} for name, factor in chosen.items()}
     for reader, hidden in READERS.items():
-        run = partial(_fit, hidden=hidden, learning_rate=LEARNING_RATE[reader], num_steps=num_steps)
-        outputs = run(named_key(key, reader), features, targets, num_seeds)
+        params = initial(named_key(key, reader), features["train"].shape[-1], hidden, targets, num_seeds)
+        settings = fit_settings(reader, num_steps, num_seeds)
+        batches = named_key(named_key(key, reader), "batches")
+        outputs = np.asarray(_train_readouts(batches, params, features, targets, **settings))
         for i, (name, factor) in enumerate(chosen.items()):
             values = targets.values["test"][:, i]
-            found[name][reader] = _score(outputs[:, i], values, targets.used[i] > 0, factor.values is None)
+            found[name][reader] = score_of(outputs[:, i], values, targets.used[i] > 0, factor.values is None)
     return found
 
 
-def _targets(factors: Mapping[str, Feature], labels: dict[str, dict[str, np.ndarray]]) -> Targets:
+def readable(factors: Mapping[str, Feature], labels: Mapping[str, Integer[np.ndarray, " _"]]) -> dict[str, Feature]:
+    """The factors that have more than one class among the training images."""
+    return {name: factor for name, factor in factors.items() if len(np.unique(labels[name])) > 1}
+
+
+def metric_of(factor: Feature) -> str:
+    """What the score of a factor is: "accuracy", or "r2" of one with values."""
+    return "accuracy" if factor.values is None else "r2"
+
+
+def standardised(splits: Mapping[str, Features]) -> dict[str, Float32[np.ndarray, "_ f"]]:
+    """The features of all splits with the mean and the deviation that those of "train" have; 0 where these are equal
+    for all images.
+
+    At most `FARTHEST` deviations: a pixel that is dark in nearly all training images would be hundreds of them away in
+    another image, and one such image decides the validation loss.
+    """
+    train = splits["train"]
+    mean, deviation = train.mean(axis=0), train.std(axis=0)
+    used = deviation > SMALL * max(1.0, float(np.abs(train).max()))
+    scale = np.where(used, 1 / np.where(used, deviation, 1.0), 0.0)
+    scaled = {name: ((features - mean) * scale).astype(np.float32) for name, features in splits.items()}
+    return {name: np.clip(features, -FARTHEST, FARTHEST) for name, features in scaled.items()}
+
+
+def targets_of(factors: Mapping[str, Feature], labels: dict[str, dict[str, np.ndarray]]) -> Targets:
     """The targets of every split, with as many outputs as the widest factor needs. Values are standardised by the
     training split."""
     tables = [np.eye(len(f.prior)) if f.values is None else np.asarray(f.values, np.float64) for f in factors.values()]
@@ -98,32 +121,18 @@ def _targets(factors: Mapping[str, Feature], labels: dict[str, dict[str, np.ndar
     return Targets({split: each.astype(np.float32) for split, each in values.items()}, used, classifies)
 
 
-def _fit(
-    key: Key[Array, ""],
-    features: dict[str, Features],
-    targets: Targets,
-    num_seeds: int,
-    *,
-    hidden: int,
-    learning_rate: float,
-    num_steps: int,
-) -> Float[np.ndarray, "s m n o"]:
-    """Outputs of the test images of every seed and member."""
-    sizes = (features["train"].shape[1], *([hidden] if hidden else []), targets.used.shape[1])
+def fit_settings(reader: str, num_steps: int, num_seeds: int) -> dict[str, Any]:
+    """The static settings of `fit`: of `num_steps` updates in `ROUNDS` rounds."""
+    per_round = max(1, math.ceil(num_steps / ROUNDS))
+    return {"learning_rate": LEARNING_RATE[reader], "per_round": per_round, "seeds": num_seeds}
+
+
+def initial(key: Key[Array, ""], num_features: int, hidden: int, targets: Targets, num_seeds: int) -> PyTree:
+    """The parameters of every seed and member, [S, M, ...]. hidden: units of the hidden layer; 0: none."""
+    sizes = (num_features, *([hidden] if hidden else []), targets.used.shape[1])
     num_members = len(targets.used)
     keys = jax.random.split(named_key(key, "init"), num_seeds * num_members).reshape(num_seeds, num_members)
-    params = jax.vmap(jax.vmap(partial(_init, sizes=sizes)))(keys)
-    per_round = max(1, math.ceil(num_steps / ROUNDS))
-    outputs = _train_readouts(
-        named_key(key, "batches"),
-        params,
-        features,
-        targets,
-        learning_rate=learning_rate,
-        per_round=per_round,
-        seeds=num_seeds,
-    )
-    return np.asarray(outputs)
+    return jax.vmap(jax.vmap(partial(_init, sizes=sizes)))(keys)
 
 
 def _init(key: Key[Array, ""], sizes: tuple[int, ...]) -> PyTree:
@@ -152,7 +161,14 @@ def _losses(params: PyTree, x: Array, values: Array, used: Array, classifies: Ar
 
 @partial(jax.jit, static_argnames=("learning_rate", "per_round", "seeds"))
 def _train_readouts(key, params, features, targets, *, learning_rate, per_round, seeds):
-    """Trains all members of all seeds at once. Members of a seed share their batches."""
+    return fit(key, params, features, targets, learning_rate=learning_rate, per_round=per_round, seeds=seeds)
+
+
+def fit(key, params, features, targets, *, learning_rate: float, per_round: int, seeds: int):
+    """Trains all members of all seeds at once; to be compiled. -> outputs of the test images, [S, M, N, O].
+
+    Members of a seed share their batches. The weights are those of the best of `ROUNDS` validations.
+    """
     optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, per_round * ROUNDS))
     number = features["train"].shape[0]
     members = jax.vmap(_losses, (0, None, 1, 0, 0))
@@ -187,7 +203,7 @@ def _train_readouts(key, params, features, targets, *, learning_rate, per_round,
     return jax.vmap(jax.vmap(_apply, (0, None)), (0, None))(best, features["test"])
 
 
-def _score(outputs: np.ndarray, values: np.ndarray, used: np.ndarray, classifies: bool) -> dict[str, Any]:
+def score_of(outputs: np.ndarray, values: np.ndarray, used: np.ndarray, classifies: bool) -> dict[str, Any]:
     """outputs [S, N, O], values [N, O] -> an entry. That of R² = 1 - Σ e / Σ v, e the squared error and v the squared
     distance from the mean, has the error of a ratio, from the deviation of e - (1 - R²) v over images."""
     number = len(values)

@@ -1,6 +1,7 @@
 """The kinds of experiment that a config file can name, one line a kind."""
 
 from vdm_jax.experiments.autoencoder.kind import KIND as autoencoder
+from vdm_jax.experiments.codes.kind import KIND as codes
 from vdm_jax.experiments.dae.kind import KIND as dae
 from vdm_jax.experiments.ddpm.kind import KIND as ddpm
 from vdm_jax.experiments.degradation.kind import KIND as degradation
@@ -24,4 +25,5 @@ KINDS = {
     "dae": dae,
     "score": score,
     "degradation": degradation,
+    "codes": codes,
 }

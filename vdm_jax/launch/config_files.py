@@ -13,7 +13,7 @@ import vdm_jax
 from vdm_jax.base.ending import first_line
 from vdm_jax.base.errors import UserError, suggestion
 from vdm_jax.launch.kind import Kind
-from vdm_jax.launch.settings import plain, read_config, value_of, with_absolute
+from vdm_jax.launch.settings import plain, read_config, settings_of, value_of, with_absolute
 from vdm_jax.launch.store import as_today
 
 DEFAULT = "configs/digits.py"
@@ -147,8 +147,9 @@ def lay_over(config: ConfigDict, workdir: pathlib.Path, kind: Kind) -> None:
 
 def make_absolute(config: ConfigDict, kind: Kind) -> None:
     """Makes the paths of folders absolute, so that what is stored holds in any folder."""
-    settings = plain(config)
-    found = {name: value_of(with_absolute(settings, kind.folders), name) for name in kind.folders}
+    settings = with_absolute(plain(config), kind.folders)
+    names = [each for name in kind.folders for each in settings_of(settings, name)]
+    found = {name: value_of(settings, name) for name in names}
     config.update_from_flattened_dict({name: path for name, path in found.items() if path})
 
 

@@ -167,7 +167,8 @@ class Kind(NamedTuple):
             names of its values with those of today.
         implied: what older files mean that lack a setting. A setting that is added later belongs here, with the value
             under which nothing changes; otherwise older claims and records are refused.
-        folders: settings that name a folder. The command line makes their paths absolute.
+        folders: settings that name a folder, or sections of such settings. The command line makes their paths
+            absolute.
         choices: what each choice reads. A setting that is set and that no choice in force reads is refused.
     """
 

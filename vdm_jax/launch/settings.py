@@ -109,12 +109,20 @@ def with_implied(settings: Mapping[str, Any], implied: Mapping[str, Any], wanted
 
 
 def with_absolute(settings: Mapping[str, Any], folders: Sequence[str]) -> dict[str, Any]:
-    """A copy in which the settings `folders` have absolute paths, from the current folder on."""
+    """A copy in which the settings `folders` have absolute paths, from the current folder on. A section's name stands
+    for all its settings."""
     copy = json.loads(json.dumps(settings))
     for name in folders:
-        if isinstance(value := value_of(copy, name), str):
-            put(copy, name, absolute(value))
+        for each in settings_of(copy, name):
+            if isinstance(value := value_of(copy, each), str):
+                put(copy, each, absolute(value))
     return copy
+
+
+def settings_of(settings: Mapping[str, Any], name: str) -> list[str]:
+    """A setting by itself; of a section all its settings."""
+    value = value_of(settings, name)
+    return [f"{name}.{key}" for key in value] if isinstance(value, Mapping) else [name]
 
 
 def absolute(folder: str) -> str:

@@ -30,12 +30,13 @@ class TimedCode(NamedTuple):
 class CodeModel:
     """Encoder, rate mode and prior. Its parameters are "encoder" and, for a learned prior, "code_prior".
 
-    Without an encoder the code is a control: q(w | x) = p(w) = N(0, I) for every x, with I(x; w) = 0 and R = 0 exactly.
-    D(x) = E_w D(x, w) is a bound on -log p(x), p(x) = E_w p(x | w), because the logarithm is concave and D(x, w) is the
-    bound of VDM under w. By E_w ||eps - eps_hat||² = ||eps - E_w eps_hat||² + Var_w eps_hat it is that of the mean of
-    the decoder over w, a model without a code, plus ½ ∫ gamma'(t) E[Var_w eps_hat] dt, summed over dimensions. The
-    best decoder ignores w and has the D of the best one without a code. What a trained control is above a network that
-    reads w = 0 is the price of reading a useless input; what a code of R nats costs more is due to its rate.
+    Without an encoder the code is a control: q(w | x) = p(w) = N(0, I) for every x, so that I(x; w) and R are exactly
+    0. D(x) = E_w D(x, w) is a bound on -log p(x) with p(x) = E_w p(x | w): D(x, w) is VDM's bound under w, and the
+    logarithm is concave. Because E_w ||eps - eps_hat||² = ||eps - E_w eps_hat||² + Var_w eps_hat, D exceeds the bound
+    of the averaged decoder E_w eps_hat, which has no code, by ½ ∫ gamma'(t) E[Var_w eps_hat] dt, summed over
+    dimensions. The best decoder ignores w and reaches the bound of the best one without a code. What a trained control
+    costs beside the network with w = 0 (`model.equal_capacity`) is the price of a useless input. What a code costs
+    beside the control is its rate less what it saves.
 
     deterministic: w = mu; log variances are -∞, and so is the rate +∞: there is none. of_time: E(x, t), a code for each
     time.

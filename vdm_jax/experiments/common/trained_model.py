@@ -76,7 +76,7 @@ def load_trained(
         raise UserError(f"{named} was trained on other data of the name {config.data.name!r}")
     if space is not None:
         _refuse_other_space(folder, named, stored, space)
-    model = make_model(_as_config(kind, stored), data, None if space is None else space.space)
+    model = make_model(as_config(kind, stored), data, None if space is None else space.space)
     if model.code is not None:
         raise UserError(f"{named} has a code; expected a model without one")
     chosen = ConfigDict(dict(evaluate=dict(weights="ema", checkpoint=checkpoint)))
@@ -129,7 +129,7 @@ def _read(path: pathlib.Path, named: str) -> dict[str, Any]:
         raise UserError(told) from error
 
 
-def _as_config(kind: str, stored: dict[str, Any]) -> ConfigDict:
+def as_config(kind: str, stored: dict[str, Any]) -> ConfigDict:
     """The kind and the sections; JSON has lists where a config has tuples."""
     sections = {name: part for name, part in stored.items() if isinstance(part, dict)}
     config = ConfigDict({"kind": kind})

@@ -10,6 +10,7 @@ from vdm_jax.report.compare.study import Setting
 from vdm_jax.report.primitives.workdir import is_number
 
 IMAGES = "evaluate_images.npz"
+ROUNDING = 1e-9
 
 
 def of_common_seeds(ours: Setting, theirs: Setting) -> tuple[Setting, Setting] | None:
@@ -62,8 +63,8 @@ def ends(found: Difference | None) -> str:
 
 
 def decimals_of(half: float) -> int:
-    """Decimals that show two digits of half of an interval."""
-    return max(0, 1 - math.floor(math.log10(half))) if half > 0 else 2
+    """Decimals that show two digits of half of an interval; two where that is a rounding error."""
+    return max(0, 1 - math.floor(math.log10(half))) if half > ROUNDING else 2
 
 
 def fixed(value: float, decimals: int) -> str:

@@ -22,7 +22,7 @@ SCORES = {  # name, what a copy of the factors scores, what latents that are ind
     "z_diff": ("Z-diff (β-VAE score)", "1", "1 / number of factors"),
     "factor_vae": ("FactorVAE score", "1", "1 / number of factors"),
     "mig": ("MIG", "1", "0"),
-    "sap": ("SAP, chance-corrected", "1 less chance", "0"),
+    "sap": ("SAP, chance-corrected", "1", "0"),
     "dci": ("DCI disentanglement", "1", "0"),
 }
 CODES = {"gaussian": "VAE", "deterministic": "AE", "quantised": "VQ-VAE"}

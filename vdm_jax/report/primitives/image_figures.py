@@ -1,17 +1,20 @@
 """Grids of images. Each image pixel is a whole number of figure pixels, so that grids are sharp and even."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Real, UInt8
 from matplotlib import colormaps
 from matplotlib.figure import Figure
+from matplotlib.textpath import TextPath
 
 from vdm_jax.base.images import CELL, enlargement, image_grid, page_size
 from vdm_jax.report.primitives.style import DPI, INK
 
 HEADER = 44  # height of the column names in figure pixels
-MARGIN = 190  # width of the row names in figure pixels
+MARGIN = 190  # smallest width of the row names in figure pixels
+TEXT = 8.5  # size of the names in points
 
 
 def grid_figure(images: UInt8[np.ndarray, "n h w c"], *, num_columns: int | None = None) -> Figure:
@@ -98,6 +101,11 @@ def _block(images: np.ndarray, num_columns: int) -> np.ndarray:
     return grid if grid.shape[-1] == 3 else grid.repeat(3, axis=-1)
 
 
+def _width(name: str) -> int:
+    """Width of a name in figure pixels."""
+    return math.ceil(TextPath((0, 0), name, size=TEXT).get_extents().width * DPI / 72)
+
+
 def _side_by_side(
     blocks: list[np.ndarray], *, scale: int, headers: list[list[str]] | None = None, row_names: Sequence[str] = ()
 ) -> Figure:
@@ -106,10 +114,10 @@ def _side_by_side(
     widths = [block.shape[1] * scale for block in blocks]
     top = HEADER if headers else 0
     height, gap = blocks[0].shape[0] * scale + top, CELL // 4
-    margin = MARGIN if row_names else 0
+    margin = max(MARGIN, gap * 3 // 4 + max(map(_width, row_names))) if row_names else 0
     width = margin + sum(widths) + gap * (len(blocks) - 1)
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
-    look = dict(va="center", fontsize=8.5, color=INK)
+    look = dict(va="center", fontsize=TEXT, color=INK)
     for i, name in enumerate(row_names):
         y = (1 - (i + 0.5) / len(row_names)) * (height - top) / height
         figure.text((margin - gap / 2) / width, y, name, ha="right", **look)

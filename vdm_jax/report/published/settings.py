@@ -1,4 +1,4 @@
-"""The settings of `configs/digits.py` and `configs/collapse.py` under the names that readers see."""
+"""The settings of `configs/digits.py`, `collapse.py` and `collapse_causes.py` under the names that readers see."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,13 +18,13 @@ NAMES = {  # stem of the folders -> name
     "mmd": "MMD",
     "high_noise": "high noise left to the code",
     "free_bits": "free bits, 0.5 nats a unit",
+    "target2_learned_prior": "rate target 2, learned prior",
     "target_learned_prior": "rate target 10, learned prior",
     "target": "rate target 10",
     "none": "no KL",
 }
-
-
-THIRTEEN = tuple(name for name in NAMES if name != "control")  # of the study of rate modes
+OF_CAUSES = ("control", "target2_learned_prior")  # of configs/collapse_causes.py alone
+THIRTEEN = tuple(name for name in NAMES if name not in OF_CAUSES)  # of the study of rate modes
 
 
 def settings(folder: Path, seeds: Sequence[int], stems: Sequence[str] = THIRTEEN) -> dict[str, Setting]:

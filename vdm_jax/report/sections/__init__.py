@@ -30,8 +30,7 @@ from vdm_jax.report.sections.degradation.restoration import (
     RESTORATION_LOSS,
     RESTORATION_NUMBERS,
 )
-from vdm_jax.report.sections.degradation.sets import FROM_START, SETS
-from vdm_jax.report.sections.degradation.sets import STRIPS as RESTORED_STRIPS
+from vdm_jax.report.sections.degradation.sets import FROM_START, RESTORED_STRIPS, SETS
 from vdm_jax.report.sections.exact import EXACT
 from vdm_jax.report.sections.forward_process.models import RECONSTRUCT, SPLIT
 from vdm_jax.report.sections.forward_process.noising import CLOSENESS, SCHEDULES, STRIPS
@@ -43,6 +42,16 @@ from vdm_jax.report.sections.normality import NORMALITY, SPECIATION
 from vdm_jax.report.sections.numbers import NUMBERS, OTHER_NUMBERS
 from vdm_jax.report.sections.probe import PROBE
 from vdm_jax.report.sections.provenance import CONFIG, PROVENANCE
+from vdm_jax.report.sections.representations.decoded import CODE_INTERPOLATIONS, CODE_RECONSTRUCTIONS
+from vdm_jax.report.sections.representations.tables import (
+    CODE_DISENTANGLEMENT,
+    CODE_FEW_LABELS,
+    CODE_INFORMATION,
+    CODE_READOUTS,
+    CODES,
+)
+from vdm_jax.report.sections.representations.times import CODE_TIMES
+from vdm_jax.report.sections.representations.worth import CODE_WORTH
 from vdm_jax.report.sections.samples import GUIDED, PATH, RECONSTRUCTION, SAMPLES
 from vdm_jax.report.sections.score.images import SCORE_LEVELS, SCORE_SAMPLERS
 from vdm_jax.report.sections.score.known import SCORE_KNOWN
@@ -79,4 +88,8 @@ SCORE_PAGE = (
 DEGRADATION_PAGE = (
     RESTORATION, PROPERTIES, RESTORED_STRIPS, SETS, SAMPLES, FROM_START, RESTORATION_LOSS, RESTORATION_NUMBERS,
     *_ORIGIN,
+)  # fmt: skip
+CODES_PAGE = (
+    CODES, CODE_READOUTS, CODE_FEW_LABELS, CODE_INFORMATION, CODE_DISENTANGLEMENT, CODE_TIMES, CODE_RECONSTRUCTIONS,
+    CODE_INTERPOLATIONS, CODE_WORTH, *_ORIGIN,
 )  # fmt: skip

@@ -12,6 +12,7 @@ from vdm_jax.data.dataset import Dataset
 from vdm_jax.experiments.common.autoencoders import RENAMED, make_autoencoder
 from vdm_jax.experiments.common.checkpoints import load_weights
 from vdm_jax.launch.settings import read_config, with_new_names
+from vdm_jax.models.autoencoder import Autoencoder
 from vdm_jax.networks.diffusers_weights import CONFIG, is_diffusers, read_diffusers
 
 AUTOENCODER = "autoencoder"  # the kind
@@ -74,11 +75,16 @@ def diffusers_space(folder: pathlib.Path, data: Dataset) -> Space:
 
 def run_space(folder: pathlib.Path, data: Dataset) -> Space:
     """The space of the run of the kind autoencoder in `folder`, with the weights that its config's evaluation names."""
+    config, model = load_autoencoder(folder, data)
+    params = load_weights(folder, model, config).params
+    return model.space(params, folder.name, fingerprint(params))
+
+
+def load_autoencoder(folder: pathlib.Path, data: Dataset) -> tuple[ConfigDict, Autoencoder]:
+    """The config of the run of the kind autoencoder in `folder`, with the names of today, and its model."""
     today: dict[str, dict[str, None]] = {}
     for name in RENAMED.values():
         section, _, last = name.partition(".")
         today.setdefault(section, {})[last] = None
     config = ConfigDict(with_new_names(read_config(folder / CONFIG), RENAMED, today))
-    model = make_autoencoder(config, data)
-    params = load_weights(folder, model, config).params
-    return model.space(params, folder.name, fingerprint(params))
+    return config, make_autoencoder(config, data)

@@ -1,4 +1,5 @@
-"""results/collapse: thirteen settings of the code on three data sets."""
+"""results/collapse: does a code pay for itself? Thirteen settings of its rate, and what makes it cost more than it
+saves."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,12 @@ from vdm_jax.report.compare.study import Setting
 from vdm_jax.report.primitives.image_figures import guided_figure
 from vdm_jax.report.primitives.workdir import Workdir
 from vdm_jax.report.published import costs
+from vdm_jax.report.published.collapse import causes, claims, studies
+from vdm_jax.report.published.collapse.answers import answers_table
+from vdm_jax.report.published.collapse.blog import blog
+from vdm_jax.report.published.collapse.differences import difference_figure
+from vdm_jax.report.published.collapse.frechet_draws import frechet_draws
+from vdm_jax.report.published.collapse.headline import headline
 from vdm_jax.report.published.collapse.rate_draws import rate_draws
 from vdm_jax.report.published.page import Page
 from vdm_jax.report.published.settings import settings
@@ -230,6 +237,16 @@ part = functools.partial
 PAGE = Page(
     "collapse",
     tables={
+        "headline": headline,
+        "answers": answers_table,
+        "blog": blog,
+        "causes": claims.causes,
+        "decoders-digits": part(causes.decoder_table, studies.DECODERS),
+        "decoders-14": part(causes.decoder_table, studies.CORNERS),
+        "longer-14": causes.longer_table,
+        "sprites-sparse": part(causes.sprite_table, studies.SPRITES),
+        "sprites-small": part(causes.sprite_table, studies.SPRITES_SMALL),
+        "frechet-longer": part(frechet_draws, studies.LONGER),
         "mnist14": part(main_table, "mnist14"),
         "mnist14-images": part(main_table, "mnist14-images", stems=WITH_IMAGES),
         "digits": part(main_table, "digits"),
@@ -243,6 +260,7 @@ PAGE = Page(
         "frechet28": part(frechet_table, "mnist28", SEEDS_28),
     },
     figures={
+        "figures/differences.png": difference_figure,
         "figures/cost-14.png": part(cost_seeds, "mnist14", "MNIST 14x14: what a code costs"),
         "figures/cost-digits.png": part(cost_seeds, "digits", "8x8 digits: what a code costs"),
         "figures/cost-28.png": cost_28,

@@ -88,5 +88,5 @@ def chain_section(workdir: Workdir, gallery: Gallery) -> str:
 
 
 SETS = Section("sets", "Diversity and coverage", sets_section)
-STRIPS = Section("strips", "Degraded and restored", strips_section)
+RESTORED_STRIPS = Section("strips", "Degraded and restored", strips_section)
 FROM_START = Section("path", "From the start to an image", chain_section)

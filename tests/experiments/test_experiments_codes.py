@@ -1,0 +1,132 @@
+"""The kind codes: which runs it trains, what it refuses, and the codes and the numbers of its record."""
+
+import json
+
+import numpy as np
+import pytest
+
+from configs import codes
+from vdm_jax.base.errors import UserError
+from vdm_jax.data.sources import load_data
+from vdm_jax.experiments.codes.build import build_codes
+from vdm_jax.experiments.codes.codes import joined, timed_codes
+from vdm_jax.experiments.codes.measure import measure, reading_splits
+from vdm_jax.experiments.kinds import KINDS
+from vdm_jax.launch.run import needs_of, run
+
+KIND = KINDS["codes"]
+DATA = load_data("digits")
+LEVELS = DATA.test.levels[:7]
+
+
+def config_of(variant="baselines", **settings):
+    config = codes.get_config(variant)
+    config.update_from_flattened_dict({name.replace("__", "."): value for name, value in settings.items()})
+    return config
+
+
+def test_the_runs_that_are_trained(tmp_path):
+    config = config_of("digits", codes__seed=2, codes__num_steps=50, runs__vdrl="/mine")
+    found = {folder.name: (own, jobs) for folder, own, jobs in needs_of(KINDS, config, tmp_path)}
+    assert set(found) == {name for name, stated in config.variants.items() if stated} - {"vdrl"}
+    assert all(own.train.seed == 2 and own.train.num_steps == 50 and jobs == ["train"] for own, jobs in found.values())
+    assert found["drl_wide"][0].model.w_dim == 5 * found["drl_time"][0].model.w_dim, "as many numbers as five times"
+    assert found["drl_low"][0].diffusion.band_high == 0 and found["drl_time"][0].model.encoder_time
+    assert not list(needs_of(KINDS, config_of(), tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"codes__baselines": "pixels,pcaa"}, "baseline of config.codes.baselines='pcaa'.*did you mean 'pca'"),
+        ({"codes__times": "0.1,x"}, "config.codes.times='0.1,x'; expected times from 0 to 1, such as"),
+        ({"codes__times": "0.1,1.5"}, "config.codes.times='0.1,1.5'; expected times from 0 to 1"),
+        ({"codes__weights": "best"}, "config.codes.weights='best'; expected one of"),
+        ({"codes__baselines": ""}, "config.runs and config.variants are empty, .*: there is no code"),
+        ({"measure__labels": "1,ten"}, "config.measure.labels='1,ten'; expected numbers of labelled images a class"),
+        ({"measure__draws": 0}, "config.measure.draws=0; expected 1 to 1,000"),
+        ({"variants__drl": "representation:drll"}, "variant='drll'; expected one of"),
+        ({"variants__drl": "nothing:drl"}, "config file 'configs/nothing.py' not found"),
+        ({"variants__drl": "exact:digits-linear"}, "config.variants.drl='exact:digits-linear' is of kind 'exact'"),
+        ({"variants__drl": "digits:none model.wdim=3"}, "config.variants.drl=.*'model.wdim=3' is no KEY=VALUE with"),
+        ({"runs__drl": "nowhere"}, "config.runs.drl=nowhere holds no run: there is no config.json"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_trained(settings, told, tmp_path):
+    with pytest.raises(UserError, match=told):
+        run(KINDS, config_of(**settings), tmp_path / "run", ["measure"])
+    assert not (tmp_path / "run").exists()
+
+
+def test_folders_that_hold_no_code_of_these_data_are_refused(tmp_path):
+    for kind, fingerprint, told in (("exact", "", "is of kind 'exact'"), ("vae_vdm", "0", "trained on other data")):
+        (tmp_path / "config.json").write_text(json.dumps({"kind": kind}))
+        (tmp_path / "data.json").write_text(json.dumps({"fingerprint": fingerprint}))
+        with pytest.raises(UserError, match=told):
+            build_codes(config_of(runs__drl=str(tmp_path)))
+
+
+def test_baselines_are_the_known_projections():
+    config = config_of(codes__width=5, codes__baselines="pca,random,pixels", codes__seed=1)
+    built = {code.name: code for code in build_codes(config).codes}
+    assert list(built) == ["pixels", "pca_5", "random_5"]
+    pixels = DATA.pixel_values[LEVELS].reshape(7, -1)
+    np.testing.assert_array_equal(built["pixels"].means(LEVELS), pixels)
+    train = DATA.pixel_values[DATA.train.levels].reshape(len(DATA.train), -1).astype(np.float64)
+    _, axes = np.linalg.eigh(np.cov(train.T))
+    expected = (pixels - train.mean(axis=0)) @ axes[:, :-6:-1]
+    np.testing.assert_allclose(np.abs(built["pca_5"].means(LEVELS)), np.abs(expected), atol=1e-4)
+    matrix = np.random.RandomState(1).randn(64, 5) / np.sqrt(5)
+    np.testing.assert_allclose(built["random_5"].means(LEVELS), pixels @ matrix, rtol=1e-4, atol=1e-5)
+
+
+def test_several_times_together_are_their_codes_beside_each_other():
+    def at(t):
+        return lambda levels: (t * levels.reshape(len(levels), -1)[:, 20:23].astype(np.float32), None)
+
+    names, encoders, times = zip(*timed_codes({0.25: at(0.25), 0.5: at(0.5)}, DATA.train.levels), strict=True)
+    assert names == ("0.25", "0.5", "all", "all_pca_3") and times == (0.25, 0.5, None, None)
+    first, second, together, reduced = (encode(LEVELS)[0] for encode in encoders)
+    np.testing.assert_array_equal(together, np.concatenate([first, second], axis=1))
+    np.testing.assert_allclose(second, 2 * first)
+    assert reduced.shape == (7, 3)
+    noisy = joined([lambda levels: (np.ones((7, 1), np.float32), np.zeros((7, 1), np.float32))] * 2)(LEVELS)
+    assert noisy[0].shape == noisy[1].shape == (7, 2) and joined([at(0.5)] * 2)(LEVELS)[1] is None
+
+
+def test_sprites_that_were_trained_on_as_a_whole_are_split_for_readouts():
+    data = load_data("sprites", name="sparse", split="population")
+    _, splits = reading_splits(data, config_of().measure)
+    index = [split.stored for split in splits.values()]
+    assert len(np.unique(np.concatenate(index))) == sum(map(len, index)) == 768
+
+
+def test_the_record_of_a_trained_code_and_its_baselines(whole, tmp_path):
+    config = config_of(
+        runs__vae_vdm=str(whole[0]),
+        codes__baselines="untrained",
+        measure__readout_steps=100,
+        measure__labels="1",
+    )
+    experiment = build_codes(config)
+    assert [code.name for code in experiment.codes] == ["vae_vdm", "untrained_vae_vdm"]
+    assert measure(experiment, tmp_path) == "done"
+    record = json.loads((tmp_path / "codes.json").read_text())
+    assert record["factors"] == {"class": 10} and record["num_images"] == {
+        "train": 1297,
+        "validation": 200,
+        "test": 300,
+    }
+    trained, untrained = record["codes"].values()
+    assert trained["about"]["of"] == "trained" and trained["about"]["width"] == 16 and "step" in trained["about"]
+    assert untrained["about"] == {"of": "untrained", "width": 16}
+    for part in (trained, untrained):
+        entries = [part["readouts"]["class"]["linear"], part["neighbours"]["class"], part["few_labels"]["class"]["1"]]
+        entries += [part["information"][name] for name in ("lower_nats", "upper_nats", "rate_nats")]
+        assert all(set(each) >= {"value", "standard_error", "num"} and each["num"] == 300 for each in entries)
+        assert part["information"]["lower_nats"]["value"] <= part["information"]["upper_nats"]["value"]
+        assert part["reasons"] == {"disentanglement": "the factors of these images are not known"}
+    evaluated = json.loads((whole[0] / "evaluate.json").read_text())
+    assert trained["information"]["rate_nats"]["value"] == pytest.approx(evaluated["encoder_kl_nats"], rel=1e-4)
+    assert record["settings"]["runs"]["vae_vdm"] == str(whole[0])
+    assert record["provenance"]["runs"] == f"vae_vdm:{experiment.runs[0].about['fingerprint']}"

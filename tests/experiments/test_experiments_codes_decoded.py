@@ -1,0 +1,113 @@
+"""The jobs decode and worth of the kind codes: decoders whose images are known, and the records of a trained run."""
+
+import json
+
+import numpy as np
+import pytest
+
+from configs import codes
+from vdm_jax.base.images import to_unit
+from vdm_jax.data.sources import load_data
+from vdm_jax.evals.representations import pca_projections
+from vdm_jax.experiments.codes.build import build_codes
+from vdm_jax.experiments.codes.codes import components, pixels_of
+from vdm_jax.experiments.codes.decode import (
+    between_ends,
+    decode,
+    decoded,
+    distances,
+    images_of,
+    off_data,
+    pairs,
+    reconstruction,
+    references,
+)
+from vdm_jax.experiments.codes.decoders import linear_decoder
+from vdm_jax.experiments.codes.worth import curve_of, worth
+
+DATA = load_data("digits")
+TRAIN, TEST = DATA.train.levels, DATA.test.first(20).levels
+SMALL = {
+    "codes.baselines": "pca",
+    "decode.num_images": 12,
+    "decode.pairs": 3,
+    "decode.steps": 4,
+    "decode.num_steps": 2,
+    "worth.num_images": 12,
+    "worth.points": 5,
+    "worth.passes": 1,
+}
+
+
+def pixels(levels):
+    return pixels_of(DATA, levels)
+
+
+def test_the_linear_decoder_of_principal_components_is_their_inverse():
+    means = components(pixels, TRAIN, 8)
+    found = decoded(linear_decoder(means, TRAIN, DATA), TEST)
+    train = pixels(TRAIN).astype(np.float64)
+    _, axes = np.linalg.eigh(np.cov(train.T))
+    axes = axes[:, -8:]
+    expected = train.mean(axis=0) + (pixels(TEST) - train.mean(axis=0)) @ axes @ axes.T
+    low, high = DATA.pixel_values[[0, -1]]
+    expected = np.clip((expected - low) / (high - low), 0, 1).reshape(found.shape)
+    np.testing.assert_allclose(found, expected, atol=5e-3)
+    np.testing.assert_allclose(pca_projections([pixels(TRAIN), pixels(TEST)], 8)[1], means(TEST), rtol=1e-5)
+
+
+def test_a_code_that_is_the_image_is_reconstructed_and_mixes_pixels():
+    between, real = linear_decoder(pixels, TRAIN, DATA), to_unit(TEST, DATA.num_levels)
+    found = reconstruction(decoded(between, TEST), real)
+    assert found["identified"]["value"] == 1.0 and found["identified"]["num"] == 20
+    assert found["rmse"]["value"] < 5e-3 and "ssim" not in found
+    paths = between_ends(between, TEST[:3], TEST[3:6], 5)
+    np.testing.assert_allclose(paths[:, [0, -1]], np.stack([real[:3], real[3:6]], axis=1), atol=2e-2)
+    np.testing.assert_allclose(paths[:, 2], (real[:3] + real[3:6]) / 2, atol=2e-2)
+    worst = reconstruction(np.roll(real, 1, axis=0).astype(np.float32), real)
+    assert worst["identified"]["value"] == 0.0
+
+
+def test_training_images_are_on_the_data_and_blends_are_not():
+    unit = to_unit(TRAIN[:12], DATA.num_levels).astype(np.float32)
+    assert distances(unit, TRAIN, DATA).max() == 0
+    assert off_data(unit.reshape(4, 3, 8, 8, 1), TRAIN, DATA) == {"value": 0.0, "standard_error": 0.0, "num": 4}
+    config = codes.get_config("baselines")
+    config.update_from_flattened_dict(SMALL | {"decode.pairs": 20})
+    found = references(images_of(DATA, config), DATA, 5)
+    assert 0 < found["test_images"]["value"] < found["blends"]["value"] and found["blends"]["num"] == 20
+
+
+def test_pairs_are_of_different_classes():
+    labels = DATA.test.labels
+    first, last = pairs(labels, len(labels), 50, seed=0)
+    assert (labels[first] != labels[last]).all()
+    first, last = pairs(None, 3, 50, seed=0)
+    assert (first != last).all() and set(last) == {0, 1, 2}
+
+
+def test_the_area_of_a_curve():
+    found = curve_of(np.array([[1.0, 1.0, 3.0], [1.0, 1.0, 1.0]]), np.array([2.0, 0.0, -2.0]))
+    assert found["mean"] == [1.0, 1.0, 2.0] and found["area"] == {"value": 5.0, "standard_error": 1.0, "num": 2}
+
+
+def test_the_records_of_a_trained_run(whole, tmp_path):
+    config = codes.get_config("baselines")
+    config.update_from_flattened_dict(SMALL | {"runs.vae_vdm": str(whole[0])})
+    experiment = build_codes(config)
+    assert decode(experiment, tmp_path) == worth(experiment, tmp_path) == "done"
+    record = json.loads((tmp_path / "decoded.json").read_text())
+    assert list(record["own"]) == ["vae_vdm"] and list(record["linear"]) == ["vae_vdm", "pca_16"]
+    for part in (record["own"]["vae_vdm"], *record["linear"].values()):
+        assert part["reconstruction"]["rmse"]["num"] == 12 and part["interpolation"]["num"] == 3
+    assert record["linear"]["pca_16"]["reconstruction"]["rmse"]["value"] < 0.15
+    with np.load(tmp_path / "decoded.npz") as arrays:
+        assert arrays["own vae_vdm path"].shape == (3, 4, 8, 8, 1) and arrays["source"].shape == (10, 8, 8, 1)
+    record = json.loads((tmp_path / "worth.json").read_text())
+    (run,) = record["runs"].values()
+    ceiling = np.array(record["ceiling"]["mean"])
+    np.testing.assert_allclose(run["help"]["mean"], ceiling - run["error_train"]["mean"], atol=1e-6)
+    assert record["logsnr"] == pytest.approx([8, 4.75, 1.5, -1.75, -5], abs=1e-3), "the range of the schedule"
+    assert list(record["within"]) == ["class"] and record["reference"] is None
+    assert record["reasons"] == {"against_reference": "there is no run without a code"}
+    assert (np.array(record["within"]["class"]["mean"]) <= ceiling + 1e-6).all()

@@ -1,0 +1,1 @@
+"""The sections of a page of codes, one file a record."""

@@ -1,0 +1,119 @@
+"""At which log SNR each code helps its denoiser, beside the most that any code could help, from worth.json."""
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.figure import Figure
+
+from vdm_jax.report.page import Section
+from vdm_jax.report.primitives import style
+from vdm_jax.report.primitives.code_measures import name_of
+from vdm_jax.report.primitives.figures import band
+from vdm_jax.report.primitives.markup import Gallery, figure, missing, panel, table
+from vdm_jax.report.primitives.measured import entry, measured, plain
+from vdm_jax.report.primitives.workdir import Workdir
+
+NO_RECORD = ("There is no readable worth.json yet", "worth")
+LABEL = "nats / log SNR"
+CEILING = (
+    "Left: the ceiling, ½ E‖ε − E[ε | z]‖² of the exact denoiser of the training images: what a code that names the "
+    "image takes off, whose area over all log SNR is ln N. Dashed: what a code takes off that names one factor alone, "
+    "exactly; the area is the entropy of the factor. "
+)
+AGAINST = "Right: the error of the denoiser without a code less that with the code, on the same test images and noise. "
+HELP = (
+    "Last: the ceiling less the error with the code, on training images, the part above {low:.3g}. Above 0 the code "
+    "helps more than the faults of its network cost. Bands: ± 2 standard errors over images."
+)
+BELOW = 0.5  # of the ceiling's height: how far below zero the frame of the last panel reaches
+
+
+def worth_section(workdir: Workdir, gallery: Gallery) -> str:
+    """The curves and a table of their areas."""
+    record = workdir.record("worth")
+    try:
+        logsnr = np.array(record["logsnr"], np.float64)
+        order = np.argsort(logsnr)
+        panels, caption, top = [], "", 1.0
+        if record["ceiling"]:
+            factors = {f"told {name}": curve for name, curve in record["within"].items()}
+            curves = {"ceiling": record["ceiling"]} | factors
+            drawn = curves_figure("What a code can help", logsnr[order], curves, order)
+            panels.append(panel(gallery.save("worth_ceiling", drawn), alt="the ceiling by log SNR"))
+            caption, top = CEILING, float(np.max(record["ceiling"]["mean"]))
+        if against := {name_of(name): curve for name, curve in record["against_reference"].items()}:
+            drawn = curves_figure("What each code helps", logsnr[order], against, order)
+            panels.append(panel(gallery.save("worth_codes", drawn), alt="what each code helps by log SNR"))
+            caption += AGAINST
+        if record["ceiling"] and record["runs"]:
+            helped = {name_of(name): part["help"] for name, part in record["runs"].items() if "help" in part}
+            drawn = curves_figure("Ceiling − error with the code", logsnr[order], helped, order)
+            drawn.axes[0].set_ylim(-BELOW * top, 1.1 * top)
+            panels.append(panel(gallery.save("worth_help", drawn), alt="the ceiling less each error"))
+            caption += HELP.format(low=-BELOW * top)
+        html = worth_table(record)
+    except (KeyError, TypeError, AttributeError, IndexError):
+        return missing(*NO_RECORD)
+    return (figure(panels, caption) if panels else "") + html
+
+
+def curves_figure(
+    title: str, logsnr: Float[np.ndarray, " m"], curves: Mapping[str, Mapping[str, Any]], order: np.ndarray
+) -> Figure:
+    """Curves over log SNR with bands of ± 2 standard errors; those that are told a factor are dashed."""
+    drawn, axes = style.panel(title=title, xlabel="log SNR", ylabel=LABEL)
+    axes.axhline(0, color=style.GREY, linewidth=1.0)
+    for i, (name, curve) in enumerate(curves.items()):
+        mean, error = (np.array(curve[key], np.float64)[order] for key in ("mean", "standard_error"))
+        band(axes, logsnr, mean, error, style.line_look(i)[0], "--" if name.startswith("told ") else "-", name)
+    style.legend(axes)
+    return drawn
+
+
+def worth_table(record: Mapping[str, Any]) -> str:
+    """The areas in nats, and the log SNR above which half of an area lies."""
+    rows = []
+    logsnr = np.array(record["logsnr"], np.float64)
+    if record["ceiling"]:
+        exact = {"ceiling": record["ceiling"]} | {f"told {name}": curve for name, curve in record["within"].items()}
+        for name, curve in exact.items():
+            rows.append([escape(name), _area(curve), f"{middle(logsnr, curve['mean']):.1f}", "—", "—"])
+    for name, part in record["runs"].items():
+        against = record["against_reference"].get(name)
+        place = "—" if not against or significance(against) < 2 else f"{middle(logsnr, against['mean']):.1f}"
+        cells = ["—" if not against else _area(against), place, _area(part["error_train"]), _area(part["error_test"])]
+        rows.append([escape(name_of(name)), *cells])
+    head = ("", "helps, nats", "half of it above log SNR", "error on training images, nats", "on test images, nats")
+    numbers = [entry(part, "error_test", "area")[2] for part in record["runs"].values()]
+    text = f"<p>Areas over log SNR {min(logsnr):.3g} … {max(logsnr):.3g}, ± one standard error over images"
+    text += f", {plain(numbers[0] or 0)} of each. " if numbers else ". "
+    distinct = record["num_distinct"]
+    text += f"ln N of {plain(distinct)} distinct training images: {np.log(distinct):.2f} nats. "
+    if reference := record["reference"]:
+        text += f"A code helps as far as its error is below that of {escape(name_of(reference))}, on test images."
+    return table(head, rows, numbers=(1, 2, 3, 4)) + f"{text}</p>"
+
+
+def _area(curve: Mapping[str, Any]) -> str:
+    value, error, _ = entry(curve, "area")
+    return measured(value, error)
+
+
+def significance(curve: Mapping[str, Any]) -> float:
+    """The area in units of its standard error."""
+    value, error, _ = entry(curve, "area")
+    return float(value / error) if value is not None and error else 0.0
+
+
+def middle(logsnr: Float[np.ndarray, " m"], mean: Any) -> float:
+    """The log SNR above which half of the area lies."""
+    order = np.argsort(logsnr)
+    x, y = logsnr[order], np.maximum(np.array(mean, np.float64)[order], 0.0)
+    below = np.concatenate([[0.0], np.cumsum((y[1:] + y[:-1]) / 2 * np.diff(x))])
+    return float(np.interp(below[-1] / 2, below, x))
+
+
+CODE_WORTH = Section("worth", "At which log SNR each code helps", worth_section)
