@@ -53,7 +53,7 @@ class ConditionalScoreModel(DiffusionModel):
         super().__post_init__()
         if not isinstance(self.noise, Schedule):
             raise UserError(
-                "loss='conditional_score' needs a fixed schedule: a learned one would change what it weighs"
+                "loss='conditional_score' needs a fixed schedule, such as linear: a learned one changes its weighting"
             )
         if self.code is not None and self.code.deterministic and not isinstance(self.code.rate, NoRate):
             raise UserError(
