@@ -6,18 +6,20 @@ trained by the bound. Variants:
     drl, drl-uniform, drl-bound     E(x); lambda(t) = ½ sigma², ½, and the bound's
     drl-low, drl-high               E(x), trained on the noise of log SNR below 0 alone, and from 0 on
     drl-time                        E(x, t), a code for each time
-    vdrl, vdrl-target, vdrl-learned a noisy E(x): J + R; R held at 10 nats; R under a learned prior
+    vdrl, vdrl-target, vdrl-learned a noisy E(x), the bound's lambda: J + R; R held at 10 nats; R under a learned prior
+    vdrl-simple                     as vdrl-target, with lambda(t) = ½ sigma²
     vdrl-time                       a noisy E(x, t)
     labels                          no code, but the label: class-conditional diffusion, guided when it samples
     vae_vdm, target, unconditional  as in configs/digits.py: beta1, target, unconditional
 
 `quick-NAME` is the same with 200 updates, which is far from converged. `sprites-NAME` is of the 768 sprites and the
-networks of configs/sprites.py, `14-NAME` of MNIST at 14x14 as in configs/collapse.py. The sweep: `quick-drl`,
-`quick-drl-time`, `quick-vdrl`, `quick-vae_vdm`, `quick-unconditional`, and each variant with three seeds. A pattern
-chooses from it: `--sweep='quick-*'` is the quick table.
+networks of configs/sprites.py, `14-NAME` of MNIST at 14x14 as in configs/collapse.py. `quick` is that of
+configs/codes.py: five of them beside baselines in one table, 200 updates each. The sweep: six of `quick-NAME`
+(`--sweep='quick-*'`), and each variant with three seeds.
 """
 
 from vdm_jax.configs.base import get_config as get_base_config
+from vdm_jax.configs.codes import get_config as get_config_of_codes
 from vdm_jax.configs.collapse import ALL as OF_MNIST
 from vdm_jax.configs.collapse import SIDES
 from vdm_jax.configs.digits import DIGITS
@@ -43,6 +45,7 @@ def variants_of(modes: dict[str, dict]) -> dict[str, dict]:
         "drl-time": DRL | {"model.encoder_time": True},
         "vdrl": VDRL,
         "vdrl-target": VDRL | modes["target"],
+        "vdrl-simple": VDRL | modes["target"] | {"diffusion.weighting": "simple"},
         "vdrl-learned": VDRL | modes["learned_prior"],
         "vdrl-time": VDRL | {"model.encoder_time": True},
         "labels": SCORE | {"model.encoder": "none", "model.labels": True, "sample.guidance": 1.0},
@@ -67,12 +70,13 @@ BASES = {  # by the first word of a variant
     "sprites": (SPRITES, SPRITE_MODES),
     "14": (OF_MNIST | SIDES["14"], MODES),
 }
-QUICK_TABLE = ("drl", "drl-time", "vdrl", "vae_vdm", "unconditional")
+QUICK_TABLE = ("drl", "drl-time", "vdrl", "vdrl-simple", "vae_vdm", "unconditional")
 
 
 def get_config(variant: str = ""):
-    """`variant`: one of `VARIANTS`, also after `quick-`, `sprites-` or `14-`; `quick-drl` for `quick` or nothing."""
-    variant = "quick-drl" if variant in ("", "quick") else variant
+    """`variant`: one of `VARIANTS`, also after `quick-`, `sprites-` or `14-`; nothing for `quick`."""
+    if variant in ("", "quick"):
+        return get_config_of_codes("quick")
     start, _, rest = variant.partition("-")
     base, name = (start, rest) if start in BASES else ("", variant)
     settings, modes = BASES[base]

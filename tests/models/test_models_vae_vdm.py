@@ -170,7 +170,7 @@ def test_without_an_encoder_there_is_no_code_and_no_rate():
     model = make({"model.encoder": "none"})
     params = model.init(jax.random.key(0))
     assert model.code is None and set(params) == {"unet"}
-    with pytest.raises(UserError, match="the model is unconditional"):
+    with pytest.raises(UserError, match="the model has no code"):
         model.encode(params, model.to_x(LEVELS))
     loss, metrics = loss_and_metrics(model)
     assert not {"rate", "beta"} & set(metrics)
@@ -184,7 +184,7 @@ def test_the_baseline_of_equal_capacity_has_room_for_a_code_and_takes_none():
     z, t = jax.random.normal(jax.random.key(1), (3, 8, 8, 1)), jnp.full(3, 0.5)
     w = jax.random.normal(jax.random.key(2), (3, W_DIM))
     without = model.denoise(params)(z, t).eps
-    with pytest.raises(UserError, match="the model is unconditional"):
+    with pytest.raises(UserError, match="the model has no code"):
         model.denoise(params, w)
     assert np.abs(model.network.apply(params["unet"], z, t, w) - without).max() > 1e-2
 

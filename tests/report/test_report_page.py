@@ -169,7 +169,7 @@ def test_unconditional_model_has_reasons_in_place_of_code_sections(bare):
     assert why in page.sections["numbers"]
     assert not {"rate-distortion", "guided", "chain", "code", "probes"} & set(page.sections)
     told = page.sections["absent"]
-    assert "Guided generation: This model is unconditional" in told and "Probes of the code: This model" in told
+    assert "Guided generation: This model has no code" in told and "Probes of the code: This model" in told
     assert "—" not in page.sections["numbers"]
     assert [image["alt"] for image in page.images] == ["bound by log SNR"]
     assert "another code" not in page.sections["logsnr"]
@@ -177,16 +177,22 @@ def test_unconditional_model_has_reasons_in_place_of_code_sections(bare):
 
 def test_config_without_encoder_is_unconditional_before_any_evaluation(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"name": "x", "model": {"encoder": "none"}}))
-    assert "Guided generation: This model is unconditional" in report(tmp_path).sections["absent"]
+    assert "Guided generation: This model has no code" in report(tmp_path).sections["absent"]
 
 
 def test_a_deterministic_code_has_no_rate_and_is_a_code(tmp_path):
     model = {"encoder": "te", "deterministic": True}
     (tmp_path / "config.json").write_text(json.dumps({"name": "x", "model": model}))
     reasons = {"encoder_kl_nats": "the code is deterministic: its rate is infinite"}
-    (tmp_path / "evaluate.json").write_text(json.dumps({"encoder_kl_nats": None, "reasons": reasons}))
-    told = report(tmp_path).sections["absent"]
-    assert "Rate and distortion: The code is deterministic" in told and "unconditional" not in told
+    settings = {"model": model | {"encoder_time": True}, "evaluate": {"code_time": 0.25}}
+    numbers = {"linear_probe_accuracy": 0.75, "score_loss": 7.5, "score_loss_standard_error": 0.5}
+    record = {"encoder_kl_nats": None, "reasons": reasons, "settings": settings} | numbers
+    (tmp_path / "evaluate.json").write_text(json.dumps(record))
+    sections = report(tmp_path).sections
+    told = sections["absent"]
+    assert "Rate and distortion: The code is deterministic" in told and "has no code" not in told
+    assert "w is the code of t\u00a0=\u00a00.25." in sections["probes"]
+    assert "J, error of the conditional score" in sections["numbers"] and "7.50" in sections["numbers"]
 
 
 def test_everything_is_escaped(bare):

@@ -68,6 +68,16 @@ def test_nothing_evaluated_yet(tmp_path):
     assert (tmp_path / "sweep.png").exists()
 
 
+def test_what_was_best_at_its_last_validation_is_not_shown_to_have_converged(runs, tmp_path):
+    scores = {"target": (3.0, 2.0), "unconditional": (2.0, 3.0)}
+    for path in runs.values():
+        of_run = scores[json.loads((path / "config.json").read_text())["name"]]
+        rows = [{"step": 100 * (i + 1), "split": "validation", "score": score} for i, score in enumerate(of_run)]
+        (path / "metrics.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    text = write_sweep(tmp_path, runs, {})
+    assert "Not shown to have converged, as the last validation is the best one: target (200 updates).\n" in text
+
+
 def marks(drawn) -> dict[str, tuple[tuple[float, float], list[np.ndarray]]]:
     """Label -> (where the mark stands, the segments of its bars)."""
     found = {}

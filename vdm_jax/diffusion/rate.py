@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from vdm_jax.diffusion.gaussian import kl_to_standard_normal
 
-UNCONDITIONAL = "the model is unconditional: there is no code"
+UNCONDITIONAL = "the model has no code"
 CONTROL = "the code is a control: w ~ N(0, I) does not depend on the image"
 Carry = dict[str, Float[Array, ""]]
 Step = int | Int[Array, ""]

@@ -71,7 +71,7 @@ class CodeModel:
     def no_bound(self) -> str | None:
         """Why D + R is no bound on -log p(x); None where it is."""
         if self.deterministic:
-            return "the code is deterministic: its rate is infinite"
+            return "the code is deterministic, so its rate is infinite"
         return "there is a code for each time, and the rate is that of one of them" if self.of_time else None
 
     def encode(

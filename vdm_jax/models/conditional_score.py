@@ -53,10 +53,12 @@ class ConditionalScoreModel(DiffusionModel):
         super().__post_init__()
         if not isinstance(self.noise, Schedule):
             raise UserError(
-                "loss='conditional_score' needs a fixed schedule: a learned one would change what it weighs"
+                "loss='conditional_score' needs a fixed schedule, such as linear: a learned one changes its weighting"
             )
         if self.code is not None and self.code.deterministic and not isinstance(self.code.rate, NoRate):
-            raise UserError("the code is deterministic: its rate is infinite; choose rate.mode='none', or a noisy code")
+            raise UserError(
+                "the code is deterministic, so its rate is infinite; choose rate.mode='none', or a noisy code"
+            )
         if self.guidance and not self.num_labels:
             raise UserError(f"guidance={self.guidance:g} is for labels, and the model reads none")
         first, last = self._ends
@@ -186,12 +188,9 @@ class ConditionalScoreModel(DiffusionModel):
         return super().update_carry(carry, means, step) if "rate" in means else carry
 
     def select(self, means: dict[str, float]) -> float:
-        """J, and with a code what its rate mode makes of J and the rate."""
-        return (
-            means["score_loss"]
-            if self.code is None
-            else self.code.rate.select(means["score_loss"], means.get("rate", 0.0))
-        )
+        """J, and with a noisy code what its rate mode makes of J and the rate."""
+        score = means["score_loss"]
+        return self.code.rate.select(score, means["rate"]) if "rate" in means else score
 
     def terms(
         self, params: PyTree, keys: Key[Array, " b"], t: Float[Array, " b"], batch: dict[str, Array]

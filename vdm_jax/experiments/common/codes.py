@@ -56,6 +56,11 @@ def guided(model: DiffusionModel, sample: ConfigDict) -> DiffusionModel:
     return replace(model, guidance=sample.guidance) if model.num_labels else model
 
 
+def reads_condition(model: DiffusionModel) -> bool:
+    """Whether the network reads a code or labels."""
+    return model.code is not None or model.num_labels > 0
+
+
 def conditions(
     model: DiffusionModel,
     key: Key[Array, ""],

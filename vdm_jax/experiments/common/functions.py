@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Integer, Key, PyTree
+from jaxtyping import Array, Float, Int, Integer, Key, PyTree
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.keys import named_key
@@ -24,7 +24,7 @@ from vdm_jax.diffusion.score_matching.langevin import method_of
 from vdm_jax.evals.bpd import evaluate_bound
 from vdm_jax.experiments.common.build import Experiment
 from vdm_jax.experiments.common.checkpoints import load_weights
-from vdm_jax.experiments.common.codes import encode_all, prior_codes
+from vdm_jax.experiments.common.codes import encode_all, guided, prior_codes
 from vdm_jax.experiments.common.evaluate import sampling
 from vdm_jax.models.code import TimedCode
 from vdm_jax.models.diffusion import DiffusionModel
@@ -45,7 +45,8 @@ def diffusion_functions(experiment: Experiment, params: PyTree) -> dict[str, Cal
     config = experiment.config
     values = getattr(experiment.model.likelihood, "pixel_values", None)  # those of a model of pixels
     data = experiment.data if values is None else replace(experiment.data, pixel_values=values)
-    of_model = DiffusionFunctions(experiment.model, params, data, sampling(config.sample), config.evaluate.batch_size)
+    model = guided(experiment.model, config.sample)
+    of_model = DiffusionFunctions(model, params, data, sampling(config.sample), config.evaluate.batch_size)
     of_a_code = OF_A_CODE if experiment.model.has_moments else OF_A_CODE[:1] if experiment.model.code else ()
     names = ("sample", "reconstruct", "bound", "denoise", *of_a_code)
     return {name: getattr(of_model, name) for name in names}
@@ -78,19 +79,25 @@ class DiffusionFunctions:
         sampler: str | None = None,
         num_steps: int | None = None,
         w: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
     ) -> Levels:
         """n images from fresh noise, [n, H, W, C].
 
         sampler: "ancestral", "ancestral_beta", "ddim" or "dpmpp_2m". w: one code [w_dim] for all images, or one each
-        [n, w_dim]; without it codes are drawn from the prior p(w). Labels are hidden. Raises `UserError` without a w
-        where there is no prior.
+        [n, w_dim]; without it codes are drawn from the prior p(w). labels: of a model that reads them, one class for
+        all images, or one each [n], with the guidance of the run's config; without it they are hidden. Raises
+        `UserError` where there is no prior and no w, and for E(x, t), whose images `reconstruct` makes.
         """
         check_number(n)
-        codes = self._codes(w, n)
-        if codes is None and self.model.code is not None:
-            if not self.model.code.has_prior:
-                raise UserError(f"there is no prior to draw w from, as {self.model.code.no_bound}; give w")
-            codes = prior_codes(self.model.code, self.params, named_key(key, "prior_codes"), n)
+        codes, code = self._codes(w, n), self.model.code
+        if code is not None and code.of_time:
+            raise UserError("there is a code for each time, and none to sample with; use reconstruct")
+        if codes is None and code is not None:
+            if not code.has_prior:
+                raise UserError(f"there is no prior to draw w from, as {code.no_bound}; give w")
+            codes = prior_codes(code, self.params, named_key(key, "prior_codes"), n)
+        if labels is not None:
+            codes = self.model.condition(None if codes is None else jnp.asarray(codes), self._labels(labels, n))
         settings = self.settings | self._chosen(sampler, num_steps)
         return self._levels(generate(self.model, self.params, named_key(key, "sample"), n, codes, **settings))
 
@@ -195,6 +202,16 @@ class DiffusionFunctions:
         if not np.isfinite(w).all():
             raise UserError("w holds values that are not finite")
         return np.broadcast_to(w, (n, w_dim))
+
+    def _labels(self, labels: ArrayLike, n: int) -> Int[Array, " n"]:
+        """One class for each of n images."""
+        number, labels = self.model.num_labels, np.asarray(labels)
+        if not number:
+            raise UserError("labels were given, but the model reads none")
+        whole = labels.shape in ((), (n,)) and np.issubdtype(labels.dtype, np.integer)
+        if not (whole and ((labels >= 0) & (labels < number)).all()):
+            raise UserError(f"labels={labels.tolist()}; expected a class from 0 to {number - 1}, or {n} of them")
+        return jnp.broadcast_to(jnp.asarray(labels), (n,))
 
     def _levels(self, found: ArrayLike) -> Levels:
         return np.asarray(found).astype(self.data.test.levels.dtype)

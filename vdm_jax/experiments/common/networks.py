@@ -39,6 +39,7 @@ NO_ENCODERS = {  # and what is read there
     CONTROL: ("model.w_dim", "sample.guided_sources", "sample.guided_per_source"),
 }
 OF_A_SCORE = ("diffusion.band_low", "diffusion.band_high", "model.labels")  # read with loss="conditional_score"
+OF_LABELS = ("model.label_dropout", "sample.guidance", "sample.guided_sources", "sample.guided_per_source")
 OF_ITS_CODE = ("model.deterministic", "model.encoder_time")  # read there with an encoder
 CODE, NO_CODE = "conditional_score with an encoder", "another"
 
@@ -51,7 +52,7 @@ def _of_score_and_code(settings: Mapping[str, Any]) -> list[str]:
 SCORE_CHOICES = (
     Choice("diffusion.loss", {"conditional_score": OF_A_SCORE, "bound": ()}),
     Choice("diffusion.loss", {CODE: OF_ITS_CODE, NO_CODE: ()}, _of_score_and_code),
-    Choice("model.labels", {"True": ("model.label_dropout", "sample.guidance"), "False": ()}),
+    Choice("model.labels", {"True": OF_LABELS, "False": ()}),
     Choice("model.encoder_time", {"True": ("evaluate.code_time",), "False": ()}),
 )
 ENCODER_CHOICES = (

@@ -13,7 +13,7 @@ from vdm_jax.evals.fid import FID_KEYS
 from vdm_jax.evals.image_distances import LABEL_KEYS, image_distances
 from vdm_jax.evals.image_metrics import compare_images
 from vdm_jax.experiments.common.build import Experiment
-from vdm_jax.experiments.common.codes import conditions, guided, prior_conditions
+from vdm_jax.experiments.common.codes import conditions, guided, prior_conditions, reads_condition
 from vdm_jax.experiments.common.evaluate import inception_settings, sampling
 from vdm_jax.models.generate import generate
 
@@ -27,9 +27,9 @@ def measure_images(
     """Scores of generated images, and the reasons of those that are missing.
 
     `config.evaluate.frechet_images` images (at most one for each test image) with w from the prior: `frechet`. As many
-    with w ~ q(w | x) of test images: `frechet_aggregate`, `guided_label_kept` (the share in which the classifier sees
-    the label of x), and `psnr`, `rmse`, `ssim` of each against its x. With `config.evaluate.inception` also `fid…`.
-    `frechet_by_n` has these distances at fractions of N.
+    with w ~ q(w | x), or the label, of test images: `frechet_aggregate`, `guided_label_kept` (the share in which the
+    classifier sees the label of x), and with a code `psnr`, `rmse`, `ssim` of each against its x. With
+    `config.evaluate.inception` also `fid…`. `frechet_by_n` has these distances at fractions of N.
     """
     config, data, model = experiment.config, experiment.data, experiment.model
     settings = config.evaluate
@@ -42,7 +42,7 @@ def measure_images(
     if model.code is None or model.code.has_prior:
         labels = data.train.labels
         codes["prior"] = prior_conditions(model, params, named_key(key, "prior_codes"), labels, num_images)
-    if model.code is not None:
+    if reads_condition(model):
         moments = (own["mu"], own["logvar"]) if model.has_moments else None
         codes["aggregate"] = conditions(model, named_key(key, "aggregate"), own["levels"], moments, own.get("labels"))
     of_samples = guided(model, config.sample)
@@ -62,8 +62,10 @@ def measure_images(
     values, reasons = dict.fromkeys(keys), {}
     if "prior" not in codes:
         reasons["frechet"] = NO_PRIOR
+    if not reads_condition(model):
+        reasons |= dict.fromkeys(LABEL_KEYS[1:], UNCONDITIONAL)
     if model.code is None:
-        reasons |= dict.fromkeys((*LABEL_KEYS[1:], *RECONSTRUCTION_KEYS), UNCONDITIONAL)
+        reasons |= dict.fromkeys(RECONSTRUCTION_KEYS, UNCONDITIONAL)
     else:
         likeness = compare_images(
             *(to_unit(levels, data.num_levels) for levels in (generated["aggregate"], images["levels"][:num_images]))

@@ -13,16 +13,16 @@ from vdm_jax.base.keys import named_key
 from vdm_jax.base.progress import bar
 from vdm_jax.data.dataset import Split
 from vdm_jax.experiments.common.build import Experiment
-from vdm_jax.experiments.common.codes import conditions, encode_all, guided, prior_conditions
+from vdm_jax.experiments.common.codes import conditions, encode_all, guided, prior_conditions, reads_condition
 from vdm_jax.experiments.common.evaluate import sampling
 from vdm_jax.experiments.common.sample import chain_points, draw_prior, number_shown, save, save_page
 from vdm_jax.models.generate import generate
 
 
 def draw_vae_vdm(experiment: Experiment, params: PyTree, folder: pathlib.Path) -> None:
-    """Saves `real` (test images) and, where w can be drawn, `prior` (w ~ p(w)); with a code also `aggregate`
-    (w ~ q(w | x) of test images), `guided` (test images, and several generated from the code of each) and `chain` (z_t
-    on the way to one of these)."""
+    """Saves `real` (test images) and, where w can be drawn, `prior` (w ~ p(w), labels of training images); with a code
+    or labels also `aggregate` (w ~ q(w | x) and the label of test images), `guided` (test images, and several generated
+    from the code and label of each) and `chain` (z_t on the way to one of these)."""
     config, data = experiment.config.sample, experiment.data
     model = guided(experiment.model, config)
     experiment = replace(experiment, model=model)
@@ -44,11 +44,10 @@ def draw_vae_vdm(experiment: Experiment, params: PyTree, folder: pathlib.Path) -
     shown = data.test.first(number_shown(config, data))
     save_page(folder, "real", to_bytes(shown.levels))
     of_prior = partial(prior_conditions, model, params, named_key(key, "prior_codes"), data.train.labels)
-    if model.code is None:
-        draw_prior(experiment, params, folder, of_prior if model.num_labels else None)
+    if model.code is None or model.code.has_prior:
+        draw_prior(experiment, params, folder, of_prior if reads_condition(model) else None)
+    if not reads_condition(model):
         return
-    if model.code.has_prior:
-        draw_prior(experiment, params, folder, of_prior)
     save_page(folder, "aggregate", to_bytes(make("aggregate", codes_of("aggregate", shown), len(shown))))
 
     sources = rows_of(data.test, one_of_each(data.test, config.guided_sources))

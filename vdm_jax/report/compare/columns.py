@@ -7,7 +7,7 @@ COLUMNS = {
         "D + R, nats": ("bound_nats",),
         "bits/dim": ("bpd",),
         "D + R above the entropy, nats": ("bound_minus_entropy_nats",),
-        "J": ("score_loss",),
+        "J, own weighting": ("score_loss",),
         "D, nats": ("distortion_nats",),
         "R, nats": ("encoder_kl_nats",),
         "I(x; w) at least, nats": ("mi_lower_nats",),

@@ -44,7 +44,7 @@ def write_sweep(folder: str | Path, runs: Mapping[str, Path], missing: Mapping[s
     folder, settings = Path(folder), read_settings(runs.values())
     found = worths(settings)
     tables = [table_of(settings), *([worth_table(found)] if found else [])]
-    text = markdown(settings, tables, "Lower is better for D + R and Fréchet distances", missing)
+    text = markdown(settings, tables, "Lower is better for D + R and Fréchet distances", missing) + unfinished(settings)
     write_json(folder / "sweep.json", numbers(settings, runs, missing))
     write_file(folder / "sweep.png", lambda file: file.write(to_png(figure(settings))))
     pictures = "![rate and distortion](sweep.png)\n"
@@ -72,6 +72,18 @@ def markdown(settings: Sequence[Setting], tables: Sequence[str], better: str, mi
     for reason in dict.fromkeys(missing.values()):
         lines += [f"Missing, {reason}: {' '.join(name for name in missing if missing[name] == reason)}", ""]
     return "\n".join(lines)
+
+
+def unfinished(settings: Sequence[Setting]) -> str:
+    """A paragraph that names the settings with a run whose last validation is its best; "" where there are none."""
+    found = []
+    for setting in settings:
+        series = [run.series("validation", "score") for run in setting.runs]
+        last = [int(steps[-1]) for steps, scores in series if len(scores) and scores[-1] <= scores.min()]
+        if last:
+            found.append(f"{setting.name} ({max(last):,} updates)")
+    why = "Not shown to have converged, as the last validation is the best one"
+    return f"\n{why}: {', '.join(found)}.\n" if found else ""
 
 
 def numbers(settings: Sequence[Setting], runs: Mapping[str, Path], missing: Mapping[str, str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from vdm_jax.report.primitives.style import to_png
 
-NO_CODE = "This model is unconditional, so it has no code w"
+NO_CODE = "This model has no code w"
 
 
 class Picture(NamedTuple):

@@ -155,8 +155,22 @@ class Workdir:
         return isinstance(model, dict) and model.get("labels") is True
 
     @property
+    def code_time(self) -> str:
+        """ " w is the code of t = 0.5." of a run whose evaluated code depends on the time; "" of any other."""
+        settings = leaves(self.evaluate.get("settings"))
+        if not settings.get(("model", "encoder_time")):
+            return ""
+        return f" w is the code of t\u00a0=\u00a0{settings.get(('evaluate', 'code_time'))}."
+
+    @property
+    def condition(self) -> str:
+        """What images are generated from: "code", "label", "code and label", or "" for nothing."""
+        code = [] if self.is_unconditional else ["code"]
+        return " and ".join(code + ["label"] * self.reads_labels)
+
+    @property
     def is_unconditional(self) -> bool:
-        """True where the config of the model has no encoder, or evaluate.json says why it has no rate."""
+        """True for a model without a code: its config has no encoder, or evaluate.json says why it has no rate."""
         if self.is_deterministic:
             return False  # its code has no rate
         model = self.config.get("model")

@@ -50,7 +50,7 @@ def embedding_section(workdir: Workdir, gallery: Gallery) -> str:
     colour = ", coloured by label" if labels is not None else ""
     caption = (
         f"Codes of test images in two dimensions (axes without unit){colour}. An untrained encoder already separates "
-        "some classes; compare the trained encoder with it."
+        f"some classes; compare the trained encoder with it.{workdir.code_time}"
     )
     return figure(panels, caption) + code_table(workdir)
 
@@ -77,7 +77,8 @@ def probe_section(workdir: Workdir, gallery: Gallery) -> str:
         return figure(
             [panel(gallery.save("probes", drawn), alt="accuracies of probes")],
             "Share of test images that a linear classifier or nearest neighbours (kNN) classify correctly from w "
-            "(blue) and from the baselines (grey). Error bars: one standard error over test images.",
+            "(blue) and from the baselines (grey). Error bars: one standard error over test images."
+            f"{workdir.code_time}",
         )
     why = workdir.reason("linear_probe_accuracy")
     return (

@@ -22,7 +22,7 @@ ENTROPY = ("entropy_nats", "bound_minus_entropy_nats")
 NOTHING = measured(None)
 READOUTS = ("readout", "readout_baselines")
 ELSEWHERE = (
-    *("provenance", "reasons", "settings", "coverage", "frechet_by_n"),
+    *("provenance", "reasons", "settings", "coverage", "frechet_by_n", "score_loss"),
     *(*ENTROPY, *OF_THE_BOUND, *CODE_NUMBERS, *READOUTS),
 )
 
@@ -45,6 +45,9 @@ def headline(workdir: Workdir, gallery: Gallery) -> str:
     if is_number(values.get("loss")):
         unit = "per pixel; a prediction of zero has 1"
         cards.append(card("loss", measured(values["loss"], standard_error(values, "loss")), unit))
+    if is_number(values.get("score_loss")):
+        found = measured(values["score_loss"], standard_error(values, "score_loss"))
+        cards.append(card("J, error of the conditional score", found, "in its own weighting"))
     for key, title, unit in (
         ("encoder_kl_nats", "rate R of the code", "nats per image"),
         ("linear_probe_accuracy", "linear probe on w", "accuracy on test images"),

@@ -19,15 +19,17 @@ DISTANCES = {
     "fid": "FID",
     "frechet_other_weights": "Fréchet distance, InceptionV3 with other weights",
 }
-DISTANCE_HEAD = ("distance to training images", "generated", "with w of test images", "real images", "images N")
+DISTANCE_HEAD = ("distance to training images", "generated", "with {} of test images", "real images", "images N")
 LIKENESS = {"psnr": "PSNR, dB", "rmse": "RMSE, of a range of 1", "ssim": "SSIM"}
 
 
 def samples_section(workdir: Workdir, gallery: Gallery) -> str:
-    """Real images, and images generated with w from the prior and from the aggregate posterior."""
+    """Real images, and images generated with w from the prior and from the aggregate posterior, or under labels."""
     titles = {"real": "real", "prior": "generated, w from the prior", "aggregate": "generated, w of test images"}
     if workdir.is_unconditional:
         titles = {"real": "real", "prior": "generated"}
+    if workdir.condition == "label":
+        titles |= {"prior": "generated, labels of training images", "aggregate": "generated, labels of test images"}
     panels, images_shape = [], ()
     for name, title in titles.items():
         if (images := workdir.images(name)) is not None:
@@ -63,7 +65,8 @@ def image_table(workdir: Workdir) -> str:
     rows = [row for key, title in DISTANCES.items() if any((row := _distance_row(values, title, key))[1:])]
     if rows:
         columns = [i for i in range(len(DISTANCE_HEAD)) if any(row[i] for row in rows)]
-        head, cells = [DISTANCE_HEAD[i] for i in columns], [[row[i] for i in columns] for row in rows]
+        given = "labels" if workdir.condition == "label" else "w"
+        head, cells = [DISTANCE_HEAD[i].format(given) for i in columns], [[row[i] for i in columns] for row in rows]
         html += table(head, cells, numbers=range(1, len(columns)))
     likeness = {key: values[key] for key in LIKENESS if is_number(values.get(key))}
     if likeness:
@@ -92,9 +95,9 @@ def _num_rows(images: np.ndarray) -> int:
 
 
 def guided_section(workdir: Workdir, gallery: Gallery) -> str:
-    """Source images, and k images generated from the code of each."""
-    arrays = workdir.arrays("samples/guided.npz", "source", "generated")
-    if workdir.is_unconditional:
+    """Source images, and k images generated from the code or label of each."""
+    arrays, given = workdir.arrays("samples/guided.npz", "source", "generated"), workdir.condition
+    if not given:
         return not_applicable(f"{NO_CODE} to generate from.")
     if arrays is None:
         return missing("There is no readable samples/guided.npz yet", "sample")
@@ -102,16 +105,16 @@ def guided_section(workdir: Workdir, gallery: Gallery) -> str:
     rows = _num_rows(generated)
     drawn = image_figures.guided_figure(source[:rows], generated[:rows])
     return figure(
-        [panel(gallery.save("guided", drawn), alt="sources and images generated from their codes", wide=True)],
-        "Each row: a test image, then images generated from new noise under its code. The properties that are constant "
-        f"along a row are held by the code.{_channels(source.shape)}",
+        [panel(gallery.save("guided", drawn), alt=f"sources and images generated from their {given}", wide=True)],
+        f"Each row: a test image, then images generated from new noise under its {given}. The properties that are "
+        f"constant along a row are held by the {given}.{_channels(source.shape)}",
     )
 
 
 def chain_section(workdir: Workdir, gallery: Gallery) -> str:
-    """Images along the sampler's chain under the code of a source image."""
+    """Images along the sampler's chain under the code or label of a source image."""
     arrays = workdir.arrays("samples/chain.npz", "source", "chain", "times")
-    if arrays is None and workdir.is_unconditional:
+    if arrays is None and not workdir.condition:
         return not_applicable(f"{NO_CODE} to reconstruct from.")
     if arrays is None:
         return missing("There is no readable samples/chain.npz yet", "sample")
@@ -119,10 +122,11 @@ def chain_section(workdir: Workdir, gallery: Gallery) -> str:
     columns = np.unique(np.linspace(0, len(times) - 1, min(MAX_COLUMNS, len(times))).round().astype(int))
     chain = arrays["chain"][:, columns]
     rows = _num_rows(chain)
+    made = "an image under its label" if workdir.condition == "label" else "its reconstruction"
     drawn = image_figures.chain_figure(source[:rows], chain[:rows], times[columns])
     return figure(
         [panel(gallery.save("chain", drawn), alt="images along the chain", wide=True)],
-        "Each row: a test image, then its reconstruction along the sampler's chain, from noise at "
+        f"Each row: a test image, then {made} along the sampler's chain, from noise at "
         f"t\u00a0=\u00a01 to t\u00a0=\u00a00.{_channels(source.shape)}",
     )
 

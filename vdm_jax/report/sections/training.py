@@ -8,7 +8,12 @@ from vdm_jax.report.primitives import figures, style
 from vdm_jax.report.primitives.markup import NO_CODE, Gallery, figure, missing, not_applicable, panel
 from vdm_jax.report.primitives.workdir import Workdir, is_number
 
-QUANTITIES = {"bound": "Bound, D + R", "distortion": "Distortion D", "rate": "Rate R", "score_loss": "J, of the score"}
+QUANTITIES = {
+    "bound": "Bound, D + R",
+    "distortion": "Distortion D",
+    "rate": "Rate R",
+    "score_loss": "J",
+}
 
 
 def training_section(workdir: Workdir, gallery: Gallery) -> str:
@@ -25,6 +30,8 @@ def training_section(workdir: Workdir, gallery: Gallery) -> str:
     if not panels:
         return missing("There are no training curves in metrics.jsonl yet", "train")
     what = "Nats per image over training steps, for train batches (grey) and validation images (blue)"
+    if workdir.series("train", "score_loss")[0].size:
+        what += "; J, the error of the conditional score, is in its own weighting"
     return figure(panels, f"{what}. The first fifth of the steps may lie outside the frame.")
 
 
