@@ -6,9 +6,11 @@ images between two codes; at which log SNR each helps its denoiser. Variants:
 
     quick       8x8 digits, 200 updates each: DRL, DRL with E(x, t), VDRL, VAE-VDM; far from converged
     digits      8x8 digits: DRL by its weighting, E(x, t) and a code of the same total size, VDRL, VAE-VDM, autoencoders
+    sprites     the same of 768 sprites of 32x32, whose five factors are known; hours
+    mnist14     the same of MNIST at 14x14; hours
     baselines   8x8 digits without any training: pixels, PCA, a random projection
 
-Own runs: `--config.runs.other_1=DIR`. The sweep: `digits` with three seeds.
+Own runs: `--config.runs.other_1=DIR`. The sweep: `digits` and `sprites` with three seeds, `mnist14` with one.
 """
 
 from ml_collections import ConfigDict, config_dict
@@ -22,18 +24,25 @@ CODES = (
     *("autoencoder", "vae", "unconditional", "other_1", "other_2", "other_3", "other_4"),
 )
 DIGITS = {"data.source": "digits", "data.name": "digits"}
-OF_DIGITS = {
-    **{name: f"representation:{name.replace('_', '-')}" for name in CODES if name.startswith(("drl_", "vdrl_"))},
-    "drl": "representation:drl",
-    "drl_wide": "representation:drl model.w_dim=80",  # as many numbers as five codes of E(x, t)
-    "vdrl": "representation:vdrl",
-    "vae_vdm": "representation:vae_vdm",
-    "target": "representation:target",
-    "target_learned": "digits:target_learned_prior",
-    "none": "digits:none",
-    "unconditional": "representation:unconditional",
-}
+SPRITES = {"data.source": "sprites", "data.name": "sparse", "data.split": "population"}
+MNIST = {"data.source": "npz", "data.name": "mnist", "data.downsample": 2}
+COMPARED = (
+    *("drl", "drl_uniform", "drl_bound", "drl_low", "drl_high", "drl_time", "drl_wide"),
+    *("vdrl", "vdrl_target", "vdrl_time", "vae_vdm", "target", "unconditional"),
+)
+
+
+def compared(base: str, width: int, **others: str) -> dict[str, str]:
+    """`variants` of configs/representation.py for the data of `base`, the start of its variants. width: of one code."""
+    found = {name: f"representation:{base}{name.replace('_', '-')}" for name in COMPARED}
+    found["vae_vdm"] = f"representation:{base}vae_vdm"
+    # as many numbers as the five times of E(x, t) have
+    found["drl_wide"] = f"representation:{base}drl model.w_dim={5 * width}"
+    return {f"variants.{name}": stated for name, stated in (found | others).items()}
+
+
 QUICK = {
+    "codes.num_steps": 200,
     "measure.readout_steps": 300,
     "measure.readout_seeds": 2,
     "measure.draws": 3,
@@ -44,12 +53,14 @@ QUICK = {
     "worth.points": 14,
     "worth.passes": 1,
 }
+OF_QUICK = ("drl", "drl_time", "vdrl", "vae_vdm", "unconditional")
+OF_DIGITS = {"autoencoder": "autoencoder:ae-16-digits", "vae": "autoencoder:vae-16-digits", "none": "digits:none"}
+OF_SPRITES = {"autoencoder": "autoencoder:ae-8-sparse", "vae": "autoencoder:vae-8-sparse"}
 VARIANTS = {
-    "quick": DIGITS
-    | QUICK
-    | {f"variants.{name}": OF_DIGITS[name] for name in ("drl", "drl_time", "vdrl", "vae_vdm", "unconditional")}
-    | {"codes.num_steps": 200},
-    "digits": DIGITS | {f"variants.{name}": stated for name, stated in OF_DIGITS.items()},
+    "quick": DIGITS | QUICK | {f"variants.{name}": compared("", 16)[f"variants.{name}"] for name in OF_QUICK},
+    "digits": DIGITS | compared("", 16, target_learned="digits:target_learned_prior", **OF_DIGITS),
+    "sprites": SPRITES | compared("sprites-", 8, **OF_SPRITES),
+    "mnist14": MNIST | compared("14-", 16, none="collapse:14-none"),
     "baselines": DIGITS | QUICK,
 }
 
@@ -76,8 +87,9 @@ def get_config(variant: str = "") -> ConfigDict:
 
 
 def get_sweep():
-    """`digits` with three seeds, and the baselines."""
-    return [{"variant": "digits", "codes.seed": seed} for seed in range(3)]
+    """`digits` and `sprites` with three seeds, `mnist14` with one."""
+    seeds = {"digits": 3, "sprites": 3, "mnist14": 1}
+    return [{"variant": name, "codes.seed": seed} for name, number in seeds.items() for seed in range(number)]
 
 
 def _codes() -> ConfigDict:

@@ -25,6 +25,15 @@ def config_of(variant="baselines", **settings):
     return config
 
 
+@pytest.mark.parametrize(("variant", "width"), [("digits", 16), ("sprites", 8), ("mnist14", 16)])
+def test_every_code_is_of_the_data_and_the_width_of_its_table(variant, width, tmp_path):
+    config = config_of(variant)
+    for folder, own, _ in needs_of(KINDS, config, tmp_path):
+        assert own.data == config.data, folder.name
+        if own.kind == "vae_vdm" and own.model.encoder != "none":
+            assert own.model.w_dim == width * (5 if folder.name == "drl_wide" else 1)
+
+
 def test_the_runs_that_are_trained(tmp_path):
     config = config_of("digits", codes__seed=2, codes__num_steps=50, runs__vdrl="/mine")
     found = {folder.name: (own, jobs) for folder, own, jobs in needs_of(KINDS, config, tmp_path)}
@@ -105,7 +114,8 @@ def test_the_record_of_a_trained_code_and_its_baselines(whole, tmp_path):
     config = config_of(
         runs__vae_vdm=str(whole[0]),
         codes__baselines="untrained",
-        measure__readout_steps=100,
+        measure__readout_steps=20,
+        measure__readout_seeds=1,
         measure__labels="1",
     )
     experiment = build_codes(config)

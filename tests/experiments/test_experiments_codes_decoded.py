@@ -89,6 +89,9 @@ def test_pairs_are_of_different_classes():
 def test_the_area_of_a_curve():
     found = curve_of(np.array([[1.0, 1.0, 3.0], [1.0, 1.0, 1.0]]), np.array([2.0, 0.0, -2.0]))
     assert found["mean"] == [1.0, 1.0, 2.0] and found["area"] == {"value": 5.0, "standard_error": 1.0, "num": 2}
+    values = np.array([[1.0, np.inf, 3.0], [1.0, np.inf, 1.0]])
+    part = curve_of(values, np.array([2.0, 0.0, -2.0]), np.array([True, False, True]))
+    assert part["mean"] == [1.0, None, 2.0] and part["area"]["value"] == 6.0, "over the levels that are known"
 
 
 def test_the_records_of_a_trained_run(whole, tmp_path):

@@ -58,7 +58,7 @@ def test_what_is_typed_is_left_out_of_members_that_do_not_read_it(capsys):
     assert any("target_nats" in word for word in found["target,seed=0"].flags)
     assert not any("target_nats" in word for word in found["none,seed=0"].flags)
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("# sweep: rate.target_nats is left out where it is not read, 33 of 39 members: beta1,seed=0")
+    assert line.startswith("# sweep: rate.target_nats is left out where it is not read, 36 of 42 members: beta1,seed=0")
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_settings_data_and_folders_are_looked_at_first(tmp_path):
             )
         assert "\n" not in str(caught.value)
 
-    refused(r"^sweep member 'target,seed=0': .*did you mean 'te'\?", "--config.model.encoder=tee")
+    refused(r"^sweep member 'target,seed=0': .*did you mean 'cosine'\?", "--config.diffusion.schedule=cosin")
     refused(r"no mnist\.npz", "--config=configs/mnist.py", f"--config.data.dir={tmp_path}")
     (tmp_path / "sweep").mkdir()
     (tmp_path / "sweep" / "target,seed=1").write_text("no folder")

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Integer, Key, PyTree
+from jaxtyping import Array, Bool, Float, Integer, Key, PyTree
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json
@@ -47,7 +47,8 @@ def worth(experiment: CodesExperiment, workdir: pathlib.Path) -> str:
     curves}}, "reference": name of the run without a code or None, "against_reference": {name: curve}, "num_distinct",
     "reasons", "settings", "provenance"}. A curve is {"mean": [M], "standard_error": [M], "area": entry}, over images.
     "help" is the ceiling less the error with the code on the same training images and noise, "against_reference" the
-    error of the reference less that with the code on the same test images and noise.
+    error of the reference less that with the code on the same test images and noise. A denoiser that was trained in a
+    band of log SNR has None outside of it, and its areas are over the band.
     """
     config, data = experiment.config.worth, experiment.data
     runs = [run for run in experiment.runs if isinstance(run.model, DiffusionModel)]
@@ -59,15 +60,15 @@ def worth(experiment: CodesExperiment, workdir: pathlib.Path) -> str:
     for run in runs:
         print(f"worth: {run.name}", flush=True)
         found[run.name] = {name: run_curves(run, split, gammas, key, config.passes) for name, split in splits.items()}
-    logsnr = -gammas
-    reference = next((run.name for run in runs if not run.has_code), None)
+    logsnr, trained = -gammas, {run.name: trained_at(run.model, gammas) for run in runs}
+    reference = next((run.name for run in runs if not run.has_code and not run.model.num_labels), None)
     with_code = [run.name for run in runs if run.has_code]
     if reference is None:
         reasons["against_reference"] = "there is no run without a code"
     ceiling = exact.get("")
     of_runs = {
-        name: {f"error_{split}": curve_of(values, logsnr) for split, values in parts.items()}
-        | ({} if ceiling is None else {"help": curve_of(ceiling - parts["train"], logsnr)})
+        name: {f"error_{split}": curve_of(values, logsnr, trained[name]) for split, values in parts.items()}
+        | ({} if ceiling is None else {"help": curve_of(ceiling - parts["train"], logsnr, trained[name])})
         for name, parts in found.items()
     }
     record = {
@@ -77,7 +78,7 @@ def worth(experiment: CodesExperiment, workdir: pathlib.Path) -> str:
         "runs": of_runs,
         "reference": reference,
         "against_reference": {
-            name: curve_of(found[reference]["test"] - found[name]["test"], logsnr)
+            name: curve_of(found[reference]["test"] - found[name]["test"], logsnr, trained[name])
             for name in (with_code if reference else ())
         },
         "num_train": len(data.train),
@@ -179,10 +180,21 @@ def _model_errors(model: DiffusionModel, params: PyTree, key, levels, w: PyTree,
     return integrand_by_logsnr(key, model.to_x(levels), model.denoise(params, w), schedule, gammas)[1].T
 
 
-def curve_of(values: Curves, logsnr: Float[np.ndarray, " m"]) -> dict[str, Any]:
-    """The mean over images with its standard error, and the area over log SNR, nats."""
-    order = np.argsort(logsnr)
+def trained_at(model: DiffusionModel, gammas: Float[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
+    """The noise levels at which a denoiser was trained: those of its band, where it has one."""
+    band = getattr(model, "band", None)
+    return np.ones(len(gammas), bool) if band is None else np.asarray(band.holds(jnp.asarray(gammas)))
+
+
+def curve_of(
+    values: Curves, logsnr: Float[np.ndarray, " m"], known: Bool[np.ndarray, " m"] | None = None
+) -> dict[str, Any]:
+    """The mean over images with its standard error, None where it is not known, and the area over the log SNR where it
+    is, nats."""
+    known = np.ones(len(logsnr), bool) if known is None else known
+    order = np.flatnonzero(known)[np.argsort(logsnr[known])]
     areas = np.trapezoid(values[:, order], np.asarray(logsnr, np.float64)[order], axis=1)
-    errors = [standard_error(values[:, m]) for m in range(values.shape[1])]
     area = entry(float(areas.mean()), standard_error(areas), len(areas))
-    return {"mean": values.mean(axis=0).tolist(), "standard_error": errors, "area": area}
+    means = [float(values[:, m].mean()) if known[m] else None for m in range(len(logsnr))]
+    errors = [standard_error(values[:, m]) if known[m] else None for m in range(len(logsnr))]
+    return {"mean": means, "standard_error": errors, "area": area}

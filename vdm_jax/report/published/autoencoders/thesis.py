@@ -48,8 +48,8 @@ ERRORS: dict[str, tuple[str, ...]] = {  # stem -> its errors in tables 4.1 to 4.
 }
 
 
-class Space(NamedTuple):
-    """A space at 64x64.
+class ThesisSpace(NamedTuple):
+    """A space at 64x64, of the thesis or another.
 
     Attributes:
         name: such as "VAE-256".
@@ -68,18 +68,18 @@ def name_of(stem: str) -> str:
     return f"{METHODS.get(method, method)}-{size or '4-16-16'}"
 
 
-def spaces(folder: Path) -> dict[str, Space]:
+def spaces(folder: Path) -> dict[str, ThesisSpace]:
     """The spaces of the thesis by stem, then all others that have a record."""
     runs: dict[str, list[Workdir]] = {stem: [] for stem in ERRORS}
     for path in sorted((folder / GRID).glob("*-[0-9]/evaluate.json")):
         runs.setdefault(path.parent.name.rpartition("-")[0], []).append(Workdir(path.parent))
-    return {stem: Space(name_of(stem), ERRORS.get(stem, ()), tuple(found)) for stem, found in runs.items()}
+    return {stem: ThesisSpace(name_of(stem), ERRORS.get(stem, ()), tuple(found)) for stem, found in runs.items()}
 
 
 def thesis_table(folder: Path) -> str:
     """The three axes at 64x64 beside the reconstruction errors of the thesis."""
 
-    def ours(read: Callable[[Row], str], missing: str, space: Space) -> str:
+    def ours(read: Callable[[Row], str], missing: str, space: ThesisSpace) -> str:
         return read((space.name, [run.evaluate for run in space.runs])) if space.runs else missing
 
     columns = {

@@ -9,7 +9,7 @@ from vdm_jax.base.statistics import Difference, paired_difference
 from vdm_jax.report.compare.code_worth import CURVES
 from vdm_jax.report.primitives.figures import area
 from vdm_jax.report.published.collapse.causes import FACTORS
-from vdm_jax.report.published.collapse.claims import CONFIRMED, ENDS, OPEN, REFUTED, Claim, claim_table, verdict
+from vdm_jax.report.published.collapse.claims import CONFIRMED, ENDS, OPEN, REFUTED, CollapseClaim, claim_table, verdict
 from vdm_jax.report.published.collapse.studies import (
     LONGER,
     MODES,
@@ -52,13 +52,13 @@ def factors_read(study: Study, folder: Path) -> dict[str, Difference]:
     return {name: gain for name, gain in gains.items() if gain is not None}
 
 
-def meaningful(study: Study, folder: Path) -> Claim:
+def meaningful(study: Study, folder: Path) -> CollapseClaim:
     """w is meaningful: labels or factors are read from it better than from the untrained encoder."""
     of_sprites = study is SPRITES
     gains = (factors_read if of_sprites else labels_read)(study, folder)
     text = "first hypothesis: the encoder learns a meaningful representation"
     if not gains:
-        return Claim(text, study.data, NOT_RUN, NOT_RUN)
+        return CollapseClaim(text, study.data, NOT_RUN, NOT_RUN)
     names = {sign: [name for name, gain in gains.items() if _sign(gain) == sign] for sign in (1, -1, 0)}
     titles = {1: "Above the untrained encoder", -1: "Below it", 0: "Not decided"}
     groups = (f"{titles[sign]}: {'; '.join(found)}." for sign, found in names.items() if found)
@@ -66,38 +66,38 @@ def meaningful(study: Study, folder: Path) -> Claim:
     depends = f"depends on the {'factor' if of_sprites else 'setting of the rate'}"
     only = {frozenset({1}): CONFIRMED, frozenset({-1}): REFUTED, frozenset({0}): OPEN}
     found = only.get(frozenset(_sign(gain) for gain in gains.values()), depends)
-    return Claim(text, study.data, " ".join([what, *groups]), found)
+    return CollapseClaim(text, study.data, " ".join([what, *groups]), found)
 
 
-def unregularised(study: Study, folder: Path) -> Claim:
+def unregularised(study: Study, folder: Path) -> CollapseClaim:
     """Only without the KL the code keeps structure."""
     gains = labels_read(study, folder)
     without, text = gains.pop(study.names["none"], None), "only the unregularised code keeps structure"
     if not gains or without is None:
-        return Claim(text, study.data, NOT_RUN, NOT_RUN)
+        return CollapseClaim(text, study.data, NOT_RUN, NOT_RUN)
     best = max(gains, key=lambda name: float(gains[name].mean))
     here = (
         f"linear classifier on w, above the untrained encoder: no KL {shown(without)}; best with a KL, {best}: "
         f"{shown(gains[best])}"
     )
     if _sign(gains[best]) > 0:
-        return Claim(text, study.data, here, REFUTED)
+        return CollapseClaim(text, study.data, here, REFUTED)
     all_lost = all(_sign(gain) < 0 for gain in gains.values())
-    return Claim(text, study.data, here, CONFIRMED if all_lost and _sign(without) >= 0 else OPEN)
+    return CollapseClaim(text, study.data, here, CONFIRMED if all_lost and _sign(without) >= 0 else OPEN)
 
 
 def _sign(found: Difference) -> int:
     return 0 if found.interval is None else sign_of(found)
 
 
-def useful(study: Study, folder: Path) -> Claim:
+def useful(study: Study, folder: Path) -> CollapseClaim:
     """The decoder uses w at every timestep, and more at the noisier ones."""
     text = "second hypothesis: w helps the denoiser at every timestep, and more at the noisier ones"
     data = f"{study.data}, {study.place}"
     cost = cost_of(study, TARGET, folder)
     curves = [] if cost is None else [[run.arrays(CURVES, "logsnr", "own") for run in one.runs] for one in cost[2:4]]
     if not curves or any(run is None for runs in curves for run in runs):
-        return Claim(text, data, NOT_RUN, NOT_RUN)
+        return CollapseClaim(text, data, NOT_RUN, NOT_RUN)
     logsnr = curves[0][0]["logsnr"].astype(np.float64)
     ours, without = (np.stack([run["own"] for run in runs]).astype(np.float64) for runs in curves)
     middle, more = _noisier_half(logsnr, without - ours)
@@ -108,7 +108,7 @@ def useful(study: Study, folder: Path) -> Claim:
     )
     if curve.interval is not None:
         here += f"; pointwise interval above 0 at {np.mean(curve.interval[0] > 0):.0%} of log SNRs"
-    return Claim(text, data, here, _of_use(more, curve))
+    return CollapseClaim(text, data, here, _of_use(more, curve))
 
 
 def _noisier_half(logsnr: Float[np.ndarray, " m"], saved: Float[np.ndarray, "s m"]) -> tuple[float, Difference]:
@@ -132,9 +132,9 @@ def _of_use(more: Difference, curve: Difference) -> str:
     )
 
 
-def larger(small: Study, large: Study, folder: Path) -> Claim:
+def larger(small: Study, large: Study, folder: Path) -> CollapseClaim:
     """A larger decoder has a lower bound."""
     bounds = [numbers(runs_of(study, NONE, folder), "bound_nats") for study in (small, large)]
     found = paired(*bounds)
     here = f"D + R without a code, {small.place} less {large.place}, nats: {shown(found)}"
-    return Claim("a larger decoder fits better", small.data, here, verdict(found))
+    return CollapseClaim("a larger decoder fits better", small.data, here, verdict(found))

@@ -40,7 +40,7 @@ WITH_CONTROL = ((DECODERS[SIZES.index("2x32")], *DECODERS), (LONGER, MODES_14, *
 ENDS = ((DECODERS[0], DECODERS[-1]), CORNERS)  # smallest and largest decoder of a data set
 
 
-class Claim(NamedTuple):
+class CollapseClaim(NamedTuple):
     """A claim, the data, the numbers here, and the verdict."""
 
     text: str
@@ -65,7 +65,7 @@ def of_cost(cost: Cost | None) -> str:
     return {1: CONFIRMED, -1: REFUTED, 0: f"{OPEN}: an interval includes 0"}[cost.sign]
 
 
-def cause_claims(folder: Path) -> list[Claim]:
+def cause_claims(folder: Path) -> list[CollapseClaim]:
     """What may make a code cost more than it saves, each on every data set where it was tested."""
     studies = [_first_with(CONTROL, candidates, folder) for candidates in WITH_CONTROL]
     rows = [cost_claim("reading a useless input costs", study, CONTROL, NONE, folder) for study in studies]
@@ -79,18 +79,18 @@ def cause_claims(folder: Path) -> list[Claim]:
     found, end = verdict(fall), cost_of(LONGER, TARGET, folder)
     if found == CONFIRMED and end is not None and end.sign == 1:
         found = "in part: the gap falls and stays above 0"
-    return [*rows, Claim("the training was too short: the gap closes with more of it", MNIST, here, found)]
+    return [*rows, CollapseClaim("the training was too short: the gap closes with more of it", MNIST, here, found)]
 
 
 def _first_with(stem: str, studies: Sequence[Study], folder: Path) -> Study:
     return next((study for study in studies if cost_of(study, stem, folder) is not None), studies[0])
 
 
-def cost_claim(text: str, study: Study, stem: str, against: str, folder: Path) -> Claim:
+def cost_claim(text: str, study: Study, stem: str, against: str, folder: Path) -> CollapseClaim:
     """That one setting has a higher D + R than another one of the same decoder."""
     cost = cost_of(study, stem, folder, against)
     here = f"{study.names[stem]} less {study.names[against]}: {shown_cost(cost)}"
-    return Claim(text, f"{study.data}, {study.place}", here, of_cost(cost))
+    return CollapseClaim(text, f"{study.data}, {study.place}", here, of_cost(cost))
 
 
 def causes(folder: Path) -> str:
@@ -98,7 +98,7 @@ def causes(folder: Path) -> str:
     return claim_table("cause", cause_claims(folder))
 
 
-def decoder_claim(small: Study, large: Study, folder: Path) -> Claim:
+def decoder_claim(small: Study, large: Study, folder: Path) -> CollapseClaim:
     """The decoder was too powerful: under beta 1 a smaller one holds a code, as much as the label."""
     text = "the decoder was too powerful: under beta 1 a smaller one keeps an informative code"
     rates = [numbers(runs_of(study, BETA1, folder), "encoder_kl_nats") for study in (small, large)]
@@ -110,18 +110,18 @@ def decoder_claim(small: Study, large: Study, folder: Path) -> Claim:
     )
     data, least = f"{small.data}, {small.place} and {large.place}", least_nats(small.data)
     if more is None or more.interval is None:
-        return Claim(text, data, here, verdict(more))
+        return CollapseClaim(text, data, here, verdict(more))
     low, high = (float(end) for end in held.interval)
     if sign_of(more) > 0:
         found = CONFIRMED if low > least else f"in part: it keeps more, but not clearly the label's {least:.1f} nats"
     else:
         found = REFUTED if high < least else f"{OPEN}: an interval includes 0 or the label's {least:.1f} nats"
-    return Claim(text, data, here, found)
+    return CollapseClaim(text, data, here, found)
 
 
-def claim_table(title: str, rows: Sequence[Claim]) -> str:
+def claim_table(title: str, rows: Sequence[CollapseClaim]) -> str:
     """Markdown, one row a claim."""
-    columns: dict[str, Callable[[Claim], str]] = {
+    columns: dict[str, Callable[[CollapseClaim], str]] = {
         title: lambda claim: claim.text,
         "data": lambda claim: claim.data,
         "here": lambda claim: claim.here,

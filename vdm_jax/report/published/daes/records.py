@@ -12,7 +12,6 @@ from vdm_jax.report.primitives.workdir import Workdir
 from vdm_jax.report.published.table import DASH, number
 
 SEEDS = (0, 1, 2)
-OF_SPRITES = (0, 1)  # the seeds of sprites
 SIZES = (10, 30, 100, 300, 1_000)  # training sets of digits
 FEW, SOME, MANY = 10, 100, 1_000
 SPRITES = 2_000
@@ -27,7 +26,7 @@ def digits(folder: Path, size: int) -> Runs:
 
 def sprites(folder: Path) -> Runs:
     """The runs on sprites."""
-    return [Workdir(folder / f"sprites-{SPRITES}-{seed}") for seed in OF_SPRITES]
+    return [Workdir(folder / f"sprites-{SPRITES}-{seed}") for seed in SEEDS]
 
 
 def size_of(runs: Runs) -> int:

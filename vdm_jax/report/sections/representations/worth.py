@@ -88,7 +88,10 @@ def worth_table(record: Mapping[str, Any]) -> str:
         rows.append([escape(name_of(name)), *cells])
     head = ("", "helps, nats", "half of it above log SNR", "error on training images, nats", "on test images, nats")
     numbers = [entry(part, "error_test", "area")[2] for part in record["runs"].values()]
-    text = f"<p>Areas over log SNR {min(logsnr):.3g} … {max(logsnr):.3g}, ± one standard error over images"
+    text = (
+        f"<p>Areas over log SNR {min(logsnr):.3g} … {max(logsnr):.3g}, of a denoiser that was trained in a band over "
+    )
+    text += "this band, ± one standard error over images"
     text += f", {plain(numbers[0] or 0)} of each. " if numbers else ". "
     distinct = record["num_distinct"]
     text += f"ln N of {plain(distinct)} distinct training images: {np.log(distinct):.2f} nats. "
@@ -111,7 +114,7 @@ def significance(curve: Mapping[str, Any]) -> float:
 def middle(logsnr: Float[np.ndarray, " m"], mean: Any) -> float:
     """The log SNR above which half of the area lies."""
     order = np.argsort(logsnr)
-    x, y = logsnr[order], np.maximum(np.array(mean, np.float64)[order], 0.0)
+    x, y = logsnr[order], np.maximum(np.nan_to_num(np.array(mean, np.float64)[order]), 0.0)
     below = np.concatenate([[0.0], np.cumsum((y[1:] + y[:-1]) / 2 * np.diff(x))])
     return float(np.interp(below[-1] / 2, below, x))
 
