@@ -128,7 +128,7 @@ def test_the_record_of_a_trained_code_and_its_baselines(whole, tmp_path):
         "test": 300,
     }
     trained, untrained = record["codes"].values()
-    assert trained["about"]["of"] == "trained" and trained["about"]["width"] == 16 and "step" in trained["about"]
+    assert trained["about"]["of"] == "trained" and trained["about"]["width"] == 16 and trained["about"]["name"]
     assert untrained["about"] == {"of": "untrained", "width": 16}
     for part in (trained, untrained):
         entries = [part["readouts"]["class"]["linear"], part["neighbours"]["class"], part["few_labels"]["class"]["1"]]

@@ -84,7 +84,8 @@ def load_run(name: str, workdir: str | pathlib.Path, data: Dataset, settings: Co
     folder, named = pathlib.Path(workdir), f"config.runs.{name}={workdir}"
     if not (folder / "config.json").is_file():
         raise UserError(f"{named} holds no run: there is no config.json")
-    kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("kind")
+    stored = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    kind = stored.get("kind")
     if kind not in (DIFFUSION, AUTOENCODER):
         raise UserError(f"{named} is of kind {kind!r}; expected {DIFFUSION!r} or {AUTOENCODER!r}")
     _refuse_other_data(folder, named, data)
@@ -98,7 +99,7 @@ def load_run(name: str, workdir: str | pathlib.Path, data: Dataset, settings: Co
         config = as_config(*stated_settings(folder, named))
         model = make_model(config, data)
     weights = load_weights(folder, model, ConfigDict(evaluate), "config.codes.checkpoint")
-    origin = {"workdir": str(folder), "kind": kind, "name": config.get("name"), "seed": config.train.seed}
+    origin = {"workdir": str(folder), "kind": kind, "name": stored.get("name"), "seed": config.train.seed}
     of_weights = {"step": weights.step, "weights": weights.kind, "fingerprint": fingerprint(weights.params)}
 
     def initial() -> PyTree:
