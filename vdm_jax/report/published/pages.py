@@ -7,7 +7,6 @@ from vdm_jax.report.published.coursework import page as coursework
 from vdm_jax.report.published.daes import page as dae
 from vdm_jax.report.published.degradation import page as degradation
 from vdm_jax.report.published.forward import page as forward
-from vdm_jax.report.published.representations import page as representations
 from vdm_jax.report.published.score import page as score
 from vdm_jax.report.published.spaces import page as spaces
 
@@ -25,6 +24,5 @@ ALL = (
     dae.PAGE,
     degradation.PAGE,
     forward.PAGE,
-    representations.PAGE,
 )
 PAGES = {page.folder: page for page in ALL}

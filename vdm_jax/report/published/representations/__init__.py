@@ -1,1 +1,0 @@
-"""The page results/representations: many codes side by side, and what they decide."""
