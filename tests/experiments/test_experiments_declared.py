@@ -165,10 +165,9 @@ def configs_of(file):
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.__name__)
 def test_what_a_config_file_sets_is_read_by_one_of_its_variants(file):
     """A value that no variant reads has no effect anywhere."""
-    default = OF_A_KIND[file.get_config().kind].get_config()
     values_set, values_read = set(), set()
     for config in configs_of(file):
-        kind = KINDS[config.kind]
+        kind, default = KINDS[config.kind], OF_A_KIND[config.kind].get_config()
         values = {name: repr(value_of(config, name)) for name in listed(kind) & set(flat(config))}
         values_set |= {(name, value) for name, value in values.items() if value != repr(value_of(default, name))}
         values_read |= values.items() - {(name, values[name]) for name in unread(kind.choices, config)}
