@@ -122,7 +122,7 @@ def test_distances_stand_beside_their_floor_and_what_n_adds_to_them(bare, freche
     assert "FID network: source sha256" in table and "6726825d0af5" in table and "there is no code" in table
     assert "fitted" not in table, "curves are drawn, not listed"
     caption = page.sections["frechet"]
-    assert "5.72 ± 0.60 (generated, w from the prior)" in caption and "0.00 ± 0.20 (real, held out)" in caption
+    assert "5.72 ± 0.60 (generated)" in caption and "0.00 ± 0.20 (real, held out)" in caption
     assert "FID: not extrapolated, 2048 features need 8196 images" in caption and "distinguishable" not in caption
     negative = frechet_by_n["frechet"]["curves"]["real"] | {"extrapolated": -0.1}
     curves = {"frechet": frechet_by_n["frechet"] | {"curves": {"real": negative}}}

@@ -23,11 +23,13 @@ def grid_figure(images: UInt8[np.ndarray, "n h w c"], *, num_columns: int | None
     return _side_by_side([_block(images, columns)], scale=_scale(images))
 
 
-def guided_figure(source: UInt8[np.ndarray, "n h w c"], generated: UInt8[np.ndarray, "n k h w c"]) -> Figure:
-    """One row for each source image: the source, then k images generated from its code."""
+def guided_figure(
+    source: UInt8[np.ndarray, "n h w c"], generated: UInt8[np.ndarray, "n k h w c"], given: str = "code"
+) -> Figure:
+    """One row for each source image: the source, then k images generated from its code, or from what is `given`."""
     n, k, *shape = generated.shape
     blocks = [_block(source, 1), _block(generated.reshape(n * k, *shape), k)]
-    return _side_by_side(blocks, scale=_scale(source), headers=[["source"], ["generated from its code"]])
+    return _side_by_side(blocks, scale=_scale(source), headers=[["source"], [f"generated from its {given}"]])
 
 
 def chain_figure(

@@ -20,8 +20,8 @@ TITLES = {
 }
 BELOW_ZERO = "negative: not distinguishable from 0"
 SETS = {
-    "prior": ("generated, w from the prior", BLUE, "o"),
-    "aggregate": ("generated, w of test images", VERMILLION, "s"),
+    "prior": ("generated", BLUE, "o"),
+    "aggregate": ("generated, w or labels of test images", VERMILLION, "s"),
     "real": ("real, held out", GREY, "D"),
 }
 

@@ -103,7 +103,7 @@ def guided_section(workdir: Workdir, gallery: Gallery) -> str:
         return missing("There is no readable samples/guided.npz yet", "sample")
     source, generated = arrays["source"], arrays["generated"][:, :MAX_COLUMNS]
     rows = _num_rows(generated)
-    drawn = image_figures.guided_figure(source[:rows], generated[:rows])
+    drawn = image_figures.guided_figure(source[:rows], generated[:rows], given)
     return figure(
         [panel(gallery.save("guided", drawn), alt=f"sources and images generated from their {given}", wide=True)],
         f"Each row: a test image, then images generated from new noise under its {given}. The properties that are "
