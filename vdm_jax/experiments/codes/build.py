@@ -11,15 +11,16 @@ from vdm_jax.base.provenance import provenance
 from vdm_jax.data.dataset import Dataset
 from vdm_jax.diffusion.samplers import SPACINGS
 from vdm_jax.diffusion.score_matching.langevin import method_of
-from vdm_jax.experiments.codes.codes import MeasuredCode, check_has_codes, codes_of, names_of, times_of
+from vdm_jax.experiments.codes.codes import MeasuredCode, codes_of, names_of, times_of
 from vdm_jax.experiments.codes.runs import TrainedRun, load_run
 from vdm_jax.experiments.common.build import load
 from vdm_jax.experiments.common.checkpoints import WEIGHTS
 from vdm_jax.experiments.common.checks import SEED, check_numbers
 from vdm_jax.launch.config_files import flat, load_config
 from vdm_jax.launch.kind import Need
-from vdm_jax.launch.settings import plain
+from vdm_jax.launch.settings import plain, value_of
 
+NO_CODE = "there is no code: no run of config.runs or config.variants has one, and config.codes.baselines is empty"
 NUMBERS = (
     ("at least 1", lambda value: value >= 1, "codes.width codes.num_steps codes.batch_size measure.readout_steps"),
     ("1 to 1,000", lambda value: 1 <= value <= 1_000, "measure.readout_seeds measure.draws"),
@@ -71,6 +72,8 @@ def check_codes(config: ConfigDict) -> None:
     if any(number < 1 for number in wanted):
         given = f"config.measure.labels={config.measure.labels!r}"
         raise UserError(f"{given}; expected numbers of labelled images a class, such as 1,10,100")
+    if not names_of(config.codes.baselines) and not any((*config.runs.values(), *config.variants.values())):
+        raise UserError(NO_CODE)
     for name, stated in config.variants.items():
         if stated and not config.runs[name]:
             file_and_settings(name, stated)
@@ -91,7 +94,8 @@ def needs_of_codes(config: ConfigDict) -> dict[str, Need]:
 
 def file_and_settings(name: str, stated: str) -> tuple[str, dict[str, Any]]:
     """(config file with its variant, settings) of a text "FILE:VARIANT KEY=VALUE …". Raises `UserError` for a config
-    file or a variant that does not exist, a setting that it does not have, or a kind without a code."""
+    file or a variant that does not exist, a setting that it does not have or a value of another type, or a kind
+    without a code."""
     file, *words = stated.split()
     where = f"config.variants.{name}={stated!r}"
     first, colon, variant = file.partition(":")
@@ -108,6 +112,10 @@ def file_and_settings(name: str, stated: str) -> tuple[str, dict[str, Any]]:
             settings[key] = ast.literal_eval(value)
         except (SyntaxError, ValueError):
             settings[key] = value
+        try:
+            config.update_from_flattened_dict({key: settings[key]})
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{where}: {word!r}; expected a value like {value_of(plain(config), key)!r}") from error
     return file, settings
 
 
@@ -120,5 +128,6 @@ def build_codes(config: ConfigDict, folder: str = "") -> CodesExperiment:
     data = load(config.data, folder)
     runs = tuple(load_run(name, where, data, config.codes) for name, where in config.runs.items() if where)
     codes = tuple(codes_of(config, data, runs))
-    check_has_codes(codes)
+    if not codes:
+        raise UserError(NO_CODE)
     return CodesExperiment(config, data, runs, codes)

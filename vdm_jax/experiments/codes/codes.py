@@ -44,7 +44,8 @@ def codes_of(config: ConfigDict, data: Dataset, runs: Sequence[TrainedRun]) -> l
     fitted, times = data.train.first(config.measure.train_images).levels, times_of(config.codes.times)
     with_code = [run for run in runs if run.has_code]
     trained = [code for run in with_code for code in trained_codes(run, times, fitted)]
-    untrained = [code for run in with_code for code in trained_codes(run.untrained(), times, fitted)]
+    before = [run.untrained() for run in with_code] if UNTRAINED in names_of(config.codes.baselines) else []
+    untrained = [code for run in before for code in trained_codes(run, times, fitted)]
     return trained + list(baselines(config, data, fitted, trained, untrained))
 
 
@@ -108,7 +109,7 @@ def baselines(
         if RANDOM in chosen:
             yield MeasuredCode(f"{RANDOM}_{width}", without_noise(projection(pixels, width, config.codes.seed)), RANDOM)
     found: list[np.ndarray] = []
-    for code in untrained if UNTRAINED in chosen else ():
+    for code in untrained:
         means = code.means(shown)
         if not any(np.array_equal(means, other) for other in found):
             found.append(means)
@@ -163,9 +164,3 @@ def about_codes(codes: Sequence[MeasuredCode], widths: Mapping[str, int]) -> dic
         | code.about
         for code in codes
     }
-
-
-def check_has_codes(codes: Sequence[MeasuredCode]) -> None:
-    """Raises `UserError` where there is nothing to measure."""
-    if not codes:
-        raise UserError("config.runs and config.variants are empty, and so is config.codes.baselines: there is no code")
