@@ -20,8 +20,8 @@ NO_RECORD = ("There is no readable worth.json yet", "worth")
 LABEL = "nats / log SNR"
 CEILING = (
     "Left: the ceiling, ½ E‖ε − E[ε | z]‖² of the exact denoiser of the N training images. A code that names the image "
-    "lowers the error to zero; the area over all log SNR is ln N. Dashed, also exact: by how much a code that names one "
-    "factor lowers the error; the area is the entropy of the factor. "
+    "lowers the error to zero; the area over all log SNR is ln N. Dashed, also exact: by how much a code that names "
+    "one factor lowers the error; the area is the entropy of the factor. "
 )
 AGAINST = "Right: the error of the denoiser without a code less that with the code, on the same test images and noise. "
 HELP = (
