@@ -23,31 +23,31 @@ def brute_force(z: np.ndarray, gamma: float, members: np.ndarray) -> np.ndarray:
     return (z - alpha * (p / p.sum()) @ rows) / sigma
 
 
-@pytest.mark.parametrize("told", [False, True])
-def test_the_exact_denoiser_is_a_sum_in_float64(told):
-    allowed = (LABELS[:, None] == LABELS[None]) | (not told)
+@pytest.mark.parametrize("given_class", [False, True])
+def test_the_exact_denoiser_is_a_sum_in_float64(given_class):
+    allowed = (LABELS[:, None] == LABELS[None]) | (not given_class)
     denoise = denoiser_within(jnp.asarray(ROWS), jnp.asarray(allowed), SCHEDULE)
     z = np.random.RandomState(1).randn(N, D).astype(np.float32)
     for gamma in (-6.0, 0.0, 5.0):
         found = denoise(jnp.asarray(z), jnp.full(N, (gamma + 9) / 16))
         expected = [brute_force(z[i], gamma, np.flatnonzero(allowed[i])) for i in range(N)]
         np.testing.assert_allclose(found.eps, expected, rtol=2e-3, atol=2e-3)
-        if not told:
+        if not given_class:
             mean = finite_posterior(ROWS, {"class": LABELS}, {"class": Feature(np.full(3, 1 / 3))}).mean
             np.testing.assert_allclose(found.x, mean(jnp.asarray(z), jnp.float32(gamma)), rtol=1e-3, atol=1e-4)
 
 
 def test_the_area_of_the_ceiling_is_the_entropy(key):
-    """∫ ½ mmse over log SNR is ln N; what being told the class takes off is the entropy of the class."""
+    """∫ ½ mmse over log SNR is ln N. Given the class it is lower by the entropy of the class."""
     x = jnp.asarray(np.repeat(ROWS, 40, axis=0))
     labels = np.repeat(LABELS, 40)
     gammas = jnp.linspace(-8.9, 6.9, 80)
     areas = {}
-    for told in (False, True):
-        allowed = jnp.asarray((labels[:, None] == LABELS[None]) | (not told))
+    for given_class in (False, True):
+        allowed = jnp.asarray((labels[:, None] == LABELS[None]) | (not given_class))
         denoise = denoiser_within(jnp.asarray(ROWS), allowed, SCHEDULE)
         logsnr, values = integrand_by_logsnr(key, x, denoise, SCHEDULE, gammas)
-        areas[told] = -np.trapezoid(np.asarray(values, np.float64), np.asarray(logsnr), axis=0)
+        areas[given_class] = -np.trapezoid(np.asarray(values, np.float64), np.asarray(logsnr), axis=0)
     ceiling, helped = areas[False], areas[False] - areas[True]
     assert ceiling.mean() == pytest.approx(np.log(N), abs=4 * ceiling.std() / np.sqrt(len(ceiling)))
     assert helped.mean() == pytest.approx(np.log(3), abs=4 * helped.std() / np.sqrt(len(helped)))

@@ -188,8 +188,8 @@ def denoiser_within(
     """`denoise(z_t, t)`: E[x | z_t] and E[eps | z_t] over the rows that each query allows, at one t for all.
 
     With all rows allowed it is the optimal denoiser of the finite data set; with those of the class of the query's
-    image, that of one that is told the class: what it takes off the error, integrated over log SNR, is the entropy of
-    the class. Holds [Q, N].
+    image, it is the optimal denoiser given the class: its error is lower by an area, over log SNR, equal to the entropy
+    of the class. Holds [Q, N].
     """
     held = Rows(rows, -0.5 * jnp.sum(rows**2, axis=1))
 

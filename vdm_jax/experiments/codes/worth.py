@@ -3,7 +3,7 @@
 ½ [mmse - mmse | w], in nats per unit of log SNR: mmse is the error of the best denoiser without a code. On the training
 images, a finite data set, that is exact: E[eps | z_t] by the posterior over them. A code that names the image leaves no
 error, so that the mmse itself is the ceiling, and its area over all log SNR is ln N. A code that names the class alone
-takes off what the exact denoiser of one class does, whose area is the entropy of the class.
+leaves the error of the exact denoiser given the class; the difference has the entropy of the class as its area.
 """
 
 import pathlib
@@ -108,8 +108,8 @@ def exact_curves(
     key: Key[Array, ""],
     passes: int,
 ) -> tuple[dict[str, Curves], dict[str, str]]:
-    """Errors of the exact denoiser of the training images at images of `split`, which are among them: "" of one that
-    knows nothing, and FACTOR of one that is told the factor of the image; the reason where there are none."""
+    """Errors of the exact denoiser of the training images at images of `split`, which are among them: "" of one
+    without a code, and FACTOR of one given the factor of the image; the reason where there are none."""
     members = data.train
     if len(members) * data.num_dims > MOST_NUMBERS:
         why = f"{len(members):,} training images are too many for an exact denoiser"
@@ -121,7 +121,7 @@ def exact_curves(
     x = pixels_of(data, split.levels).reshape(len(split), *data.shape)
     found = {}
     for name, labels in known.items():
-        print(f"worth: the exact denoiser{f', told {name}' if name else ''}", flush=True)
+        print(f"worth: the exact denoiser{f', given {name}' if name else ''}", flush=True)
 
         def errors(key, rows_of_batch, labels=labels):
             own = None if labels is None else jnp.asarray(labels[0][rows_of_batch])

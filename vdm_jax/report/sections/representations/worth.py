@@ -19,9 +19,9 @@ from vdm_jax.report.primitives.workdir import Workdir
 NO_RECORD = ("There is no readable worth.json yet", "worth")
 LABEL = "nats / log SNR"
 CEILING = (
-    "Left: the ceiling, ½ E‖ε − E[ε | z]‖² of the exact denoiser of the training images: what a code that names the "
-    "image takes off, whose area over all log SNR is ln N. Dashed: what a code takes off that names one factor alone, "
-    "exactly; the area is the entropy of the factor. "
+    "Left: the ceiling, ½ E‖ε − E[ε | z]‖² of the exact denoiser of the N training images. A code that names the image "
+    "lowers the error to zero; the area over all log SNR is ln N. Dashed, also exact: by how much a code that names "
+    "one factor lowers the error; the area is the entropy of the factor. "
 )
 AGAINST = "Right: the error of the denoiser without a code less that with the code, on the same test images and noise. "
 HELP = (
