@@ -3,7 +3,7 @@ import numpy as np
 from vdm_jax.data.sprite_data import make_sprite_data, rendered
 from vdm_jax.data.sprites import FACTORS, GRIDS
 from vdm_jax.evals.coverage import sprite_distances
-from vdm_jax.experiments.autoencoder.evaluate import in_batches, nearest_sprite
+from vdm_jax.experiments.autoencoder.evaluate import in_batches, near_sprites
 
 DATA = make_sprite_data(GRIDS["sparse"])
 
@@ -16,7 +16,9 @@ def test_sprites_are_their_own_nearest_and_others_are_not():
     index = some(40)
     levels = rendered(DATA, index)
     for decoded, expected in ((255 * levels, 1.0), (255 * np.roll(levels, 1, axis=0), 0.0)):
-        found = nearest_sprite(DATA, levels, decoded.astype(np.uint8))
+        measured = near_sprites(DATA, index, decoded.astype(np.uint8), 0.1)
+        assert measured["reconstructions_on_data"]["value"] == 1.0  # another sprite is a sprite as well
+        found = measured["nearest_sprite"]
         assert found["any"]["value"] == expected and found["any"]["num"] == 40
         assert set(found) == {"any", *FACTORS}
         assert all(found[name]["value"] >= expected for name in FACTORS)
@@ -31,7 +33,19 @@ def test_the_nearest_sprite_of_a_grey_image_is_the_nearest_of_all():
     squares = ((grey[:, None] / 255 - every[None]) ** 2).sum(axis=(2, 3, 4))
     expected = np.mean(squares.argmin(axis=1) == index)
     assert 0 < expected < 1
-    assert nearest_sprite(DATA, rendered(DATA, index), grey)["any"]["value"] == expected
+    found = near_sprites(DATA, index, grey, within := 0.15)
+    assert found["nearest_sprite"]["any"]["value"] == expected
+    near = np.mean(np.sqrt(squares.min(axis=1) / every[0].size) <= within)
+    assert 0 < near < 1 and found["reconstructions_on_data"]["value"] == near
+
+
+def test_turns_with_the_same_image_are_one():
+    """A turn by 360 degrees is found as one by 0; both are of the full grid."""
+    full = make_sprite_data(GRIDS["full"])
+    turns = full.grid.factors(np.arange(len(full.grid)))["orientation"]
+    last = np.flatnonzero(turns == full.grid.sizes[2] - 1)[::6_000]
+    assert (full.canonical_turn[..., -1] == 0).all() and 3 <= len(last) <= 4
+    assert near_sprites(full, last, 255 * rendered(full, last), 0.0)["nearest_sprite"]["any"]["value"] == 1.0
 
 
 def test_distance_to_the_nearest_sprite():

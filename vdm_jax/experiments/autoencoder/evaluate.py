@@ -13,6 +13,7 @@ from vdm_jax.base.keys import named_key
 from vdm_jax.base.mesh import across_devices
 from vdm_jax.base.progress import bar
 from vdm_jax.data.dataset import Dataset, Split
+from vdm_jax.data.sprites import FACTORS
 from vdm_jax.evals import latent_space
 from vdm_jax.evals.bpd import evaluate_bound
 from vdm_jax.evals.coverage import nearest_sprites, sprite_distances
@@ -112,8 +113,7 @@ def latents(
 def reconstruction(
     experiment: AutoencoderExperiment, params: PyTree, coder: Coder, measured: EncodedImages, key: Key[jax.Array, ""]
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Errors, D, R and the bound of test images, PSNR, SSIM, and of sprites the share whose nearest sprite has each
-    factor of the original."""
+    """Errors, D, R and the bound of test images, PSNR, SSIM, and of sprites `near_sprites`."""
     config, data, model = experiment.config.evaluate, experiment.data, experiment.model
     labels = {} if measured.labels is None else {"labels": measured.labels}
     estimate = evaluate_bound(
@@ -142,28 +142,28 @@ def reconstruction(
     compared = compare_images(made, real)
     values |= {name: compared[name] for name in OF_PAIRS}
     reasons |= {name: why for name, why in compared["reasons"].items() if name in OF_PAIRS}
-    values["nearest_sprite"] = nearest_sprite(data, measured.test.levels, decoded)
-    if values["nearest_sprite"] is None:
-        reasons["nearest_sprite"] = NO_SPRITES
-    return values, reasons
+    sprites = near_sprites(data, measured.test.stored, decoded, config.on_data)
+    return values | sprites, reasons | {name: NO_SPRITES for name, value in sprites.items() if value is None}
 
 
-def nearest_sprite(
-    data: Dataset, levels: Integer[np.ndarray, "n h w c"], decoded: Integer[np.ndarray, "n h w c"]
-) -> dict[str, Any] | None:
-    """The share of reconstructions whose nearest sprite has each factor of the original, and all of them ("any").
+def near_sprites(
+    data: Dataset, stored: Integer[np.ndarray, "n ..."], decoded: Integer[np.ndarray, "n h w c"], within: float
+) -> dict[str, Any]:
+    """How reconstructions lie among the sprites. Other data: None each.
 
-    levels: of the original sprites. decoded: bytes, whose grey values count.
+    {"nearest_sprite": {name: the share whose nearest sprite has this factor of the original; "any": all of them},
+    "reconstructions_on_data": the share within `within` root mean square a pixel of a sprite, pixels in [0, 1]}.
+
+    stored: the indices of the original sprites. decoded: bytes, whose grey values count.
     """
     if data.grid is None:
-        return None
-    made, real = (
-        nearest_sprites(data, images)[0]
-        for images in (decoded / np.float32(127.5) - 1, 2 * levels.astype(np.float32) - 1)
-    )
-    same = {name: made[name] == real[name] for name in ("shape", "scale", "orientation", "x", "y")}
+        return dict.fromkeys(("nearest_sprite", "reconstructions_on_data"))
+    made, distance = nearest_sprites(data, decoded / np.float32(127.5) - 1)
+    real = data.labels(data.grid.factors(stored))
+    same = {name: made[name] == real[name] for name in FACTORS}
     together = np.logical_and.reduce(list(same.values()))
-    return {name: latent_space.share(hits) for name, hits in {"any": together, **same}.items()}
+    shares = {name: latent_space.share(hits) for name, hits in {"any": together, **same}.items()}
+    return {"nearest_sprite": shares, "reconstructions_on_data": latent_space.share(distance <= within)}
 
 
 def on_data(
@@ -178,7 +178,7 @@ def on_data(
     A prior that is fitted to codes is fitted to those of the first `FITTED` of all test images, as in the job `sample`.
     """
     config, data, model = experiment.config, experiment.data, experiment.model
-    names = ("prior_samples_on_data", "prior_samples_on_data_covariance", "reconstructions_on_data", *HOLES)
+    names = ("prior_samples_on_data", "prior_samples_on_data_covariance", *HOLES)
     if data.grid is None or not config.evaluate.prior_images:
         why = "config.evaluate.prior_images is 0" if data.grid is not None else NO_SPRITES
         return dict.fromkeys(names), dict.fromkeys(names, why)
@@ -190,11 +190,6 @@ def on_data(
         images = in_batches(draws, number, config.evaluate.batch_size)
         place = {PRIOR: names[0], COVARIANCE: names[1]}[name]
         values[place] = latent_space.share(sprite_distances(data, images) <= within)
-    near = (
-        sprite_distances(data, _decoded(model, params, measured.mean, measured.labels, config.evaluate.batch_size))
-        <= within
-    )
-    values["reconstructions_on_data"] = latent_space.share(near)
     why = {names[1]: GIVEN_PRIOR[config.model.code]} if values[names[1]] is None else {}
     if measured.labels is not None:
         return values, why | dict.fromkeys(HOLES, "the model is conditional, and two labels have no middle")
