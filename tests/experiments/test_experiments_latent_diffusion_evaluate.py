@@ -147,6 +147,7 @@ def test_the_page_and_the_comparison_show_every_model(workdir, tmp_path):
     runs["seed=1"].mkdir()
     record["settings"]["train"]["seed"] = 1
     record["table"]["prior"]["bound_nats"] += 2
+    record["table"]["prior"]["modes"]["kind"]["p_value"] = 0.987  # larger than the other's
     (runs["seed=1"] / "evaluate.json").write_text(json.dumps(record))
     for folder in runs.values():
         (folder / "config.json").write_text(json.dumps(record["settings"]))
@@ -160,6 +161,7 @@ def test_the_page_and_the_comparison_show_every_model(workdir, tmp_path):
     assert (
         "| latent_diffusion-linear | 2 | N(0, I) | 1 | 1 |" in row
         and f"{record['table']['prior']['bound_nats'] - 1:.1f} ± 1.0" in row
+        and "| 0.99 |" in row
     )
     assert (tmp_path / "sweep.png").is_file() and "Missing, not evaluated: other" in text
 

@@ -4,8 +4,11 @@ import json
 
 import pytest
 
+from vdm_jax.report.compare.latent_sweep import models_table
+from vdm_jax.report.compare.study import Setting
 from vdm_jax.report.page import write_report
 from vdm_jax.report.primitives.quality_figures import KL, best_of, chosen, lines_of, score_figure
+from vdm_jax.report.primitives.workdir import Workdir
 from vdm_jax.report.sections.latent.quality import LATENT_QUALITY
 
 
@@ -67,3 +70,13 @@ def test_the_section_has_three_rows_of_figures_and_two_tables(tmp_path):
 def test_a_record_that_lacks_something_is_said_to_be_unreadable(tmp_path, lost):
     (tmp_path / "quality.json").write_text(json.dumps({name: RECORD[name] for name in RECORD if name != lost}))
     assert "There is no readable quality.json" in write_report(tmp_path, (LATENT_QUALITY,)).read_text()
+
+
+def test_the_p_of_several_seeds_is_the_largest(tmp_path):
+    for seed, p in enumerate((0.2, 0.04)):
+        (tmp_path / str(seed)).mkdir()
+        numbers = {"bound_nats": 3.0 + seed, "modes": {"kind": {"p_value": p}}}
+        (tmp_path / str(seed) / "evaluate.json").write_text(json.dumps({"table": {"prior": numbers}}))
+    setting = Setting("one", tuple(Workdir(tmp_path / str(seed)) for seed in range(2)))
+    *_, row = models_table([setting]).splitlines()
+    assert row == "| one | 2 | N(0, I) | 3.50 ± 0.50 | 0.2 |"

@@ -26,6 +26,7 @@ COLUMNS: dict[str, Place] = {
     "Fréchet": ("frechet", "distance"),
     "real against real": ("frechet", "real_vs_real_floor"),
 }
+P_VALUES = ("p, kinds", "p, kind and place")  # titles
 EXPLAINED = (
     "Loss / linear: the squared error of ε or of x over all times, divided by that of the best linear denoiser on the "
     "same noisy latents; the Gaussian is that denoiser. The bound is on −log p(x) of an image through the decoder. "

@@ -74,10 +74,8 @@ def _lowest(costs: Sequence[Cost]) -> Cost | None:
 
 
 def sentence(answer: Answer) -> str:
-    """The answer in words, with its number and interval."""
+    """The answer of a data set that was run in words, with its number and interval."""
     best = answer.best
-    if answer.verdict == NOT_RUN:
-        return f"**{answer.data}: not run.**"
     if best is None:
         told = f"none of {len(answer.others)} settings with a code holds {least_nats(answer.data):.1f} nats"
         return f"**{answer.data}: {EMPTY}**: {told} about the image."
@@ -102,8 +100,10 @@ def _difference(cost: Cost) -> str:
 
 
 def answers_table(folder: Path) -> str:
-    """One row a data set."""
-    answers = [answer_of(data, folder) for data in LABELS]
+    """One row a data set that was run."""
+    answers = [answer for data in LABELS if (answer := answer_of(data, folder)).verdict != NOT_RUN]
+    if not answers:
+        return NOT_RUN
 
     def of_best(answer: Answer, cell) -> str:
         return DASH if answer.best is None else cell(answer.best)

@@ -28,6 +28,8 @@ from vdm_jax.report.published.collapse.studies import (
 from vdm_jax.report.published.table import DASH, number, table
 
 FACTORS = {"shape": "accuracy", "scale": "R²", "orientation": "R²", "x": "R²", "y": "R²"}
+LONGER_ROWS = (NONE, CONTROL, TARGET, BETA1, "target2_learned_prior")  # the settings of two studies, in their order
+SPRITE_ROWS = (NONE, CONTROL, "learned_prior", TARGET)
 LAST = 0.8  # share of a training after which its end is looked at
 Cell = Callable[[Setting | None], str]
 
@@ -45,7 +47,11 @@ def mean(*place: str) -> Cell:
 
 
 def decoder_table(studies: Sequence[Study], folder: Path) -> str:
-    """One row a decoder: D + R without a code, and of each setting above that."""
+    """One row a decoder that was run: D + R without a code, and of each setting above that."""
+    stems = (NONE, CONTROL, BETA1, TARGET)
+    studies = [study for study in studies if any(runs_of(study, stem, folder) for stem in stems)]
+    if not studies:
+        return NOT_RUN
 
     def cost(stem: str, against: str = NONE) -> Callable[[Study], str]:
         return lambda study: shown_cost(cost_of(study, stem, folder, against))
@@ -70,6 +76,9 @@ def decoder_table(studies: Sequence[Study], folder: Path) -> str:
 def longer_table(folder: Path) -> str:
     """The settings after a long training, beside a shorter one of the same seeds, and how far validation still
     falls."""
+    stems = [stem for stem in LONGER_ROWS if runs_of(LONGER, stem, folder)]
+    if not stems:
+        return NOT_RUN
 
     def change(stem: str) -> str:
         return shown(paired(*(gaps(cost_of(study, stem, folder)) for study in (LONGER, MODES_14))))
@@ -94,13 +103,11 @@ def longer_table(folder: Path) -> str:
             runs_of(LONGER, stem, folder)
         ),
     }
-    return table((NONE, CONTROL, TARGET, BETA1, "target2_learned_prior"), columns)
+    return table(stems, columns)
 
 
-def last_fall(one: Setting | None) -> str:
+def last_fall(one: Setting) -> str:
     """The fall of the validation bound from `LAST` of the training to its end, for each seed."""
-    if one is None:
-        return NOT_RUN
     falls = []
     for run in one.runs:
         steps, bounds = run.series("validation", "bound")
@@ -111,6 +118,9 @@ def last_fall(one: Setting | None) -> str:
 
 def sprite_table(study: Study, folder: Path) -> str:
     """Sprites, all of which are trained on: the distance of D + R to the entropy, and what the code holds."""
+    stems = [stem for stem in SPRITE_ROWS if runs_of(study, stem, folder)]
+    if not stems:
+        return NOT_RUN
 
     def of(*place: str) -> Callable[[str], str]:
         return lambda stem: mean(*place)(runs_of(study, stem, folder))
@@ -121,14 +131,14 @@ def sprite_table(study: Study, folder: Path) -> str:
 
     columns = {
         "setting": study.names.__getitem__,
-        "seeds": lambda stem: seeds(len(one.runs)) if (one := runs_of(study, stem, folder)) else NOT_RUN,
+        "seeds": lambda stem: seeds(len(runs_of(study, stem, folder).runs)),
         "D + R above ln N, nats": of("bound_minus_entropy_nats"),
         "above no code": lambda stem: DASH if stem == NONE else shown_cost(cost_of(study, stem, folder)),
         "R, nats": of("encoder_kl_nats"),
         "I(x; w), nats, lower bound": of("mi_lower_nats"),
         **{f"{name}, {metric}": factor(name) for name, metric in FACTORS.items()},
     }
-    return table((NONE, CONTROL, "learned_prior", TARGET), columns)
+    return table(stems, columns)
 
 
 READERS = ((("readout",), "linear"), (("readout",), "mlp"), (("readout_baselines", "untrained"), "linear"))

@@ -120,7 +120,9 @@ def decoder_claim(small: Study, large: Study, folder: Path) -> CollapseClaim:
 
 
 def claim_table(title: str, rows: Sequence[CollapseClaim]) -> str:
-    """Markdown, one row a claim."""
+    """Markdown, one row a claim; data sets that were not run are left out where the claim has a verdict on another."""
+    with_verdict = {claim.text for claim in rows if claim.verdict != NOT_RUN}
+    rows = [claim for claim in rows if claim.verdict != NOT_RUN or claim.text not in with_verdict]
     columns: dict[str, Callable[[CollapseClaim], str]] = {
         title: lambda claim: claim.text,
         "data": lambda claim: claim.data,

@@ -8,15 +8,21 @@ from vdm_jax.report.published.collapse.studies import LABELS, NOT_RUN
 
 
 def headline(folder: Path) -> str:
-    """A numbered list: the answer of each data set, then each cause with its verdicts."""
-    lines = [sentence(answer_of(data, folder)) for data in LABELS]
+    """A numbered list: the answer of each data set, each cause with its verdicts, and last what was not run."""
+    answers = [answer_of(data, folder) for data in LABELS]
+    lines = [sentence(answer) for answer in answers if answer.verdict != NOT_RUN]
+    missing = [answer.data for answer in answers if answer.verdict == NOT_RUN]
     claims = cause_claims(folder)
     for text in dict.fromkeys(claim.text for claim in claims):
         data_of: dict[str, list[str]] = {}  # by verdict
         for claim in claims:
-            if claim.text == text:
+            if claim.text == text and claim.verdict != NOT_RUN:
                 data_of.setdefault(claim.verdict, []).append(claim.data)
+        if not data_of:
+            missing.append(f'"{text}"')
+            continue
         told = "; ".join(f"{verdict} ({'; '.join(data)})" for verdict, data in data_of.items())
-        told = NOT_RUN if set(data_of) == {NOT_RUN} else told
         lines.append(f"**{text[0].upper()}{text[1:]}**: {told}.")
+    if missing:
+        lines.append(f"**Not run** ([wanted](../README.md#wanted)): {'; '.join(missing)}.")
     return "\n".join(f"{number}. {line}" for number, line in enumerate(lines, 1))

@@ -42,6 +42,7 @@ CONTRASTS = {  # name -> (noise, chain) of both sides
         ("low-beta", "optimum-beta"),
         ("low-beta", "optimum-grid"),
     ),
+    "table: high minus low, both by 100 steps": (("high-beta", "normal-grid"), ("low-beta", "normal-grid")),
     "table: high minus low, both by steps of beta 0.1": (("high-beta", "normal-beta"), ("low-beta", "normal-beta")),
     "steps without signal: high minus its first 60 steps, by steps of beta 0.1": (
         ("high-beta", "normal-beta"),
