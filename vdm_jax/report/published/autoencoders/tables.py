@@ -32,6 +32,7 @@ PAIRS = (  # of variants whose difference is published
     ("dip2-16", "vae-16"),
     ("conv", "vae-16"),
     ("kl", "vae-16"),
+    ("vq", "vae-16"),
 )
 LENGTHS = (250, 500, 1_000, 2_000, 3_000)  # updates
 OF_LENGTHS = ("vae-16", "beta4-16", "beta10-16", "dip1-16", "dip2-16")
