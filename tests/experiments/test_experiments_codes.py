@@ -15,7 +15,8 @@ from vdm_jax.experiments.codes.build import build_codes
 from vdm_jax.experiments.codes.codes import joined, timed_codes
 from vdm_jax.experiments.codes.measure import measure, reading_splits
 from vdm_jax.experiments.kinds import KINDS
-from vdm_jax.launch.run import needs_of, run
+from vdm_jax.launch.dry_run import describe_run
+from vdm_jax.launch.run import check_run, needs_of, run
 
 KIND = KINDS["codes"]
 DATA = load_data("digits")
@@ -100,6 +101,13 @@ def test_mistakes_are_told_before_anything_is_trained(settings, told, tmp_path):
     with pytest.raises(UserError, match=told):
         run(KINDS, config_of(**settings), tmp_path / "run", ["measure"])
     assert not (tmp_path / "run").exists()
+
+
+def test_a_sweep_and_a_dry_run_check_the_trainings_too(tmp_path):
+    texts = {"variants__drl": "representation:drl", "variants__vdrl": "representation:vdrl train.batch_size=0"}
+    for start in (check_run, lambda *given: list(describe_run(*given))):
+        with pytest.raises(UserError, match="^config.variants.vdrl=.*: config.train.batch_size=0; expected at least 1"):
+            start(KINDS, config_of(**texts), tmp_path / "run", ["measure"])
 
 
 @pytest.mark.parametrize(
