@@ -1,9 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
+from vdm_jax.configs import autoencoder
 
 from vdm_jax.data.sprite_data import make_sprite_data, rendered
 from vdm_jax.data.sprites import FACTORS, GRIDS
 from vdm_jax.evals.coverage import sprite_distances
+from vdm_jax.evals.representations import ONE_CLASS
+from vdm_jax.experiments.autoencoder.build import build_autoencoder
 from vdm_jax.experiments.autoencoder.evaluate import in_batches, nearest_sprite
+from vdm_jax.experiments.autoencoder.readouts import readouts
+from vdm_jax.experiments.autoencoder.sample import make_coder
 
 DATA = make_sprite_data(GRIDS["sparse"])
 
@@ -32,6 +39,15 @@ def test_the_nearest_sprite_of_a_grey_image_is_the_nearest_of_all():
     expected = np.mean(squares.argmin(axis=1) == index)
     assert 0 < expected < 1
     assert nearest_sprite(DATA, rendered(DATA, index), grey)["any"]["value"] == expected
+
+
+def test_images_of_one_class_have_no_readouts():
+    experiment = build_autoencoder(autoencoder.get_config("vae-16-digits"))
+    data, model = experiment.data, experiment.model
+    same = replace(data, train=replace(data.train, labels=np.zeros_like(data.train.labels)))
+    coder = make_coder(model.moments, model.decode, {}, data.pixel_values, 10)
+    found = readouts(replace(experiment, data=same), coder)
+    assert found == (None, None, dict.fromkeys(("readout", "readout_baselines"), ONE_CLASS))
 
 
 def test_distance_to_the_nearest_sprite():
