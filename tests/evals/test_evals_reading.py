@@ -8,7 +8,7 @@ from vdm_jax.diffusion.posterior import Feature
 from vdm_jax.evals.reading.ensemble import by_width, label_information, read_codes
 from vdm_jax.evals.reading.few_labels import few_labels, labelled_rows
 from vdm_jax.evals.reading.neighbours import nearest_neighbours, vote
-from vdm_jax.evals.readouts import standardised
+from vdm_jax.evals.readouts import r2_of_images, standardised
 
 SIZES = {"train": 1200, "validation": 200, "test": 400}
 FACTORS = {
@@ -90,6 +90,36 @@ def test_few_labels_of_a_copy_and_of_noise(codes, labels):
     assert found["copy"]["place"]["10"]["value"] > 0.9 and found["copy"]["place"]["10"]["metric"] == "r2"
     noise = found["noise"]["class"]["10"]
     assert noise["value"] == pytest.approx(1 / 4, abs=4 * noise["standard_error"])
+
+
+def test_where_no_factor_has_two_classes_there_is_no_readout(codes, labels):
+    same = {"same": FACTORS["same"]}
+    found = read_codes(jax.random.key(0), codes, labels, same, num_steps=NUM_STEPS, num_seeds=1)
+    assert found == {"copy": {}, "noise": {}} and few_labels(codes["copy"], labels, same, (1,), draws=1, seed=0) == {}
+
+
+def test_the_error_of_r2_is_that_of_other_test_images():
+    """R² of constant predictions is near 0 whatever the test images; else the error is that of a bootstrap."""
+    random = np.random.RandomState(0)
+    values = np.concatenate([random.randn(380), 6 * random.randn(20)])[:, None]
+    draws = np.stack([0.8 * values + 0.7 * random.randn(400, 1) for _ in range(3)])
+
+    def score(rows):
+        return 1 - ((draws - values)[:, rows] ** 2).mean() / values[rows].var()
+
+    each = r2_of_images(draws, values).mean(axis=0)
+    other = [score(random.randint(0, 400, 400)) for _ in range(1_000)]
+    assert each.mean() == pytest.approx(score(slice(None)), rel=1e-12)
+    assert each.std(ddof=1) / 20 == pytest.approx(np.std(other), rel=0.15)
+    mean = np.full((1, 400, 1), values.mean())
+    np.testing.assert_allclose(r2_of_images(mean, values), 0, atol=1e-12)
+
+
+def test_few_labels_of_an_empty_code_predict_the_mean_and_have_almost_no_error(codes, labels):
+    """R² = 0 of any test images; with their variance held fixed the error would be 0.035."""
+    blank = {split: np.zeros_like(part) for split, part in codes["copy"].items()}
+    found = few_labels(blank, labels, {"place": FACTORS["place"]}, (10,), draws=2, seed=0)["place"]["10"]
+    assert abs(found["value"]) < 0.02 and found["standard_error"] < 0.01
 
 
 def test_labelled_rows_are_as_many_of_each_class():

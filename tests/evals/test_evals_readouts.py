@@ -37,6 +37,8 @@ def test_a_copy_of_the_factors_is_read_by_both():
         assert found["kind"][reader]["num"] == 500
         assert found["place"][reader]["nearest_accuracy"] > 0.99
     assert "same" not in found  # one class
+    splits = [examples(0, 20, lambda random, labels: random.randn(20, 2))] * 3
+    assert train_readouts(jax.random.key(0), *splits, {"same": FACTORS["same"]}, num_steps=1) == {}
     assert (found["kind"]["metric"], found["place"]["metric"]) == ("accuracy", "r2")
 
 

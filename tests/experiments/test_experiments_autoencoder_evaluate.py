@@ -1,9 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
+from vdm_jax.configs import autoencoder
 
 from vdm_jax.data.sprite_data import make_sprite_data, rendered
 from vdm_jax.data.sprites import FACTORS, GRIDS
 from vdm_jax.evals.coverage import sprite_distances
+from vdm_jax.evals.representations import ONE_CLASS
+from vdm_jax.experiments.autoencoder.build import build_autoencoder
 from vdm_jax.experiments.autoencoder.evaluate import in_batches, near_sprites
+from vdm_jax.experiments.autoencoder.readouts import readouts
+from vdm_jax.experiments.autoencoder.sample import make_coder
 
 DATA = make_sprite_data(GRIDS["sparse"])
 
@@ -46,6 +53,15 @@ def test_turns_with_the_same_image_are_one():
     last = np.flatnonzero(turns == full.grid.sizes[2] - 1)[::6_000]
     assert (full.canonical_turn[..., -1] == 0).all() and 3 <= len(last) <= 4
     assert near_sprites(full, last, 255 * rendered(full, last), 0.0)["nearest_sprite"]["any"]["value"] == 1.0
+
+
+def test_images_of_one_class_have_no_readouts():
+    experiment = build_autoencoder(autoencoder.get_config("vae-16-digits"))
+    data, model = experiment.data, experiment.model
+    same = replace(data, train=replace(data.train, labels=np.zeros_like(data.train.labels)))
+    coder = make_coder(model.moments, model.decode, {}, data.pixel_values, 10)
+    found = readouts(replace(experiment, data=same), coder)
+    assert found == (None, None, dict.fromkeys(("readout", "readout_baselines"), ONE_CLASS))
 
 
 def test_distance_to_the_nearest_sprite():

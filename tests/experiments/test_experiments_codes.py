@@ -1,10 +1,13 @@
 """The kind codes: which runs it trains, what it refuses, and the codes and the numbers of its record."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from launching import ROOT
 
+import launch
 from configs import codes
 from vdm_jax.base.errors import UserError
 from vdm_jax.data.sources import load_data
@@ -12,7 +15,8 @@ from vdm_jax.experiments.codes.build import build_codes
 from vdm_jax.experiments.codes.codes import joined, timed_codes
 from vdm_jax.experiments.codes.measure import measure, reading_splits
 from vdm_jax.experiments.kinds import KINDS
-from vdm_jax.launch.run import needs_of, run
+from vdm_jax.launch.dry_run import describe_run
+from vdm_jax.launch.run import check_run, needs_of, run
 
 KIND = KINDS["codes"]
 DATA = load_data("digits")
@@ -28,15 +32,16 @@ def config_of(variant="baselines", **settings):
 @pytest.mark.parametrize(("variant", "width"), [("digits", 16), ("sprites", 8), ("mnist14", 16)])
 def test_every_code_is_of_the_data_and_the_width_of_its_table(variant, width, tmp_path):
     config = config_of(variant)
-    for folder, own, _ in needs_of(KINDS, config, tmp_path):
-        assert own.data == config.data, folder.name
+    for need in needs_of(KINDS, config, tmp_path):
+        own, name = need.config, need.folder.name
+        assert own.data == config.data, name
         if own.kind == "vae_vdm" and own.model.encoder != "none":
-            assert own.model.w_dim == width * (5 if folder.name == "drl_wide" else 1)
+            assert own.model.w_dim == width * (5 if name == "drl_wide" else 1)
 
 
 def test_the_runs_that_are_trained(tmp_path):
     config = config_of("digits", codes__seed=2, codes__num_steps=50, runs__vdrl="/mine")
-    found = {folder.name: (own, jobs) for folder, own, jobs in needs_of(KINDS, config, tmp_path)}
+    found = {need.folder.name: need[1:3] for need in needs_of(KINDS, config, tmp_path)}
     assert set(found) == {name for name, stated in config.variants.items() if stated} - {"vdrl"}
     assert all(own.train.seed == 2 and own.train.num_steps == 50 and jobs == ["train"] for own, jobs in found.values())
     assert found["drl_wide"][0].model.w_dim == 5 * found["drl_time"][0].model.w_dim, "as many numbers as five times"
@@ -60,6 +65,36 @@ def test_the_runs_that_are_trained(tmp_path):
         ({"variants__drl": "exact:digits-linear"}, "config.variants.drl='exact:digits-linear' is of kind 'exact'"),
         ({"variants__drl": "digits:none model.wdim=3"}, "config.variants.drl=.*'model.wdim=3' is no KEY=VALUE with"),
         ({"runs__drl": "nowhere"}, "config.runs.drl=nowhere holds no run: there is no config.json"),
+        ({"codes__checkpoint": "bst"}, "config.codes.checkpoint='bst'; expected 'best', 'latest' or a step; did you"),
+        ({"data__downsample": 0}, "^config.data.downsample=0; expected at least 1"),
+        (
+            {"variants__drl": "representation:drl", "variants__vdrl": "representation:vdrl train.batch_size=0"},
+            "^config.variants.vdrl='representation:vdrl train.batch_size=0': config.train.batch_size=0; expected at le",
+        ),
+        (
+            {"variants__drl": "representation:drl", "variants__vae": "autoencoder:vae-16-digits model.code=x"},
+            "^config.variants.vae='autoencoder:vae-16-digits model.code=x': config.model.code='x'; expected one of",
+        ),
+        (
+            {"variants__drl": "representation:drl model.encoder=control model.encoder_time=True"},
+            "^config.variants.drl=.*: config.model.encoder_time=True has no effect with model.encoder='control', which",
+        ),
+        (
+            {"variants__drl": "representation:drl train.seed=3"},
+            "^config.variants.drl='representation:drl train.seed=3': train.seed is config.codes.seed, the same for all",
+        ),
+        (
+            {"variants__drl": "representation:drl data.downsample=2"},
+            "data.downsample is config.data.downsample, the s",
+        ),
+        ({"variants__drl": "representation:drl model.unet=3"}, "'model.unet=3' is no KEY=VALUE with a setting of"),
+        ({"variants__drl": "representation:drl kind=ddpm"}, "'kind=ddpm' is no KEY=VALUE with a setting of"),
+        ({"variants__vae": "autoencoder:cvae-16-digits"}, "^config.variants.vae=.* is conditional: its code needs a"),
+        ({"variants__vae": "autoencoder:vae-16-digits ensemble.seeds=0,1"}, "^config.variants.vae=.* is an ensemble; "),
+        (
+            {"variants__unconditional": "representation:unconditional", "codes__baselines": "untrained"},
+            "no run of config.runs or config.variants has one, and config.codes.baselines='untrained' makes none",
+        ),
     ],
 )
 def test_mistakes_are_told_before_anything_is_trained(settings, told, tmp_path):
@@ -68,12 +103,53 @@ def test_mistakes_are_told_before_anything_is_trained(settings, told, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_folders_that_hold_no_code_of_these_data_are_refused(tmp_path):
-    for kind, fingerprint, told in (("exact", "", "is of kind 'exact'"), ("vae_vdm", "0", "trained on other data")):
-        (tmp_path / "config.json").write_text(json.dumps({"kind": kind}))
-        (tmp_path / "data.json").write_text(json.dumps({"fingerprint": fingerprint}))
-        with pytest.raises(UserError, match=told):
-            build_codes(config_of(runs__drl=str(tmp_path)))
+def test_a_sweep_and_a_dry_run_check_the_trainings_too(tmp_path):
+    texts = {"variants__drl": "representation:drl", "variants__vdrl": "representation:vdrl train.batch_size=0"}
+    for start in (check_run, lambda *given: list(describe_run(*given))):
+        with pytest.raises(UserError, match="^config.variants.vdrl=.*: config.train.batch_size=0; expected at least 1"):
+            start(KINDS, config_of(**texts), tmp_path / "run", ["measure"])
+
+
+@pytest.mark.parametrize(
+    ("config", "data", "told"),
+    [
+        ("{", "", "no trained model there, config.json cannot be read"),
+        ("[]", "", "no trained model there, config.json cannot be read"),
+        ('{"kind": "exact"}', "", "is of kind 'exact'; expected 'vae_vdm' or 'autoencoder'"),
+        ('{"kind": "vae_vdm"}', "", "its config.json has no data"),
+        ('{"kind": "autoencoder", "ensemble": {"seeds": "0,1"}}', "", "holds an ensemble of autoencoders"),
+        (None, "[]", "no trained model there, data.json cannot be read"),
+        (None, '{"fingerprint": "0"}', "was trained on other data than config.data, 'digits'"),
+        (None, None, "no checkpoint in"),
+    ],
+    ids=str,
+)
+def test_folders_that_hold_no_code_of_these_data_are_refused(whole, tmp_path, capsys, config, data, told):
+    """Also where another code would be trained first."""
+    folder, run = tmp_path / "folder", tmp_path / "run"
+    folder.mkdir()
+    for name, text in (("config", config), ("data", data)):
+        own = (whole[0] / f"{name}.json").read_text() if text is None else text
+        (folder / f"{name}.json").write_text(own)
+    if data is not None:
+        (folder / "checkpoints").symlink_to(whole[0] / "checkpoints")
+    typed = [f"--config={ROOT}/configs/codes.py", f"--config.runs.other_1={folder}", f"--workdir={run}"]
+    assert launch.main(["launch.py", *typed]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"launch.py: config.runs.other_1={folder}") and told in err and err.count("\n") == 1
+    assert not run.exists()
+
+
+def test_images_of_one_class_have_no_readouts_and_say_why(tmp_path):
+    train = replace(DATA.train, labels=np.zeros_like(DATA.train.labels))
+    experiment = build_codes(config_of(codes__baselines="pca", codes__width=2))
+    assert measure(replace(experiment, data=replace(DATA, train=train)), tmp_path) == "done"
+    record = json.loads((tmp_path / "codes.json").read_text())
+    (code,) = record["codes"].values()
+    assert record["factors"] == {} and not {"readouts", "neighbours", "few_labels"} & set(code)
+    assert {code["reasons"][name] for name in ("readouts", "neighbours", "few_labels")} == {
+        "the training images are all of one class"
+    }
 
 
 def test_baselines_are_the_known_projections():

@@ -36,7 +36,7 @@ def test_the_runs_that_a_table_needs(tmp_path):
     needs = KIND.needs(config_of(space__seed=2, exact__max_queries=300, table__probes=False))
     assert list(needs) == ["space", "none", "global", "component"]
     assert needs["space"].config == "configs/autoencoder.py:quick" and needs["space"].overrides["train.seed"] == 2
-    found = {folder.name: (own, jobs) for folder, own, jobs in needs_of(KINDS, config_of(space__seed=2), tmp_path)}
+    found = {need.folder.name: need[1:3] for need in needs_of(KINDS, config_of(space__seed=2), tmp_path)}
     trained, jobs = found["space"]
     assert trained.train.seed == 2 and jobs == ["train", "encode", "evaluate"]
     for scale in ("none", "global", "component"):
@@ -48,7 +48,7 @@ def test_the_runs_that_a_table_needs(tmp_path):
 def test_a_named_space_is_used_as_it_is(tmp_path):
     config = config_of(space__workdir="/spaces/mine", table__scales="component, none", table__probes=False)
     config.runs.none = "/probes/mine"
-    ((folder, own, jobs),) = needs_of(KINDS, config, tmp_path)
+    ((folder, own, jobs, *_),) = needs_of(KINDS, config, tmp_path)
     assert folder.name == "component" and own.space.workdir == "/spaces/mine" and jobs == ["exact"]
 
 

@@ -95,7 +95,8 @@ def test_members_have_jobs_of_their_own_unless_some_are_typed(tmp_path):
     own = ["exact", "chains", "chain_probes", "report"]
     everything = list(jobs_of(KINDS["probes"]))
     assert [member.jobs for member in members(f"--config={file}")] == [everything, ["exact", "report"], own]
-    with pytest.raises(UserError, match="'quick' and 'quick-exact' have the same settings"):
+    equal = "'quick' and 'quick-exact' have the same settings under --jobs=exact,chains,report, and differ without"
+    with pytest.raises(UserError, match=equal):
         members(f"--config={file}", "--jobs=exact,chains,report")
 
 
@@ -146,7 +147,7 @@ SWEEPS = [
     ("[{'train.sed': 1}]", r"^sweep member 'sed=1': unknown setting 'train.sed'; did you mean 'train.seed'\?"),
     ("[{'train.seed': 'x'}]", r"^sweep member 'seed=x': .*train\.seed=x"),
     ("[{'variant': 'noen'}]", r"^sweep member 'noen': variant='noen'; .*did you mean 'none'\?"),
-    ("[{}, {'variant': 'target'}]", "sweep members 'default' and 'target' have the same settings"),
+    ("[{}, {'variant': 'target'}]", "sweep members 'default' and 'target' have the same settings$"),
 ]
 
 
@@ -162,6 +163,14 @@ def test_only_members_that_match_need_different_settings(tmp_path):
     assert len(make_members(parse(f"--config={file}", "--sweep=[nd]*"), KINDS)) == 3
     with pytest.raises(UserError, match="'default' and 'target' have the same settings"):
         make_members(parse(f"--config={file}", "--sweep=[dt]*"), KINDS)
+
+
+def test_what_is_typed_and_makes_two_members_equal_is_named(tmp_path):
+    """A control is beta1 with another encoder."""
+    file = config_file(tmp_path, "[{'variant': 'beta1'}, {'variant': 'none'}, {'variant': 'control'}]")
+    equal = "'beta1' and 'control' have the same settings under --config.model.encoder=te, and differ without; leave it"
+    with pytest.raises(UserError, match=equal):
+        members(f"--config={file}", "--config.model.encoder=te", "--config.train.clip=2")
 
 
 def test_a_file_without_a_sweep():

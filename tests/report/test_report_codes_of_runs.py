@@ -33,7 +33,7 @@ def test_the_page_has_the_numbers(tmp_path):
     page = write_report(write_codes(tmp_path, record), CODES_PAGE).read_text()
     assert '0.900 <span class="error">± 0.010</span>' in page and "vae vdm" in page
     assert "Not converged:</strong> the shortest training has 200 updates" in page
-    assert "Disentanglement: There are no disentanglement: the factors of these images are not known." in page
+    assert "Disentanglement: There are no numbers: the factors of these images are not known." in page
     assert "N = 300 images" in page
 
 
@@ -74,6 +74,10 @@ def test_times_are_drawn_and_compared_with_codes_of_the_same_sizes(tmp_path):
     assert set(timed.others) == {"timed@all", "timed@all_pca_16", "wide", "drl", "vae_vdm"}
     page = write_report(write_codes(tmp_path, with_times(codes_of())), CODES_PAGE).read_text()
     assert "the best time, t = 0.8" in page and (tmp_path / "report" / "times_timed_mlp.png").is_file()
+    for part in (record := with_times(codes_of()))["codes"].values():
+        part["readouts"] = {}
+    page = write_report(write_codes(tmp_path, record | {"factors": {}}), CODES_PAGE).read_text()
+    assert "There is no readout of an encoder E(x, t)." in page
     axes = by_time(timed, ["class"], "linear", "linear").axes[0]
     assert [line.get_ydata().tolist() for line in axes.get_lines()] == [[0.6, 0.9], [0.5, 0.4]]
 
@@ -92,6 +96,10 @@ def test_the_worth_of_codes_by_log_snr(tmp_path):
     page = write_report(write_codes(tmp_path, worth_of(), "worth"), CODES_PAGE).read_text()
     assert "ln N of 1,297 distinct training images: 7.17 nats" in page and "100 of each" in page
     assert "error is below that of unconditional" in page
+    titles = ("What a code can help:", "What each code helps:", "Ceiling − error with the code:")
+    assert all(title in page for title in titles)
+    page = write_report(write_codes(tmp_path, worth_of() | {"ceiling": None}, "worth"), CODES_PAGE).read_text()
+    assert [title in page for title in titles] == [False, True, False], "of the panels that are there"
     assert middle(np.array([4.0, 0.0, -4.0]), [0.0, 1.5, 0.0]) == 0
     assert significance(worth_of()["against_reference"]["drl"]) == pytest.approx(150)
     record = worth_of() | {"ceiling": None, "within": {}, "runs": {}, "reference": None, "against_reference": {}}

@@ -193,6 +193,9 @@ def test_a_deterministic_code_has_no_rate_and_is_a_code(tmp_path):
     assert "Rate and distortion: The code is deterministic" in told and "has no code" not in told
     assert "w is the code of t\u00a0=\u00a00.25." in sections["probes"]
     assert "J, error of the conditional score" in sections["numbers"] and "7.50" in sections["numbers"]
+    rewrite(tmp_path / "config.json", model=(control := settings["model"] | {"encoder": "control"}))
+    rewrite(tmp_path / "evaluate.json", settings=settings | {"model": control})
+    assert not Workdir(tmp_path).is_deterministic and not Workdir(tmp_path).code_time, "a control has no encoder"
 
 
 def test_everything_is_escaped(bare):

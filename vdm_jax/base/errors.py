@@ -2,7 +2,8 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -14,6 +15,15 @@ class UserError(ValueError):
 
 class RunFailed(RuntimeError):
     """A valid request that could not be met. `launch.py` prints the message on stderr and exits with 1."""
+
+
+@contextmanager
+def naming(what: str) -> Iterator[None]:
+    """Raises the `UserError` of what is inside as "WHAT: sentence". what: the setting or the run that caused it."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{what}: {error}") from error
 
 
 def suggestion(name: str, choices: Iterable[str]) -> str:

@@ -61,7 +61,8 @@ def train_readouts(
     is the right one. The weights are those of the best of 10 validations. A factor that has one class
     in the training images is left out.
     """
-    chosen = readable(factors, train.labels)
+    if not (chosen := readable(factors, train.labels)):
+        return {}
     splits = {"train": train, "validation": validation, "test": test}
     targets = targets_of(chosen, {name: split.labels for name, split in splits.items()})
     features = standardised({name: split.features for name, split in splits.items()})
@@ -204,21 +205,30 @@ def fit(key, params, features, targets, *, learning_rate: float, per_round: int,
 
 
 def score_of(outputs: np.ndarray, values: np.ndarray, used: np.ndarray, classifies: bool) -> dict[str, Any]:
-    """outputs [S, N, O], values [N, O] -> an entry. That of R² = 1 - Σ e / Σ v, e the squared error and v the squared
-    distance from the mean, has the error of a ratio, from the deviation of e - (1 - R²) v over images."""
+    """outputs [S, N, O], values [N, O] -> an entry."""
     number = len(values)
     if classifies:
         right = outputs[..., used].argmax(-1) == values[:, used].argmax(-1)
         each = right.mean(axis=0)
         value, error = float(each.mean()), float(each.std(ddof=min(1, number - 1)) / np.sqrt(number))
         return {"value": value, "standard_error": error, "num": number}
-    squares = ((outputs - values) ** 2)[..., used].sum(-1).mean(axis=0)
-    spread = ((values - values.mean(axis=0)) ** 2)[:, used].sum(-1)
-    value = float(1 - squares.mean() / spread.mean())
-    deviation = (squares - (1 - value) * spread).std(ddof=min(1, number - 1))
-    error = float(deviation / np.sqrt(number) / spread.mean())
+    each = r2_of_images(outputs[..., used], values[:, used])
+    error = float(each.mean(axis=0).std(ddof=min(1, number - 1)) / np.sqrt(number))
     nearest = _nearest_accuracy(outputs[..., used], values[:, used])
-    return {"value": value, "standard_error": error, "num": number, "nearest_accuracy": nearest}
+    return {"value": float(each.mean()), "standard_error": error, "num": number, "nearest_accuracy": nearest}
+
+
+def r2_of_images(outputs: Float[np.ndarray, "s n o"], values: Float[np.ndarray, "n o"]) -> Float[np.ndarray, "s n"]:
+    """R² = 1 - Σ e / Σ v as a mean over images, for each of S outputs; e is the squared error, v the squared distance
+    from the mean.
+
+    The numbers of the images are those of the delta method for a ratio, R² + ((1 - R²) v - e) / mean v, so that the
+    standard error of their mean counts that Σ v is of these images too. In (1 - R²) v, R² is the mean over outputs.
+    """
+    squares = ((outputs - values) ** 2).sum(-1, dtype=np.float64)
+    spread = ((values - values.mean(axis=0)) ** 2).sum(-1, dtype=np.float64)
+    ratio = squares.mean() / spread.mean()
+    return 1 - ratio + (ratio * spread - squares) / spread.mean()
 
 
 def _nearest_accuracy(outputs: Float[np.ndarray, "s n o"], values: Float[np.ndarray, "n o"]) -> float:

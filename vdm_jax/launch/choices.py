@@ -28,11 +28,13 @@ class Choice(NamedTuple):
             config lacks are passed over.
         of: `of(settings)` -> the keys of `reads` in force under the plain config; None: the value itself. A value
             without a key is unknown: `Kind.build` reports it, and all that is listed counts as read.
+        decides: `decides(settings)` -> the setting to blame where `of` reads several; None: `setting`.
     """
 
     setting: str
     reads: Mapping[str, tuple[str, ...]]
     of: Callable[[Mapping[str, Any]], Iterable[str]] | None = None
+    decides: Callable[[Mapping[str, Any]], str] | None = None
 
     @property
     def listed(self) -> set[str]:
@@ -44,6 +46,10 @@ class Choice(NamedTuple):
         keys = [str(value_of(settings, self.setting))] if self.of is None else self.of(settings)
         known = [key for key in keys if key in self.reads]
         return {name for key in known for name in self.reads[key]} if known else self.listed
+
+    def blamed(self, settings: Mapping[str, Any]) -> str:
+        """The setting that decides what is read."""
+        return self.setting if self.decides is None else self.decides(settings)
 
 
 def unread(choices: Sequence[Choice], config: ConfigDict) -> list[str]:
@@ -93,21 +99,20 @@ def _read(choices: Sequence[Choice], settings: Mapping[str, Any]) -> set[str]:
         read = found
 
 
-def _deciding(choices: Sequence[Choice], settings: Mapping[str, Any], name: str) -> list[Choice]:
-    """The choices in force that leave the setting out; in place of one that is left out itself, what decides it."""
+def _deciding(choices: Sequence[Choice], settings: Mapping[str, Any], name: str) -> list[str]:
+    """The settings in force that leave the setting out; in place of one that is left out itself, what decides it."""
     left_out = _listed(choices) - _read(choices, settings)
-    found: dict[str, Choice] = {}
+    found: list[str] = []
     for choice in choices:
         if name in choice.listed:
-            own = _deciding(choices, settings, choice.setting) if choice.setting in left_out else [choice]
-            found |= {each.setting: each for each in own}
-    return list(found.values())
+            is_out = choice.setting in left_out
+            found += _deciding(choices, settings, choice.setting) if is_out else [choice.blamed(settings)]
+    return list(dict.fromkeys(found))
 
 
 def _in_force(choices: Sequence[Choice], settings: Mapping[str, Any], name: str) -> str:
     """ "diffusion.schedule='linear'": the choices in force that leave the setting out."""
-    deciding = _deciding(choices, settings, name)
-    return " and ".join(f"{choice.setting}={value_of(settings, choice.setting)!r}" for choice in deciding)
+    return " and ".join(f"{each}={value_of(settings, each)!r}" for each in _deciding(choices, settings, name))
 
 
 def _ways(choices: Sequence[Choice], settings: Mapping[str, Any], name: str) -> str:
@@ -123,8 +128,9 @@ def _ways(choices: Sequence[Choice], settings: Mapping[str, Any], name: str) -> 
 def _sentence(choices: Sequence[Choice], settings: Mapping[str, Any], name: str) -> str:
     """Why a setting has no effect, what the choice in force reads, and which choices would read the setting."""
     deciding = _deciding(choices, settings, name)
-    there = set().union(*(choice.read(settings) for choice in deciding)) & _read(choices, settings)
-    read = sorted(each for each in there - {choice.setting for choice in deciding} if has(settings, each))
+    of_these = (choice.read(settings) for choice in choices if choice.setting in deciding)
+    there = set().union(*of_these) & _read(choices, settings)
+    read = sorted(each for each in there - set(deciding) if has(settings, each))
     reads = f"which reads {_listing(read)}" if read else "which reads no setting of its own"
     told = f"config.{name}={value_of(settings, name)!r} has no effect with {_in_force(choices, settings, name)}"
     return f"{told}, {reads}; it is read with {_ways(choices, settings, name)}"

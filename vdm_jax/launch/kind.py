@@ -125,6 +125,7 @@ class Need(NamedTuple):
             section list it in `ignores`.
         uses: settings of this need, each with the name of an earlier need, whose folder the setting holds. The jobs
             that read such a setting list it in `ignores`.
+        stated: what states it, for the sentence on a mistake in it, such as "config.variants.drl='…'"; "": needs/NAME.
     """
 
     config: str | ConfigDict
@@ -132,6 +133,7 @@ class Need(NamedTuple):
     jobs: tuple[str, ...] = ()
     setting: str = ""
     uses: Mapping[str, str] = {}
+    stated: str = ""
 
 
 def _nothing(_: Any) -> dict:

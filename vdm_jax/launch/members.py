@@ -5,7 +5,7 @@ import json
 import pathlib
 import re
 import runpy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
@@ -16,6 +16,7 @@ from vdm_jax.launch import flags
 from vdm_jax.launch.choices import refuse_unread, unread
 from vdm_jax.launch.config_files import same_settings
 from vdm_jax.launch.kind import Kinds, chosen_jobs, kind_of
+from vdm_jax.launch.settings import plain, value_of
 from vdm_jax.launch.store import CONFIG, check_place
 
 UNSAFE = re.compile(r"[^A-Za-z0-9._+=,-]")  # in the name of a folder, or for a shell
@@ -49,7 +50,7 @@ def make_members(arguments: flags.Arguments, kinds: Kinds) -> list[Member]:
     sweep, typed = load_sweep(file), arguments.sweep.jobs
     jobs = [] if typed is None else [f"--jobs={','.join(typed)}"]
     _check_apart(sweep, arguments.overrides | ({"variant": variant} if colon else {}))
-    members, left_out = [], {}
+    members, left_out, files = [], {}, {}
     for name, overrides in zip(names_of(sweep), sweep, strict=True):
         own_settings = {key: value for key, value in overrides.items() if key != "variant"}
         chosen = str(overrides.get("variant", variant))
@@ -61,9 +62,10 @@ def make_members(arguments: flags.Arguments, kinds: Kinds) -> list[Member]:
         if own.config.kind != arguments.config.kind:
             both = f"{own.config.kind!r}, the file without a variant {arguments.config.kind!r}"
             raise UserError(f"sweep member {name!r} is of kind {both}; expected one kind for a sweep")
+        files[name] = own.before
         in_order = chosen_jobs(kind_of(kinds, own.config), own.jobs)
         members.append(Member(name, own.config, arguments.workdir / name, words, in_order))
-    _check_different(_matching(members, arguments.sweep.pattern))  # typed settings may make others equal
+    _check_different(_matching(members, arguments.sweep.pattern), files, arguments)
     _tell_left_out(left_out, arguments)
     return members
 
@@ -175,11 +177,23 @@ def _check_apart(sweep: list[dict[str, Any]], typed: dict[str, Any]) -> None:
             raise UserError(f"{what} was given, but {key} is what members of this sweep set themselves")
 
 
-def _check_different(members: list[Member]) -> None:
-    """Raises `UserError` where two members are the same run under two names."""
+def _check_different(members: list[Member], files: Mapping[str, ConfigDict], arguments: flags.Arguments) -> None:
+    """Raises `UserError` where two members are the same run under two names, and names what was typed that made them
+    equal. files: of each member the config that its settings are laid over."""
     seen: dict[str, str] = {}
     for member in members:
         settings = json.dumps(same_settings(member.config, member.jobs), sort_keys=True)
         if settings in seen:
-            raise UserError(f"sweep members {seen[settings]!r} and {member.name!r} have the same settings")
+            typed = _typed_over(files[seen[settings]], files[member.name], arguments)
+            end = f" under {' '.join(typed)}, and differ without; leave it out, or run one of them" if typed else ""
+            raise UserError(f"sweep members {seen[settings]!r} and {member.name!r} have the same settings{end}")
         seen[settings] = member.name
+
+
+def _typed_over(first: ConfigDict, second: ConfigDict, arguments: flags.Arguments) -> list[str]:
+    """The flags that were typed for all members and set what these two configs differ in."""
+    one, other = plain(first), plain(second)
+    differing = [key for key in arguments.overrides if value_of(one, key) != value_of(other, key)]
+    typed = [f"--config.{key}={arguments.overrides[key]}" for key in differing]
+    jobs = arguments.sweep.jobs if one.get("jobs") != other.get("jobs") else None
+    return typed if jobs is None else [*typed, f"--jobs={','.join(jobs)}"]

@@ -3,23 +3,34 @@
 import pathlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from vdm_jax.base.errors import UserError
+from vdm_jax.base.errors import naming
 from vdm_jax.base.program import announced
 from vdm_jax.base.signals import Stopped, stop_at_sigterm
 from vdm_jax.launch import store
 from vdm_jax.launch.choices import refuse_unread
 from vdm_jax.launch.config_files import load_config, naming_settings
-from vdm_jax.launch.ensemble import members_of, run_members
+from vdm_jax.launch.ensemble import members_of, prepared, run_members
 from vdm_jax.launch.flags import own_jobs
 from vdm_jax.launch.jobs import NEEDS, Prepared, build, check_folder, check_ready, run_jobs
 from vdm_jax.launch.kind import NO_OPTIONS, Kinds, Need, RunOptions, Status, chosen_jobs, jobs_of, kind_of
 from vdm_jax.launch.memory import what_memory_lacks
 from vdm_jax.launch.settings import absolute
 from vdm_jax.launch.status import remaining
+
+
+class NeededRun(NamedTuple):
+    """A run that another one needs. stated: what states it, for sentences. uses: the names of the needs whose folders
+    it uses."""
+
+    folder: pathlib.Path
+    config: ConfigDict
+    jobs: list[str]
+    stated: str
+    uses: frozenset[str]
 
 
 def run(
@@ -80,43 +91,70 @@ def run_built(
     return run_jobs(kind, run, jobs, options)
 
 
+def check_run(kinds: Kinds, config: ConfigDict, workdir: pathlib.Path, jobs: Sequence[str]) -> None:
+    """Checks the settings, the data and the folder of a run, and of the runs that it needs, before any of them starts.
+
+    What takes the files of a run that is not complete is checked when that run is. Raises `UserError`.
+    """
+    kind = kind_of(kinds, config)
+    if members := members_of(kind, config, workdir):
+        for own in prepared(kinds, members, jobs).values():
+            store.check(kinds, own.config, own.workdir, own.inputs, own.built, jobs)
+    elif not any(jobs_of(kind)[name].reads for name in jobs):
+        store.refuse_other_kinds(kinds, config.kind, workdir)
+    else:
+        check_ready(kind, config, jobs)
+        if checked_needs(kinds, config, workdir):
+            return
+        with what_memory_lacks("reading the data"), naming_settings(config):
+            built, _ = build(kind, config, workdir)
+        store.check(kinds, config, workdir, kind.inputs(built), built, jobs)
+
+
 def complete_needs(kinds: Kinds, config: ConfigDict, workdir: pathlib.Path, options: RunOptions) -> Status:
     """Runs what remains of each run that this one needs, in WORKDIR/needs/NAME, within the time of `options`.
 
-    What can be judged of each without its data is judged before the first one starts. Raises `UserError`.
+    All of them are checked before the first one starts. Raises `UserError`.
     """
-    began, left = time.monotonic(), []
-    for folder, own, jobs in needs_of(kinds, config, workdir):
-        if remain := remaining(kind := kind_of(kinds, own), own, folder, jobs):
-            try:
-                check_ready(kind, own, remain)
-            except UserError as error:
-                raise UserError(f"{NEEDS}/{folder.name}: {error}") from error
-            left.append((folder, own, remain))
-    for folder, own, jobs in left:
-        print(f"needs: {folder}: {','.join(jobs)}", flush=True)
+    began = time.monotonic()
+    for need in checked_needs(kinds, config, workdir):
+        print(f"needs: {need.folder}: {','.join(need.jobs)}", flush=True)
         limit = _what_remains(options, began).stop_after
-        if run(kinds, own, folder, jobs, RunOptions(stop_after=limit)) == "stopped":
-            return "stopped"
+        with naming(need.stated):
+            status = run(kinds, need.config, need.folder, need.jobs, RunOptions(stop_after=limit))
+        if status == "stopped":
+            return status
     return "done"
 
 
-def needs_of(
-    kinds: Kinds, config: ConfigDict, workdir: pathlib.Path
-) -> Iterator[tuple[pathlib.Path, ConfigDict, list[str]]]:
-    """(folder, config, jobs) of each run that a run of this config needs, in their order. Raises `UserError`."""
+def checked_needs(kinds: Kinds, config: ConfigDict, workdir: pathlib.Path) -> list[NeededRun]:
+    """What remains of the runs that a run of this config needs, in their order, after the checks of `check_run`. One
+    that uses the folder of another one that is not complete is checked without its data. Raises `UserError`."""
+    left: list[NeededRun] = []
+    for need in needs_of(kinds, config, workdir):
+        if jobs := remaining(kind := kind_of(kinds, need.config), need.config, need.folder, need.jobs):
+            with naming(need.stated):
+                if need.uses.isdisjoint(other.folder.name for other in left):
+                    check_run(kinds, need.config, need.folder, jobs)
+                else:
+                    check_ready(kind, need.config, jobs)
+            left.append(need._replace(jobs=jobs))
+    return left
+
+
+def needs_of(kinds: Kinds, config: ConfigDict, workdir: pathlib.Path) -> Iterator[NeededRun]:
+    """The runs that a run of this config needs, in their order. Raises `UserError`."""
     folders: dict[str, pathlib.Path] = {}
     for name, need in kind_of(kinds, config).needs(config).items():
         own, before = load_config(need.config), load_config(need.config)
         laid_over = {**need.overrides, **folders_used(name, need, folders)}
         own.update_from_flattened_dict(laid_over)
         folders[name] = workdir / NEEDS / name
-        try:
+        stated = need.stated or f"{NEEDS}/{name}"
+        with naming(stated):
             refuse_unread(kind_of(kinds, own).choices, own, before, laid_over)
-        except UserError as error:
-            raise UserError(f"{NEEDS}/{name}: {error}") from error
         jobs = chosen_jobs(kind_of(kinds, own), need.jobs) or own_jobs(own, kind_of(kinds, own))
-        yield folders[name], own, jobs
+        yield NeededRun(folders[name], own, jobs, stated, frozenset(need.uses.values()))
 
 
 def folders_used(name: str, need: Need, folders: Mapping[str, pathlib.Path]) -> dict[str, str]:
@@ -130,12 +168,6 @@ def folders_used(name: str, need: Need, folders: Mapping[str, pathlib.Path]) -> 
             raise ValueError(f"the need {name!r} uses {other!r}; expected one of the needs before it, {list(folders)}")
         found[setting] = absolute(str(folders[other]))
     return found
-
-
-def are_needs_complete(kinds: Kinds, config: ConfigDict, workdir: pathlib.Path) -> bool:
-    """Whether nothing remains of the runs that a run of this config needs."""
-    found = needs_of(kinds, config, workdir)
-    return not any(remaining(kind_of(kinds, own), own, folder, jobs) for folder, own, jobs in found)
 
 
 def _what_remains(options: RunOptions, began: float) -> RunOptions:

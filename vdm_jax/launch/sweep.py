@@ -9,13 +9,11 @@ import jax
 
 from vdm_jax.base.errors import RunFailed, UserError
 from vdm_jax.base.signals import catch_sigterm
-from vdm_jax.launch import flags, store
-from vdm_jax.launch.ensemble import members_of, prepared
-from vdm_jax.launch.jobs import build
+from vdm_jax.launch import flags
+from vdm_jax.launch.ensemble import members_of
 from vdm_jax.launch.kind import Kind, Kinds, jobs_of, kind_of, lock_of
 from vdm_jax.launch.members import Member, check, make_members, select
-from vdm_jax.launch.memory import what_memory_lacks
-from vdm_jax.launch.run import are_needs_complete
+from vdm_jax.launch.run import check_run
 from vdm_jax.launch.runner import LOG, Outcome, run_members, say
 from vdm_jax.launch.status import is_compared, remaining
 
@@ -38,8 +36,7 @@ def run(arguments: flags.Arguments, kinds: Kinds, launcher: Sequence[str]) -> No
         raise UserError(f"--sweep: runs of kind {arguments.config.kind!r} are not compared; launch them one by one")
     members = make_members(arguments, kinds)
     chosen = select(members, arguments.sweep.pattern)
-    with what_memory_lacks("reading the data"):
-        check(chosen, arguments.workdir, partial(check_member, kinds))
+    check(chosen, arguments.workdir, partial(check_member, kinds))
 
     def left(member: Member) -> list[str]:
         return remaining(kind, member.config, member.workdir, member.jobs)
@@ -73,21 +70,8 @@ def run(arguments: flags.Arguments, kinds: Kinds, launcher: Sequence[str]) -> No
 
 
 def check_member(kinds: Kinds, member: Member) -> None:
-    """Checks settings, data and folder of a member. One whose needs are not complete is built when it is run.
-
-    Raises `UserError`.
-    """
-    kind = kind_of(kinds, member.config)
-    for name in member.jobs:
-        jobs_of(kind)[name].check_ready(member.config)
-    if members := members_of(kind, member.config, member.workdir):
-        for run in prepared(kinds, members, member.jobs).values():
-            store.check(kinds, run.config, run.workdir, run.inputs, run.built, member.jobs)
-        return
-    if not are_needs_complete(kinds, member.config, member.workdir):
-        return
-    built, _ = build(kind, member.config, member.workdir)
-    store.check(kinds, member.config, member.workdir, kind.inputs(built), built, member.jobs)
+    """Checks settings, data and folder of a member, and of the runs that it needs. Raises `UserError`."""
+    check_run(kinds, member.config, member.workdir, member.jobs)
 
 
 def write_table(kind: Kind, members: Sequence[Member], arguments: flags.Arguments, outcomes: dict[str, Outcome]) -> str:

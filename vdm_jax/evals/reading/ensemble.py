@@ -53,9 +53,11 @@ def read_codes(
     Returns:
         Entries as of `readouts.train_readouts`, each also with `information_nats`, a lower bound on I(code; class):
         H(class) - E[-log q(class | code)] for the trained classifier q (Barber & Agakov 2003), nats, the mean over
-        seeds. "entropy_nats": H(class) of the test images, which the bound reaches where each class is certain.
+        seeds. "entropy_nats": H(class) of the test images, which the bound reaches where each class is certain. A
+        factor that has one class in the training images is left out.
     """
-    chosen = readable(factors, labels["train"])
+    if not (chosen := readable(factors, labels["train"])):
+        return {code: {} for code in codes}
     classes = {CLASSES + name: Feature(own.prior) for name, own in chosen.items() if own.values is not None}
     names = {name: name.removeprefix(CLASSES) for name in (*chosen, *classes)}
     own_labels = {split: {name: own[names[name]] for name in names} for split, own in labels.items()}

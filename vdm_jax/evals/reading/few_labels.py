@@ -12,7 +12,7 @@ from jaxtyping import Float, Integer
 
 from vdm_jax.base.sklearn import import_sklearn, one_thread
 from vdm_jax.diffusion.posterior import Feature
-from vdm_jax.evals.readouts import metric_of, standardised
+from vdm_jax.evals.readouts import metric_of, r2_of_images, standardised
 from vdm_jax.evals.representations import MAX_ITERATIONS, WHO
 
 PENALTY = 1.0  # of the squares of the weights, fixed: there are no labels left to choose it with
@@ -69,9 +69,7 @@ def _entry(made: np.ndarray, labels: np.ndarray, factor: Feature) -> dict[str, A
     if factor.values is None:
         each = (made == labels[None]).astype(np.float64)
     else:
-        values = factor.values[labels]
-        spread = ((values - values.mean(axis=0)) ** 2).sum(-1).mean()
-        each = 1 - ((made - values[None]) ** 2).sum(-1) / spread
+        each = r2_of_images(made, factor.values[labels])
     draws, number = each.shape
     over_draws = each.mean(axis=1).var(ddof=1) / draws if draws > 1 else 0.0
     over_images = each.mean(axis=0).var(ddof=min(1, number - 1)) / number

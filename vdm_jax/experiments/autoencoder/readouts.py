@@ -9,8 +9,8 @@ from ml_collections import ConfigDict
 
 from vdm_jax.base.keys import named_key
 from vdm_jax.data.dataset import Dataset
-from vdm_jax.evals.readouts import Examples, train_readouts
-from vdm_jax.evals.representations import pca_projections
+from vdm_jax.evals.readouts import Examples, readable, train_readouts
+from vdm_jax.evals.representations import ONE_CLASS, pca_projections
 from vdm_jax.experiments.autoencoder.build import AutoencoderExperiment
 from vdm_jax.experiments.autoencoder.sample import Coder, make_coder
 from vdm_jax.experiments.common.checkpoints import initial_params
@@ -28,8 +28,10 @@ def readouts(
     and the reasons for what is missing."""
     config, data, model = experiment.config.evaluate, experiment.data, experiment.model
     factors = factors_of(data)
-    if not factors or not config.readout_images:
-        why = NO_FACTORS if not factors else "config.evaluate.readout_images is 0"
+    why = NO_FACTORS if not factors else "" if config.readout_images else "config.evaluate.readout_images is 0"
+    if not why and not readable(factors, labels_of(data, data.train.first(config.readout_images))):
+        why = ONE_CLASS
+    if why:
         return None, None, {"readout": why, "readout_baselines": why}
     splits = {name: getattr(data, name).first(config.readout_images) for name in SPLITS}
     key = named_key(jax.random.key(config.seed), "readouts")

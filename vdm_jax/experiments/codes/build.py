@@ -2,25 +2,38 @@
 
 import ast
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from vdm_jax.base.errors import UserError, choose
+from vdm_jax.base.errors import UserError, choose, naming
 from vdm_jax.base.provenance import provenance
 from vdm_jax.data.dataset import Dataset
 from vdm_jax.diffusion.samplers import SPACINGS
 from vdm_jax.diffusion.score_matching.langevin import method_of
-from vdm_jax.experiments.codes.codes import MeasuredCode, codes_of, names_of, times_of
-from vdm_jax.experiments.codes.runs import TrainedRun, load_run
-from vdm_jax.experiments.common.build import load
-from vdm_jax.experiments.common.checkpoints import WEIGHTS
-from vdm_jax.experiments.common.checks import SEED, check_numbers
+from vdm_jax.experiments.codes.codes import UNTRAINED, MeasuredCode, codes_of, names_of, times_of
+from vdm_jax.experiments.codes.runs import (
+    AUTOENCODER,
+    CONDITIONAL,
+    SECTIONS,
+    StoredRun,
+    TrainedRun,
+    load_run,
+    read_run,
+    refuse_other_data,
+    states_code,
+)
+from vdm_jax.experiments.common.build import find_data, load
+from vdm_jax.experiments.common.checkpoints import WEIGHTS, step_of
+from vdm_jax.experiments.common.checks import NUMBERS as OF_TRAININGS
+from vdm_jax.experiments.common.checks import SEED, check_checkpoint, check_numbers
 from vdm_jax.launch.config_files import flat, load_config
 from vdm_jax.launch.kind import Need
 from vdm_jax.launch.settings import plain, value_of
 
-NO_CODE = "there is no code: no run of config.runs or config.variants has one, and config.codes.baselines is empty"
+NO_CODE = (
+    "there is no code: no run of config.runs or config.variants has one, and config.codes.baselines={!r} makes none"
+)
 NUMBERS = (
     ("at least 1", lambda value: value >= 1, "codes.width codes.num_steps codes.batch_size measure.readout_steps"),
     ("1 to 1,000", lambda value: 1 <= value <= 1_000, "measure.readout_seeds measure.draws"),
@@ -59,7 +72,8 @@ class CodesExperiment:
 
 def check_codes(config: ConfigDict) -> None:
     """`Kind.check`: what can be judged before anything is trained. Raises `UserError`."""
-    check_numbers(config, NUMBERS)
+    check_numbers(config, (*NUMBERS, *OF_TRAININGS))  # of the latter those of the data
+    check_checkpoint("config.codes.checkpoint", config.codes.checkpoint)
     choose("config.codes.weights", config.codes.weights, WEIGHTS)
     method_of(config.decode.sampler, "config.decode.sampler")
     choose("config.decode.grid", config.decode.grid, SPACINGS)
@@ -72,51 +86,95 @@ def check_codes(config: ConfigDict) -> None:
     if any(number < 1 for number in wanted):
         given = f"config.measure.labels={config.measure.labels!r}"
         raise UserError(f"{given}; expected numbers of labelled images a class, such as 1,10,100")
-    if not names_of(config.codes.baselines) and not any((*config.runs.values(), *config.variants.values())):
-        raise UserError(NO_CODE)
-    for name, stated in config.variants.items():
-        if stated and not config.runs[name]:
-            file_and_settings(name, stated)
+    stored = [read_run(name, where) for name, where in config.runs.items() if where]
+    _check_stored(config, stored)
+    trained = variants_of(config).values()
+    have_code = [run.has_code for run in stored]
+    have_code += [states_code(variant.config.kind, plain(variant.config)) for variant in trained]
+    if not any(have_code) and not set(names_of(config.codes.baselines)) - {UNTRAINED}:
+        raise UserError(NO_CODE.format(config.codes.baselines))
+
+
+def _check_stored(config: ConfigDict, runs: list[StoredRun]) -> None:
+    """Raises `UserError` for runs of other data, or without the checkpoint of `config.codes`."""
+    for run in runs:
+        with naming(run.named):
+            step_of(run.folder, config.codes.checkpoint)
+    try:
+        data = load(config.data, find_data(config, "")) if runs else None
+    except UserError:  # of which `build_codes` tells, unless the workdir remembers where they were
+        return
+    for run in runs:
+        refuse_other_data(run, data)
 
 
 def needs_of_codes(config: ConfigDict) -> dict[str, Need]:
     """The runs of `config.variants` that `config.runs` names no folder of, trained on the data of this config."""
     data = {f"data.{name}": config.data[name] for name in flat(config.data)}
     length = {} if config.codes.num_steps is None else {"train.num_steps": config.codes.num_steps}
-    found = {}
-    for name, stated in config.variants.items():
-        if stated and not config.runs[name]:
-            file, own = file_and_settings(name, stated)
-            overrides = data | length | own | {"train.seed": config.codes.seed}
-            found[name] = Need(file, overrides, ("train",), f"runs.{name}")
-    return found
+    seed = {"train.seed": config.codes.seed}
+    return {
+        name: Need(own.file, data | length | own.settings | seed, ("train",), f"runs.{name}", stated=own.stated)
+        for name, own in variants_of(config).items()
+    }
 
 
-def file_and_settings(name: str, stated: str) -> tuple[str, dict[str, Any]]:
-    """(config file with its variant, settings) of a text "FILE:VARIANT KEY=VALUE …". Raises `UserError` for a config
-    file or a variant that does not exist, a setting that it does not have or a value of another type, or a kind
-    without a code."""
-    file, *words = stated.split()
-    where = f"config.variants.{name}={stated!r}"
+class Variant(NamedTuple):
+    """A code that is trained first. file: a config file with its variant. settings: laid over it in `config`. stated:
+    the setting that states it, for sentences."""
+
+    file: str
+    settings: dict[str, Any]
+    config: ConfigDict
+    stated: str
+
+
+def variants_of(config: ConfigDict) -> dict[str, Variant]:
+    """Those of `config.variants` that `config.runs` names no folder of. Raises `UserError`."""
+    return {
+        name: variant_of(name, text) for name, text in config.variants.items() if text.strip() and not config.runs[name]
+    }
+
+
+def variant_of(name: str, text: str) -> Variant:
+    """The code that a text "FILE:VARIANT KEY=VALUE …" states. Raises `UserError` for a config file or a variant that
+    does not exist, a setting that it does not have or that all codes share, a value of another type, or a kind without
+    a code of the image alone."""
+    file, *words = text.split()
+    where = f"config.variants.{name}={text!r}"
     first, colon, variant = file.partition(":")
     file = f"configs/{first}.py{colon}{variant}"
-    config = load_config(file)
-    if config.kind not in ("vae_vdm", "autoencoder"):
-        raise UserError(f"{where} is of kind {config.kind!r}; expected a config of 'vae_vdm' or 'autoencoder'")
-    settings = {}
+    with naming(where):
+        config = load_config(file)
+    if config.kind not in SECTIONS:
+        raise UserError(f"{where} is of kind {config.kind!r}; expected a config of {' or '.join(map(repr, SECTIONS))}")
+    settings: dict[str, Any] = {}
     for word in words:
         key, equals, value = word.partition("=")
-        if not equals or key not in set(flat(config)):
+        if not equals or key not in set(flat(config)) - {"kind"} or isinstance(config[key], ConfigDict):
             raise UserError(f"{where}: {word!r} is no KEY=VALUE with a setting of {file}")
-        try:
-            settings[key] = ast.literal_eval(value)
-        except (SyntaxError, ValueError):
-            settings[key] = value
+        if key == "train.seed" or key.startswith("data."):
+            shared = "config.codes.seed" if key == "train.seed" else f"config.{key}"
+            raise UserError(f"{where}: {key} is {shared}, the same for all codes; leave it out")
+        settings[key] = _value(value, is_text=isinstance(config[key], str))
         try:
             config.update_from_flattened_dict({key: settings[key]})
         except (TypeError, ValueError) as error:
             raise UserError(f"{where}: {word!r}; expected a value like {value_of(plain(config), key)!r}") from error
-    return file, settings
+    if config.kind == AUTOENCODER and config.model.get("conditional"):
+        raise UserError(f"{where} {CONDITIONAL}; choose another variant")
+    if config.kind == AUTOENCODER and any((config.get("ensemble") or {}).values()):
+        raise UserError(f"{where} is an ensemble; expected a single run, such as that of one value in each list")
+    return Variant(file, settings, config, where)
+
+
+def _value(text: str, is_text: bool) -> Any:
+    """The value that a text stands for. is_text: that of a setting that is a text, such as "0,1" of a list of seeds."""
+    try:
+        value = ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return text
+    return text if is_text and not isinstance(value, str) else value
 
 
 def build_codes(config: ConfigDict, folder: str = "") -> CodesExperiment:
@@ -128,6 +186,6 @@ def build_codes(config: ConfigDict, folder: str = "") -> CodesExperiment:
     data = load(config.data, folder)
     runs = tuple(load_run(name, where, data, config.codes) for name, where in config.runs.items() if where)
     codes = tuple(codes_of(config, data, runs))
-    if not codes:
-        raise UserError(NO_CODE)
+    if not codes:  # as of principal components of images with fewer pixels
+        raise UserError(NO_CODE.format(config.codes.baselines))
     return CodesExperiment(config, data, runs, codes)

@@ -13,12 +13,15 @@ from vdm_jax.base.files import write_json
 from vdm_jax.base.keys import named_key
 from vdm_jax.data.dataset import SPLITS, Dataset, Split
 from vdm_jax.data.sprite_data import make_sprite_data
+from vdm_jax.diffusion.posterior import Feature
 from vdm_jax.evals.codes import information
 from vdm_jax.evals.information import active_units
 from vdm_jax.evals.latent_space import entry
 from vdm_jax.evals.reading.ensemble import read_codes
 from vdm_jax.evals.reading.few_labels import few_labels
 from vdm_jax.evals.reading.neighbours import nearest_neighbours
+from vdm_jax.evals.readouts import readable
+from vdm_jax.evals.representations import ONE_CLASS
 from vdm_jax.experiments.codes.build import CodesExperiment
 from vdm_jax.experiments.codes.codes import MeasuredCode, about_codes
 from vdm_jax.experiments.common.codes import sample_codes
@@ -41,11 +44,11 @@ def measure(experiment: CodesExperiment, workdir: pathlib.Path) -> str:
 
     {"factors": {name: number of classes}, "num_images": of each split, "codes": {name: {"about", "readouts",
     "neighbours", "few_labels", "information", "active_units", "disentanglement", "reasons"}}, "settings",
-    "provenance"}. Every number has its standard error and N beside it.
+    "provenance"}. The factors are those that are read. Every number has its standard error and N beside it.
     """
     config, codes = experiment.config, experiment.codes
     data, splits = reading_splits(experiment.data, config.measure)
-    factors = factors_of(data)
+    factors, missing = read_of(data, splits["train"])
     labels = {name: labels_of(data, split) for name, split in splits.items()} if factors else {}
     encoded = {code.name: {name: code.encode(split.levels) for name, split in splits.items()} for code in codes}
     for code in codes:
@@ -57,12 +60,10 @@ def measure(experiment: CodesExperiment, workdir: pathlib.Path) -> str:
         found[name] |= of_factors
     for code in codes:
         own = found[code.name]
-        if not factors:
-            own["reasons"] |= dict.fromkeys(OF_FACTORS, NO_FACTORS)
         own["active_units"] = active_units(encoded[code.name]["test"][0])
-        own["information"], why = information_of(config.measure, encoded[code.name])
-        own["disentanglement"], missing = disentanglement(config.measure, data, means_of(code))
-        own["reasons"] |= why | missing
+        own["information"], no_bounds = information_of(config.measure, encoded[code.name])
+        own["disentanglement"], no_scores = disentanglement(config.measure, data, means_of(code))
+        own["reasons"] |= missing | no_bounds | no_scores
     record = {
         "factors": {name: len(factor.prior) for name, factor in factors.items()},
         "num_images": {name: len(split) for name, split in splits.items()},
@@ -81,13 +82,21 @@ def reading_splits(data: Dataset, measure: ConfigDict) -> tuple[Dataset, dict[st
     return data, {name: getattr(data, name).first(most[name]) for name in SPLITS}
 
 
+def read_of(data: Dataset, train: Split) -> tuple[dict[str, Feature], dict[str, str]]:
+    """The factors that are read, those with more than one class in the training images, and the reason for what is
+    missing where there are none."""
+    factors = factors_of(data)
+    found = readable(factors, labels_of(data, train)) if factors else {}
+    return found, {} if found else dict.fromkeys(OF_FACTORS, ONE_CLASS if factors else NO_FACTORS)
+
+
 def means_of(code: MeasuredCode) -> Callable[..., Float[np.ndarray, "n d"]]:
     """The means of a code, which reads no labels."""
     return lambda levels, _: code.means(levels)
 
 
 def read_factors(
-    config: ConfigDict, encoded: Encoded, labels: Mapping[str, Any], factors: Mapping[str, Any]
+    config: ConfigDict, encoded: Encoded, labels: Mapping[str, Any], factors: Mapping[str, Feature]
 ) -> dict[str, dict[str, Any]]:
     """{code: {"readouts", "neighbours", "few_labels"}}."""
     own, key = config.measure, named_key(jax.random.key(config.measure.seed), "readouts")
@@ -97,7 +106,8 @@ def read_factors(
     found = {}
     for code, parts in means.items():
         few = few_labels(parts, labels, factors, numbers_of(own.labels), draws=own.draws, seed=own.seed)
-        near = nearest_neighbours(parts["train"], parts["test"], labels["train"], labels["test"])
+        own_labels = {name: labels["train"][name] for name in factors}
+        near = nearest_neighbours(parts["train"], parts["test"], own_labels, labels["test"])
         found[code] = {"readouts": read[code], "neighbours": near, "few_labels": few}
     return found
 

@@ -1,17 +1,16 @@
-"""Trained runs whose codes are measured: a VAE-VDM, DRL or VDRL, an autoencoder, or a first stage of diffusers."""
+"""Trained runs whose codes are measured: a VAE-VDM, DRL or VDRL, or an autoencoder."""
 
-import json
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import Float, Integer, PyTree
 from ml_collections import ConfigDict
 
-from vdm_jax.base.errors import UserError
+from vdm_jax.base.errors import UserError, naming
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.mesh import across_devices
 from vdm_jax.base.pytrees import fingerprint
@@ -21,11 +20,14 @@ from vdm_jax.experiments.common.checkpoints import initial_params, load_weights
 from vdm_jax.experiments.common.codes import encode_all
 from vdm_jax.experiments.common.models import make_model
 from vdm_jax.experiments.common.space.load import AUTOENCODER, kind_of_space, load_autoencoder
-from vdm_jax.experiments.common.trained_model import as_config, stated_settings
+from vdm_jax.experiments.common.trained_model import OF_VERSION_0_1, as_config, read_stored, stated_settings
+from vdm_jax.launch.settings import value_of
 from vdm_jax.models.autoencoder import Autoencoder
 from vdm_jax.models.diffusion import DiffusionModel
 
 DIFFUSION = "vae_vdm"  # the kind of VAE-VDM, DRL and VDRL
+SECTIONS = {DIFFUSION: OF_VERSION_0_1, AUTOENCODER: ("data", "model", "train")}  # that the weights depend on
+CONDITIONAL = "is conditional: its code needs a label beside the image"
 Codes = Float[np.ndarray, "n d"]
 Levels = Integer[np.ndarray, "_ h w c"]
 Encode = Callable[[Levels], tuple[Codes, Codes | None]]
@@ -75,31 +77,66 @@ class TrainedRun:
         return encode
 
 
-def load_run(name: str, workdir: str | pathlib.Path, data: Dataset, settings: ConfigDict) -> TrainedRun:
-    """The run in a folder.
+class StoredRun(NamedTuple):
+    """A folder with a run, as its config.json states it. named: the setting that holds the folder."""
 
-    settings: `config.codes`, with `checkpoint`, `weights` and `batch_size`. Raises `UserError` where the folder holds
-    no run with a code, or one of other data.
-    """
+    folder: pathlib.Path
+    named: str
+    kind: str
+    name: str | None
+    has_code: bool
+
+
+def read_run(name: str, workdir: str | pathlib.Path) -> StoredRun:
+    """What can be judged of the run in `config.runs.NAME` without the data. Raises `UserError` where the folder holds
+    none, one of another kind, or one without a code of the image alone."""
     folder, named = pathlib.Path(workdir), f"config.runs.{name}={workdir}"
     if not (folder / "config.json").is_file():
         raise UserError(f"{named} holds no run: there is no config.json")
-    stored = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    stored = read_stored(folder / "config.json", named)
     kind = stored.get("kind")
-    if kind not in (DIFFUSION, AUTOENCODER):
-        raise UserError(f"{named} is of kind {kind!r}; expected {DIFFUSION!r} or {AUTOENCODER!r}")
-    _refuse_other_data(folder, named, data)
+    if kind not in SECTIONS:
+        raise UserError(f"{named} is of kind {kind!r}; expected {' or '.join(map(repr, SECTIONS))}")
+    with naming(named):
+        if kind == AUTOENCODER:
+            kind_of_space(folder)  # raises where it holds an ensemble
+        stated = stored if kind == AUTOENCODER else stated_settings(folder)[1]
+    if lacking := [section for section in SECTIONS[kind] if not isinstance(stated.get(section), dict)]:
+        raise UserError(f"{named}: its config.json has no {lacking[0]}")
+    if kind == AUTOENCODER and value_of(stated, "model.conditional"):
+        raise UserError(f"{named} {CONDITIONAL}; name another run")
+    return StoredRun(folder, named, kind, stored.get("name"), states_code(kind, stated))
+
+
+def refuse_other_data(run: StoredRun, data: Dataset) -> None:
+    """Raises `UserError` where the run states other data, or none."""
+    if read_stored(run.folder / "data.json", run.named).get("fingerprint") != data.fingerprint:
+        raise UserError(f"{run.named} was trained on other data than config.data, {data.name!r}")
+
+
+def states_code(kind: str, settings: Mapping[str, Any]) -> bool:
+    """Whether a run with these settings has a code."""
+    return kind == AUTOENCODER or value_of(settings, "model.encoder") != "none"
+
+
+def load_run(name: str, workdir: str | pathlib.Path, data: Dataset, settings: ConfigDict) -> TrainedRun:
+    """The run in a folder.
+
+    settings: `config.codes`, with `checkpoint`, `weights` and `batch_size`. Raises `UserError` as `read_run`, and where
+    the run is one of other data.
+    """
+    stored = read_run(name, workdir)
+    folder, named, kind = stored.folder, stored.named, stored.kind
+    refuse_other_data(stored, data)
     evaluate = dict(evaluate=dict(weights=settings.weights, checkpoint=settings.checkpoint))
-    if kind == AUTOENCODER:
-        kind_of_space(folder)  # raises where it holds an ensemble
-        config, model = load_autoencoder(folder, data)
-        if model.num_classes:
-            raise UserError(f"{named} is conditional: its code needs a label beside the image; name another run")
-    else:
-        config = as_config(*stated_settings(folder, named))
-        model = make_model(config, data)
-    weights = load_weights(folder, model, ConfigDict(evaluate), "config.codes.checkpoint")
-    origin = {"workdir": str(folder), "kind": kind, "name": stored.get("name"), "seed": config.train.seed}
+    with naming(named):
+        if kind == AUTOENCODER:
+            config, model = load_autoencoder(folder, data)
+        else:
+            config = as_config(*stated_settings(folder))
+            model = make_model(config, data)
+        weights = load_weights(folder, model, ConfigDict(evaluate), "config.codes.checkpoint")
+    origin = {"workdir": str(folder), "kind": kind, "name": stored.name, "seed": config.train.seed}
     of_weights = {"step": weights.step, "weights": weights.kind, "fingerprint": fingerprint(weights.params)}
 
     def initial() -> PyTree:
@@ -109,16 +146,6 @@ def load_run(name: str, workdir: str | pathlib.Path, data: Dataset, settings: Co
         return model.complete(params, model.init_carry(named_key(jax.random.key(seed), "carry")))
 
     return TrainedRun(name, model, weights.params, initial, config, origin | of_weights, settings.batch_size)
-
-
-def _refuse_other_data(folder: pathlib.Path, named: str, data: Dataset) -> None:
-    """Raises `UserError` where the run states other data, or none."""
-    try:
-        there = json.loads((folder / "data.json").read_text(encoding="utf-8")).get("fingerprint")
-    except (OSError, ValueError) as error:
-        raise UserError(f"{named}: data.json cannot be read: {error}") from error
-    if there != data.fingerprint:
-        raise UserError(f"{named} was trained on other data than config.data, {data.name!r}")
 
 
 def _latents(model: Autoencoder, params: PyTree, levels: Levels, batch_size: int) -> tuple[Codes, Codes | None]:

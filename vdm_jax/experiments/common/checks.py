@@ -101,9 +101,7 @@ def check_settings(config: ConfigDict, fewest_steps: int = 1) -> None:
     check_numbers(config, ((least, lambda value: value >= fewest_steps, "train.num_steps"),))
     names_of(config.train.get("writers", ""))
     checkpoint = config.evaluate.checkpoint
-    if checkpoint not in ("best", "latest") and not str(checkpoint).isdecimal():
-        near = suggestion(str(checkpoint), ["best", "latest"])
-        raise UserError(f"config.evaluate.checkpoint={checkpoint!r}; expected 'best', 'latest' or a step{near}")
+    check_checkpoint("config.evaluate.checkpoint", checkpoint)
     if str(checkpoint).isdecimal() and float(checkpoint) > config.train.num_steps:
         end = f"expected 'best', 'latest' or a step up to config.train.num_steps={config.train.num_steps}"
         raise UserError(f"config.evaluate.checkpoint={checkpoint}; {end}")
@@ -117,6 +115,13 @@ def check_settings(config: ConfigDict, fewest_steps: int = 1) -> None:
     intervals = ("num_steps", *intervals) if train.num_steps != 0 else intervals
     lengths = {name: train[name] for name in intervals}
     check_intervals(train.steps_per_call, lengths, start=0)
+
+
+def check_checkpoint(setting: str, checkpoint: str | int) -> None:
+    """Raises `UserError` for what names no checkpoint. setting: that holds it."""
+    if checkpoint not in ("best", "latest") and not str(checkpoint).isdecimal():
+        near = suggestion(str(checkpoint), ["best", "latest"])
+        raise UserError(f"{setting}={checkpoint!r}; expected 'best', 'latest' or a step{near}")
 
 
 def check_numbers(config: ConfigDict, numbers: tuple[tuple[str, Callable[[float], bool], str], ...]) -> None:

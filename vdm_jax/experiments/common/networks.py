@@ -41,17 +41,25 @@ NO_ENCODERS = {  # and what is read there
 OF_A_SCORE = ("diffusion.band_low", "diffusion.band_high", "model.labels")  # read with loss="conditional_score"
 OF_LABELS = ("model.label_dropout", "sample.guidance", "sample.guided_sources", "sample.guided_per_source")
 OF_ITS_CODE = ("model.deterministic", "model.encoder_time")  # read there with an encoder
-CODE, NO_CODE = "conditional_score with an encoder", "another"
+CODE, NO_CODE = f"conditional_score and model.encoder={' or '.join(ENCODER_SIZES)}", "another"
 
 
 def _of_score_and_code(settings: Mapping[str, Any]) -> list[str]:
-    is_score = value_of(settings, "diffusion.loss") == "conditional_score"
-    return [CODE if is_score and value_of(settings, "model.encoder") not in NO_ENCODERS else NO_CODE]
+    return [CODE if _is_score(settings) and value_of(settings, "model.encoder") not in NO_ENCODERS else NO_CODE]
+
+
+def _is_score(settings: Mapping[str, Any]) -> bool:
+    return value_of(settings, "diffusion.loss") == "conditional_score"
 
 
 SCORE_CHOICES = (
     Choice("diffusion.loss", {"conditional_score": OF_A_SCORE, "bound": ()}),
-    Choice("diffusion.loss", {CODE: OF_ITS_CODE, NO_CODE: ()}, _of_score_and_code),
+    Choice(
+        "diffusion.loss",
+        {CODE: OF_ITS_CODE, NO_CODE: ()},
+        _of_score_and_code,
+        lambda settings: "model.encoder" if _is_score(settings) else "diffusion.loss",
+    ),
     Choice("model.labels", {"True": OF_LABELS, "False": ()}),
     Choice("model.encoder_time", {"True": ("evaluate.code_time",), "False": ()}),
 )

@@ -62,7 +62,7 @@ def load_trained(
     named = f"config.{section}.{setting}={workdir}"
     folder = pathlib.Path(workdir)
     kind, stored = stated_settings(folder, named)
-    trained_on = _read(folder / "data.json", named)
+    trained_on = read_stored(folder / "data.json", named)
     fitting = tuple(sorted(name for name in MODELS if (name == LATENT) == (space is not None)))
     if kind not in fitting:
         where = "in pixels" if space is None else "in a space"
@@ -105,7 +105,7 @@ def stated_settings(folder: pathlib.Path, named: str = "") -> tuple[str | None, 
     stated = read_claim(folder, "train")
     if isinstance(stated.get("settings"), dict):
         return stated.get("kind"), stated["settings"]
-    config = _read(folder / "config.json", named)
+    config = read_stored(folder / "config.json", named)
     return config.get("kind"), {name: config[name] for name in OF_VERSION_0_1 if name in config}
 
 
@@ -121,7 +121,8 @@ def is_about_model(about: Mapping[str, Any], folder: pathlib.Path, checkpoint: s
     return about.get("step") == step and not differences(about, stated, there, of_step)
 
 
-def _read(path: pathlib.Path, named: str) -> dict[str, Any]:
+def read_stored(path: pathlib.Path, named: str) -> dict[str, Any]:
+    """A JSON file of a trained run. named: what named its folder. Raises `UserError` where it cannot be read."""
     try:
         return read_config(path)
     except UserError as error:

@@ -146,7 +146,7 @@ class Workdir:
     def is_deterministic(self) -> bool:
         """True where the config of the model has an encoder without noise: DRL."""
         model = self.config.get("model")
-        return isinstance(model, dict) and model.get("deterministic") is True and model.get("encoder") != "none"
+        return isinstance(model, dict) and model.get("deterministic") is True and _encodes(model.get("encoder"))
 
     @property
     def reads_labels(self) -> bool:
@@ -158,7 +158,7 @@ class Workdir:
     def code_time(self) -> str:
         """ " w is the code of t = 0.5." of a run whose evaluated code depends on the time; "" of any other."""
         settings = leaves(self.evaluate.get("settings"))
-        if not settings.get(("model", "encoder_time")):
+        if not settings.get(("model", "encoder_time")) or not _encodes(settings.get(("model", "encoder"))):
             return ""
         return f" w is the code of t\u00a0=\u00a0{settings.get(('evaluate', 'code_time'))}."
 
@@ -178,6 +178,11 @@ class Workdir:
         return no_encoder or (
             self.evaluate.get("encoder_kl_nats") is None and self.reason("encoder_kl_nats") is not None
         )
+
+
+def _encodes(encoder: object) -> bool:
+    """Whether the code is that of an encoder, which a control code is not."""
+    return encoder not in ("none", "control")
 
 
 def is_number(value: object) -> bool:

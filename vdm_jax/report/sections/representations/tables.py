@@ -71,11 +71,13 @@ def measures_section(group: str, workdir: Workdir, gallery: Gallery) -> str:
     try:
         measures = [one for one in measures_of(record) if one.group == group]
         codes = dict(record["codes"])
-        whys = {reason for part in codes.values() for reason in dict(part["reasons"]).values()}
+        whys = {
+            dict(part["reasons"]).get(group.replace(" ", "_"), "they were not asked for") for part in codes.values()
+        }
     except (KeyError, TypeError, AttributeError):
         return missing(*NO_RECORD)
     if not measures:
-        return not_applicable(f"There are no {group}: {'; '.join(sorted(whys)) or 'they were not asked for'}.")
+        return not_applicable(f"There are no numbers: {'; '.join(sorted(whys))}.")
     return measures_table(codes, measures) + f"<p>{escape(TEXTS[group])} {escape(errors_of(codes, measures))}</p>"
 
 

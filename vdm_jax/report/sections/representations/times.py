@@ -61,16 +61,18 @@ def times_section(workdir: Workdir, gallery: Gallery) -> str:
     try:
         html = ""
         for timed in timed_codes(record):
+            if not (factors := list(timed.codes[0].get("readouts", ()))):
+                continue
             panels = []
             for reader, title in READERS.items():
-                drawn = by_time(timed, list(record["factors"]), reader, title)
+                drawn = by_time(timed, factors, reader, title)
                 picture = gallery.save(f"times_{timed.name}_{reader}", drawn)
                 panels.append(panel(picture, alt=f"{title} readouts of {name_of(timed.name)} over t"))
             html += figure(panels, CAPTION + f"Encoder: {name_of(timed.name)}.")
-            html += "".join(together_table(timed, factor) for factor in record["factors"])
+            html += "".join(together_table(timed, factor) for factor in factors)
     except (KeyError, TypeError, AttributeError):
         return missing("There is no readable codes.json yet", "measure")
-    return html or not_applicable("No encoder E(x, t) is measured.")
+    return html or not_applicable("There is no readout of an encoder E(x, t).")
 
 
 def by_time(timed: Timed, factors: list[str], reader: str, title: str) -> Figure:

@@ -18,16 +18,21 @@ from vdm_jax.report.primitives.workdir import Workdir
 
 NO_RECORD = ("There is no readable worth.json yet", "worth")
 LABEL = "nats / log SNR"
+TITLES = {"ceiling": "What a code can help", "codes": "What each code helps", "help": "Ceiling − error with the code"}
 CEILING = (
-    "Left: the ceiling, ½ E‖ε − E[ε | z]‖² of the exact denoiser of the N training images. A code that names the image "
-    "lowers the error to zero; the area over all log SNR is ln N. Dashed, also exact: by how much a code that names "
-    "one factor lowers the error; the area is the entropy of the factor. "
+    f"{TITLES['ceiling']}: the ceiling is ½ E‖ε − E[ε | z]‖² of the exact denoiser of the N training images. A code "
+    "that names the image lowers the error to zero; the area over all log SNR is ln N. Dashed, also exact: by how much "
+    "a code that names one factor lowers the error; the area is the entropy of the factor. "
 )
-AGAINST = "Right: the error of the denoiser without a code less that with the code, on the same test images and noise. "
+AGAINST = (
+    f"{TITLES['codes']}: the error of the denoiser without a code less that with the code, on the same test images and "
+    "noise. "
+)
 HELP = (
-    "Last: the ceiling less the error with the code, on training images, the part above {low:.3g}. Above 0 the code "
-    "helps more than the faults of its network cost. Bands: ± 2 standard errors over images."
+    f"{TITLES['help']}: on training images, the part above {{low:.3g}}. Above 0 the code helps more than the faults of "
+    "its network cost. "
 )
+BANDS = "Bands: ± 2 standard errors over images."
 BELOW = 0.5  # of the ceiling's height: how far below zero the frame of the last panel reaches
 
 
@@ -41,23 +46,23 @@ def worth_section(workdir: Workdir, gallery: Gallery) -> str:
         if record["ceiling"]:
             factors = {f"told {name}": curve for name, curve in record["within"].items()}
             curves = {"ceiling": record["ceiling"]} | factors
-            drawn = curves_figure("What a code can help", logsnr[order], curves, order)
+            drawn = curves_figure(TITLES["ceiling"], logsnr[order], curves, order)
             panels.append(panel(gallery.save("worth_ceiling", drawn), alt="the ceiling by log SNR"))
             caption, top = CEILING, float(np.max(record["ceiling"]["mean"]))
         if against := {name_of(name): curve for name, curve in record["against_reference"].items()}:
-            drawn = curves_figure("What each code helps", logsnr[order], against, order)
+            drawn = curves_figure(TITLES["codes"], logsnr[order], against, order)
             panels.append(panel(gallery.save("worth_codes", drawn), alt="what each code helps by log SNR"))
             caption += AGAINST
         if record["ceiling"] and record["runs"]:
             helped = {name_of(name): part["help"] for name, part in record["runs"].items() if "help" in part}
-            drawn = curves_figure("Ceiling − error with the code", logsnr[order], helped, order)
+            drawn = curves_figure(TITLES["help"], logsnr[order], helped, order)
             drawn.axes[0].set_ylim(-BELOW * top, 1.1 * top)
             panels.append(panel(gallery.save("worth_help", drawn), alt="the ceiling less each error"))
             caption += HELP.format(low=-BELOW * top)
         html = worth_table(record)
     except (KeyError, TypeError, AttributeError, IndexError):
         return missing(*NO_RECORD)
-    return (figure(panels, caption) if panels else "") + html
+    return (figure(panels, caption + BANDS) if panels else "") + html
 
 
 def curves_figure(
