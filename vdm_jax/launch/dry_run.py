@@ -11,7 +11,7 @@ from vdm_jax.launch.ensemble import OneOf, members_of, prepared
 from vdm_jax.launch.jobs import build, check_folder, check_ready
 from vdm_jax.launch.kind import MEMBERS, Kinds, chosen_jobs, jobs_of, kind_of
 from vdm_jax.launch.memory import what_memory_lacks
-from vdm_jax.launch.run import are_needs_complete, needs_of
+from vdm_jax.launch.run import needs_of, remaining_needs
 from vdm_jax.launch.status import remaining
 
 
@@ -61,7 +61,7 @@ def _members(kinds: Kinds, members: Mapping[str, OneOf], jobs: Sequence[str]) ->
 def _built(kinds: Kinds, config: ConfigDict, workdir: pathlib.Path, jobs: Sequence[str]) -> Iterator[str]:
     """The lines on what is built; on nothing where that takes the files of a run that is not complete."""
     kind = kind_of(kinds, config)
-    if not are_needs_complete(kinds, config, workdir):
+    if remaining_needs(kinds, config, workdir):
         yield "data: read when the runs that this one needs are complete"
     else:
         with what_memory_lacks("reading the data"), naming_settings(config):

@@ -12,13 +12,13 @@ from vdm_jax.base.program import announced
 from vdm_jax.base.signals import Stopped, stop_at_sigterm
 from vdm_jax.launch import store
 from vdm_jax.launch.choices import refuse_unread
-from vdm_jax.launch.config_files import load_config, naming_settings
+from vdm_jax.launch.config_files import flat, load_config, naming_settings
 from vdm_jax.launch.ensemble import members_of, run_members
 from vdm_jax.launch.flags import own_jobs
 from vdm_jax.launch.jobs import NEEDS, Prepared, build, check_folder, check_ready, run_jobs
 from vdm_jax.launch.kind import NO_OPTIONS, Kinds, Need, RunOptions, Status, chosen_jobs, jobs_of, kind_of
 from vdm_jax.launch.memory import what_memory_lacks
-from vdm_jax.launch.settings import absolute
+from vdm_jax.launch.settings import absolute, plain, value_of
 from vdm_jax.launch.status import remaining
 
 
@@ -81,24 +81,31 @@ def run_built(
 
 
 def complete_needs(kinds: Kinds, config: ConfigDict, workdir: pathlib.Path, options: RunOptions) -> Status:
-    """Runs what remains of each run that this one needs, in WORKDIR/needs/NAME, within the time of `options`.
-
-    What can be judged of each without its data is judged before the first one starts. Raises `UserError`.
-    """
-    began, left = time.monotonic(), []
-    for folder, own, jobs in needs_of(kinds, config, workdir):
-        if remain := remaining(kind := kind_of(kinds, own), own, folder, jobs):
-            try:
-                check_ready(kind, own, remain)
-            except UserError as error:
-                raise UserError(f"{NEEDS}/{folder.name}: {error}") from error
-            left.append((folder, own, remain))
-    for folder, own, jobs in left:
+    """Runs what remains of each run that this one needs, in WORKDIR/needs/NAME, within the time of `options`. Raises
+    `UserError`."""
+    began = time.monotonic()
+    for folder, own, jobs in remaining_needs(kinds, config, workdir):
         print(f"needs: {folder}: {','.join(jobs)}", flush=True)
         limit = _what_remains(options, began).stop_after
         if run(kinds, own, folder, jobs, RunOptions(stop_after=limit)) == "stopped":
             return "stopped"
     return "done"
+
+
+def remaining_needs(
+    kinds: Kinds, config: ConfigDict, workdir: pathlib.Path
+) -> list[tuple[pathlib.Path, ConfigDict, list[str]]]:
+    """`needs_of` with the jobs that remain, of the runs that are not complete. Raises `UserError` for what can be
+    judged of each without its data and without the runs before it."""
+    left: list[tuple[pathlib.Path, ConfigDict, list[str]]] = []
+    for folder, own, jobs in needs_of(kinds, config, workdir):
+        if remain := remaining(kind := kind_of(kinds, own), own, folder, jobs):
+            try:
+                check_ready(kind, _without_folders(own, [before for before, _, _ in left]), remain)
+            except UserError as error:
+                raise UserError(f"{NEEDS}/{folder.name}: {error}") from error
+            left.append((folder, own, remain))
+    return left
 
 
 def needs_of(
@@ -132,10 +139,13 @@ def folders_used(name: str, need: Need, folders: Mapping[str, pathlib.Path]) -> 
     return found
 
 
-def are_needs_complete(kinds: Kinds, config: ConfigDict, workdir: pathlib.Path) -> bool:
-    """Whether nothing remains of the runs that a run of this config needs."""
-    found = needs_of(kinds, config, workdir)
-    return not any(remaining(kind_of(kinds, own), own, folder, jobs) for folder, own, jobs in found)
+def _without_folders(config: ConfigDict, folders: Sequence[pathlib.Path]) -> ConfigDict:
+    """A copy in which no setting names one of `folders`."""
+    copy, settings = config.copy_and_resolve_references(), plain(config)
+    named = {absolute(str(folder)) for folder in folders}
+    found = {name: value for name in flat(config) if isinstance(value := value_of(settings, name), str)}
+    copy.update_from_flattened_dict({name: "" for name, value in found.items() if value in named})
+    return copy
 
 
 def _what_remains(options: RunOptions, began: float) -> RunOptions:

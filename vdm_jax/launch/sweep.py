@@ -11,11 +11,11 @@ from vdm_jax.base.errors import RunFailed, UserError
 from vdm_jax.base.signals import catch_sigterm
 from vdm_jax.launch import flags, store
 from vdm_jax.launch.ensemble import members_of, prepared
-from vdm_jax.launch.jobs import build
+from vdm_jax.launch.jobs import build, check_ready
 from vdm_jax.launch.kind import Kind, Kinds, jobs_of, kind_of, lock_of
 from vdm_jax.launch.members import Member, check, make_members, select
 from vdm_jax.launch.memory import what_memory_lacks
-from vdm_jax.launch.run import are_needs_complete
+from vdm_jax.launch.run import remaining_needs
 from vdm_jax.launch.runner import LOG, Outcome, run_members, say
 from vdm_jax.launch.status import is_compared, remaining
 
@@ -78,13 +78,12 @@ def check_member(kinds: Kinds, member: Member) -> None:
     Raises `UserError`.
     """
     kind = kind_of(kinds, member.config)
-    for name in member.jobs:
-        jobs_of(kind)[name].check_ready(member.config)
+    check_ready(kind, member.config, member.jobs)
     if members := members_of(kind, member.config, member.workdir):
         for run in prepared(kinds, members, member.jobs).values():
             store.check(kinds, run.config, run.workdir, run.inputs, run.built, member.jobs)
         return
-    if not are_needs_complete(kinds, member.config, member.workdir):
+    if remaining_needs(kinds, member.config, member.workdir):
         return
     built, _ = build(kind, member.config, member.workdir)
     store.check(kinds, member.config, member.workdir, kind.inputs(built), built, member.jobs)
