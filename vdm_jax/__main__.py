@@ -1,9 +1,14 @@
 """Runs the jobs of one experiment: `vdm-jax --config=configs/FILE.py[:VARIANT] --workdir=DIR --jobs=A,B`."""
 
+import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    # The current folder comes last: a file such as random.py in it would be imported in place of a module of Python.
+    sys.path.append(sys.path.pop(0))
+
 import logging
 import os
 import pathlib
-import sys
 
 from vdm_jax.base.ending import FAILED, OneSentence, escape_output
 from vdm_jax.base.signals import Stopped, catch_sigterm, stop_at_sigterm

@@ -3,6 +3,10 @@
 import json
 import pathlib
 
+from configs import spaces
+from vdm_jax.launch.settings import plain
+
+DATA = "0123"  # the fingerprint of the images
 FACTORS = {"none": 1.0, "global": 2.0, "component": 1.5}
 
 
@@ -24,8 +28,9 @@ def write_probes(workdir: pathlib.Path, scale: str | None) -> pathlib.Path:
         "num_queries": [100] * 3,
         "features": {"x": {"exact": curves, "windows": {"95%": None, "50%": 500.0, "5%": 900.0}}},
         "speciation": {"abar": 1 / (4 * FACTORS[scale or "none"] ** 2), "timestep": 400.0},
-        "provenance": {"data": "sprites small"},
+        "settings": {name: plain(spaces.get_config("quick"))[name] for name in ("data", "diffusion")},
     }
+    exact["provenance"] = {"data": " ".join([f"sprites {DATA}", about["space"]["fingerprint"]] if about else [])}
     write(workdir / "exact.json", exact | about)
     return write(workdir / "probe.json", {"timesteps": times, "features": {"x": gap}})
 

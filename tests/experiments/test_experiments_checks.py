@@ -1,11 +1,13 @@
 """Settings out of range are told before anything is spent."""
 
+import json
 from contextlib import nullcontext
 
 import jax
 import numpy as np
 import pytest
 
+from configs import exact, forward_process, latent_diffusion, probes, spaces
 from configs.base import get_config as base_config
 from configs.cifar10 import VARIANTS as CIFAR10
 from configs.cifar10 import get_config as cifar10_config
@@ -15,7 +17,9 @@ from configs.mnist import VARIANTS as MNIST
 from configs.mnist import get_config as mnist_config
 from vdm_jax.base.errors import UserError
 from vdm_jax.experiments.common.checks import NUMBERS, check_settings
+from vdm_jax.experiments.kinds import KINDS
 from vdm_jax.experiments.vae_vdm.build import build
+from vdm_jax.launch.jobs import check_ready
 
 # The schedule and the multi-scale U-Net check these themselves.
 ELSEWHERE = {f"diffusion.{name}" for name in ("beta", "beta_1", "beta_T", "s", "t1", "t2", "total")}
@@ -109,3 +113,39 @@ def test_a_file_without_weights_is_refused_before_a_job_starts(tmp_path, name):
     config.evaluate.inception = str(tmp_path / name)
     with pytest.raises(UserError, match=f"config.evaluate.inception: .*{name}.*inception_weights FILE.pth OUT.npz"):
         check_settings(config)
+
+
+EDGE, OF_MODEL = {"quality.samplers": "ddim:5:information"}, {"chains.samplers": "model-ddim:3"}
+FOLDERS = [
+    *((config, "space.workdir", {}, "holds no space") for config in (exact, latent_diffusion, probes, spaces)),
+    (probes, "chains.model", OF_MODEL | {"space.train": "quick"}, "config.chains.model=nowhere: no trained model"),
+    (forward_process, "model.workdir", {}, "config.model.workdir=nowhere: no trained model there"),
+    (latent_diffusion, "quality.exact", EDGE | {"space.train": "quick"}, "quality.exact=nowhere has no exact.json"),
+]
+
+
+@pytest.mark.parametrize(("file", "setting", "settings", "told"), FOLDERS, ids=lambda value: str(value)[:40])
+def test_a_folder_that_is_none_is_told_before_data_are_read_or_a_space_is_trained(file, setting, settings, told):
+    config = file.get_config()
+    config.update_from_flattened_dict(settings | {setting: "nowhere"})
+    with pytest.raises(UserError, match=told):
+        check_ready(KINDS[config.kind], config, list(KINDS[config.kind].jobs))
+    if setting == "quality.exact":
+        check_ready(KINDS[config.kind], config, ["train"])  # other jobs do without
+
+
+@pytest.mark.parametrize("file", [exact, latent_diffusion, probes])
+def test_a_space_without_encodings_is_told_before_data_are_read(file, tmp_path):
+    config = file.get_config()
+    config.space.workdir = str(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"kind": "autoencoder"}))
+    with pytest.raises(UserError, match="has no encoded images.*--jobs=encode"):
+        KINDS[config.kind].check(config)
+
+
+def test_settings_of_exact_curves_are_told_before_a_space_is_trained():
+    for setting, value in {"exact.batch_size": 3, "diffusion.schedule": "cosine_continuous"}.items():
+        config = exact.get_config()
+        config.update_from_flattened_dict({"space.train": "quick", setting: value})
+        with pytest.raises(UserError, match=f"{setting}={value!r}"):
+            KINDS["exact"].check(config)

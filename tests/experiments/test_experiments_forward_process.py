@@ -9,10 +9,13 @@ from PIL import Image
 from reading import jobs_read_what_is_declared
 
 import launch
+from configs import forward_process
+from vdm_jax.base.files import write_json
 from vdm_jax.diffusion.schedules import make_schedule, schedule_of_betas
 from vdm_jax.experiments.forward_process.build import tables_of
 from vdm_jax.experiments.forward_process.noise import cell
 from vdm_jax.experiments.forward_process.schedules import first_below, log_power, table_of
+from vdm_jax.experiments.kinds import KINDS
 
 SMALL = {
     "schedules.names": "ddpm_linear,dirac",
@@ -147,3 +150,15 @@ BAD = [
 def test_bad_input_is_told_in_a_sentence(tmp_path, capsys, setting, told):
     assert launched(tmp_path / "run", f"--config.{setting}") == 2
     assert told in capsys.readouterr().err
+
+
+def test_recovery_by_another_model_than_is_named_remains_to_be_done(tmp_path):
+    config, settings = forward_process.get_config(), {"data": {"name": "digits"}, "model": {}, "diffusion": {}}
+    for step in (10, 20):
+        (tmp_path / f"{step}" / "checkpoints" / f"{step}").mkdir(parents=True)
+        write_json(tmp_path / f"{step}" / "config.json", settings)
+    write_json(tmp_path / "reconstruct.json", {"settings": {}, "model": settings | {"step": 10}})
+    config.model.checkpoint = "latest"
+    for folder, done in ((tmp_path / "10", True), (tmp_path / "20", False), (tmp_path, False), ("", True)):
+        config.model.workdir = str(folder)
+        assert KINDS["forward_process"].jobs["reconstruct"].is_done(config, tmp_path) == done

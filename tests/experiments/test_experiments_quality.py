@@ -9,9 +9,11 @@ import pytest
 from test_experiments_latent_diffusion_evaluate import DATA, DIMS, SCALE, experiment
 
 from vdm_jax.base.errors import UserError
+from vdm_jax.base.files import write_json
 from vdm_jax.diffusion.gaussian import alpha_sigma
 from vdm_jax.diffusion.schedules import ddpm_linear
 from vdm_jax.experiments.common.checkpoints import Weights
+from vdm_jax.experiments.kinds import KINDS
 from vdm_jax.experiments.latent_diffusion import quality as job
 from vdm_jax.experiments.latent_diffusion.samplings import Curves, Sampling, times_of
 
@@ -112,3 +114,25 @@ def test_curves_of_another_space_are_refused(tmp_path):
         (tmp_path / "exact.json").write_text(json.dumps({"space": about}))
         with pytest.raises(UserError, match=told):
             job.check_quality(built, tmp_path)
+
+
+def test_a_record_is_of_the_curves_that_are_named(tmp_path):
+    def curves(folder, edge):
+        information = {"information_nats": [1.0, 0.5, 0.0]}
+        feature = {"held": 0.9, "windows_logsnr": {"5%": edge}, "exact": information}
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "exact.json").write_text(json.dumps({"abar": [1, 0.5, 0], "features": {"x": feature}}))
+        return str(tmp_path / folder)
+
+    def is_done(exact, edge=EDGE):
+        config.quality.exact = exact
+        record = {"edge": edge and {"logsnr": -edge}, "checkpoint_step": 6, "weights": "ema", "settings": {}}
+        write_json(tmp_path / "quality.json", record)
+        return KINDS["latent_diffusion"].jobs["quality"].is_done(config, tmp_path)
+
+    config = experiment(0.25, **FEW, **{"evaluate.checkpoint": "latest"}).config
+    (tmp_path / "checkpoints" / "6").mkdir(parents=True)
+    assert is_done(curves("one", -EDGE)) and is_done(curves("moved", -EDGE))
+    assert not is_done(curves("other", -EDGE - 1e-9)) and not is_done("nowhere")
+    config.quality.samplers = "ddim:8"
+    assert is_done("", edge=None), "which needs no curves"

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from space_records import write, write_probes, write_space
+from space_records import DATA, write, write_probes, write_space
 
 from configs import autoencoder, spaces
 from vdm_jax.base.errors import UserError
@@ -89,7 +89,7 @@ def test_the_sweep_is_the_spaces_of_the_study():
 
 def test_the_table_has_the_numbers_of_its_records(folders, tmp_path):
     experiment = build_spaces(config_of(**{name.replace(".", "__"): value for name, value in folders.items()}))
-    assert experiment.inputs == {"data": "sprites small", "space": "weights weights-global weights-component"}
+    assert experiment.inputs == {"data": "sprites 0123 weights", "space": "weights weights-global weights-component"}
     assert table(experiment, tmp_path / "run") == "done"
     record = json.loads((tmp_path / "run" / "table.json").read_text())
     assert record["space"]["num_latents"] == 16 and record["space"]["variance"] == 0.25 and record["trained"] is None
@@ -137,12 +137,56 @@ def test_folders_without_the_records_of_a_space_are_refused(folders, tmp_path):
 def test_curves_of_other_weights_are_refused(folders, tmp_path):
     config = config_of(**{name.replace(".", "__"): value for name, value in folders.items()})
     about = {"fingerprint": "weights", "shape": [16], "num_images": {"all": 9}, "deterministic": False}
-    write(tmp_path / "space" / "encoded" / "about.json", about | {"provenance": {"data": "0123"}})
+    about |= {"provenance": {"data": DATA}}
+    write(tmp_path / "space" / "encoded" / "about.json", about)
     build_spaces(config)
-    write(tmp_path / "space" / "encoded" / "about.json", about | {"fingerprint": "new", "provenance": {"data": "0123"}})
+    write(tmp_path / "space" / "encoded" / "about.json", about | {"fingerprint": "new"})
     told = r"config\.runs\.none: .* holds curves of the weights 'weights', and .*space has 'new'; remove it to measure"
     with pytest.raises(UserError, match=told):
         build_spaces(config)
+    write(tmp_path / "space" / "encoded" / "about.json", about | {"provenance": {"data": "9999"}})
+    told = r"config\.runs\.none: .*none holds curves of the images 'sprites 0123', and .*space of '9999'; name runs of"
+    with pytest.raises(UserError, match=told):
+        KIND.check(config)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (
+            {"data": {"name": "full"}},
+            "other data or another diffusion than this table: data.name is 'full' there and 's",
+        ),
+        ({"diffusion": {"schedule": "cosine"}}, "diffusion.schedule is 'cosine' there and 'ddpm_linear' here"),
+    ],
+)
+def test_curves_of_other_data_or_noise_are_refused_before_anything_is_trained(folders, tmp_path, change, told):
+    path = tmp_path / "global" / "exact.json"
+    exact = json.loads(path.read_text())
+    for section, settings in change.items():
+        exact["settings"][section] |= settings
+    path.write_text(json.dumps(exact))
+    config = config_of(**{name.replace(".", "__"): value for name, value in folders.items()} | {"runs__none": ""})
+    with pytest.raises(UserError, match=rf"config\.runs\.global: .*global is of .*{told}"):
+        KIND.check(config)
+
+
+def test_runs_in_a_space_that_is_not_named_are_refused(folders):
+    config = config_of(runs__none=folders["runs.none"])
+    with pytest.raises(UserError, match=r"config\.runs\.none: .*; name it as well, --config\.space\.workdir=/x$"):
+        KIND.check(config)
+
+
+def test_a_table_of_other_runs_than_are_named_is_made_again(folders, tmp_path):
+    config = config_of(**{name.replace(".", "__"): value for name, value in folders.items()})
+    table(build_spaces(config), tmp_path / "run")
+    write(tmp_path / "run" / "data.json", {"fingerprint": "sprites 0123 weights"})
+    assert not remaining(KIND, config, tmp_path / "run", ["table"])
+    exact = json.loads((tmp_path / "none" / "exact.json").read_text())
+    write(tmp_path / "other" / "exact.json", exact | {"num_queries": [200] * 3})
+    write(tmp_path / "other" / "probe.json", json.loads((tmp_path / "none" / "probe.json").read_text()))
+    config.runs.none = str(tmp_path / "other")
+    assert remaining(KIND, config, tmp_path / "run", ["table"]) == ["table"]
 
 
 def test_encodings_of_the_run_are_removed_on_request_and_those_of_others_stay(folders, tmp_path):
@@ -156,7 +200,7 @@ def test_encodings_of_the_run_are_removed_on_request_and_those_of_others_stay(fo
         assert (tmp_path / folder / "encoded").exists() == stays
     record = json.loads((tmp_path / "run" / "table.json").read_text())
     assert record["trained"] == {"variant": "quick", "seed": 0}
-    write(tmp_path / "run" / "data.json", {"fingerprint": "sprites small"})
+    write(tmp_path / "run" / "data.json", {"fingerprint": "sprites 0123 weights"})
     assert not remaining(KIND, config_of(), tmp_path / "run", ["table"]), "folders of needs are not compared"
     assert remaining(KIND, config_of(exact__max_queries=300), tmp_path / "run", ["table"]) == ["table"]
 

@@ -31,6 +31,9 @@ def python(*words, cwd: pathlib.Path) -> list[str]:
 
 @pytest.mark.slow
 def test_the_module_lists_commands_that_launch_by_it(tmp_path):
+    """Also in a folder with files that have the names of a module of Python and of a package."""
+    for name in ("random.py", "jax.py"):
+        (tmp_path / name).write_text("raise RuntimeError('not the one that was meant')")
     lines = python("-m", "vdm_jax", "--sweep=none*", "--dry_run", cwd=tmp_path)
     assert len(lines) == 3
     start = f"{sys.executable} -m vdm_jax --config={ROOT}/configs/digits.py:none --workdir=results/runs/digits-sweep/"

@@ -206,6 +206,8 @@ def test_settings_data_and_folders_are_looked_at_first(tmp_path):
 
     refused(r"^sweep member 'target,seed=0': .*did you mean 'cosine'\?", "--config.diffusion.schedule=cosin")
     refused(r"no mnist\.npz", "--config=configs/mnist.py", f"--config.data.dir={tmp_path}")
+    of_a_need = "'ae-16-small,seed=0': needs/none: config.exact.batch_size=3; expected an even number"
+    refused(of_a_need, "--config=configs/spaces.py", "--config.exact.batch_size=3")
     (tmp_path / "sweep").mkdir()
     (tmp_path / "sweep" / "target,seed=1").write_text("no folder")
     refused("target,seed=1 is no folder")

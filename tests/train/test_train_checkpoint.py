@@ -1,5 +1,6 @@
 """Checkpoints: what is kept, what comes back, and what is said where nothing can."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -308,3 +309,26 @@ def test_a_run_that_fails_at_once_says_only_that(tmp_path):
             text=True,
         )
         assert (done.returncode, done.stderr) == (1, "why\n")
+
+
+def test_a_flipped_byte_is_noticed_and_checkpoints_without_checksums_are_read(tmp_path, monkeypatch):
+    """Of numbers that do not compress, which the format stores as they are and without any checksum."""
+    monkeypatch.setattr(reading, "READ_ATTEMPTS", 1)
+    folder, params = tmp_path / "checkpoints", {"kernel": jax.random.normal(jax.random.key(0), (40, 25))}
+    state = init_state(params, optax.sgd(0.1), {"odd": jnp.arange(3, dtype=jnp.int8)})
+    with Checkpointer(folder) as checkpointer:
+        for step in (1, 2):
+            checkpointer.save(TrainState(**{**vars(state), "step": jnp.int32(step)}))
+    largest = max((folder / "2" / "params").rglob("d/*"), key=lambda path: path.stat().st_size)
+    content = bytearray(largest.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    largest.write_bytes(content)
+    told = rf"checkpoint 2 in {folder} is damaged \(OSError: its params differ from what was saved\); step 1 is whole$"
+    with pytest.raises(Damaged, match=told):
+        restore_state(folder, "latest", state)
+    assert_equal(restore_parts(folder, 2, {"ema_params": params}).parts["ema_params"], params)
+    about = folder / "2" / "_CHECKPOINT_METADATA"
+    about.write_text(json.dumps(json.loads(about.read_text()) | {"custom_metadata": None}))
+    (changed,) = jax.tree.leaves(restore_parts(folder, 2, {"params": params}).parts)
+    assert jnp.sum(changed != params["kernel"]) == 1
+    assert_equal(restore_state(folder, 1, state).carry, state.carry)

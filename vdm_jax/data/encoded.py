@@ -69,11 +69,7 @@ def read_encoded(workdir: str | pathlib.Path, data: Dataset) -> Encoded:
 
     Raises `UserError` where there are none, where they are of other data, or where a file is missing or damaged.
     """
-    folder = pathlib.Path(workdir) / FOLDER
-    about = read_about(folder)
-    if about is None:
-        why = f"{workdir} has no encoded images: {folder / ABOUT} is missing or incomplete"
-        raise UserError(f"{why}; launch the workdir with --jobs=encode, or name another space")
+    folder, about = pathlib.Path(workdir) / FOLDER, about_of(workdir)
     there = about["provenance"]["data"]
     if there != data.fingerprint:
         why = f"the space {workdir} is of other data: its images are of {there}, those of {data.name!r} are"
@@ -83,6 +79,16 @@ def read_encoded(workdir: str | pathlib.Path, data: Dataset) -> Encoded:
         for part, number in parts_of(data).items():
             found[part] = _mapped(path_of(folder, part, moment), (number, *about["shape"]))
     return Encoded(about, moments[MEAN], moments.get(VARIANCE))
+
+
+def about_of(workdir: str | pathlib.Path) -> dict[str, Any]:
+    """The record in WORKDIR/encoded. Raises `UserError` where there is none."""
+    folder = pathlib.Path(workdir) / FOLDER
+    about = read_about(folder)
+    if about is None:
+        why = f"{workdir} has no encoded images: {folder / ABOUT} is missing or incomplete"
+        raise UserError(f"{why}; launch the workdir with --jobs=encode, or name another space")
+    return about
 
 
 def read_about(folder: pathlib.Path) -> dict[str, Any] | None:

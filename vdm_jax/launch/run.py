@@ -23,14 +23,14 @@ from vdm_jax.launch.status import remaining
 
 
 class NeededRun(NamedTuple):
-    """A run that another one needs. stated: what states it, for sentences. uses: the names of the needs whose folders
-    it uses."""
+    """A run that another one needs. stated: what states it, for sentences. uses: of each setting that holds the folder
+    of an earlier need, the name of that need."""
 
     folder: pathlib.Path
     config: ConfigDict
     jobs: list[str]
     stated: str
-    uses: frozenset[str]
+    uses: Mapping[str, str]
 
 
 def run(
@@ -133,11 +133,14 @@ def checked_needs(kinds: Kinds, config: ConfigDict, workdir: pathlib.Path) -> li
     left: list[NeededRun] = []
     for need in needs_of(kinds, config, workdir):
         if jobs := remaining(kind := kind_of(kinds, need.config), need.config, need.folder, need.jobs):
+            not_there = {other.folder.name for other in left}
             with naming(need.stated):
-                if need.uses.isdisjoint(other.folder.name for other in left):
-                    check_run(kinds, need.config, need.folder, jobs)
+                if to_come := {setting: "" for setting, name in need.uses.items() if name in not_there}:
+                    known = need.config.copy_and_resolve_references()
+                    known.update_from_flattened_dict(to_come)
+                    check_ready(kind, known, jobs)
                 else:
-                    check_ready(kind, need.config, jobs)
+                    check_run(kinds, need.config, need.folder, jobs)
             left.append(need._replace(jobs=jobs))
     return left
 
@@ -154,7 +157,7 @@ def needs_of(kinds: Kinds, config: ConfigDict, workdir: pathlib.Path) -> Iterato
         with naming(stated):
             refuse_unread(kind_of(kinds, own).choices, own, before, laid_over)
         jobs = chosen_jobs(kind_of(kinds, own), need.jobs) or own_jobs(own, kind_of(kinds, own))
-        yield NeededRun(folders[name], own, jobs, stated, frozenset(need.uses.values()))
+        yield NeededRun(folders[name], own, jobs, stated, need.uses)
 
 
 def folders_used(name: str, need: Need, folders: Mapping[str, pathlib.Path]) -> dict[str, str]:

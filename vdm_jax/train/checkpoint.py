@@ -1,8 +1,9 @@
 """Checkpoints. This is the only file that imports orbax.
 
 A folder holds one sub-folder a step. Each has the parts "params", "ema_params", "opt_state", "carry" and "counters" of
-a `TrainState`, so that a reader restores only the parts it needs, and the metrics of the evaluation at that step. A
-save writes a temporary folder and renames it when it is complete: after a kill the previous step is the latest.
+a `TrainState`, so that a reader restores only the parts it needs, a checksum of each part, and the metrics of the
+evaluation at that step. A save writes a temporary folder and renames it when it is complete: after a kill the previous
+step is the latest.
 """
 
 import threading
@@ -17,6 +18,7 @@ from jaxtyping import PyTree
 from orbax.checkpoint import v1 as ocp
 
 from vdm_jax.base.errors import RunFailed, UserError
+from vdm_jax.train.checksums import checksum
 from vdm_jax.train.listing import (
     Saved,
     find_checkpoint,
@@ -30,6 +32,7 @@ from vdm_jax.train.reading import Incomplete, Unreadable, quiet, read_patiently,
 from vdm_jax.train.state import TrainState, as_trees
 
 SWEEP_SECONDS = 60
+CHECKSUMS = "checksums"  # of the parts, in the metadata of a checkpoint
 
 
 class Restored(NamedTuple):
@@ -102,9 +105,10 @@ class Checkpointer:
             return
         parts = {name: part for name, part in to_parts(state).items() if jax.tree.leaves(part)}  # orbax: no empty part
         metrics = None if score is None else {"score": score}
+        stated = {CHECKSUMS: {name: checksum(part) for name, part in parts.items()}}
         self._saving = step
         with self._one_sentence(), _one_replica_writes():
-            self._orbax.save_checkpointables_async(step, parts, force=True, metrics=metrics)
+            self._orbax.save_checkpointables_async(step, parts, force=True, metrics=metrics, custom_metadata=stated)
 
     def restore(self, like: TrainState) -> TrainState:
         """The latest checkpoint, with the structure, shapes, types and shardings of `like`."""
@@ -234,15 +238,19 @@ def _restore(folder: Path, which: str | int, like: dict[str, PyTree]) -> Restore
     path = folder / str(chosen.step)
     if stated_parts(path) is None:
         raise OSError("its list of parts is missing or damaged")
-    there = ocp.checkpointables_metadata(path).metadata
-    there = {name: there[name] for name in like if name in there}
+    metadata = ocp.checkpointables_metadata(path)
+    there = {name: metadata.metadata[name] for name in like if name in metadata.metadata}
     wanted = {name: part for name, part in like.items() if jax.tree.leaves(part)}
     if (stated := stated_parts(path)) is None:
         raise OSError("its list of parts is missing or damaged")
     if damaged := [name for name in wanted if there.get(name, ...) is None or name in stated - there.keys()]:
         raise OSError(f"the metadata of {damaged[0]} are missing or damaged")
     _check_same(f"checkpoint {chosen.step} in {folder}", there, wanted)
-    return Restored(*chosen, like | ocp.load_checkpointables(path, wanted))
+    parts = ocp.load_checkpointables(path, wanted)
+    checksums = (metadata.custom_metadata or {}).get(CHECKSUMS, {})  # older checkpoints have none
+    if changed := [name for name, part in parts.items() if name in checksums and checksum(part) != checksums[name]]:
+        raise OSError(f"its {changed[0]} differ from what was saved")
+    return Restored(*chosen, like | parts)
 
 
 def _saved(orbax: ocp.training.Checkpointer) -> list[Saved]:

@@ -22,6 +22,7 @@ from vdm_jax.diffusion.posterior import Feature
 from vdm_jax.diffusion.schedules import Schedule
 from vdm_jax.diffusion.theory import Covariance, speciation_abar, time_of_abar
 from vdm_jax.diffusion.timesteps import gammas_at, timesteps
+from vdm_jax.experiments.common.build import fixed_table
 from vdm_jax.experiments.common.checks import SEED, check_numbers
 from vdm_jax.experiments.common.populations import identity_of, make_population
 from vdm_jax.experiments.common.space.encoded import EncodedSpace
@@ -126,7 +127,8 @@ def describe_exact(experiment: ExactExperiment) -> Iterator[str]:
 
 
 def check_exact(config: ConfigDict) -> None:
-    """Raises `UserError` for a setting of the exact curves out of range."""
+    """Raises `UserError` for a setting of the exact curves out of range, a schedule that is no table, or as
+    `check_space`."""
     check_numbers(config, NUMBERS)
     check_space(config)
     exact, num_steps = config.exact, config.diffusion.num_steps
@@ -134,6 +136,7 @@ def check_exact(config: ConfigDict) -> None:
         raise UserError(f"config.exact.batch_size={exact.batch_size}; expected an even number: noise comes in pairs")
     if exact.num_timesteps > num_steps + 1:
         raise UserError(f"config.exact.num_timesteps={exact.num_timesteps}; there are {num_steps + 1}, 0 … {num_steps}")
+    fixed_table(config.diffusion)
 
 
 def speciation(covariance: Covariance, schedule: Schedule) -> dict[str, float | None]:

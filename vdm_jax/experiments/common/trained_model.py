@@ -59,21 +59,12 @@ def load_trained(
     the model is a DDPM or an unconditional VAE-VDM, in a space a latent diffusion model of that space. Raises
     `UserError` where there is none, or one of other data, another space or another diffusion, or one with a code.
     """
-    named = f"config.{section}.{setting}={workdir}"
-    folder = pathlib.Path(workdir)
-    kind, stored = stated_settings(folder, named)
-    trained_on = read_stored(folder / "data.json", named)
-    fitting = tuple(sorted(name for name in MODELS if (name == LATENT) == (space is not None)))
-    if kind not in fitting:
-        where = "in pixels" if space is None else "in a space"
-        raise UserError(f"{named} is of kind {kind!r}; {where} expected one of {fitting}")
-    if lacking := [name for name in SECTIONS if not isinstance(stored.get(name), dict)]:
-        raise UserError(f"{named}: its config.json has no {lacking[0]}")
-    if (pixel_max := stored["diffusion"].get("pixel_max")) is not None:
-        raise UserError(f"{named} has pixels in ±{pixel_max:g}; expected those of the data")
-    _refuse_others(named, stored, plain(config))
-    if trained_on.get("fingerprint") != data.fingerprint:
-        raise UserError(f"{named} was trained on other data of the name {config.data.name!r}")
+    named, folder = f"config.{section}.{setting}={workdir}", pathlib.Path(workdir)
+    kind, stored = check_trained(workdir, config, space is not None, section, setting)
+    there = read_stored(folder / "data.json", named).get("fingerprint")
+    if there != data.fingerprint:
+        name = f"of the name {config.data.name!r}"
+        raise UserError(f"{named} was trained on other data {name}: on {there}, and these are {data.fingerprint}")
     if space is not None:
         _refuse_other_space(folder, named, stored, space)
     model = make_model(as_config(kind, stored), data, None if space is None else space.space)
@@ -85,6 +76,29 @@ def load_trained(
     about |= {"validation": _validation_at(folder, weights.step)} | stored
     denoise = Partial(lambda params, z, t: model.denoise(params)(z, t), weights.params)
     return TrainedModel(denoise, model.x_range, about)
+
+
+def check_trained(
+    workdir: str, config: ConfigDict, in_space: bool, section: str = "chains", setting: str = "model"
+) -> tuple[str, dict[str, Any]]:
+    """(kind, settings that the weights depend on) of the model trained in `workdir`, from its small files alone.
+
+    in_space: whether it lives in a space. Other arguments as of `load_trained`, which has more to judge. Raises
+    `UserError`.
+    """
+    named, folder = f"config.{section}.{setting}={workdir}", pathlib.Path(workdir)
+    kind, stored = stated_settings(folder, named)
+    read_stored(folder / "data.json", named)
+    fitting = tuple(sorted(name for name in MODELS if (name == LATENT) == in_space))
+    if kind not in fitting:
+        where = "in a space" if in_space else "in pixels"
+        raise UserError(f"{named} is of kind {kind!r}; {where} expected one of {fitting}")
+    if lacking := [name for name in SECTIONS if not isinstance(stored.get(name), dict)]:
+        raise UserError(f"{named}: its config.json has no {lacking[0]}")
+    if (pixel_max := stored["diffusion"].get("pixel_max")) is not None:
+        raise UserError(f"{named} has pixels in ±{pixel_max:g}; expected those of the data")
+    _refuse_others(named, stored, plain(config))
+    return kind, stored
 
 
 def _validation_at(folder: pathlib.Path, step: int) -> dict[str, float]:

@@ -4,14 +4,13 @@ import pathlib
 
 from vdm_jax.diffusion.timesteps import timesteps
 from vdm_jax.experiments.common.build import DATA, IMPLIED, NOISE, find_data, understood_data
-from vdm_jax.experiments.common.exact import ExactExperiment, check_timesteps, describe_exact, exact
+from vdm_jax.experiments.common.exact import ExactExperiment, check_exact, check_timesteps, describe_exact, exact
 from vdm_jax.experiments.common.programs import EXACT_CURVES
 from vdm_jax.experiments.common.space.settings import (
     SPACE_CHOICES,
     SPACE_FOLDERS,
     SPACE_IGNORED,
     SPACE_IMPLIED,
-    check_space,
     space_needs,
 )
 from vdm_jax.experiments.exact.build import build_exact
@@ -39,7 +38,7 @@ KIND = Kind(
         )
     },
     inputs=lambda experiment: {"data": experiment.identity},
-    check=check_space,
+    check=check_exact,
     needs=space_needs,
     find=find_data,
     understood=understood_data,

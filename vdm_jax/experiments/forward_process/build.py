@@ -17,11 +17,12 @@ from vdm_jax.diffusion.samplers import SAMPLERS
 from vdm_jax.diffusion.schedules import SCHEDULES, Schedule, discretize, make_schedule, settings_of
 from vdm_jax.experiments.common.build import fixed_table, load
 from vdm_jax.experiments.common.checks import SEED, check_numbers
-from vdm_jax.experiments.common.trained_model import TrainedModel, load_trained
+from vdm_jax.experiments.common.trained_model import TrainedModel, check_trained, load_trained
 from vdm_jax.experiments.forward_process.foreign import foreign_data
 from vdm_jax.experiments.forward_process.models import training_config
 from vdm_jax.experiments.forward_process.picture import read_picture
 
+OF_MODEL = ("model", "workdir")  # the section and the setting of the folder of a trained model
 LARGEST = 256  # side of an image whose copies are drawn
 NUMBERS = (
     ("2 to 1,000,000", lambda value: 2 <= value <= 1_000_000, "schedules.num_steps"),
@@ -56,8 +57,11 @@ class ForwardExperiment:
 
 
 def check_forward_process(config: ConfigDict) -> None:
-    """What can be judged before a model is trained: every setting, and the picture. Raises `UserError`."""
+    """What can be judged before a model is trained and data are read: every setting, the picture, and what the files of
+    a named model say. Raises `UserError`."""
     check_settings(config)
+    if config.model.workdir:
+        check_trained(config.model.workdir, data_alone(config), False, *OF_MODEL)
     if config.picture.image:
         read_picture(Path(config.picture.image))
 
@@ -98,9 +102,14 @@ def build_forward_process(config: ConfigDict, folder: str = "") -> ForwardExperi
     if config.model.workdir:
         names = [name.strip() for name in config.reconstruct.foreign.split(",") if name.strip()]
         foreign = foreign_data(names, data)
-        of_model = (config.model.workdir, config.model.checkpoint)
-        model = load_trained(*of_model, ConfigDict(dict(data=config.data)), data, section="model", setting="workdir")
+        named = (config.model.workdir, config.model.checkpoint)
+        model = load_trained(*named, data_alone(config), data, None, *OF_MODEL)
     return ForwardExperiment(config, data, tables, picture, digest, model, foreign)
+
+
+def data_alone(config: ConfigDict) -> ConfigDict:
+    """What a trained model must agree with: its noise is its own."""
+    return ConfigDict(dict(data=config.data))
 
 
 def tables_of(names: list[str], num_steps: int) -> dict[str, Schedule]:

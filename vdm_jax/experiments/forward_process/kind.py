@@ -1,5 +1,6 @@
 """The kind "forward_process": what noise does to images under every schedule, and how models undo it by timestep."""
 
+import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -7,6 +8,7 @@ from ml_collections import ConfigDict
 
 from vdm_jax.experiments.common.build import DATA, IMPLIED, above, find_data, not_empty, understood_data
 from vdm_jax.experiments.common.programs import MODELS
+from vdm_jax.experiments.common.trained_model import is_about_model
 from vdm_jax.experiments.forward_process import noise, reconstruct, strips
 from vdm_jax.experiments.forward_process import schedules as tables
 from vdm_jax.experiments.forward_process.build import (
@@ -21,6 +23,7 @@ from vdm_jax.experiments.forward_process.split import split
 from vdm_jax.launch.choices import Choice
 from vdm_jax.launch.kind import Job, Kind, from_files
 from vdm_jax.launch.settings import value_of
+from vdm_jax.launch.store import read_record
 from vdm_jax.report.sections import FORWARD_PAGE
 
 READS = ("data", "picture", "schedules")
@@ -53,6 +56,13 @@ def no_model(config: ConfigDict) -> bool:
 def no_split(config: ConfigDict) -> bool:
     """Whether the config trains no models apart."""
     return not (config.model.train and config.split.num_seeds)
+
+
+def is_of_named_model(config: ConfigDict, workdir: pathlib.Path) -> bool:
+    """Whether reconstruct.json is of the checkpoint in the folder `model.workdir`, where that is named."""
+    folder, checkpoint = config.model.workdir, config.model.checkpoint
+    about = read_record(workdir, KIND.jobs["reconstruct"]).get("model") or {}
+    return not folder or is_about_model(about, pathlib.Path(folder), checkpoint)
 
 
 def inputs(experiment: ForwardExperiment) -> dict[str, str]:
@@ -97,6 +107,7 @@ KIND = Kind(
             ignores=("data.dir", "model.workdir", "model.train", "model.num_steps", "model.channels"),
             writes=reconstruct.RECORD,
             idle=no_model,
+            is_done=is_of_named_model,
             memory_hint="lower config.reconstruct.num_images",
         ),
         "split": Job(

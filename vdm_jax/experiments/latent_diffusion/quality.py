@@ -40,16 +40,18 @@ from vdm_jax.experiments.latent_diffusion.build import LatentExperiment
 from vdm_jax.experiments.latent_diffusion.latents import latents_of, make_decoder, seen_moments
 from vdm_jax.experiments.latent_diffusion.samplings import (
     GAUSSIAN,
+    MEASURED,
     MIXTURE,
     NOISE,
     Curves,
     Sampling,
     curves_of,
     edge_time,
+    named_curves,
     samplings_of,
     times_of,
 )
-from vdm_jax.launch.settings import plain, read_config
+from vdm_jax.launch.settings import plain
 from vdm_jax.models.diffusion import DiffusionModel
 
 CODES = "codes"
@@ -112,6 +114,12 @@ def quality(experiment: LatentExperiment, workdir: pathlib.Path) -> str:
     return "done"
 
 
+def check_curves(config: ConfigDict) -> None:
+    """`Job.ready`: raises `UserError` where samplings need exact curves and the folder that is named has none."""
+    if needs_curves(config):
+        named_curves(config.quality.exact)
+
+
 def check_quality(experiment: LatentExperiment, _: pathlib.Path) -> None:
     """`Job.check`: raises `UserError` where images cannot be scored, or the curves that samplings need cannot be
     used."""
@@ -127,25 +135,38 @@ def check_quality(experiment: LatentExperiment, _: pathlib.Path) -> None:
 def curves_for(config: ConfigDict, space: EncodedSpace) -> Curves | None:
     """The exact curves that samplings of the config need; None where none does. Raises `UserError` where they are
     missing, or are those of another space."""
-    if not any(sampling.needs_curves for sampling in samplings_of(config.quality.samplers).values()):
+    if not needs_curves(config):
         return None
     workdir = config.quality.exact
-    how = "measure them with configs/probes.py:latents-exact --config.space.workdir=… at the same config.space.scale"
-    path = pathlib.Path(workdir) / "exact.json"
-    if not path.is_file():
-        raise UserError(f"config.quality.exact={workdir} has no exact.json; {how}")
-    exact = read_config(path)
+    exact = named_curves(workdir)
     about = exact.get("space") or {}
     if about.get("fingerprint") != space.fingerprint:
         why = f"config.quality.exact={workdir} has curves of another space, or of another scale of it"
-        raise UserError(f"{why}; {how}")
+        raise UserError(f"{why}; {MEASURED}")
     if about.get("sampled") != space.sampled:
         there = f"config.quality.exact={workdir} has space.sampled={about.get('sampled')}, this run {space.sampled}"
-        raise UserError(f"{there}; {how} and config.space.sampled")
+        raise UserError(f"{there}; {MEASURED} and config.space.sampled")
     try:
         return curves_of(exact)
     except UserError as error:
         raise UserError(f"config.quality.exact={workdir}: {error}") from error
+
+
+def needs_curves(config: ConfigDict) -> bool:
+    """Whether exact curves decide where a sampling of the config goes."""
+    return any(sampling.needs_curves for sampling in samplings_of(config.quality.samplers).values())
+
+
+def is_of_curves(config: ConfigDict, record: Mapping[str, Any]) -> bool:
+    """Whether a record is of the exact curves that the config names now, where its samplings need some. They are
+    estimates: others have another edge."""
+    try:
+        if not needs_curves(config):
+            return True
+        edge = curves_of(named_curves(config.quality.exact)).edge
+    except UserError:
+        return False
+    return (record.get("edge") or {}).get("logsnr") == -edge
 
 
 def make_starts(

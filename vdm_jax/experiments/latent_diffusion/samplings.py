@@ -3,6 +3,7 @@
 Written SAMPLER:STEPS[:TIMES[:START]], such as ancestral:50, ddim:20:information or ancestral:100:time:gaussian.
 """
 
+import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from jaxtyping import Array, Float
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.diffusion.samplers import SAMPLERS, SPACINGS, make_times, times_through
 from vdm_jax.diffusion.schedules import Schedule, make_schedule
+from vdm_jax.launch.settings import read_config
 
 NOISE, GAUSSIAN, MIXTURE = "noise", "gaussian", "mixture"
 INFORMATION, COSINE = "information", "cosine"
@@ -26,6 +28,7 @@ STARTS = {
     GAUSSIAN: "z_t at the edge of the features ~ the Gaussian with its mean and covariance",
     MIXTURE: "the same with a mixture of Gaussians fitted to z_t there",
 }
+MEASURED = "measure them with configs/probes.py:latents-exact --config.space.workdir=… at the same config.space.scale"
 EDGE, EDGE_SHARE = "5%", 0.05  # the edge of the features: no more than this share of any of them remains
 MIN_POINTS, NUM_POINTS = 3, 20_001  # noise levels of exact curves, at least; of their interpolation
 MOST_GAMMA = 20.0  # of no noise, and of nothing else
@@ -69,6 +72,14 @@ def samplings_of(text: str) -> dict[str, Sampling]:
         choose(f"config.quality.samplers: start of {each!r}", start, STARTS)
         found[each] = Sampling(sampler, int(rest[0]), times, start)
     return found
+
+
+def named_curves(workdir: str) -> dict[str, Any]:
+    """The exact.json in the folder that `config.quality.exact` names. Raises `UserError` where there is none."""
+    path = pathlib.Path(workdir) / "exact.json"
+    if not path.is_file():
+        raise UserError(f"config.quality.exact={workdir} has no exact.json; {MEASURED}")
+    return read_config(path)
 
 
 def curves_of(exact: Mapping[str, Any]) -> Curves:

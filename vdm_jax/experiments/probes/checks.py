@@ -10,6 +10,7 @@ from vdm_jax.experiments.common.checks import SEED, check_numbers
 from vdm_jax.experiments.common.exact import check_exact
 from vdm_jax.experiments.common.populations import check_classes
 from vdm_jax.experiments.common.space.encoded import EncodedSpace
+from vdm_jax.experiments.common.trained_model import check_trained
 from vdm_jax.experiments.probes.samplers import IN_A_SPACE, READERS, SPRITE, chosen_readers, chosen_samplers
 from vdm_jax.probing.heads import MEMBERS, TARGETS
 from vdm_jax.probing.nets import NETS, reads_sprites
@@ -90,11 +91,13 @@ def check_chains(chains: ConfigDict, num_steps: int) -> None:
 
 
 def check_model(config: ConfigDict) -> None:
-    """Raises `UserError` where samplers need a model that is not named."""
+    """Raises `UserError` where samplers need a model that is not named, or as `check_trained`."""
     samplers = chosen_samplers(config.chains) | chosen_samplers(config.chain_probes)
     of_model = [text for text, chosen in samplers.items() if chosen.trained]
     if of_model and not config.chains.model:
         raise UserError(f"sampler {of_model[0]!r} needs config.chains.model, the workdir of a trained diffusion model")
+    if of_model:
+        check_trained(config.chains.model, config, in_space=bool(config.space.workdir or config.space.train))
 
 
 def check_chain_probes(config: ConfigDict) -> None:

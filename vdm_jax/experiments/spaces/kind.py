@@ -5,7 +5,7 @@ from typing import Any
 
 from vdm_jax.experiments.common.build import DATA, IMPLIED, NOISE
 from vdm_jax.experiments.spaces.build import SpaceTable, build_spaces, check_spaces, needs_of_table
-from vdm_jax.experiments.spaces.table import table
+from vdm_jax.experiments.spaces.table import is_of_named_runs, table
 from vdm_jax.launch.choices import Choice
 from vdm_jax.launch.kind import Job, Kind, from_files
 from vdm_jax.launch.settings import value_of
@@ -40,6 +40,7 @@ KIND = Kind(
             reads=("data", "space", "runs", "diffusion", "exact", "probe", "table"),
             ignores=("data.dir", "space.workdir", "runs", "probe.memory_gib", "probe.at_once", "table.keep_encodings"),
             writes="table.json",
+            is_done=is_of_named_runs,
         )
     },
     check=check_spaces,

@@ -1,15 +1,18 @@
 """The job table: what a space is, and when noise destroys each feature in it at each scale."""
 
+import json
 import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from vdm_jax.base.files import write_json
 from vdm_jax.base.provenance import provenance
 from vdm_jax.data.encoded import FOLDER
-from vdm_jax.experiments.spaces.build import SPACE, SpaceTable
+from vdm_jax.experiments.spaces.build import SPACE, SpaceTable, scales_of
 from vdm_jax.launch.jobs import NEEDS
 from vdm_jax.launch.settings import plain
 from vdm_jax.report.primitives.workdir import Workdir
@@ -44,6 +47,17 @@ def table(experiment: SpaceTable, workdir: Path) -> str:
     if here and not config.table.keep_encodings:  # those of a named space stay
         shutil.rmtree(experiment.space.path / FOLDER, ignore_errors=True)
     return "done"
+
+
+def is_of_named_runs(config: ConfigDict, workdir: Path) -> bool:
+    """Whether `table.json` has the numbers that the folders of `config.runs` have now, where these are named."""
+    scales = Workdir(workdir).record("table").get("scales") or {}
+    named = {scale: Workdir(Path(config.runs[scale])) for scale in scales_of(config) if config.runs[scale]}
+    try:
+        now = {scale: describe_scale(run.exact, run.probe) for scale, run in named.items()}
+    except (KeyError, TypeError):  # no such records
+        return False
+    return all(json.dumps(scales.get(scale)) == json.dumps(found) for scale, found in now.items())
 
 
 def of_autoencoder(space: Workdir) -> tuple[dict[str, Any] | None, dict[str, str]]:

@@ -9,6 +9,7 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.base.pytrees import fingerprint
 from vdm_jax.base.space import Space
 from vdm_jax.data.dataset import Dataset
+from vdm_jax.data.encoded import about_of
 from vdm_jax.experiments.common.autoencoders import RENAMED, make_autoencoder
 from vdm_jax.experiments.common.checkpoints import load_weights
 from vdm_jax.launch.settings import read_config, with_new_names
@@ -42,6 +43,12 @@ def kind_of_space(folder: pathlib.Path) -> str:
     if any((config.get("ensemble") or {}).values()):
         raise UserError(f"{folder} holds an ensemble of autoencoders; name one of its members, {folder}/members/NAME")
     return AUTOENCODER
+
+
+def check_named(folder: pathlib.Path) -> None:
+    """Raises `UserError` where the folder holds no space, or an autoencoder whose images are not encoded."""
+    if kind_of_space(folder) == AUTOENCODER:
+        about_of(folder)
 
 
 def diffusers_space(folder: pathlib.Path, data: Dataset) -> Space:

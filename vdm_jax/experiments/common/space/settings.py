@@ -1,5 +1,6 @@
 """The section `space` of a config: where diffusion and probes live. Empty: in pixels."""
 
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ from ml_collections import ConfigDict
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.experiments.common.build import not_empty
 from vdm_jax.experiments.common.space.encoded import SCALES
+from vdm_jax.experiments.common.space.load import check_named
 from vdm_jax.launch.choices import Choice
 from vdm_jax.launch.config_files import flat, load_config
 from vdm_jax.launch.kind import Need
@@ -47,9 +49,12 @@ def trained_by(variant: str) -> str:
 
 
 def check_space(config: ConfigDict) -> None:
-    """What can be judged before the space is trained. Raises `UserError` for an unknown scale, as `check_variant`."""
+    """What can be judged before the data are read and the space is trained. Raises `UserError` for an unknown scale, as
+    `check_variant`, and for a folder that `check_named` refuses."""
     choose("config.space.scale", config.space.scale, SCALES)
     check_variant(config.space)
+    if config.space.workdir:
+        check_named(pathlib.Path(config.space.workdir))
 
 
 def check_variant(space: ConfigDict) -> None:
