@@ -248,7 +248,8 @@ def _restore(folder: Path, which: str | int, like: dict[str, PyTree]) -> Restore
     _check_same(f"checkpoint {chosen.step} in {folder}", there, wanted)
     parts = ocp.load_checkpointables(path, wanted)
     checksums = (metadata.custom_metadata or {}).get(CHECKSUMS, {})  # older checkpoints have none
-    if changed := [name for name, part in parts.items() if name in checksums and checksum(part) != checksums[name]]:
+    found = {name: checksum(part) for name, part in parts.items() if checksums.get(name)}
+    if changed := [name for name, value in found.items() if value not in (None, checksums[name])]:
         raise OSError(f"its {changed[0]} differ from what was saved")
     return Restored(*chosen, like | parts)
 

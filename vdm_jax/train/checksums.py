@@ -12,12 +12,17 @@ from jaxtyping import PyTree
 WORD = 8  # bytes
 
 
-def checksum(part: PyTree) -> str:
-    """16 hex digits of the paths of all leaves and of `sum_of_words` of each. Leaves: jax arrays."""
+def checksum(part: PyTree) -> str | None:
+    """16 hex digits of the paths of all leaves and of `sum_of_words` of each; None where other hosts hold some of it.
+
+    Leaves: jax arrays.
+    """
     sums = {}
     for path, leaf in jax.tree_util.tree_leaves_with_path(part):
         # Of a shard: an array keeps its copy on the host, which would stand in the way of its donation.
         own = leaf.addressable_data(0) if leaf.is_fully_replicated else leaf
+        if not own.is_fully_addressable:
+            return None
         sums[jax.tree_util.keystr(path, simple=True, separator="/")] = sum_of_words(np.asarray(own))
     return hashlib.sha256(repr(sorted(sums.items())).encode()).hexdigest()[:16]
 
