@@ -159,7 +159,7 @@ def draw_marks(
 def compare_round_trips(
     experiment: Experiment, params: PyTree, levels: Levels, chain: Chain, key: Key[Array, ""]
 ) -> dict[str, Any]:
-    """RMSE, PSNR and SSIM of images noised to T and sampled back, and of what knows nothing of the image.
+    """RMSE, PSNR and SSIM of images noised to T and sampled back, and of two baselines.
 
     respaced: by the chain of `config.sample`; respaced_few and full: the first `num_full` images by it and by every
     step. another: an image of another index in place of the own one; mean: the mean training image.
