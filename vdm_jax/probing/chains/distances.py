@@ -67,7 +67,7 @@ def smallest_square(feature: Feature) -> float:
     return float(square[square > 1e-9].min())
 
 
-def _of_share(curve: Sequence[float], exact: Curves, name: str, num_queries: int) -> dict[str, float]:
+def _of_share(curve: Sequence[float | None], exact: Curves, name: str, num_queries: int) -> dict[str, float]:
     share = np.array(exact[name])
     # One query is within the error: rare errors have a Poisson distribution with a long tail.
     own = np.sqrt(np.maximum(share * (1 - share), 0) / num_queries + 1 / num_queries**2)
@@ -82,7 +82,7 @@ def _of_square(feature: Feature, curves: Curves, exact: Curves, factor: int, num
     return _distance(curves["squared_error"], mmse, np.hypot(own, error))
 
 
-def _distance(curve: Sequence[float], exact: np.ndarray, error: np.ndarray) -> dict[str, float]:
+def _distance(curve: Sequence[float | None], exact: np.ndarray, error: np.ndarray) -> dict[str, float]:
     difference = np.abs(np.asarray(curve, np.float64) - exact)
     in_errors = difference / np.maximum(error, ROUNDING)
     return {
