@@ -4,6 +4,7 @@ import datetime
 import json
 import platform
 import re
+import subprocess
 
 import jax
 import pytest
@@ -43,6 +44,20 @@ def test_commit_is_unknown_outside_a_checkout(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "__file__", str(tmp_path / "provenance.py"))
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert commit() == "unknown"
+
+
+def test_commit_is_not_that_of_the_project_it_is_installed_in(tmp_path, monkeypatch):
+    def git(*arguments):
+        author = ["-c", "user.name=someone", "-c", "user.email=someone@example.org"]
+        subprocess.run(["git", "-C", str(tmp_path), *author, *arguments], check=True, capture_output=True)
+
+    git("init")
+    git("commit", "--allow-empty", "-m", "another project")
+    monkeypatch.setattr(module, "__file__", str(tmp_path / "provenance.py"))
+    (tmp_path / "provenance.py").touch()
+    assert commit() == "unknown"
+    git("add", "provenance.py")
+    assert re.fullmatch(r"[0-9a-f]{12}-dirty", commit())
 
 
 def test_commit_is_unknown_without_git(monkeypatch):

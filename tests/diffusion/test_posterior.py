@@ -7,7 +7,7 @@ import pytest
 
 from vdm_jax.base.keys import named_key
 from vdm_jax.diffusion.gaussian import alpha_sigma, noised
-from vdm_jax.diffusion.posterior import Feature, finite_posterior, sample_exactly, score
+from vdm_jax.diffusion.posterior import Feature, denoiser_within, finite_posterior, sample_exactly, score
 from vdm_jax.diffusion.rows import correlate, correlated_posterior, matrix_posterior
 from vdm_jax.diffusion.schedules import make_schedule
 
@@ -144,3 +144,28 @@ def test_the_nearest_row_and_its_equals(key):
     alike = np.asarray(posterior.alike(key, jnp.full(400, 7)))
     assert set(alike) == {2, 7} and 150 < (alike == 2).sum() < 250
     np.testing.assert_array_equal(posterior.alike(jax.random.fold_in(key, 1), jnp.array([0, 9])), [0, 9])
+
+
+def products_of(function, *arguments):
+    """The matrix products of a function's program, a line each."""
+    lines = jax.jit(function).lower(*arguments).as_text().splitlines()
+    return [line for line in lines if "stablehlo.dot_general" in line]
+
+
+def test_products_keep_float32_on_accelerators():
+    """Their default rounds the factors to 11 bits, and 1/sigma² makes nats of that."""
+    rows, gamma = np.eye(3, 2, dtype=np.float32), jnp.float32(0)
+    labels, features, z = {"c": np.arange(3)}, {"c": Feature(np.ones(3) / 3, np.ones((3, 1)))}, jnp.ones((4, 2))
+    posterior = finite_posterior(rows, labels, features)
+
+    def all_of_it(posterior, key):
+        found = posterior.correlate(jnp.arange(4), z)
+        curves = score(features["c"], posterior.classes(z, gamma)["c"]), posterior.classes_from(found, gamma)
+        return curves, posterior.mean(z, gamma), posterior.nearest(z), posterior.draw(key, z, gamma)
+
+    def within(rows):
+        return denoiser_within(rows, jnp.ones((4, 3), bool), make_schedule("linear"))(z, jnp.ones(4))
+
+    found = products_of(all_of_it, posterior, jax.random.key(0)) + products_of(within, jnp.asarray(rows))
+    assert len(found) > 10 and all("HIGHEST" in line for line in found)
+    assert not any("HIGHEST" in line for line in products_of(jnp.matmul, rows, rows.T))

@@ -14,6 +14,7 @@ from vdm_jax.diffusion.schedules import (
     even_timesteps,
     interpolated,
     make_schedule,
+    noisy_entries,
     table_schedule,
     times_of_gamma,
 )
@@ -102,6 +103,8 @@ def test_dirac_is_noiseless_then_noise_without_nan():
     assert np.all(np.isneginf(gammas[:50])) and np.all(np.isfinite(gammas[50:]))
     np.testing.assert_allclose(1 / (1 + np.exp(gammas[59:])), 0.3**10, rtol=1e-4)
     assert schedule.no_bound
+    spike = make_schedule("dirac", num_steps=100, t1=0.28, t2=0.29, total=0.9)  # 100 · 0.29 is below 29
+    np.testing.assert_array_equal(noisy_entries(spike), [29])
 
 
 def test_what_has_no_noise_at_first_is_not_continued():

@@ -3,7 +3,9 @@
 import re
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from vdm_jax.configs.autoencoder import get_config
 
@@ -11,8 +13,11 @@ from vdm_jax.experiments.autoencoder.build import build_autoencoder
 from vdm_jax.experiments.autoencoder.members import members_of
 from vdm_jax.experiments.autoencoder.training import train_members
 from vdm_jax.experiments.common.checkpoints import load_weights
+from vdm_jax.experiments.common.train import scores_of
+from vdm_jax.experiments.common.training import ModelTraining
 from vdm_jax.launch.kind import NO_OPTIONS
 from vdm_jax.train.loop import TrainingFailed
+from vdm_jax.train.state import init_state
 
 TINY = {
     "data.name": "sparse",
@@ -68,3 +73,12 @@ def test_a_member_that_fails_does_not_end_the_others(tmp_path):
     with pytest.raises(TrainingFailed, match=f"^1 of 2 members failed: {re.escape(bad)}: .*leave its values out"):
         trained(members, tmp_path, at_once=False)
     assert load_weights(tmp_path / good, members[good].model, members[good].config).step == 4
+
+
+def test_weights_are_scored_on_all_devices():
+    """Images are split over them, and members that are trained at once may be on fewer: 3 on one of 2 devices."""
+    seen = {}
+    training = ModelTraining(None, None, None, 1, validate=lambda params: seen.update(params) or {"score": 0.0})
+    state = init_state({"weights": jnp.ones(3)}, optax.identity())
+    assert scores_of(training)(jax.device_put(state, jax.devices()[0])) == {"score": 0.0}
+    assert seen["weights"].sharding.device_set == set(jax.devices()) and jax.device_count() > 1

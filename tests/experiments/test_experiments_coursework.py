@@ -159,6 +159,7 @@ def test_the_job_leaves_what_it_promises(workdir):
         ({"round_trip.times": "0.5,0.1"}, "round_trip.times='0.5,0.1'; expected rising times"),
         ({"round_trip.times": "a"}, "round_trip.times='a'; expected numbers with commas"),
         ({"round_trip.epochs": "1000"}, "round_trip.epochs has 1000; expected epochs above 0 and at most 59.2"),
+        ({"round_trip.epochs": "nan"}, "round_trip.epochs='nan'; expected numbers with commas between them"),
         ({"round_trip.epochs": "10", "train.keep_latest": 2}, "keep_latest=2 does not keep the checkpoint of epoch 10"),
         ({"diffusion.pixel_max": 0.0}, "diffusion.pixel_max=0.0; expected a number above 0"),
         ({"round_trip.step_beta": 1.0}, "round_trip.step_beta=1.0; expected a number between 0 and 1"),

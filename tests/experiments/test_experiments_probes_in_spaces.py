@@ -3,6 +3,7 @@
 import json
 import re
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from small_sprites import GRID, check, experiment, run_jobs
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json
+from vdm_jax.base.mesh import make_mesh, replicate
 from vdm_jax.base.space import Space
 from vdm_jax.data.pixels import pixels_of
 from vdm_jax.data.sprite_data import make_sprite_data
@@ -112,6 +114,9 @@ def test_a_network_of_latents_reads_them_and_its_errors_are_recorded(noisy):
     assert list(readers) == ["latent_net", "exact"] and "net" not in about
     assert errors["exact"]["any_error"] < 0.2 and errors["latent_net"]["any_error"] < 0.3
     assert errors["latent_net"]["errors"].keys() == population.features.keys()
+    of_a_model = replicate(jnp.zeros((2, SIZE)), make_mesh())  # as the weights of a sampler or of a decoder are
+    read = jax.jit(lambda read, x: read(jax.random.key(0), x))(readers["latent_net"], of_a_model)
+    assert jax.device_count() > 1 and read.keys() == population.features.keys()
 
 
 @pytest.mark.parametrize(

@@ -174,6 +174,7 @@ MISTAKES = [
     ({"mixture.weight": 1.0}, r"config\.mixture\.weight=1\.0; expected a number between 0 and 1"),
     ({"mixture.langevin_steps": 30}, r"langevin_steps=30; expected a multiple of 20"),
     ({"mixture.sigma_min": 50.0}, r"config\.mixture: sigma_min=50\.0"),
+    ({"mixture.separations": "2,nan"}, r"separations='2,nan'; expected numbers with commas between them"),
     ({"mixture.separations": "0"}, r"separations='0'; expected numbers above 0"),
 ]
 

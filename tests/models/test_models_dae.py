@@ -110,6 +110,9 @@ def test_the_linear_dae_is_the_regression_on_noisy_images():
     np.testing.assert_allclose(
         apply_dae(linear_dae(fit), x, sigma), data.mean(0) + (x - data.mean(0)) @ weights.T, atol=1e-4
     )
+    lines = apply_dae.lower(linear_dae(fit), x, sigma).as_text().splitlines()
+    products = [line for line in lines if "stablehlo.dot_general" in line]
+    assert len(products) == 2 and all("HIGHEST" in line for line in products), "float32 on accelerators too"
     assert len(fit.variances) == 3
     np.testing.assert_allclose(linear_spectrum(fit, sigma), np.linalg.eigvalsh(weights)[::-1][:3], atol=1e-5)
 

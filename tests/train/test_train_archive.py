@@ -11,6 +11,7 @@ import toy_training as toy
 from vdm_jax.base.errors import UserError
 from vdm_jax.train import archive
 from vdm_jax.train.checkpoint import find_checkpoint, restore_state, saved_checkpoints
+from vdm_jax.train.listing import Saved, best_of
 from vdm_jax.train.metrics import read_metrics
 
 NAMES = {
@@ -60,6 +61,11 @@ def test_the_best_checkpoint_comes_along_where_there_is_room(runs, tmp_path):
     pack(runs / "whole", tmp_path / "small", "me", part_bytes=3_000)
     unpack(tmp_path / "small", tmp_path / "other", "me")
     assert [saved.step for saved in saved_checkpoints(tmp_path / "other" / "checkpoints")] == [latest]
+
+
+def test_a_score_that_is_no_number_is_not_the_best():
+    saved = [Saved(2, float("nan")), Saved(4, 0.5), Saved(6, 0.4), Saved(8, 0.4), Saved(10, float("nan"))]
+    assert best_of(saved).step == 8 and best_of(saved[:1]).step == 2
 
 
 def test_an_archive_grows_and_is_never_put_back(runs, tmp_path):

@@ -12,13 +12,21 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 def commit() -> str:
-    """The commit that this package runs from, with `-dirty` if files differ from it; `unknown` outside git."""
-    folder = pathlib.Path(__file__).resolve().parent
-    git = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
+    """The commit that this package runs from, with `-dirty` if files differ from it; `unknown` outside its checkout.
+
+    A package that is installed in an environment may lie in the checkout of something else, which does not track it.
+    """
+    path = pathlib.Path(__file__).resolve()
     try:
-        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+        _git(path.parent, "ls-files", "--error-unmatch", path.name)
+        return _git(path.parent, "describe", "--always", "--dirty", "--abbrev=12")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+def _git(folder: pathlib.Path, *arguments: str) -> str:
+    git = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def provenance() -> dict:

@@ -19,7 +19,7 @@ from vdm_jax.base.keys import named_key
 from vdm_jax.data.sprites import SpriteGrid, feature_values, orientation_vectors
 from vdm_jax.diffusion.gaussian import alpha_sigma
 from vdm_jax.diffusion.posterior import Feature, Posterior
-from vdm_jax.diffusion.rows import Correlations, inverse_variance
+from vdm_jax.diffusion.rows import Correlations, inverse_variance, product
 
 Images = Float[Array, "q h w 1"]
 
@@ -78,11 +78,12 @@ def make_class_sums(
     def class_sums(weigh, rows):
         def one(row):
             p = jax.lax.optimization_barrier(weigh(row))  # once, for two products
-            return p @ jnp.ones((p.shape[1], 1)), count @ p
+            return product(p, jnp.ones((p.shape[1], 1))), product(count, p)
 
         kinds, places = jax.lax.map(one, rows)
         kinds, places = kinds[..., 0], places.reshape(len(places), *grid.sizes[3:])
-        sums = {name: kinds @ share for name, share in shares.items()} | {"x": places.sum(2), "y": places.sum(1)}
+        sums = {name: product(kinds, share) for name, share in shares.items()}
+        sums |= {"x": places.sum(2), "y": places.sum(1)}
         return {name: sum_ / sum_.sum(axis=1, keepdims=True) for name, sum_ in sums.items()}
 
     return class_sums
@@ -99,7 +100,7 @@ def make_correlation(grid: SpriteGrid, templates: Distinct) -> Callable[[Images]
     masks = jnp.asarray(masks[:, covered], jnp.float32)
 
     def correlation(z):
-        return jax.lax.map(lambda image: masks @ image[pixel], z.reshape(z.shape[0], -1))
+        return jax.lax.map(lambda image: product(masks, image[pixel]), z.reshape(z.shape[0], -1))
 
     return correlation
 
@@ -188,7 +189,7 @@ def expected_image(grid: SpriteGrid, templates: Distinct, p: Float[Array, "q t p
     """The mean of the images with probabilities p."""
     masks = jnp.asarray(grid.templates[templates.first].reshape(len(templates.first), -1), jnp.float32)
     places, num = grid.offsets, p.shape[0]
-    under = p.transpose(2, 0, 1).reshape(-1, p.shape[1]) @ masks  # [P Q, w w]
+    under = product(p.transpose(2, 0, 1).reshape(-1, p.shape[1]), masks)  # [P Q, w w]
     under = under.reshape(len(places), len(places), num, grid.window, grid.window)
     # Windows overlap. They are added one column, then one row of places at a time: a scatter runs on one core of a CPU.
     strips = jnp.zeros((len(places), num, grid.window, grid.side))

@@ -10,7 +10,6 @@ noise and s_i² are small the terms of the expanded square are large and cancel:
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -19,6 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from vdm_jax.diffusion.gaussian import alpha_sigma
+from vdm_jax.diffusion.rows import product
 
 CHUNK = 2_048  # members whose weights are held at a time
 LANES = 64  # a chunk is a multiple: equal members have equal weights
@@ -26,8 +26,6 @@ SMALLEST_SIGMA = 1e-6  # less noise is computed as this much
 LARGEST_SQUARE = 1e4  # of y in products; a float32 sum that large has an error of about 0.001
 DIMENSIONS = 4  # whose squares are summed at a time
 QUERIES = 50  # whose squares are summed at a time
-
-product = partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)  # in float32 on accelerators too
 
 Gamma = Float[Array, ""]
 Values = Float[Array, "q d"]

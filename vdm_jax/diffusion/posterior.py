@@ -32,6 +32,7 @@ from vdm_jax.diffusion.rows import (
     inverse_variance,
     match,
     pick_alike,
+    product,
     weighted_mean,
 )
 from vdm_jax.diffusion.samplers import sample_by_x
@@ -83,8 +84,8 @@ def score(feature: Feature, probabilities: Probabilities) -> Scores:
     mmse = jnp.zeros(p.shape[0])
     if feature.values is not None:
         values = jnp.asarray(feature.values)
-        mean = p @ values
-        mmse = jnp.maximum(p @ jnp.sum(values**2, axis=1) - jnp.sum(mean**2, axis=1), 0.0)
+        mean, square = product(p, values), product(p, jnp.sum(values**2, axis=1))
+        mmse = jnp.maximum(square - jnp.sum(mean**2, axis=1), 0.0)
     return Scores(p.max(axis=1), jnp.sum(p**2, axis=1), entropy, mmse)
 
 
@@ -162,7 +163,7 @@ def finite_posterior(
         return row(rows, best_row(rows, len(z), perturbed)).reshape(-1, *shape)
 
     def nearest(rows, z):
-        return best_row(rows, len(z), lambda chunk, _: z.reshape(len(z), -1) @ chunk.x.T + chunk.offset[None])
+        return best_row(rows, len(z), lambda chunk, _: product(z.reshape(len(z), -1), chunk.x.T) + chunk.offset[None])
 
     def correlate_rows(rows, index, eps, key=None):
         every = rows.x.reshape(-1, rows.x.shape[2])[:num]
@@ -200,7 +201,7 @@ def denoiser_within(
         found = jax.lax.optimization_barrier(match(held, z.reshape(len(z), -1), gamma))
         found = jnp.where(allowed, found, -jnp.inf)
         weights = jax.nn.softmax(inverse_variance(gamma) * (found - found.max(axis=1, keepdims=True)), axis=1)
-        x = (weights @ rows).reshape(z.shape)
+        x = product(weights, rows).reshape(z.shape)
         return Prediction(x, (z - alpha * x) / sigma)
 
     return denoise

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
@@ -12,6 +13,8 @@ from jaxtyping import Array, Float, Int, Integer, Key
 from vdm_jax.diffusion.gaussian import alpha_sigma
 
 CHUNK = 4_096  # rows whose weights are held at a time
+
+product = partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)  # in float32 on accelerators too
 
 Index = Integer[Array, " q"]
 Gamma = Float[Array, ""]
@@ -49,7 +52,7 @@ class Chunked(Protocol):
 def match(rows: Rows, z: Float[Array, "q d"], gamma: Gamma) -> Float[Array, "q chunk"]:
     """sigma_t² log p(x_i | z_t) up to a constant of each query, for one chunk: <z, alpha x_i> - ½||alpha x_i||²."""
     alpha, _ = alpha_sigma(gamma)
-    return alpha * z @ rows.x.T + alpha**2 * rows.offset[None]
+    return product(alpha * z, rows.x.T) + alpha**2 * rows.offset[None]
 
 
 def matrix_posterior(
@@ -82,7 +85,7 @@ def weighted_mean(
         new_top = jnp.maximum(top, found.max(axis=1))
         weights = jnp.exp(inverse_variance(gamma) * (found - new_top[:, None]))
         shrink = jnp.exp(inverse_variance(gamma) * (top - new_top))
-        return (new_top, shrink * total + weights.sum(axis=1), shrink[:, None] * sums + weights @ values), None
+        return (new_top, shrink * total + weights.sum(axis=1), shrink[:, None] * sums + product(weights, values)), None
 
     start = (jnp.full(z.shape[0], -jnp.inf), jnp.zeros(z.shape[0]), jnp.zeros((z.shape[0], values.shape[2])))
     (_, total, sums), _ = jax.lax.scan(add, start, (rows, values))
@@ -147,11 +150,12 @@ class Correlations(NamedTuple):
 
 def correlate(rows: Float[Array, "n d"], x: Float[Array, "q d"], eps: Float[Array, "q d"]) -> Correlations:
     """Two matrix products, that serve all noise levels: 4 Q N D operations once."""
-    return Correlations(x @ rows.T - 0.5 * jnp.sum(rows**2, axis=1)[None], eps @ rows.T)
+    return Correlations(product(x, rows.T) - 0.5 * jnp.sum(rows**2, axis=1)[None], product(eps, rows.T))
 
 
 def correlated_posterior(found: Correlations, gamma: Gamma, values: Float[Array, "n k"]) -> Float[Array, "q2 k"]:
     """E[values_i | z_t] of every query with its noise, then of every query with the mirror image of it: [2 Q, K]."""
     snr = jnp.exp(-gamma)
     roots = (jnp.sqrt(snr), -jnp.sqrt(snr))
-    return jnp.concatenate([jax.nn.softmax(snr * found.signal + r * found.noise, axis=1) @ values for r in roots])
+    weights = (jax.nn.softmax(snr * found.signal + r * found.noise, axis=1) for r in roots)
+    return jnp.concatenate([product(each, values) for each in weights])

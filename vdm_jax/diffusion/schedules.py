@@ -189,8 +189,8 @@ def cosine(num_steps: int = 1000, s: float = 0.008) -> Schedule:
 
 def dirac(num_steps: int = 1000, t1: float = 0.5, t2: float = 0.55, total: float = 10.0) -> Schedule:
     """beta = 0 but for the entries with t1 < i/T <= t2, which share `total` equally; total >= 7 reaches noise."""
-    i = np.arange(1, num_steps + 1)
-    inside = (i > t1 * num_steps) & (i <= t2 * num_steps)
+    t = np.arange(1, num_steps + 1) / num_steps  # not t1 T, which rounding may move past an entry: 0.29 · 100 < 29
+    inside = (t > t1) & (t <= t2)
     if not 0 < total < inside.sum():
         raise UserError(f"dirac: {inside.sum()} entries in ({t1}, {t2}] cannot share total={total} with each beta < 1")
     no_bound = "no bound is defined for the Dirac schedule: its first entries carry no noise at all"

@@ -101,12 +101,12 @@ def fit(
 
 def compute_features(net: FeatureNet, levels: Levels, batch_size: int = 500) -> Float[np.ndarray, "n f"]:
     """The features of images given as levels, computed in batches."""
-    return map_batches(_forward_of(net), levels, batch_size, progress=bar("evaluate: features"))[1]
+    return map_batches(forward_of(net), levels, batch_size, progress=bar("evaluate: features"))[1]
 
 
 def predict_labels(net: FeatureNet, levels: Levels, batch_size: int = 500) -> Integer[np.ndarray, " n"]:
     """The most likely class of each image."""
-    return map_batches(_forward_of(net), levels, batch_size, progress=bar("evaluate: labels"))[0].argmax(1)
+    return map_batches(forward_of(net), levels, batch_size, progress=bar("evaluate: labels"))[0].argmax(1)
 
 
 def _step(
@@ -138,5 +138,6 @@ def _forward(
     return apply(params, to_pixels(levels, pixel_values))
 
 
-def _forward_of(net: FeatureNet) -> Callable[[Levels], tuple[Float[Array, "b k"], Float[Array, "b f"]]]:
+def forward_of(net: Any) -> Callable[[Levels], tuple[Float[Array, "b k"], Float[Array, "b f"]]]:
+    """`forward(levels) -> (logits, features)` of images. net: has `apply`, `params` and `pixel_values`."""
     return lambda levels: _forward(net.apply, net.params, levels, net.pixel_values)

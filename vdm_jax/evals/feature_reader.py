@@ -1,20 +1,16 @@
 """A network that classifies several features of an image, with its error rate for each."""
 
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Integer, Key, PyTree
 
-from vdm_jax.base.images import to_pixels
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.progress import bar
 from vdm_jax.base.pytrees import fingerprint
 from vdm_jax.evals.batches import map_batches
-from vdm_jax.evals.feature_net import Apply, cross_entropy, fit
+from vdm_jax.evals.feature_net import Apply, cross_entropy, fit, forward_of
 from vdm_jax.evals.frechet import FeatureNetwork
 
 Levels = Integer[np.ndarray, "_ h w c"]
@@ -76,14 +72,13 @@ def train_reader(
 
 def read_features(reader: FeatureReader, levels: Levels, batch_size: int = 500) -> Labels:
     """The most likely class of each feature of each image."""
-
-    logits, _ = map_batches(_forward_of(reader), levels, batch_size, progress=bar("features read"))
+    logits, _ = map_batches(forward_of(reader), levels, batch_size, progress=bar("features read"))
     return {name: part.argmax(1) for name, part in _groups(logits, reader.sizes).items()}
 
 
 def reader_features(reader: FeatureReader, levels: Levels, batch_size: int = 500) -> Float[np.ndarray, "n f"]:
     """What the network computes before its logits, for Fréchet distances."""
-    return map_batches(_forward_of(reader), levels, batch_size, progress=bar("features"))[1]
+    return map_batches(forward_of(reader), levels, batch_size, progress=bar("features"))[1]
 
 
 def read_pixels(reader: FeatureReader, x: Float[Array, "b h w c"]) -> dict[str, Integer[Array, " b"]]:
@@ -95,14 +90,3 @@ def read_pixels(reader: FeatureReader, x: Float[Array, "b h w c"]) -> dict[str, 
 def _groups(logits: Any, sizes: dict[str, int]) -> dict[str, Any]:
     ends = np.cumsum(list(sizes.values())).tolist()
     return {name: logits[:, end - sizes[name] : end] for name, end in zip(sizes, ends, strict=True)}
-
-
-def _forward_of(reader: FeatureReader) -> Callable[[Levels], tuple[Float[Array, "b k"], Float[Array, "b f"]]]:
-    return lambda levels: _forward(reader.apply, reader.params, levels, reader.pixel_values)
-
-
-@partial(jax.jit, static_argnums=0)
-def _forward(
-    apply: Apply, params: PyTree, levels: Integer[Array, "b h w c"], pixel_values: Float[Array, " levels"]
-) -> tuple[Float[Array, "b k"], Float[Array, "b f"]]:
-    return apply(params, to_pixels(levels, jnp.asarray(pixel_values)))

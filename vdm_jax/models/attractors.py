@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from vdm_jax.models.dae import Dae, Sigma, X
 
-CHECK_EVERY = 10  # steps between two looks at what has converged
+CHECK_EVERY = 10  # steps between two tests of convergence
 
 
 class Ends(NamedTuple):

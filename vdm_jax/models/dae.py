@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from vdm_jax.base.keys import named_key
 from vdm_jax.diffusion.gaussian import alpha_sigma, expand, sum_values
-from vdm_jax.diffusion.rows import CHUNK, in_chunks, weighted_mean
+from vdm_jax.diffusion.rows import CHUNK, in_chunks, product, weighted_mean
 from vdm_jax.diffusion.times import stratified_times
 from vdm_jax.networks.network import Network
 
@@ -95,9 +95,9 @@ def linear_dae(fit: LinearFit) -> Dae:
 
 
 def _shrunk(fit: LinearFit, x: X, sigma: Sigma) -> X:
-    along = (x.reshape(len(x), -1) - fit.mean[None]) @ fit.basis
+    along = product(x.reshape(len(x), -1) - fit.mean[None], fit.basis)
     kept = along * linear_spectrum(fit, sigma)[None]
-    return (kept @ fit.basis.T + fit.mean[None]).reshape(x.shape)
+    return (product(kept, fit.basis.T) + fit.mean[None]).reshape(x.shape)
 
 
 def linear_spectrum(fit: LinearFit, sigma: Sigma | float) -> Float[Array, " k"]:

@@ -14,6 +14,7 @@ from vdm_jax.base.keys import named_key
 from vdm_jax.diffusion.degradation.chains import ForwardProcess, Restore, make_advance, restore_by_steps
 from vdm_jax.diffusion.degradation.functions import Images, Times
 from vdm_jax.diffusion.likelihood import LevelLikelihood
+from vdm_jax.diffusion.times import stratified_times, to_steps
 from vdm_jax.networks.network import Network
 
 LOSSES = {"squared": jnp.square, "absolute": jnp.abs}
@@ -53,7 +54,7 @@ class RestorationModel:
 
     def times(self, u: Float[Array, " b"]) -> Times:
         """The times k/T, k = 1 … T, of u in [0, 1)."""
-        return (jnp.clip(jnp.floor(u * self.num_steps), 0, self.num_steps - 1) + 1) / self.num_steps
+        return to_steps(u, self.num_steps)
 
     def describe_objective(self) -> str:
         """What is minimised, in words."""
@@ -65,8 +66,7 @@ class RestorationModel:
         """The error per pixel of each image of the batch "levels" at a random time, [B]. The times of a batch are
         stratified. No metrics."""
         x = self.likelihood.to_x(batch["levels"])
-        offset = jax.random.uniform(named_key(key, "times"))
-        times = self.times(jnp.mod(offset + jnp.arange(len(x)) / len(x), 1.0))
+        times = self.times(stratified_times(named_key(key, "times"), len(x)))
         z = self.process.draw(named_key(key, "eps"), x, times)
         x_hat = self.network.apply(params["restorer"], z, times, key=named_key(key, "dropout"))
         return LOSSES[self.loss](x - x_hat).mean((1, 2, 3)), {}

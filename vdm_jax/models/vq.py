@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 from vdm_jax.base.errors import choose
 from vdm_jax.base.keys import named_key
 from vdm_jax.diffusion.gaussian import sum_values
+from vdm_jax.diffusion.rows import product
 
 Latents = Float[Array, "b ..."]
 Codes = Float[Array, "k d"]
@@ -71,7 +72,7 @@ class VectorQuantiser:
     def nearest(self, codes: Codes, z: Latents) -> Int[Array, "b ..."]:
         """The row of the nearest code of each vector of z, Euclidean."""
         rows = z.reshape(-1, self.dim)
-        distances = jnp.sum(codes**2, axis=1)[None, :] - 2 * rows @ codes.T
+        distances = jnp.sum(codes**2, axis=1)[None, :] - 2 * product(rows, codes.T)
         return jnp.argmin(distances, axis=1).reshape(z.shape[:-1])
 
     def quantise(self, key: Key[Array, ""], codes: Codes, z: Latents) -> Quantised:

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from vdm_jax.base.errors import choose
 from vdm_jax.diffusion.posterior import Feature, score
+from vdm_jax.diffusion.rows import product
 
 TARGETS = {"values": False, "classes": True}  # whether features with values are classified too
 MEMBERS = ("separate", "trunk")
@@ -76,7 +77,7 @@ class Head:
         if self.feature.values is not None:
             values = jnp.asarray(self.feature.values, jnp.float32)
             wanted = values[classes].reshape((1,) * (outputs.ndim - 2) + (classes.shape[0], -1))
-            found["mse"] = jnp.sum((jax.nn.softmax(outputs) @ values - wanted) ** 2, axis=-1)
+            found["mse"] = jnp.sum((product(jax.nn.softmax(outputs), values) - wanted) ** 2, axis=-1)
         return found
 
     def judge(self, outputs: Float[Array, "... b o"], p: Float[Array, "b c"]) -> dict[str, Float[Array, "... b"]]:
@@ -102,9 +103,8 @@ class Head:
             }
         if self.feature.values is not None:
             values = jnp.asarray(self.feature.values, jnp.float32)
-            mean = jnp.asarray(self.mean).reshape((*lead, 1, -1))
-            guess = jax.nn.softmax(outputs) @ values if self.categorical else mean + self._deviation * outputs
-            excess = jnp.sum((guess - (p @ values).reshape((*lead, p.shape[0], -1))) ** 2, axis=-1)
+            guess = product(jax.nn.softmax(outputs), values) if self.categorical else self.predict(outputs)
+            excess = jnp.sum((guess - product(p, values).reshape((*lead, p.shape[0], -1))) ** 2, axis=-1)
             mse = known.mmse.reshape((*lead, -1)) + excess
             found |= {"mse": mse, "r2_missed": excess / self.feature.variance}
         return found

@@ -13,6 +13,7 @@ from typing import Any
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_file, write_json
 from vdm_jax.train.checkpoint import saved_checkpoints
+from vdm_jax.train.listing import best_of
 
 PART_BYTES = 15 * 2**20
 MOST_PARTS_WITH_BEST = 8
@@ -54,7 +55,7 @@ def pack(
         if there["step"] == latest and not any((workdir / name).exists() for name in records):
             return [folder / name for name in (*there["parts"], MANIFEST)]  # records it has are not lost
     scored = [checkpoint for checkpoint in saved if checkpoint.score is not None]
-    best = min(scored, key=lambda checkpoint: (checkpoint.score, -checkpoint.step)).step if scored else latest
+    best = best_of(scored).step if scored else latest
     names = (*descriptions, *records)
     content = _tar(workdir, names, sorted({best, latest}))
     if len(content) > MOST_PARTS_WITH_BEST * part_bytes:

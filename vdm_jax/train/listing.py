@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,12 +47,17 @@ def _choose(saved: list[Saved], folder: Path, which: str | int) -> Saved:
         scored = [checkpoint for checkpoint in saved if checkpoint.score is not None]
         if not scored:
             raise UserError(f"no checkpoint in {folder} was evaluated yet, so none is the best; use 'latest'")
-        return max(scored, key=lambda checkpoint: (goodness({"score": checkpoint.score}), checkpoint.step))
+        return best_of(scored)
     for checkpoint in saved:
         if str(checkpoint.step) == str(which):
             return checkpoint
     steps = [checkpoint.step for checkpoint in saved]
     raise UserError(f"checkpoint={which!r} is not in {folder}; expected 'latest', 'best' or one of {steps}")
+
+
+def best_of(scored: Sequence[Saved]) -> Saved:
+    """The checkpoint with the lowest score, of several the latest. All have a score."""
+    return max(scored, key=lambda checkpoint: (goodness({"score": checkpoint.score}), checkpoint.step))
 
 
 def goodness(metrics: dict[str, float]) -> float:

@@ -61,7 +61,7 @@ class TensorBoard:
         self._summary, self._proto = summary, event_pb2
         folder = workdir / "tensorboard"
         folder.mkdir(parents=True, exist_ok=True)
-        unique = f".{os.getpid()}.{time.time_ns()}"  # files are told apart by the second otherwise
+        unique = f".{os.getpid()}.{time.time_ns()}"  # without it two files of one second have one name
         self._events = EventsWriter(str(folder / "events"), unique)
 
     def begin(self, config: Mapping[str, Any], restored: int, written: int) -> None:

@@ -1,6 +1,6 @@
 """Chains with known answers: the exact model's are the exact curves, a deterministic sampler's differ as they must."""
 
-from functools import cache
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -42,6 +42,7 @@ from vdm_jax.probing.chains.process import (
 )
 from vdm_jax.probing.population import Access, Population
 from vdm_jax.probing.windows import Noise, noise_of, windows_of
+from vdm_jax.train.metrics import MetricsLog
 
 T = 200
 GAMMAS = np.linspace(-6, 9, T)
@@ -326,3 +327,21 @@ def test_rare_errors_that_were_not_seen_are_no_distance():
 
 def test_an_end_that_is_no_number_is_far_from_data():
     assert far_from_data(np.array([0.05, 0.1, 0.2, np.nan]), 0.1) == 0.5
+
+
+@pytest.mark.parametrize("name", ["side", "class"])
+def test_a_chain_that_diverges_is_described_from_its_line_of_json_too(tmp_path, name):
+    """NaN is null in a line, and None when the line is read again."""
+    feature = {"side": FEATURES["side"], "class": Feature(np.array([0.5, 0.5]))}[name]
+    costs = np.array([[0.0, 0.0], [0.1, 0.5], [np.nan, 0.2], [0.6, 0.7]])
+    fresh = backward_curves(feature, Guess(costs < 0.3, costs, costs))
+    log = MetricsLog(tmp_path / "lines.jsonl")
+    log.write({"step": 0} | fresh)
+    again = log.rows()[0]
+    assert again["cross_entropy_nats"][2] is None and np.isnan(fresh["cross_entropy_nats"][2])
+    exact = {name: [1.0, 0.9, 0.8, 0.5] for name in ("accuracy", "mmse")}
+    exact |= {f"{name}_standard_error": [0.0] * 4 for name in ("accuracy", "mmse")}
+    noise = Noise(np.arange(4), np.array([1.0, 0.7, 0.4, 0.1]))
+    windows, distances = partial(backward_windows, noise=noise), partial(backward_distances, exact=exact, num_queries=2)
+    assert repr(windows(feature, curves=again)) == repr(windows(feature, curves=fresh))
+    assert repr(distances(feature, backward=again)) == repr(distances(feature, backward=fresh))

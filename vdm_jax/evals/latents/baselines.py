@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from vdm_jax.base.keys import named_key, normal
+from vdm_jax.base.sklearn import import_sklearn
 from vdm_jax.diffusion.gaussian import alpha_sigma
 from vdm_jax.diffusion.prediction import Prediction
 
@@ -20,6 +21,7 @@ MOST_FULL = 256  # latents, at most, whose mixture has full covariances
 ITERATIONS = 200  # of expectation maximisation, at most
 ROWS_AT_ONCE = 32_768  # of latents, for their moments
 RIDGE = 1e-6  # added to the variances of a mixture, times the mean variance of the latents
+EXACT = jax.lax.Precision.HIGHEST  # accelerators round the factors of a float32 product by default
 X = Float[Array, "b ..."]
 
 
@@ -64,10 +66,10 @@ class GaussianMixture(NamedTuple):
         return self.log_weights[None] + density
 
     def _turned(self, x: Float[Array, "b k d"]) -> Float[Array, "b k d"]:
-        return x if self.vectors is None else jnp.einsum("bkd,kde->bke", x, self.vectors)
+        return x if self.vectors is None else jnp.einsum("bkd,kde->bke", x, self.vectors, precision=EXACT)
 
     def _turned_back(self, along: Float[Array, "b k d"]) -> Float[Array, "b k d"]:
-        return along if self.vectors is None else jnp.einsum("bke,kde->bkd", along, self.vectors)
+        return along if self.vectors is None else jnp.einsum("bke,kde->bkd", along, self.vectors, precision=EXACT)
 
 
 def prior_of(deviation: Float[np.ndarray, " d"]) -> GaussianMixture:
@@ -87,13 +89,13 @@ def gaussian_of(mean: Float[np.ndarray, " d"], covariance: Float[np.ndarray, "d 
 def fit_mixture(codes: Float[np.ndarray, "n d"], num_components: int, seed: int) -> GaussianMixture:
     """A mixture fitted to latents by scikit-learn's expectation maximisation, from k-means.
 
-    Of at most `MOST_FULL` latents the covariances are full, of more they are diagonal.
+    Of at most `MOST_FULL` latents the covariances are full, of more they are diagonal. Raises `UserError` without
+    scikit-learn.
     """
-    from sklearn.mixture import GaussianMixture as Estimator
-
+    mixture = import_sklearn("mixture", "the baseline of a mixture of Gaussians")
     full = codes.shape[1] <= MOST_FULL
     scale = float(np.sqrt(codes.var(axis=0, dtype=np.float64).mean())) or 1.0
-    found = Estimator(
+    found = mixture.GaussianMixture(
         min(num_components, len(codes)),
         covariance_type="full" if full else "diag",
         reg_covar=RIDGE,

@@ -128,8 +128,15 @@ def resumed(workdir: pathlib.Path, state: TrainState) -> TrainState:
 
 
 def scores_of(training: ModelTraining) -> Callable[[TrainState], dict[str, float]]:
-    """The numbers of the validation images of a state, with its averaged weights."""
-    return lambda state: training.validate(training.complete(averaged(state), state.carry))
+    """The numbers of the validation images of a state, with its averaged weights.
+
+    The weights go to all devices, over which the images are split: members that are trained at once may be on fewer.
+    """
+
+    def scores(state: TrainState) -> dict[str, float]:
+        return training.validate(replicate(training.complete(averaged(state), state.carry), make_mesh()))
+
+    return scores
 
 
 def loop_settings(config: ConfigDict) -> dict[str, int]:

@@ -1,5 +1,6 @@
 """The job round_trip of a DDPM: images noised and brought back, the loss by timestep, starts and steps of the chain."""
 
+import math
 import pathlib
 from typing import Any, NamedTuple
 
@@ -158,7 +159,7 @@ def draw_marks(
 def compare_round_trips(
     experiment: Experiment, params: PyTree, levels: Levels, chain: Chain, key: Key[Array, ""]
 ) -> dict[str, Any]:
-    """RMSE, PSNR and SSIM of images noised to T and sampled back, and of what knows nothing of the image.
+    """RMSE, PSNR and SSIM of images noised to T and sampled back, and of two baselines.
 
     respaced: by the chain of `config.sample`; respaced_few and full: the first `num_full` images by it and by every
     step. another: an image of another index in place of the own one; mean: the mean training image.
@@ -239,6 +240,9 @@ def _abar(schedule, timesteps: np.ndarray) -> list[float]:
 
 def _numbers(name: str, text: str) -> tuple[float, ...]:
     try:
-        return tuple(float(each) for each in text.split(",") if each.strip())
-    except ValueError as error:
-        raise UserError(f"config.round_trip.{name}={text!r}; expected numbers with commas between them") from error
+        found = tuple(float(each) for each in text.split(",") if each.strip())
+    except ValueError:
+        found = (math.nan,)
+    if not all(map(math.isfinite, found)):
+        raise UserError(f"config.round_trip.{name}={text!r}; expected numbers with commas between them")
+    return found

@@ -29,7 +29,7 @@ from vdm_jax.experiments.forward_process.origin import origin
 from vdm_jax.probing.windows import noise_of, windows_of
 
 RECORD = "reconstruct.json"
-MOST_MEMBERS = 4_096  # training images that are told apart: the posterior of the image is [queries, members]
+MOST_MEMBERS = 4_096  # training images, at most, with a probability each: [queries, members]
 OWN = "test images"  # what foreign images are compared with
 KNOWN = "training images"
 
@@ -132,9 +132,8 @@ def posterior_of(data: Dataset) -> tuple[Posterior, dict[str, Feature]]:
     if num <= MOST_MEMBERS:
         labels["image"] = np.arange(num)
     if not labels:
-        raise UserError(
-            f"{data.name!r} has {num:,} training images without labels; expected labels, or {MOST_MEMBERS:,}"
-        )
+        expected = f"expected labels, or at most {MOST_MEMBERS:,} images"
+        raise UserError(f"{data.name!r} has {num:,} training images without labels; {expected}")
     features = {name: Feature(np.bincount(each) / num) for name, each in labels.items()}
     return finite_posterior(np.asarray(to_pixels(data.train.levels, data.pixel_values)), labels, features), features
 

@@ -49,10 +49,12 @@ def train_latent_reader(population: Population, chains: ConfigDict) -> Reader:
     ensemble = replace(ensemble, mesh=make_mesh(1))  # one timestep, one device
     conditions = {"gamma": jnp.full(1, LEAST_NOISE, jnp.float32)}
     keys = timestep_keys(jax.random.key(SEED), np.zeros(1, int))
-    params = fit(ensemble, keys, conditions, progress=bar("reader in the space")).best
+    best = fit(ensemble, keys, conditions, progress=bar("reader in the space")).best
+    # by way of the host: arrays of a program on one device do not go with the weights of a model, which are on all
+    params = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), jax.device_get(best))
 
     def read(params, _, x):
         outputs = ensemble.objective.outputs(params, x, jnp.float32(LEAST_NOISE))
         return {name: own[0].argmax(axis=1) for name, own in ensemble.members.predict(outputs).items()}
 
-    return Partial(read, jax.tree.map(lambda leaf: leaf[0], params))
+    return Partial(read, params)

@@ -59,6 +59,9 @@ def check_mixture(mixture: ConfigDict) -> None:
 def numbers_of(setting: str, text: str) -> list[float]:
     """The numbers of a list such as "10,3,1". Raises `UserError`."""
     try:
-        return [float(part) for part in text.split(",") if part.strip()]
-    except ValueError as error:
-        raise UserError(f"{setting}={text!r}; expected numbers with commas between them, such as 10,3,1") from error
+        found = [float(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        found = [math.nan]
+    if not all(map(math.isfinite, found)):
+        raise UserError(f"{setting}={text!r}; expected numbers with commas between them, such as 10,3,1")
+    return found

@@ -215,6 +215,8 @@ def plateau(feature: Feature, generated: Sequence[float]) -> dict[str, float]:
 def backward_windows(feature: Feature, curves: Curves, noise: Noise) -> tuple[Windows, Windows]:
     """The timesteps at which 95%, 50% and 5% of the information is decided: R², or 1 - cross-entropy/H; and their
     standard errors, over groups of chains."""
-    known = 1 - np.array(curves["cross_entropy_nats"]) / feature.entropy if feature.values is None else curves["r2"]
-    errors = jackknife_errors(noise, np.asarray(curves[WITHOUT])) if WITHOUT in curves else {}  # an older line has none
-    return windows_of(noise, np.asarray(known)), errors
+    own = np.asarray(curves["cross_entropy_nats" if feature.values is None else "r2"], np.float64)
+    known = 1 - own / feature.entropy if feature.values is None else own
+    without = curves.get(WITHOUT)  # an older line has none
+    errors = {} if without is None else jackknife_errors(noise, np.asarray(without, np.float64))
+    return windows_of(noise, known), errors

@@ -1,4 +1,7 @@
-"""Distances of the curves of chains from those of an exact model, absolute and in standard errors."""
+"""Distances of the curves of chains from those of an exact model, absolute and in standard errors.
+
+A chain may diverge. Its numbers are then NaN, and None where a line of JSON had them.
+"""
 
 import math
 from collections.abc import Sequence
@@ -64,7 +67,7 @@ def smallest_square(feature: Feature) -> float:
     return float(square[square > 1e-9].min())
 
 
-def _of_share(curve: Sequence[float], exact: Curves, name: str, num_queries: int) -> dict[str, float]:
+def _of_share(curve: Sequence[float | None], exact: Curves, name: str, num_queries: int) -> dict[str, float]:
     share = np.array(exact[name])
     # One query is within the error: rare errors have a Poisson distribution with a long tail.
     own = np.sqrt(np.maximum(share * (1 - share), 0) / num_queries + 1 / num_queries**2)
@@ -75,12 +78,12 @@ def _of_square(feature: Feature, curves: Curves, exact: Curves, factor: int, num
     """The distance to `factor` times MMSE(t)."""
     mmse, error = factor * np.array(exact["mmse"]), factor * np.array(exact["mmse_standard_error"])
     rare = np.sqrt(smallest_square(feature) * mmse / num_queries)
-    own = np.maximum(curves["squared_error_standard_error"], rare)
+    own = np.maximum(np.asarray(curves["squared_error_standard_error"], np.float64), rare)
     return _distance(curves["squared_error"], mmse, np.hypot(own, error))
 
 
-def _distance(curve: Sequence[float], exact: np.ndarray, error: np.ndarray) -> dict[str, float]:
-    difference = np.abs(np.array(curve) - exact)
+def _distance(curve: Sequence[float | None], exact: np.ndarray, error: np.ndarray) -> dict[str, float]:
+    difference = np.abs(np.asarray(curve, np.float64) - exact)
     in_errors = difference / np.maximum(error, ROUNDING)
     return {
         "largest": float(difference.max()),

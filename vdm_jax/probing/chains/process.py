@@ -21,6 +21,7 @@ from vdm_jax.base.program import Program, as_partial
 from vdm_jax.diffusion.gaussian import alpha_sigma, noised
 from vdm_jax.diffusion.posterior import Draw, Feature, sample_exactly
 from vdm_jax.diffusion.prediction import Denoise
+from vdm_jax.diffusion.rows import product
 from vdm_jax.diffusion.samplers import XFn, sample, sample_by_x
 from vdm_jax.diffusion.schedules import Schedule, even_timesteps
 from vdm_jax.diffusion.timesteps import LEAST_NOISE
@@ -142,7 +143,7 @@ def judge(feature: Feature, p: Float[Array, "q c"], label: Integer[Array, " q"])
     error = jnp.zeros(p.shape[0])
     if feature.values is not None:
         values = jnp.asarray(feature.values, jnp.float32)
-        error = jnp.sum((values[label] - p @ values) ** 2, axis=1)
+        error = jnp.sum((values[label] - product(p, values)) ** 2, axis=1)
     return Guess(p.argmax(axis=1) == label, cross_entropy, error)
 
 
