@@ -7,6 +7,8 @@ from functools import partial
 
 from vdm_jax.report.published.autoencoders.pictures import interpolations, prior_samples, traversals
 from vdm_jax.report.published.autoencoders.tables import (
+    OF_SIZES,
+    SIZES,
     beta_table,
     difference_table,
     kumar_table,
@@ -23,6 +25,8 @@ PAGE = Page(
     tables={
         "small": partial(main_table, "small"),
         "differences": difference_table,
+        "sizes": partial(main_table, "small", variants=SIZES),
+        "size-differences": partial(difference_table, pairs=OF_SIZES, names=SIZES),
         "readouts": partial(readout_table, "small"),
         "disentanglement": partial(score_table, "small"),
         "kumar": partial(kumar_table, "small"),

@@ -1,7 +1,7 @@
 """Tables of the spaces at 32x32: the three axes, paired differences, readouts, scores of disentanglement."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,8 @@ PAIRS = (  # of variants whose difference is published
     ("kl", "vae-16"),
     ("vq", "vae-16"),
 )
+SIZES = {f"vae-{size}": f"VAE, {size}" for size in (1, 4, 16, 64, 256)}  # as `VARIANTS`
+OF_SIZES = tuple((stem, "vae-16") for stem in SIZES if stem != "vae-16")
 LENGTHS = (250, 500, 1_000, 2_000, 3_000)  # updates
 OF_LENGTHS = ("vae-16", "beta4-16", "beta10-16", "dip1-16", "dip2-16")
 KUMAR_COLUMNS = ("Kumar et al.: Z-diff", "their SAP", "their reconstruction error")
@@ -46,9 +48,9 @@ KUMAR = {  # Kumar et al. (2018), 2D shapes of 64x64
 }
 
 
-def main_table(grid: str, folder: Path) -> str:
+def main_table(grid: str, folder: Path, variants: Mapping[str, str] = VARIANTS) -> str:
     """The three axes: reconstruction, the bound, samples and the space between images."""
-    return table(rows_of(folder, grid), {"variant": lambda row: row[0]} | AXES)
+    return table(rows_of(folder, grid, variants), {"variant": lambda row: row[0]} | AXES)
 
 
 def beta_table(folder: Path) -> str:
@@ -78,7 +80,9 @@ def length_table(folder: Path) -> str:
     return table(OF_LENGTHS, columns | {f"{step:,} updates": functools.partial(after, step) for step in LENGTHS})
 
 
-def difference_table(folder: Path) -> str:
+def difference_table(
+    folder: Path, pairs: Sequence[tuple[str, str]] = PAIRS, names: Mapping[str, str] = VARIANTS
+) -> str:
     """Differences of variants in reconstruction error, prior samples and the space between images, paired by seed."""
     numbers = {
         "reconstruction error": "reconstruction_sum",
@@ -98,8 +102,8 @@ def difference_table(folder: Path) -> str:
 
         return text
 
-    columns = {"difference": lambda pair: " minus ".join(VARIANTS[stem] for stem in pair)}
-    return table(PAIRS, columns | {title: cell_of(key) for title, key in numbers.items()})
+    columns = {"difference": lambda pair: " minus ".join(names[stem] for stem in pair)}
+    return table(pairs, columns | {title: cell_of(key) for title, key in numbers.items()})
 
 
 def readout_table(grid: str, folder: Path) -> str:
