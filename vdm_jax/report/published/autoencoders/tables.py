@@ -83,7 +83,11 @@ def length_table(folder: Path) -> str:
 def difference_table(
     folder: Path, pairs: Sequence[tuple[str, str]] = PAIRS, names: Mapping[str, str] = VARIANTS
 ) -> str:
-    """Differences of variants in reconstruction error, prior samples and the space between images, paired by seed."""
+    """Differences of variants in reconstruction error, prior samples and the space between images, paired by seed.
+
+    Pairs of which a record is missing are left out.
+    """
+    records = dict(rows_of(folder, "small", {stem: stem for pair in pairs for stem in pair}))
     numbers = {
         "reconstruction error": "reconstruction_sum",
         "prior samples near a sprite, share": PRIOR,
@@ -94,16 +98,15 @@ def difference_table(
     def cell_of(key: str) -> Callable[[tuple[str, str]], str]:
         def text(pair: tuple[str, str]) -> str:
             ours, theirs = (
-                np.array([number_at(record, (key,))[0] for record in records], np.float64)
-                for stem in pair
-                for _, records in rows_of(folder, "small", {stem: stem})
+                np.array([number_at(record, (key,))[0] for record in records[stem]], np.float64) for stem in pair
             )
             return interval(paired_difference(ours, theirs, "seeds"))
 
         return text
 
     columns = {"difference": lambda pair: " minus ".join(names[stem] for stem in pair)}
-    return table(pairs, columns | {title: cell_of(key) for title, key in numbers.items()})
+    there = [pair for pair in pairs if records.keys() >= set(pair)]
+    return table(there, columns | {title: cell_of(key) for title, key in numbers.items()})
 
 
 def readout_table(grid: str, folder: Path) -> str:
