@@ -30,7 +30,7 @@ def pytest_sessionstart(session):
     """How long all tests take is said before the first; `-q` would hide `pytest_report_header`."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter and not session.config.option.file_or_dir:
-        reporter.write_line("all tests: about 10 minutes on two cores; pytest -m 'not slow': under 3")
+        reporter.write_line("all tests: about 12 minutes on two cores; pytest -m 'not slow': under 3")
 
 
 # Fixtures that start the program, or run the jobs of an experiment: their tests are slow.
