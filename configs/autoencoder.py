@@ -37,7 +37,7 @@ METHODS = {
 SPATIAL = ("conv", "kl", "vq")  # methods without a size
 TOGETHER = {
     ("kl", "digits"): {"reconstruction.discriminator": 0.0},  # images of 8x8 are one patch
-    # with 32 channels an update would take a third longer: four times as many pixels as at 32x32
+    # with 32 channels an update takes a quarter longer
     ("kl", "full"): {"reconstruction.discriminator_channels": 16},
 }
 LARGE = {"train.num_steps": 10_000, "train.eval_every": 500, "train.checkpoint_every": 500}
