@@ -101,7 +101,7 @@ def get_config(variant: str = "") -> ConfigDict:
             rate=_rate(),
             ensemble=_ensemble(),
             train=base.train,
-            encode=dict(batch_size=500),
+            encode=dict(batch_size=100),
             evaluate=_evaluate(),
             sample=_sample(),
         )

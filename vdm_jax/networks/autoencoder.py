@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Key, PyTree
 from vdm_jax.base.errors import UserError, choose
 from vdm_jax.networks.attention import Attention
 from vdm_jax.networks.blocks import Conv, Dense, GroupNorm, NarrowConv, ResBlock, default_groups, init_params
+from vdm_jax.networks.halving import HalvingConv
 from vdm_jax.networks.network import Network
 
 X = Float[Array, "b h w c"]
@@ -65,7 +66,7 @@ class VectorEncoder(nn.Module):
     def __call__(self, x: X, label: Label | None = None, *, train: bool = False) -> Float[Array, "b f"]:
         h = x
         for i, width in enumerate(self.widths):
-            h = Conv(width, (4, 4), (2, 2), dtype=self.dtype, name=f"down{i}")(h)
+            h = HalvingConv(width, 4, self.dtype, name=f"down{i}")(h)
             h = nn.silu(_conditioned(h, label, self.dtype) if i == 0 else h)
         h = nn.silu(Dense(self.hidden, dtype=self.dtype, name="dense")(h.reshape(h.shape[0], -1)))
         return Dense(self.num_outputs, name="moments")(h.astype(jnp.float32))
@@ -101,9 +102,9 @@ class GridEncoder(nn.Module):
 
     @nn.compact
     def __call__(self, x: X, label: Label | None = None, *, train: bool = False) -> Out:
-        h = Conv(self.width // 2, (4, 4), (2, 2), dtype=self.dtype, name="down0")(x)
+        h = HalvingConv(self.width // 2, 4, self.dtype, name="down0")(x)
         h = nn.silu(_conditioned(h, label, self.dtype))
-        h = Conv(self.width, (4, 4), (2, 2), dtype=self.dtype, name="down1")(h)
+        h = HalvingConv(self.width, 4, self.dtype, name="down1")(h)
         h = _stack(h, self.width, self.attention, self.dtype)
         return Conv(self.num_outputs, (3, 3), name="moments")(h.astype(jnp.float32))
 

@@ -1,11 +1,14 @@
 """A small classifier. The Fréchet distance uses its features and is named after it."""
 
+from functools import partial
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key, PyTree
 
 from vdm_jax.networks.blocks import Conv, Dense, GroupNorm, default_groups, init_params
+from vdm_jax.networks.halving import HalvingConv
 from vdm_jax.networks.network import Network
 
 DROPOUT = 0.1
@@ -24,14 +27,15 @@ class Classifier(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> tuple[Float[Array, "b k"], Float[Array, "b f"]]:
-        def stage(h, channels, stride, name):
-            h = Conv(channels, (3, 3), (stride, stride), dtype=self.dtype, name=name)(h)
+        def stage(conv, h, channels, name):
+            h = conv(channels, dtype=self.dtype, name=name)(h)
             return nn.silu(GroupNorm(default_groups(channels), self.dtype, name=f"{name}_norm")(h))
 
-        h = stage(x, self.width, 1, "conv_in")
+        same, halving = partial(Conv, kernel_size=(3, 3)), partial(HalvingConv, side=3)
+        h = stage(same, x, self.width, "conv_in")
         for i in range(self.num_stages):
-            h = stage(h, 2 * self.width, 2, f"stage{i}")
-        h = stage(h, 2 * self.width, 1, "conv_out")
+            h = stage(halving, h, 2 * self.width, f"stage{i}")
+        h = stage(same, h, 2 * self.width, "conv_out")
         h = h.astype(jnp.float32)
         features = h.mean((1, 2)) if self.pooled else h.reshape(h.shape[0], -1)
         kept = nn.Dropout(DROPOUT, deterministic=not train)(features)

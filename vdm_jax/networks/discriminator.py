@@ -6,6 +6,7 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.networks.blocks import Conv, GroupNorm, default_groups, init_params
+from vdm_jax.networks.halving import HalvingConv
 from vdm_jax.networks.network import Network
 
 SMALLEST_SIDE = 16
@@ -20,9 +21,10 @@ class PatchDiscriminator(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool = False) -> Float[Array, "b p q"]:
-        h = nn.leaky_relu(Conv(self.channels, (4, 4), (2, 2), name="down0")(x), SLOPE)
-        for i, (width, kernel, stride) in enumerate([(2 * self.channels, 4, 2), (2 * self.channels, 3, 1)]):
-            h = Conv(width, (kernel, kernel), (stride, stride), name=f"conv{i}")(h)
+        h = nn.leaky_relu(HalvingConv(self.channels, 4, name="down0")(x), SLOPE)
+        width = 2 * self.channels
+        for i, conv in enumerate([HalvingConv(width, 4, name="conv0"), Conv(width, (3, 3), name="conv1")]):
+            h = conv(h)
             h = nn.leaky_relu(GroupNorm(default_groups(width), name=f"norm{i}")(h), SLOPE)
         return Conv(1, (3, 3), name="logits")(h)[..., 0]
 
