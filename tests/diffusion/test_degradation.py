@@ -76,6 +76,8 @@ def test_pixels_of_blocks(x):
     )
     between = degrade(x, at(1 / 6, x))
     np.testing.assert_allclose(between, (x + degrade(x, at(1 / 3, x))) / 2, atol=1e-6)
+    with pytest.raises(UserError, match="images of 8x9 have no blocks"):
+        make_degradation("pixelate", (8, 9, 1))
 
 
 def test_a_mask_grows_from_the_middle(x):
