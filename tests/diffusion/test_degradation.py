@@ -76,6 +76,8 @@ def test_pixels_of_blocks(x):
     )
     between = degrade(x, at(1 / 6, x))
     np.testing.assert_allclose(between, (x + degrade(x, at(1 / 3, x))) / 2, atol=1e-6)
+    with pytest.raises(UserError, match="images of 8x9 have no blocks"):
+        make_degradation("pixelate", (8, 9, 1))
 
 
 def test_a_mask_grows_from_the_middle(x):
@@ -157,9 +159,13 @@ def test_methods_that_do_not_exist_or_need_noise(x, key):
 
 
 MODULE = """
+import functools
 import jax.numpy as jnp
 def darker(x, t):
     return x - t[:, None, None, None]
+def scaled(x, t, by):
+    return x * (1 - by * t[:, None, None, None])
+half = functools.partial(scaled, by=0.5)
 def cropped(x, t):
     return x[:, 1:]
 def broken(x, t):
@@ -182,9 +188,12 @@ def module(tmp_path, monkeypatch):
 
 def test_a_function_of_the_user(module, x):
     path = list(sys.path)
-    degrade = user_degradation(f"{module}:darker", SHAPE)
+    name, partial = f"{module}:darker", f"{module}:half"
+    degrade = user_degradation(name, SHAPE)
     np.testing.assert_allclose(degrade(x, at(0.5, x)), x - 0.5)
-    assert sys.path == path and len(fingerprint_of(degrade)) == 12
+    assert sys.path == path and len(fingerprint_of(degrade, name)) == 12
+    of_half = fingerprint_of(user_degradation(partial, SHAPE), partial)
+    assert of_half == fingerprint_of(degrade, name), "of the module's source, not of that of functools"
 
 
 @pytest.mark.parametrize(

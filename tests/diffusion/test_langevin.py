@@ -159,5 +159,7 @@ def test_names_of_methods():
         method_of("langevn")
     with pytest.raises(UserError, match="predictor='ancestrl'.*did you mean 'ancestral'"):
         method_of("ancestrl+langevin")
+    with pytest.raises(UserError, match="dpmpp_2m reads the level before.*such as ddim"):
+        method_of("dpmpp_2m+langevin:1")
     with pytest.raises(UserError, match="expected one of"):
         method_of("ddim:3")

@@ -9,6 +9,7 @@ from configs import codes
 from vdm_jax.base.images import to_unit
 from vdm_jax.data.sources import load_data
 from vdm_jax.evals.representations import pca_projections
+from vdm_jax.experiments.codes import worth as codes_worth
 from vdm_jax.experiments.codes.build import build_codes
 from vdm_jax.experiments.codes.codes import components, pixels_of
 from vdm_jax.experiments.codes.decode import (
@@ -92,6 +93,15 @@ def test_the_area_of_a_curve():
     values = np.array([[1.0, np.inf, 3.0], [1.0, np.inf, 1.0]])
     part = curve_of(values, np.array([2.0, 0.0, -2.0]), np.array([True, False, True]))
     assert part["mean"] == [1.0, None, 2.0] and part["area"]["value"] == 6.0, "over the levels that are known"
+
+
+def test_images_that_are_too_many_have_no_ceiling_and_are_not_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr(codes_worth, "MOST_NUMBERS", 0)
+    monkeypatch.setattr(codes_worth, "num_distinct", None)  # which would sort all of them
+    config = codes.get_config("baselines")
+    assert worth(build_codes(config), tmp_path) == "done"
+    record = json.loads((tmp_path / "worth.json").read_text())
+    assert record["ceiling"] is record["num_distinct"] is None and "too many" in record["reasons"]["ceiling"]
 
 
 def test_the_records_of_a_trained_run(whole, tmp_path):

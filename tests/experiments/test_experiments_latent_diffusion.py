@@ -1,5 +1,6 @@
 """Latent diffusion end to end in a tiny space: all jobs, a kill, functions, mistakes; latents with known answers."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -145,6 +146,15 @@ def test_its_functions(workdir):
     levels = run.data.test.levels[:3]
     mean, logvar = run.encode(levels)
     assert mean.shape == logvar.shape == (3, 3) and run.decode(mean).shape == levels.shape
+    of_model, sizes = run.functions["encode"].__self__, []
+
+    def moments(params, levels):
+        sizes.append(len(levels))
+        return of_model.space.moments(params, levels)
+
+    in_batches = dataclasses.replace(of_model, batch_size=2, space=of_model.space._replace(moments=moments))
+    np.testing.assert_allclose(in_batches.encode(levels)[1], logvar, rtol=1e-5)
+    assert sizes == [2], "of evaluate.batch_size images at a time"
     latents = run.sample_latents(KEY, 2, num_steps=3)
     np.testing.assert_array_equal(run.decode(latents), run.sample(KEY, 2, num_steps=3))
     z = jnp.asarray(latents)

@@ -54,7 +54,12 @@ def test_who_tells_values_apart_is_scored_by_their_mean():
     p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     values = FEATURES["angle"].values
     mse = ((p @ values - values[np.asarray(CLASSES["angle"])]) ** 2).sum(1)
-    np.testing.assert_allclose(head.scores(logits, CLASSES["angle"])["mse"], mse, rtol=1e-5)
+    scores = head.scores(logits, CLASSES["angle"])
+    np.testing.assert_allclose(scores["mse"], mse, rtol=1e-5)
+    spread = ((values[np.asarray(CLASSES["angle"])] - values.mean(0)) ** 2).sum(1)
+    np.testing.assert_allclose(scores["spread"], spread, rtol=1e-5)
+    r2 = summarise_scores(FEATURES["angle"], {key: np.asarray(each)[None, None, None] for key, each in scores.items()})
+    assert r2["r2"][0] == pytest.approx(1 - mse.mean() / spread.mean(), rel=1e-5), "of the examples, as of a regression"
 
 
 @pytest.mark.slow

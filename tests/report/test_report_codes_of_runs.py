@@ -98,7 +98,9 @@ def test_the_worth_of_codes_by_log_snr(tmp_path):
     assert "error is below that of unconditional" in page
     titles = ("What a code can help:", "What each code helps:", "Ceiling − error with the code:")
     assert all(title in page for title in titles)
-    page = write_report(write_codes(tmp_path, worth_of() | {"ceiling": None}, "worth"), CODES_PAGE).read_text()
+    record = worth_of() | {"ceiling": None, "num_distinct": None}
+    page = write_report(write_codes(tmp_path, record, "worth"), CODES_PAGE).read_text()
+    assert "distinct training images" not in page
     assert [title in page for title in titles] == [False, True, False], "of the panels that are there"
     assert middle(np.array([4.0, 0.0, -4.0]), [0.0, 1.5, 0.0]) == 0
     assert significance(worth_of()["against_reference"]["drl"]) == pytest.approx(150)

@@ -41,7 +41,8 @@ def sample(
         keep: returns also z at times[k] for every k of it, [K, B, ...].
         x_range: x_hat is clipped to it at every step (DDPM's "clip denoised"). Where alpha_1 is tiny, as under a cosine
             schedule, an error of eps_hat is 1/alpha_t times as large in x_hat, and DDIM and DPM-Solver++ keep it.
-        first: z is at times[first], and no step is made before it; one compiled program then serves every start.
+        first: z is at times[first], and no step is made before it; one compiled program then serves every start. What
+            `keep` names before it is 0.
     """
 
     def x_fn(_: Key[Array, "*k"], z_t: Float[Array, "b ..."], t: Float[Array, ""]) -> Float[Array, "b ..."]:
@@ -84,7 +85,7 @@ def sample_by_x(
     def body_from_first(carry, inputs):
         return jax.lax.cond(inputs[0] < start, lambda carry, _: (carry, None), body, carry, inputs)
 
-    kept = jnp.zeros((len(keep or ()) + 1, *z.shape), z.dtype).at[slots[0]].set(z)
+    kept = jnp.zeros((len(keep or ()) + 1, *z.shape), z.dtype).at[jnp.asarray(slots)[start]].set(z)
     before = jnp.concatenate([gammas[:1], gammas[:-2]])
     inputs = jnp.arange(times.size - 1), slots[1:], times[:-1], before, gammas[:-1], gammas[1:]
     (z_0, _, kept), _ = jax.lax.scan(body if first is None else body_from_first, (z, jnp.zeros_like(z), kept), inputs)

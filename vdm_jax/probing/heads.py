@@ -78,7 +78,7 @@ class Head:
             values = jnp.asarray(self.feature.values, jnp.float32)
             wanted = values[classes].reshape((1,) * (outputs.ndim - 2) + (classes.shape[0], -1))
             found["mse"] = jnp.sum((product(jax.nn.softmax(outputs), values) - wanted) ** 2, axis=-1)
-        return found
+        return found | spread
 
     def judge(self, outputs: Float[Array, "... b o"], p: Float[Array, "b c"]) -> dict[str, Float[Array, "... b"]]:
         """The expected scores of each example under the exact p(c | z), and their gaps to the best possible scores.

@@ -104,8 +104,8 @@ def restore_by_steps(
     Args:
         key: one for the batch, or keys [B].
         advance: of `make_advance`.
-        times: descending, the last 0 (see `even_times`). No step is taken from them by a loop of the compiler:
-            convolutions inside of one are slow on CPUs.
+        times: descending, the last 0 (see `even_times`). The loop over them is not compiled: convolutions inside of a
+            compiled loop are slow on CPUs.
         method: one of `METHODS`.
         noise: of the forward process.
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from vdm_jax.base.errors import choose
+from vdm_jax.base.errors import UserError, choose
 
 Images = Float[Array, "b h w c"]
 Times = Float[Array, " b"]
@@ -42,9 +42,15 @@ def blur(shape: tuple[int, int, int], *, sigma_max: float = 1.0) -> Degrade:
 
 
 def pixelate(shape: tuple[int, int, int]) -> Degrade:
-    """Means over blocks, each K times as large as those before, up to the whole image; between two sizes of blocks the
-    images are interpolated. The sizes are those of the prime factors of the common divisor of both sides."""
+    """Means over blocks, each K times as large as those before, up to the largest squares that fit both sides, which of
+    a square image is the whole of it; between two sizes of blocks the images are interpolated.
+
+    The sizes are those of the prime factors of the common divisor of both sides. Raises `UserError` where it is 1.
+    """
     sides = block_sides(*shape[:2])
+    if len(sides) < 2:
+        why = f"images of {shape[0]}x{shape[1]} have no blocks larger than a pixel that fit both sides"
+        raise UserError(f"config.degradation.name='pixelate': {why}; expected another degradation, such as blur")
 
     def degrade(x: Images, t: Times) -> Images:
         levels = jnp.stack([_pooled(x, side) for side in sides])
@@ -111,7 +117,10 @@ DEGRADATIONS = {
 
 
 def make_degradation(name: str, shape: tuple[int, int, int], **settings: Any) -> Degrade:
-    """The degradation `name` of `DEGRADATIONS` of images of `shape`. Raises `UserError` for another name."""
+    """The degradation `name` of `DEGRADATIONS` of images of `shape`.
+
+    Raises `UserError` for another name, and for images that it does not change.
+    """
     return choose("degradation.name", name, DEGRADATIONS).make(shape, **settings)
 
 

@@ -1,5 +1,6 @@
 """A degradation of the user: a function module:name of images and times, checked before it is used."""
 
+import functools
 import hashlib
 import importlib
 import inspect
@@ -32,11 +33,18 @@ def user_degradation(text: str, shape: tuple[int, int, int]) -> Degrade:
     return function
 
 
-def fingerprint_of(function: Degrade) -> str:
-    """12 hex digits of the module's source, or of the name where there is no source: another text is another D."""
-    module = inspect.getmodule(function)
+def fingerprint_of(function: Degrade, text: str) -> str:
+    """12 hex digits of the source of the module of `function`, or of the name where there is no source: another source
+    is another D.
+
+    text: module:name, as of `user_degradation`. Of a `functools.partial` the sources are those of the module of what it
+    calls and of this one, which holds its arguments.
+    """
+    modules = [inspect.getmodule(function)]
+    if isinstance(function, functools.partial):  # its own module is functools
+        modules = list(dict.fromkeys((inspect.getmodule(function.func), sys.modules.get(text.partition(":")[0]))))
     try:
-        source = inspect.getsource(module or function)
+        source = "".join(inspect.getsource(module or function) for module in modules)
     except (OSError, TypeError):
         source = repr(getattr(function, "__qualname__", function))
     return hashlib.sha256(source.encode()).hexdigest()[:12]

@@ -60,7 +60,8 @@ def _of_pixels(columns: Float[np.ndarray, "n d"]) -> float:
 
 
 def floor_of_images(n: int, d: int) -> float:
-    """The expected metric of pure noise with images as variables: √(2/(π d)) off the diagonal, √2 times that on it."""
+    """The expected metric of pure noise with images as variables: √(2/(π (d - 1))) off the diagonal, √2 times that on
+    it."""
     return (n - 1 + np.sqrt(2)) / n * float(np.sqrt(2 / (np.pi * (d - 1))))
 
 
@@ -72,8 +73,9 @@ def floor_of_pixels(n: int, d: int) -> float:
 def expected_of_images(abar: Float[np.ndarray, " m"], variance: float, n: int, d: int) -> Float[np.ndarray, " m"]:
     """The expected metric with images as variables, for an image with that variance over its d values.
 
-    An off-diagonal is close to normal, with mean abar Var(x) and variance (2 abar (1 - abar) Var(x) + (1 - abar)²)/d; a
-    diagonal has mean abar Var(x) + 1 - abar and variance (4 abar (1 - abar) Var(x) + 2 (1 - abar)²)/d.
+    An off-diagonal is close to normal, with mean abar Var(x) and variance
+    (2 abar (1 - abar) Var(x) + (1 - abar)²)/(d - 1). A diagonal has mean abar Var(x) + 1 - abar and variance
+    (4 abar (1 - abar) Var(x) + 2 (1 - abar)²)/(d - 1).
     """
     signal, noise = abar * variance, 1 - abar
     off = mean_absolute(signal, np.sqrt((2 * signal * noise + noise**2) / (d - 1)))

@@ -61,7 +61,7 @@ class LangevinSampler(NamedTuple):
 
     Attributes:
         predictor: "" for annealed Langevin dynamics, where y = z_t/alpha_t is carried from level to level, or one of
-            `SAMPLERS` and `SOLVERS`: a predictor-corrector method (Song et al. 2021).
+            `PREDICTORS`: a predictor-corrector method (Song et al. 2021).
         steps: Langevin steps at each level.
         ratio: the step size is ratio sigma² in y, ratio sigma_t² in z_t: NCSN's epsilon sigma_i²/sigma_L² with
             ratio = epsilon/sigma_L².
@@ -89,21 +89,29 @@ class LangevinSampler(NamedTuple):
         return jnp.where(jnp.isneginf(step.gamma_s), step.x_hat, carried)
 
 
-PREDICTORS: dict[str, Callable[[Key[Array, "*k"], StepInputs], Float[Array, "b ..."]]] = SAMPLERS | SOLVERS
+METHODS = SAMPLERS | SOLVERS
+MULTISTEP = "dpmpp_2m"  # extrapolates from x_hat of the level before; after a corrector it would be ddim
+PREDICTORS: dict[str, Callable[[Key[Array, "*k"], StepInputs], Float[Array, "b ..."]]] = {
+    name: method for name, method in METHODS.items() if name != MULTISTEP
+}
 
 
 def method_of(name: str, what: str = "sampler") -> str | Callable:
     """What `samplers.sample` takes as its method, of a name.
 
     NAME is one of `SAMPLERS` or `SOLVERS`; "langevin[:STEPS[:RATIO]]": annealed Langevin dynamics;
-    "NAME+langevin[:STEPS[:RATIO]]": NAME with so many Langevin steps before it. Raises `UserError`.
+    "NAME+langevin[:STEPS[:RATIO]]": NAME, one of `PREDICTORS`, with so many Langevin steps before it. Raises
+    `UserError`.
     """
     own, *numbers = name.split(":")
     predictor, plus, corrector = own.rpartition("+")
     if corrector != LANGEVIN:
-        known = PREDICTORS | {LANGEVIN: None, f"ancestral+{LANGEVIN}": None}
+        known = METHODS | {LANGEVIN: None, f"ancestral+{LANGEVIN}": None}
         choose(what, name, known)
         return name if name in SAMPLERS else SOLVERS[name]
+    if predictor == MULTISTEP:
+        why = f"{MULTISTEP} reads the level before, and a corrector stays at one level"
+        raise UserError(f"{what}={name!r}: {why}; expected another predictor, such as ddim+{LANGEVIN}")
     if plus:
         choose(f"{what}={name!r}: predictor", predictor, PREDICTORS)
     try:

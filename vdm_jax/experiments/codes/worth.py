@@ -44,11 +44,12 @@ def worth(experiment: CodesExperiment, workdir: pathlib.Path) -> str:
     """Writes `worth.json`; returns "done".
 
     {"logsnr": [M], "ceiling": curve, "within": {factor: curve}, "runs": {name: {"error_train", "error_test", "help":
-    curves}}, "reference": name of the run without a code or None, "against_reference": {name: curve}, "num_distinct",
-    "reasons", "settings", "provenance"}. A curve is {"mean": [M], "standard_error": [M], "area": entry}, over images.
-    "help" is the ceiling less the error with the code on the same training images and noise, "against_reference" the
-    error of the reference less that with the code on the same test images and noise. A denoiser that was trained in a
-    band of log SNR has None outside of it, and its areas are over the band.
+    curves}}, "reference": name of the run without a code or None, "against_reference": {name: curve}, "num_train",
+    "num_distinct": training images that differ, None without a ceiling, "reasons", "settings", "provenance"}. A curve
+    is {"mean": [M], "standard_error": [M], "area": entry}, over images. "help" is the
+    ceiling less the error with the code on the same training images and noise, "against_reference" the error of the
+    reference less that with the code on the same test images and noise. A denoiser that was trained in a band of log
+    SNR has None outside of it, and its areas are over the band.
     """
     config, data = experiment.config.worth, experiment.data
     runs = [run for run in experiment.runs if isinstance(run.model, DiffusionModel)]
@@ -82,11 +83,16 @@ def worth(experiment: CodesExperiment, workdir: pathlib.Path) -> str:
             for name in (with_code if reference else ())
         },
         "num_train": len(data.train),
-        "num_distinct": len(np.unique(data.train.levels.reshape(len(data.train), -1), axis=0)),
+        "num_distinct": None if ceiling is None else num_distinct(data),
         "reasons": reasons,
     }
     write_json(workdir / RECORD, record | experiment.origin)
     return "done"
+
+
+def num_distinct(data: Dataset) -> int:
+    """How many training images differ."""
+    return len(np.unique(data.train.levels.reshape(len(data.train), -1), axis=0))
 
 
 def levels_of_noise(runs: list[TrainedRun], points: int) -> tuple[Schedule, Float[np.ndarray, " m"]]:

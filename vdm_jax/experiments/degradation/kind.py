@@ -27,9 +27,10 @@ OF_D = tuple(f"degradation.{name}" for name in ("name", "function", "sigma_max",
 def inputs(experiment: RestorationExperiment) -> dict[str, str]:
     """The fingerprints of the data, and of the source of a degradation of the user."""
     found = fingerprints(experiment)
-    if experiment.config.degradation.name != FUNCTION:
+    settings = experiment.config.degradation
+    if settings.name != FUNCTION:
         return found
-    return found | {"degradation": fingerprint_of(experiment.model.process.degrade)}
+    return found | {"degradation": fingerprint_of(experiment.model.process.degrade, settings.function)}
 
 
 JOBS = model_jobs(READS, evaluate_degradation, draw_degradation, make=make_restoration_training)

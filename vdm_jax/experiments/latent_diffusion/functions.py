@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -14,6 +14,7 @@ from vdm_jax.base.errors import UserError
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.space import Space
 from vdm_jax.diffusion.objective import Terms
+from vdm_jax.evals.batches import map_batches
 from vdm_jax.experiments.common.evaluate import sampling
 from vdm_jax.experiments.common.functions import DiffusionFunctions, check_number, nearest_levels, to_levels
 from vdm_jax.experiments.latent_diffusion.build import LatentExperiment
@@ -51,8 +52,9 @@ class LatentFunctions(DiffusionFunctions):
 
     def encode(self, x: ArrayLike) -> tuple[Latents, Latents | None]:
         """Mean and log variance of q(x | image), [B, *shape] each; None for the latter where the code has no noise."""
-        mean, variance = jax.jit(self.space.moments)(self.space.params, to_levels(x, self.data))
-        return np.asarray(mean), None if variance is None else np.log(variance)
+        encode_batch = partial(_moments, self.space.moments, self.space.params)
+        mean, *variance = map_batches(encode_batch, to_levels(x, self.data), self.batch_size)
+        return mean, np.log(variance[0]) if variance else None
 
     def decode(self, x: ArrayLike) -> Levels:
         """The images of latents x [B, *shape]."""
@@ -94,3 +96,9 @@ class LatentFunctions(DiffusionFunctions):
         if x.dtype.kind != "f" or not np.isfinite(x).all():
             raise UserError(f"x is of {x.dtype}; expected latents, floating-point numbers that are finite")
         return x.astype(np.float32)
+
+
+@partial(jax.jit, static_argnums=0)
+def _moments(moments: Callable[..., Any], params: PyTree, levels: Integer[Array, "b h w c"]) -> tuple[Array, ...]:
+    mean, variance = moments(params, levels)
+    return (mean,) if variance is None else (mean, variance)

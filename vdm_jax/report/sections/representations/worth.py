@@ -98,8 +98,8 @@ def worth_table(record: Mapping[str, Any]) -> str:
     )
     text += "this band, ± one standard error over images"
     text += f", {plain(numbers[0] or 0)} of each. " if numbers else ". "
-    distinct = record["num_distinct"]
-    text += f"ln N of {plain(distinct)} distinct training images: {np.log(distinct):.2f} nats. "
+    if distinct := record["num_distinct"]:
+        text += f"ln N of {plain(distinct)} distinct training images: {np.log(distinct):.2f} nats. "
     if reference := record["reference"]:
         text += f"A code helps as far as its error is below that of {escape(name_of(reference))}, on test images."
     return table(head, rows, numbers=(1, 2, 3, 4)) + f"{text}</p>"
