@@ -14,6 +14,7 @@ os.environ.setdefault(
     * version("jaxlib").startswith("0.10."),
 )
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # processes that tests start find what the first of them has compiled
 
 import jax
 import matplotlib
@@ -21,6 +22,7 @@ import pytest
 
 # Tracing makes objects by the million, few of them garbage: collections that are as frequent as Python's find little.
 gc.set_threshold(100_000, 50, 100)
+MOST_OBJECTS = 1_000_000
 matplotlib.use("Agg")
 jax.config.update("jax_debug_key_reuse", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -65,12 +67,22 @@ def compiled_once(tmp_path_factory, request):
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def nothing_kept_in_memory():
-    """Compiled programs of a file are of no use to the next, and a heap of gigabytes makes each collection slow."""
-    yield
-    jax.clear_caches()
+def pytest_collection_finish():
+    """What is imported and collected stays until the end: collections of garbage need not look at it."""
     gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def little_kept_in_memory():
+    """The small programs of a file are those of the next, its large ones are not, and a large heap is slow to collect.
+
+    What is frozen does not count.
+    """
+    yield
+    if len(gc.get_objects()) > MOST_OBJECTS:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture
