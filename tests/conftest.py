@@ -22,10 +22,14 @@ import pytest
 
 # Tracing makes objects by the million, few of them garbage: collections that are as frequent as Python's find little.
 gc.set_threshold(100_000, 50, 100)
-MOST_OBJECTS = 1_000_000
+LOADED = []  # the seconds of each program that was compiled, or read from its folder, and is in memory
+MOST_PROGRAMS = 400
 matplotlib.use("Agg")
 jax.config.update("jax_debug_key_reuse", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.monitoring.register_event_duration_secs_listener(
+    lambda event, seconds, **_: LOADED.append(seconds) if event.endswith("/backend_compile_duration") else None
+)
 
 
 def pytest_sessionstart(session):
@@ -74,13 +78,11 @@ def pytest_collection_finish():
 
 
 @pytest.fixture(scope="module", autouse=True)
-def little_kept_in_memory():
-    """The small programs of a file are those of the next, its large ones are not, and a large heap is slow to collect.
-
-    What is frozen does not count.
-    """
+def few_programs_in_memory():
+    """The small programs of a file are those of the next, the large ones are not. A program takes a megabyte or two."""
     yield
-    if len(gc.get_objects()) > MOST_OBJECTS:
+    if len(LOADED) > MOST_PROGRAMS:
+        LOADED.clear()
         jax.clear_caches()
         gc.collect()
 
