@@ -60,7 +60,8 @@ class Job(NamedTuple):
         is_done: `is_done(config, workdir)`, what the record alone does not say.
         idle: `idle(config)`, whether this config asks nothing of the job. It is then complete and claims nothing.
         check: `check(built, workdir)` before any job starts. Raises `UserError` where what is kept cannot be used.
-        ready: `ready(config)` before the data are read. Raises `UserError` where the job cannot run on this machine.
+        ready: `ready(config)` before anything is built or trained. Raises `UserError` where the job cannot run, such as
+            on a machine that lacks a package.
         stated: `stated(workdir)`, the settings that an older version stated in what it kept; None: config.json.
         summary: `summary(record)`, the text that a launch with this job ends with.
         remade: whether archives lack its files and its record, which are large and quickly made again.
@@ -99,7 +100,7 @@ class Job(NamedTuple):
         return self.idle is not None and self.idle(config)
 
     def check_ready(self, config: ConfigDict) -> None:
-        """Raises `UserError` where the job cannot run on this machine."""
+        """Raises `UserError` where the job cannot run."""
         if self.ready is not None:
             self.ready(config)
 

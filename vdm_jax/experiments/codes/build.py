@@ -23,7 +23,7 @@ from vdm_jax.experiments.codes.runs import (
     refuse_other_data,
     states_code,
 )
-from vdm_jax.experiments.common.build import find_data, load
+from vdm_jax.experiments.common.build import load, load_if_found
 from vdm_jax.experiments.common.checkpoints import WEIGHTS, step_of
 from vdm_jax.experiments.common.checks import NUMBERS as OF_TRAININGS
 from vdm_jax.experiments.common.checks import SEED, check_checkpoint, check_numbers
@@ -100,11 +100,8 @@ def _check_stored(config: ConfigDict, runs: list[StoredRun]) -> None:
     for run in runs:
         with naming(run.named):
             step_of(run.folder, config.codes.checkpoint)
-    try:
-        data = load(config.data, find_data(config, "")) if runs else None
-    except UserError:  # of which `build_codes` tells, unless the workdir remembers where they were
-        return
-    for run in runs:
+    data = load_if_found(config) if runs else None
+    for run in runs if data is not None else ():
         refuse_other_data(run, data)
 
 
