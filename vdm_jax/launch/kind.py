@@ -127,6 +127,8 @@ class Need(NamedTuple):
         uses: settings of this need, each with the name of an earlier need, whose folder the setting holds. The jobs
             that read such a setting list it in `ignores`.
         stated: what states it, for the sentence on a mistake in it, such as "config.variants.drl='…'"; "": needs/NAME.
+        check: `check(config, folder, is_complete)` before any need starts, with the config and the folder of this one.
+            Raises `UserError` where what is read of it is not there, or will not be.
     """
 
     config: str | ConfigDict
@@ -135,6 +137,7 @@ class Need(NamedTuple):
     setting: str = ""
     uses: Mapping[str, str] = {}
     stated: str = ""
+    check: Callable[[ConfigDict, Path, bool], None] | None = None
 
 
 def _nothing(_: Any) -> dict:
