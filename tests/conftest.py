@@ -14,6 +14,7 @@ os.environ.setdefault(
     * version("jaxlib").startswith("0.10."),
 )
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # processes that tests start find what the first of them has compiled
 
 import jax
 import matplotlib
@@ -21,9 +22,14 @@ import pytest
 
 # Tracing makes objects by the million, few of them garbage: collections that are as frequent as Python's find little.
 gc.set_threshold(100_000, 50, 100)
+LOADED = []  # the seconds of each program that was compiled, or read from its folder, and is in memory
+MOST_PROGRAMS = 400
 matplotlib.use("Agg")
 jax.config.update("jax_debug_key_reuse", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.monitoring.register_event_duration_secs_listener(
+    lambda event, seconds, **_: LOADED.append(seconds) if event.endswith("/backend_compile_duration") else None
+)
 
 
 def pytest_sessionstart(session):
@@ -65,12 +71,20 @@ def compiled_once(tmp_path_factory, request):
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def nothing_kept_in_memory():
-    """Compiled programs of a file are of no use to the next, and a heap of gigabytes makes each collection slow."""
-    yield
-    jax.clear_caches()
+def pytest_collection_finish():
+    """What is imported and collected stays until the end: collections of garbage need not look at it."""
     gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_programs_in_memory():
+    """The small programs of a file are those of the next, the large ones are not. A program takes a megabyte or two."""
+    yield
+    if len(LOADED) > MOST_PROGRAMS:
+        LOADED.clear()
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture

@@ -5,13 +5,14 @@ import math
 import numpy as np
 import pytest
 
-from vdm_jax.base.statistics import mean_and_error, paired_difference, t_quantile
+from vdm_jax.base.statistics import mean_and_error, paired_difference, standard_error, t_quantile
 
 
 def test_mean_and_error_of_known_values():
     found = mean_and_error(np.array([1.0, 2.0, 3.0, 6.0]), "images")
     assert found.mean == 3.0 and found.n == 4 and found.over == "images"
     np.testing.assert_allclose(found.error, math.sqrt(14 / 3) / 2)
+    assert standard_error(np.array([1.0, 2.0, 3.0, 6.0])) == float(found.error)
 
 
 def test_mean_and_error_over_the_first_axis():
@@ -22,7 +23,7 @@ def test_mean_and_error_over_the_first_axis():
 
 
 def test_one_value_has_no_error_and_none_has_no_mean():
-    assert math.isnan(mean_and_error(np.array([5]), "images").error)
+    assert math.isnan(mean_and_error(np.array([5]), "images").error) and standard_error(np.array([5])) is None
     with pytest.raises(ValueError, match="at least one"):
         mean_and_error(np.zeros(0), "images")
 

@@ -13,7 +13,7 @@ from vdm_jax.benchmarks.command import run_cases
 from vdm_jax.benchmarks.measure import Contender, Timing, ratio, side_by_side
 from vdm_jax.benchmarks.roofline import Machine, Work, count_work, measure_machine, roofline
 
-SMALL = ["--side=8", "--batch_size=4", "--sizes=m", "--rounds=2", "--seconds=0.1", "--no_peer"]
+SMALL = ["--side=8", "--batch_size=4", "--sizes=digits", "--rounds=2", "--seconds=0.1", "--no_peer"]
 
 
 def test_contenders_are_timed_in_turn():
@@ -73,10 +73,10 @@ def test_a_small_run_leaves_its_record(benchmark, tmp_path, capsys, monkeypatch)
     arguments = [*SMALL, f"--out={tmp_path}"]
     assert run_cases(name, "", benchmark.make_program, benchmark.make_peer, arguments, "things") == 0
     record = json.loads(next(tmp_path.glob(f"{name}-*.json")).read_text())
-    case = record["cases"]["m-te-8x8-batch4-float32"]["vdm_jax"]
+    case = record["cases"]["digits-te-8x8-batch4-float32"]["vdm_jax"]
     assert case["things_per_second"] == pytest.approx(4 / case["seconds_per_step"])
     assert case["flops_per_second"] == pytest.approx(case["flops_per_step"] / case["seconds_per_step"])
-    parameters = 131_265
+    parameters = 247_489
     forward = 2 * 4 * 64 * parameters  # every weight of the U-Net at every pixel of four images, about
     passes = {"train_step": 3, "sample_step": 1}[name]
     assert 0.3 * passes * forward < case["flops_per_step"] < 3 * passes * forward

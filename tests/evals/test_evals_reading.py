@@ -8,7 +8,7 @@ from vdm_jax.diffusion.posterior import Feature
 from vdm_jax.evals.reading.ensemble import by_width, label_information, read_codes
 from vdm_jax.evals.reading.few_labels import few_labels, labelled_rows
 from vdm_jax.evals.reading.neighbours import nearest_neighbours, vote
-from vdm_jax.evals.readouts import r2_of_images, standardised
+from vdm_jax.evals.readouts import ONE_VALUE, r2_of_images, score_of, standardised
 
 SIZES = {"train": 1200, "validation": 200, "test": 400}
 FACTORS = {
@@ -120,6 +120,16 @@ def test_few_labels_of_an_empty_code_predict_the_mean_and_have_almost_no_error(c
     blank = {split: np.zeros_like(part) for split, part in codes["copy"].items()}
     found = few_labels(blank, labels, {"place": FACTORS["place"]}, (10,), draws=2, seed=0)["place"]["10"]
     assert abs(found["value"]) < 0.02 and found["standard_error"] < 0.01
+
+
+def test_test_images_of_one_value_have_no_r2_and_say_why(codes, labels):
+    one = {split: own | {"place": np.full_like(own["place"], 2)} for split, own in labels.items() if split == "test"}
+    found = few_labels(codes["copy"], labels | one, {"place": FACTORS["place"]}, (10,), draws=2, seed=0)["place"]["10"]
+    unscored = {"value": None, "standard_error": None, "num": 400, "reason": ONE_VALUE}
+    assert found == unscored | {"draws": 2, "metric": "r2"}
+    values = np.full((400, 1), 1.1, np.float32)  # the mean of which is not 1.1
+    found = score_of(np.zeros((2, 400, 1), np.float32), values, np.array([True]), classifies=False)
+    assert found == unscored | {"nearest_accuracy": None}
 
 
 def test_labelled_rows_are_as_many_of_each_class():

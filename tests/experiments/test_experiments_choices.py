@@ -36,7 +36,8 @@ LEARNED = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("choices", [TABLE, LEARNED], ids=["table", "learned"])
-def test_choices_end_to_end(choices, tmp_path):
+def test_choices_end_to_end(choices, tmp_path, monkeypatch):
+    monkeypatch.setattr("vdm_jax.experiments.vae_vdm.evaluate.TSNE_IMAGES", 12)
     few = {"train__num_steps": 2, "train__eval_every": 2, "train__checkpoint_every": 2}
     few |= {"evaluate__num_images": 40, "evaluate__frechet_images": 0, "evaluate__batch_size": 40}
     with jobs_read_what_is_declared(tmp_path):

@@ -65,6 +65,10 @@ def test_the_runs_that_are_trained(tmp_path):
         ({"variants__drl": "exact:digits-linear"}, "config.variants.drl='exact:digits-linear' is of kind 'exact'"),
         ({"variants__drl": "digits:none model.wdim=3"}, "config.variants.drl=.*'model.wdim=3' is no KEY=VALUE with"),
         ({"runs__drl": "nowhere"}, "config.runs.drl=nowhere holds no run: there is no config.json"),
+        (
+            {"variants__drl": "representation:drl train.checkpoint_every=30", "codes__checkpoint": "60"},
+            r"'represent.*: config.codes.checkpoint=60: .*; expected 'latest', 'best' or one of \[180, 200\]$",
+        ),
         ({"codes__checkpoint": "bst"}, "config.codes.checkpoint='bst'; expected 'best', 'latest' or a step; did you"),
         ({"data__downsample": 0}, "^config.data.downsample=0; expected at least 1"),
         (
@@ -108,6 +112,20 @@ def test_a_sweep_and_a_dry_run_check_the_trainings_too(tmp_path):
     for start in (check_run, lambda *given: list(describe_run(*given))):
         with pytest.raises(UserError, match="^config.variants.vdrl=.*: config.train.batch_size=0; expected at least 1"):
             start(KINDS, config_of(**texts), tmp_path / "run", ["measure"])
+
+
+def test_a_checkpoint_that_is_not_kept_is_told_with_those_that_are(whole, tmp_path):
+    """Of a run that is there, of a need that is complete, and of one that is trained first."""
+    with pytest.raises(UserError, match=r"^config.runs.drl=.*: checkpoint='7' is not in .*; expected .* or one of \["):
+        check_run(KINDS, config_of(runs__drl=str(whole[0]), codes__checkpoint="7"), tmp_path / "run", ["measure"])
+    (need,) = needs_of(KINDS, config_of(variants__drl="representation:drl", codes__checkpoint="100"), tmp_path)
+    (tmp_path / "checkpoints" / "200").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"^checkpoint='100' is not in .*; expected .* or one of \[200\]$"):
+        need.check(need.config, tmp_path, True)
+    (tmp_path / "checkpoints" / "100").mkdir()
+    need.check(need.config, tmp_path, True)
+    need.config.train.checkpoint_every = 100
+    need.check(need.config, tmp_path / "none", False)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,8 @@ def run(workdir, jobs, **choices) -> dict:
 
 
 @pytest.mark.slow
-def test_a_code_for_each_time_beside_labels_end_to_end(tmp_path, key):
+def test_a_code_for_each_time_beside_labels_end_to_end(tmp_path, key, monkeypatch):
+    monkeypatch.setattr("vdm_jax.experiments.vae_vdm.evaluate.TSNE_IMAGES", 12)
     values = run(tmp_path, "train,evaluate,sample,report", **DRL, evaluate__frechet_images=0)
     assert values["score_loss"] > 0 and values["linear_probe_accuracy"] > 0
     missing = ("bound_nats", "bpd", "encoder_kl_nats", "mi_lower_nats", "diffusion_from_prior_nats")

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from jax.tree_util import Partial
 from launching import ROOT
 from reading import jobs_read_what_is_declared
 from vdm_jax.configs import dae
@@ -11,9 +12,14 @@ from vdm_jax.configs import dae
 import launch
 import vdm_jax
 from vdm_jax.base.errors import UserError
+from vdm_jax.experiments.dae.attractors import describe_ends
 from vdm_jax.experiments.dae.basins import ELSEWHERE, name_ends, plane_through
 from vdm_jax.experiments.dae.build import build_dae, take_subset
 from vdm_jax.experiments.dae.checks import check_dae, numbers_of, sizes_of
+from vdm_jax.experiments.dae.denoisers import Known
+from vdm_jax.experiments.dae.evaluate import errors_by_sigma
+from vdm_jax.experiments.dae.jacobians import describe_spectra
+from vdm_jax.models.attractors import Ends
 from vdm_jax.report.compare.dae_sweep import write_dae_sweep
 
 SMALL = {
@@ -143,6 +149,22 @@ def test_smaller_subsets_are_part_of_larger_ones():
     np.testing.assert_array_equal(small.subset.levels, large.levels[:10])
     other = take_subset(small.data.train, 10, 1)
     assert not np.array_equal(small.subset.levels, other.levels)
+
+
+def test_standard_errors_are_those_of_n_less_1_values(key):
+    """Of the values 1 and 9 that is 4; a single value has none."""
+    images = np.float32([1, 3]).reshape(2, 1, 1, 1)
+    zero = {"zero": Known(Partial(lambda x, sigma: 0 * x), images)}
+    (found,) = errors_by_sigma(zero, images, [0.5], key, 2).values()
+    assert found == {"mse": [5.0], "mse_standard_error": [4.0]}
+    (found,) = errors_by_sigma(zero, images[:1], [0.5], key, 1).values()
+    assert found == {"mse": [1.0], "mse_standard_error": [None]}
+    spectra = np.array([[1.0, 0.0], [9.0, 0.0]])
+    assert describe_spectra(spectra, np.array([1.0, 9.0]))["sum_standard_error"] == 4
+    assert describe_spectra(spectra[:1], np.array([1.0]))["sum_standard_error"] is None
+    ends = Ends(images**2, np.zeros(2, np.float32), 1)
+    at = describe_ends(np.zeros((1, 1, 1, 1), np.float32), images, ends, "test", 0.5, 0.1)
+    assert (at["distance"], at["distance_standard_error"]) == (5, 4)
 
 
 def test_names_of_ends_and_the_plane():

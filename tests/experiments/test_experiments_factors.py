@@ -34,6 +34,9 @@ def test_errors_of_folds_are_over_all_their_images():
     assert found["x"]["linear"] == {"value": pytest.approx(0.6), "standard_error": pytest.approx(0.25), "num": 20}
     scores = {"metric": "r2", "linear": entry, "mlp": entry}
     assert set(factors.over_folds([{"x": scores, "y": scores}, {"x": scores}])) == {"x"}, "y is constant in a fold"
+    unscored = entry | {"value": None, "standard_error": None, "reason": "one value"}
+    found = factors.over_folds([{"x": {"metric": "r2", "linear": each, "mlp": each}} for each in (entry, unscored)])
+    assert found["x"]["linear"] == unscored | {"num": 20}
 
 
 def test_a_copy_of_the_factors_is_read_and_a_constant_is_chance(monkeypatch):

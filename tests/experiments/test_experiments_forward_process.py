@@ -1,21 +1,28 @@
 """The kind "forward_process": known answers in its records, its page, and bad input before any work."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from jax.tree_util import Partial
 from launching import ROOT
 from PIL import Image
 from reading import jobs_read_what_is_declared
 
 import launch
 from configs import forward_process
+from vdm_jax.base.errors import UserError
 from vdm_jax.base.files import write_json
 from vdm_jax.diffusion.schedules import make_schedule, schedule_of_betas
+from vdm_jax.experiments.common.trained_model import TrainedModel
+from vdm_jax.experiments.forward_process import reconstruct
 from vdm_jax.experiments.forward_process.build import tables_of
 from vdm_jax.experiments.forward_process.noise import cell
 from vdm_jax.experiments.forward_process.schedules import first_below, log_power, table_of
 from vdm_jax.experiments.kinds import KINDS
+from vdm_jax.launch.jobs import check_ready
+from vdm_jax.launch.run import run
 
 SMALL = {
     "schedules.names": "ddpm_linear,dirac",
@@ -150,6 +157,26 @@ BAD = [
 def test_bad_input_is_told_in_a_sentence(tmp_path, capsys, setting, told):
     assert launched(tmp_path / "run", f"--config.{setting}") == 2
     assert told in capsys.readouterr().err
+
+
+def test_too_many_images_without_labels_are_told_before_a_model_is_trained(tmp_path, monkeypatch):
+    """And jobs that take them are not refused."""
+    levels = np.random.default_rng(0).integers(0, 256, (60, 8, 8)).astype(np.uint8)
+    np.savez(tmp_path / "grey.npz", x_train=levels, x_test=levels[:20])
+    config, kind = forward_process.get_config(), KINDS["forward_process"]
+    config.update_from_flattened_dict({"data.source": "npz", "data.name": "grey", "data.dir": str(tmp_path)})
+    check_ready(kind, config, ["reconstruct"])
+    monkeypatch.setattr(reconstruct, "MOST_MEMBERS", 50)
+    told = "'grey' has 54 training images without labels; the job reconstruct takes labelled images, or at most 50: "
+    with pytest.raises(UserError, match=told):
+        run(KINDS, config, tmp_path / "run", ["strips", "reconstruct"])
+    assert not (tmp_path / "run").exists()
+    check_ready(kind, config, ["strips", "split"])
+    config.model.train = ""
+    experiment, model = kind.build(config), TrainedModel(Partial(lambda z, t: z), (-1.0, 1.0), {})
+    kind.jobs["reconstruct"].check(experiment, tmp_path)  # without a model there is nothing to do
+    with pytest.raises(UserError, match=told):
+        kind.jobs["reconstruct"].check(replace(experiment, model=model), tmp_path)
 
 
 def test_recovery_by_another_model_than_is_named_remains_to_be_done(tmp_path):

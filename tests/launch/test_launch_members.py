@@ -4,7 +4,6 @@ import pathlib
 import re
 import subprocess
 import sys
-from functools import partial
 
 import pytest
 from launching import parse
@@ -15,7 +14,6 @@ from vdm_jax.experiments.kinds import KINDS
 from vdm_jax.launch.kind import jobs_of
 from vdm_jax.launch.members import check, load_sweep, make_members, names_of, select
 from vdm_jax.launch.settings import read_config
-from vdm_jax.launch.sweep import check_member
 
 pytestmark = pytest.mark.usefixtures("in_the_checkout")
 
@@ -197,11 +195,7 @@ def test_mistakes_on_the_command_line(arguments, sentence):
 def test_settings_data_and_folders_are_looked_at_first(tmp_path):
     def refused(sentence, *arguments):
         with pytest.raises(UserError, match=sentence) as caught:
-            check(
-                members(f"--workdir={tmp_path / 'sweep'}", *arguments)[:2],
-                tmp_path / "sweep",
-                partial(check_member, KINDS),
-            )
+            check(KINDS, members(f"--workdir={tmp_path / 'sweep'}", *arguments)[:2], tmp_path / "sweep")
         assert "\n" not in str(caught.value)
 
     refused(r"^sweep member 'target,seed=0': .*did you mean 'cosine'\?", "--config.diffusion.schedule=cosin")
@@ -222,7 +216,7 @@ def test_a_run_of_another_config_or_length_is_refused(whole, tmp_path):
     (tmp_path / "target,seed=0").symlink_to(whole[0])
     one = members(f"--workdir={tmp_path}")[:1]
     with pytest.raises(UserError, match="^sweep member 'target,seed=0': workdir .* holds another config"):
-        check(one, tmp_path, partial(check_member, KINDS))
+        check(KINDS, one, tmp_path)
 
 
 @pytest.mark.slow

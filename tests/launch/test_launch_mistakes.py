@@ -22,6 +22,7 @@ from vdm_jax.experiments.kinds import KINDS
 from vdm_jax.launch.dry_run import describe_run
 from vdm_jax.launch.kind import jobs_of
 from vdm_jax.launch.run import run
+from vdm_jax.train import reading
 from vdm_jax.train.checkpoint import saved_checkpoints
 from vdm_jax.train.metrics import read_metrics
 
@@ -134,8 +135,9 @@ def test_a_foreign_checkpoint(capfd, whole, tmp_path):
         assert "is of another model" in refused(capfd, f"--workdir={tmp_path}", f"--jobs={job}")
 
 
-def test_a_damaged_checkpoint_is_passed_over_or_another_one_offered(capfd, whole, tmp_path):
+def test_a_damaged_checkpoint_is_passed_over_or_another_one_offered(capfd, whole, tmp_path, monkeypatch):
     """A training goes on from the one before; what only reads names the setting that chooses it."""
+    monkeypatch.setattr(reading, "READ_ATTEMPTS", 1)
     shutil.copytree(whole[0], tmp_path, dirs_exist_ok=True)
     before = NUM_STEPS - 10
     manifest = tmp_path / "checkpoints" / str(NUM_STEPS) / "ema_params" / "manifest.ocdbt"

@@ -58,6 +58,13 @@ def test_answers_first_with_error_and_number(tmp_path):
     assert {"training", "terms", "rate-distortion"} <= set(found)
 
 
+def test_a_factor_without_a_score_has_its_reason(tmp_path):
+    values = runs_of.numbers()
+    values["readout"]["pos_y"]["linear"] = {"value": None, "standard_error": None, "num": 2000, "reason": "one value"}
+    (text,) = sections(runs_of.write(tmp_path / "one", runs_of.config(), values), "readouts").values()
+    assert "There is no score of pos y: one value." in text and "pos y MLP" in text and "pos y linear" not in text
+
+
 def test_a_deterministic_code_has_two_priors_and_no_bound(tmp_path):
     workdir = made(tmp_path, "deterministic")
     values = {key: value for key, value in runs_of.numbers().items() if not key.startswith(("bound", "rate"))}

@@ -37,6 +37,19 @@ def test_the_page_has_the_numbers(tmp_path):
     assert "N = 300 images" in page
 
 
+def test_a_number_that_does_not_apply_has_its_reason(tmp_path):
+    """As R² of test images of one value; of the times of E(x, t) another one is then the best."""
+    record = with_times(codes_of())
+    for name, part in record["codes"].items():
+        if name != "timed@0.2":
+            unscored = {"value": None, "standard_error": None, "num": 300, "reason": "one value"}
+            part["readouts"]["class"] |= {"linear": unscored, "metric": "r2"}
+    page = write_report(write_codes(tmp_path, record), CODES_PAGE).read_text()
+    assert "Not measured: class, R²: linear (one value)." in page and "the best time, t = 0.2" in page
+    (setting,) = group({"one": Workdir(tmp_path)})
+    assert "| drl | — | 0.900 (± 0.010) |" in table_of(setting, READOUTS)
+
+
 def test_a_folder_without_a_record_says_so(tmp_path):
     write_codes(tmp_path, {"codes": {"drl": {}}})
     page = write_report(tmp_path, CODES_PAGE).read_text()

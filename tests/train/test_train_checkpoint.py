@@ -147,7 +147,8 @@ def test_another_model_is_named(trained, like, difference):
 
 
 @pytest.mark.slow
-def test_a_part_that_no_checkpoint_has(tmp_path):
+def test_a_part_that_no_checkpoint_has(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "READ_ATTEMPTS", 1)
     with Checkpointer(tmp_path) as checkpointer:
         checkpointer.save(make_state(1))
     with pytest.raises(UserError, match="checkpoint 1 in .*another model or optimizer: it has no carry"):
@@ -219,8 +220,9 @@ def test_nothing_is_moved_where_no_checkpoint_is_whole(folder, monkeypatch):
 
 
 @pytest.mark.slow
-def test_what_is_no_checkpoint_is_no_obstacle(folder):
+def test_what_is_no_checkpoint_is_no_obstacle(folder, monkeypatch):
     """A folder and a file of somebody else; an empty folder with the name of a step is damaged."""
+    monkeypatch.setattr(reading, "READ_ATTEMPTS", 1)
     (folder / "notes").mkdir()
     (folder / "70").write_text("mine")
     (folder / "60").mkdir()

@@ -26,7 +26,11 @@ class Training:
     def __init__(self, workdir: Path, seconds_a_call: float = 0.0):
         self.workdir = workdir
         self.began_at = self.num_bytes()
-        environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+        environment = os.environ | {
+            "PYTHONPATH": str(REPOSITORY),
+            "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir,
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        }
         command = [sys.executable, toy.__file__, str(workdir), str(seconds_a_call)]
         self.process = subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -93,7 +97,7 @@ def assert_same_end(workdir: Path, other: Path, same_means: bool = True) -> None
 
 def test_killed_again_and_again_it_ends_as_if_it_never_was(tmp_path, start, uninterrupted):
     chance, torn = random.Random(0), 0
-    for in_a_save in (True, False, True, False, True):
+    for in_a_save in (True, False, True):
         training = start(tmp_path, 0.05)
         if in_a_save:
             training.wait_for(training.saves_or_ended)
@@ -126,7 +130,7 @@ def test_sigterm_saves_and_exits_with_zero(tmp_path, start, uninterrupted):
 
 def test_another_process_reads_while_training_runs(tmp_path, start):
     folder, like = tmp_path / "checkpoints", {"ema_params": toy.initial_state().params}
-    training = start(tmp_path, 0.15)
+    training = start(tmp_path, 0.1)
     training.wait_for(lambda: saved_checkpoints(folder))
     latest = []
     while training.process.poll() is None:

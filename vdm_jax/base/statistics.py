@@ -68,6 +68,11 @@ def mean_and_error(values: Real[np.ndarray, "n ..."], over: Over) -> Estimate:
         return Estimate(mean, np.asarray(values.std(0, ddof=1) / math.sqrt(n)), n, over)
 
 
+def standard_error(values: Real[np.ndarray, " n"]) -> float | None:
+    """The error of `mean_and_error` for a record; None of one value."""
+    return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else None
+
+
 def paired_difference(
     a: Real[np.ndarray, "n ..."], b: Real[np.ndarray, "_ ..."], over: Over, level: float = 0.95
 ) -> Difference:

@@ -8,7 +8,7 @@ import numpy as np
 
 from vdm_jax.base.errors import UserError, choose, suggestion
 from vdm_jax.base.images import even_pixel_values
-from vdm_jax.base.sklearn import import_sklearn
+from vdm_jax.base.sklearn import import_sklearn, packaged_file
 from vdm_jax.data.dataset import Dataset, ImageData, Split, downsampled, stratified_parts
 from vdm_jax.data.dsprites import load_dsprites, locate_dsprites
 from vdm_jax.data.folder import find_folder, load_folder
@@ -85,7 +85,11 @@ def load_digits() -> ImageData:
 
     Stratified into 1,297, 200 and 300. Raises `UserError` where scikit-learn is missing.
     """
-    images, labels = import_sklearn("datasets", "the data source 'digits'").load_digits(return_X_y=True)
+    if path := packaged_file("digits.csv.gz"):
+        table = np.loadtxt(path, delimiter=",")
+        images, labels = table[:, :-1], table[:, -1]
+    else:
+        images, labels = import_sklearn("datasets", "the data source 'digits'").load_digits(return_X_y=True)
     levels, labels = images.reshape(-1, 8, 8, 1).astype(np.uint8), labels.astype(np.int32)
     parts = stratified_parts(labels, DIGIT_SPLIT, DIGIT_SEED)
     train, validation, test = (Split(levels[part], labels[part]) for part in parts)

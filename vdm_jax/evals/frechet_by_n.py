@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from vdm_jax.base.statistics import standard_error
 from vdm_jax.evals.frechet import distance_from
 
 DIVISORS = (8, 4, 2, 1)  # of N
@@ -82,7 +83,7 @@ def _part(features: Float[np.ndarray, "_ f"], total: int, divisor: int, i: int) 
 
 def _curve(distances: Sequence[Sequence[float]], sizes: Sequence[int], fitted: Sequence[bool]) -> dict[str, Any]:
     means = [float(np.mean(values)) for values in distances]
-    errors = [_standard_error(values) for values in distances]
+    errors = [standard_error(np.array(values)) for values in distances]
     curve = {"distance": means, "standard_error": errors}
     if not any(fitted):
         return curve | dict.fromkeys(("fit", "extrapolated", "extrapolated_standard_error", "note"))
@@ -90,7 +91,3 @@ def _curve(distances: Sequence[Sequence[float]], sizes: Sequence[int], fitted: S
     fit = fit_by_n(sizes[first:], means[first:])
     note = NEGATIVE if fit[0] < 0 else None
     return curve | {"fit": fit, "extrapolated": fit[0], "extrapolated_standard_error": errors[first], "note": note}
-
-
-def _standard_error(values: Sequence[float]) -> float | None:
-    return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None

@@ -24,6 +24,7 @@ BATCH = 256
 ROUNDS = 10  # validations; the weights of the best one are kept
 SMALL = 1e-6
 FARTHEST = 10.0
+ONE_VALUE = "the test images are all of one value, so that R² has no variance to explain"
 
 Features = Float[np.ndarray, "_ f"]
 
@@ -58,8 +59,8 @@ def train_readouts(
 
     An entry has "value", the mean over seeds, "standard_error" over test images of the scores' mean over seeds, and
     "num", the number of test images; of a regression also "nearest_accuracy", the share of images whose nearest value
-    is the right one. The weights are those of the best of 10 validations. A factor that has one class
-    in the training images is left out.
+    is the right one. The weights are those of the best of 10 validations. A factor that has one class in the training
+    images is left out. R² of test images of one value is None, with a "reason".
     """
     if not (chosen := readable(factors, train.labels)):
         return {}
@@ -212,10 +213,19 @@ def score_of(outputs: np.ndarray, values: np.ndarray, used: np.ndarray, classifi
         each = right.mean(axis=0)
         value, error = float(each.mean()), float(each.std(ddof=min(1, number - 1)) / np.sqrt(number))
         return {"value": value, "standard_error": error, "num": number}
+    if unscored := without_r2(values):
+        return unscored | {"nearest_accuracy": None}
     each = r2_of_images(outputs[..., used], values[:, used])
     error = float(each.mean(axis=0).std(ddof=min(1, number - 1)) / np.sqrt(number))
     nearest = _nearest_accuracy(outputs[..., used], values[:, used])
     return {"value": float(each.mean()), "standard_error": error, "num": number, "nearest_accuracy": nearest}
+
+
+def without_r2(values: Float[np.ndarray, "n o"]) -> dict[str, Any] | None:
+    """The entry of test values that are all equal, which have no R²; None where they differ."""
+    if (values != values[:1]).any():
+        return None
+    return {"value": None, "standard_error": None, "num": len(values), "reason": ONE_VALUE}
 
 
 def r2_of_images(outputs: Float[np.ndarray, "s n o"], values: Float[np.ndarray, "n o"]) -> Float[np.ndarray, "s n"]:

@@ -114,7 +114,7 @@ def _run_one_job(kind: Kind, name: str, runs: Mapping[str, Prepared], options: R
     status = run_job(kind, name, list(runs.values()), partial(job.run_members, pairs, options))
     if options.archive and (pack_now or job.can_stop):
         for member, run in runs.items():
-            pack_run(kind, run, _archive_of(options, member))
+            pack_run(kind, run, _archive_of(options, member), status)
     return status
 
 

@@ -17,6 +17,7 @@ from vdm_jax.launch.config_files import naming_settings
 from vdm_jax.launch.kind import Job, Kind, Kinds, RunOptions, Status, jobs_of, kind_of, lock_of
 from vdm_jax.launch.memory import what_memory_lacks
 from vdm_jax.train.archive import MANIFEST, pack, unpack
+from vdm_jax.train.listing import saved_checkpoints
 
 NEEDS = "needs"  # folder of the runs that a run needs
 
@@ -81,7 +82,7 @@ def run_jobs(kind: Kind, run: Prepared, jobs: Sequence[str], options: RunOptions
         job = jobs_of(kind)[name]
         status = run_job(kind, name, [run], partial(job.run, run.built, run.workdir, options))
         if options.archive and (job.can_stop or name == jobs[-1]):
-            pack_run(kind, run, options.archive)
+            pack_run(kind, run, options.archive, status)
         if status == "stopped":
             return status
     for name in jobs:
@@ -114,8 +115,12 @@ def run_job(kind: Kind, name: str, runs: Sequence[Prepared], start: Callable[[],
     return status
 
 
-def pack_run(kind: Kind, run: Prepared, archive: pathlib.Path) -> None:
-    """Packs a run into files of limited size in the folder `archive`."""
+def pack_run(kind: Kind, run: Prepared, archive: pathlib.Path, status: Status) -> None:
+    """Packs a run into files of limited size in the folder `archive`, unless it was stopped before its first
+    checkpoint."""
+    if status == "stopped" and not saved_checkpoints(run.workdir / "checkpoints"):
+        print(f"archive: {run.workdir} has no checkpoint yet; nothing was packed", flush=True)
+        return
     owner = store.owner(kind, training_of(kind), run.config, run.inputs)
     paths = pack(run.workdir, archive, owner, *store.packed(kind))
     print("\n".join(f"archive: {path}" for path in paths), flush=True)

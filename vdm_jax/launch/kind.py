@@ -60,7 +60,8 @@ class Job(NamedTuple):
         is_done: `is_done(config, workdir)`, what the record alone does not say.
         idle: `idle(config)`, whether this config asks nothing of the job. It is then complete and claims nothing.
         check: `check(built, workdir)` before any job starts. Raises `UserError` where what is kept cannot be used.
-        ready: `ready(config)` before the data are read. Raises `UserError` where the job cannot run on this machine.
+        ready: `ready(config)` before anything is built or trained. Raises `UserError` where the job cannot run, such as
+            on a machine that lacks a package.
         stated: `stated(workdir)`, the settings that an older version stated in what it kept; None: config.json.
         summary: `summary(record)`, the text that a launch with this job ends with.
         remade: whether archives lack its files and its record, which are large and quickly made again.
@@ -99,7 +100,7 @@ class Job(NamedTuple):
         return self.idle is not None and self.idle(config)
 
     def check_ready(self, config: ConfigDict) -> None:
-        """Raises `UserError` where the job cannot run on this machine."""
+        """Raises `UserError` where the job cannot run."""
         if self.ready is not None:
             self.ready(config)
 
@@ -126,6 +127,8 @@ class Need(NamedTuple):
         uses: settings of this need, each with the name of an earlier need, whose folder the setting holds. The jobs
             that read such a setting list it in `ignores`.
         stated: what states it, for the sentence on a mistake in it, such as "config.variants.drl='…'"; "": needs/NAME.
+        check: `check(config, folder, is_complete)` before any need starts, with the config and the folder of this one.
+            Raises `UserError` where what is read of it is not there, or will not be.
     """
 
     config: str | ConfigDict
@@ -134,6 +137,7 @@ class Need(NamedTuple):
     setting: str = ""
     uses: Mapping[str, str] = {}
     stated: str = ""
+    check: Callable[[ConfigDict, Path, bool], None] | None = None
 
 
 def _nothing(_: Any) -> dict:

@@ -5,7 +5,7 @@ import json
 import pathlib
 import re
 import runpy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
@@ -16,6 +16,7 @@ from vdm_jax.launch import flags
 from vdm_jax.launch.choices import refuse_unread, unread
 from vdm_jax.launch.config_files import same_settings
 from vdm_jax.launch.kind import Kinds, chosen_jobs, kind_of
+from vdm_jax.launch.run import check_run
 from vdm_jax.launch.settings import plain, value_of
 from vdm_jax.launch.store import CONFIG, check_place
 
@@ -157,14 +158,15 @@ def _matching(members: list[Member], pattern: str) -> list[Member]:
     return [member for member in members if fnmatch.fnmatchcase(member.name, pattern)]
 
 
-def check(members: list[Member], folder: pathlib.Path, check_one: Callable[[Member], None]) -> None:
-    """Checks every member by `check_one` before the first is run. Raises `UserError`."""
+def check(kinds: Kinds, members: list[Member], folder: pathlib.Path) -> None:
+    """Checks settings, data and folder of every member, and of the runs that it needs, before the first is run. Raises
+    `UserError`."""
     if (folder / CONFIG).exists():
         raise UserError(f"workdir {folder} holds a run of its own; choose another --workdir for the sweep")
     for member in members:
         try:
             check_place(member.workdir, "workdir")
-            check_one(member)
+            check_run(kinds, member.config, member.workdir, member.jobs)
         except UserError as error:
             raise UserError(f"sweep member {member.name!r}: {error}") from error
 

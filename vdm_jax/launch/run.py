@@ -2,7 +2,7 @@
 
 import pathlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
@@ -24,13 +24,14 @@ from vdm_jax.launch.status import remaining
 
 class NeededRun(NamedTuple):
     """A run that another one needs. stated: what states it, for sentences. uses: of each setting that holds the folder
-    of an earlier need, the name of that need."""
+    of an earlier need, the name of that need. check: `Need.check`."""
 
     folder: pathlib.Path
     config: ConfigDict
     jobs: list[str]
     stated: str
     uses: Mapping[str, str]
+    check: Callable[[ConfigDict, pathlib.Path, bool], None] | None
 
 
 def run(
@@ -132,7 +133,11 @@ def checked_needs(kinds: Kinds, config: ConfigDict, workdir: pathlib.Path) -> li
     that uses the folder of another one that is not complete is checked without its data. Raises `UserError`."""
     left: list[NeededRun] = []
     for need in needs_of(kinds, config, workdir):
-        if jobs := remaining(kind := kind_of(kinds, need.config), need.config, need.folder, need.jobs):
+        jobs = remaining(kind := kind_of(kinds, need.config), need.config, need.folder, need.jobs)
+        if need.check is not None:
+            with naming(need.stated):
+                need.check(need.config, need.folder, not jobs)
+        if jobs:
             not_there = {other.folder.name for other in left}
             with naming(need.stated):
                 if to_come := {setting: "" for setting, name in need.uses.items() if name in not_there}:
@@ -157,7 +162,7 @@ def needs_of(kinds: Kinds, config: ConfigDict, workdir: pathlib.Path) -> Iterato
         with naming(stated):
             refuse_unread(kind_of(kinds, own).choices, own, before, laid_over)
         jobs = chosen_jobs(kind_of(kinds, own), need.jobs) or own_jobs(own, kind_of(kinds, own))
-        yield NeededRun(folders[name], own, jobs, stated, need.uses)
+        yield NeededRun(folders[name], own, jobs, stated, need.uses, need.check)
 
 
 def folders_used(name: str, need: Need, folders: Mapping[str, pathlib.Path]) -> dict[str, str]:

@@ -13,7 +13,6 @@ from vdm_jax.launch import flags
 from vdm_jax.launch.ensemble import members_of
 from vdm_jax.launch.kind import Kind, Kinds, jobs_of, kind_of, lock_of
 from vdm_jax.launch.members import Member, check, make_members, select
-from vdm_jax.launch.run import check_run
 from vdm_jax.launch.runner import LOG, Outcome, run_members, say
 from vdm_jax.launch.status import is_compared, remaining
 
@@ -36,7 +35,7 @@ def run(arguments: flags.Arguments, kinds: Kinds, launcher: Sequence[str]) -> No
         raise UserError(f"--sweep: runs of kind {arguments.config.kind!r} are not compared; launch them one by one")
     members = make_members(arguments, kinds)
     chosen = select(members, arguments.sweep.pattern)
-    check(chosen, arguments.workdir, partial(check_member, kinds))
+    check(kinds, chosen, arguments.workdir)
 
     def left(member: Member) -> list[str]:
         return remaining(kind, member.config, member.workdir, member.jobs)
@@ -67,11 +66,6 @@ def run(arguments: flags.Arguments, kinds: Kinds, launcher: Sequence[str]) -> No
     if failed := [member for member in chosen if member.name in outcomes and outcomes[member.name].status == "failed"]:
         told = ", ".join(f"{member.name} ({member.workdir / LOG})" for member in failed)
         raise SweepFailed(f"{len(failed)} of {len(chosen)} members failed: {told}; the same command tries them again")
-
-
-def check_member(kinds: Kinds, member: Member) -> None:
-    """Checks settings, data and folder of a member, and of the runs that it needs. Raises `UserError`."""
-    check_run(kinds, member.config, member.workdir, member.jobs)
 
 
 def write_table(kind: Kind, members: Sequence[Member], arguments: flags.Arguments, outcomes: dict[str, Outcome]) -> str:

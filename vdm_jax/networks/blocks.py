@@ -192,10 +192,15 @@ def gradient_written_once(h: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]
 def _times_identity(h: tuple[jax.Array], tangent: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
     """The gradient passes through the transpose of the tangent's map."""
 
+    return h[0], _identity(tangent[0])
+
+
+@partial(jax.jit, inline=True)
+def _identity(h: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
     def product(h):
         return jnp.einsum("bhwc,cd->bhwd", h, jnp.eye(h.shape[-1], dtype=h.dtype))
 
-    return h[0], jax.lax.platform_dependent(tangent[0], cpu=product, default=lambda h: h)
+    return jax.lax.platform_dependent(h, cpu=product, default=lambda h: h)
 
 
 class GroupNorm(nn.Module):
@@ -211,28 +216,32 @@ class GroupNorm(nn.Module):
 
     @nn.compact
     def __call__(self, h: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-        batch, _, _, channels = h.shape
-        scale = self.param("scale", nn.initializers.ones_init(), (channels,))
-        shift = self.param("bias", ZEROS, (channels,))
+        scale = self.param("scale", nn.initializers.ones_init(), h.shape[-1:])
+        shift = self.param("bias", ZEROS, h.shape[-1:])
         h32 = h.astype(jnp.float32)
 
-        def reduced(per_channel):
-            grouped = per_channel.reshape(batch, self.groups, -1).mean(-1)
-            return jnp.repeat(grouped, channels // self.groups, axis=-1)
-
-        def product(per_channel):
-            group = jnp.arange(channels) * self.groups // channels
-            same = (group[:, None] == group[None, :]).astype(jnp.float32)
-            return jnp.matmul(per_channel, same / (channels // self.groups), precision="highest")
-
-        def group_mean(per_channel):
-            return jax.lax.platform_dependent(per_channel, cpu=product, default=reduced)
-
-        mean = group_mean(h32.mean((1, 2)))
-        variance = jnp.maximum(group_mean((h32 * h32).mean((1, 2))) - mean * mean, 0.0)
+        mean = _group_mean(h32.mean((1, 2)), self.groups)
+        variance = jnp.maximum(_group_mean((h32 * h32).mean((1, 2)), self.groups) - mean * mean, 0.0)
         multiplier = scale[None, :] * jax.lax.rsqrt(variance + 1e-6)
         offset = shift[None, :] - mean * multiplier
         return (h32 * multiplier[:, None, None, :] + offset[:, None, None, :]).astype(self.dtype)
+
+
+@partial(jax.jit, static_argnums=1, inline=True)  # traced once for all norms of one width: a U-Net has dozens
+def _group_mean(per_channel: Float[Array, "b c"], groups: int) -> Float[Array, "b c"]:
+    """Each channel's mean over the channels of its group."""
+    batch, channels = per_channel.shape
+
+    def reduced(per_channel):
+        grouped = per_channel.reshape(batch, groups, -1).mean(-1)
+        return jnp.repeat(grouped, channels // groups, axis=-1)
+
+    def product(per_channel):
+        group = jnp.arange(channels) * groups // channels
+        same = (group[:, None] == group[None, :]).astype(jnp.float32)
+        return jnp.matmul(per_channel, same / (channels // groups), precision="highest")
+
+    return jax.lax.platform_dependent(per_channel, cpu=product, default=reduced)
 
 
 class Dropout(nn.Module):

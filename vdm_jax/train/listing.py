@@ -37,6 +37,11 @@ def find_checkpoint(folder: str | Path, which: str | int) -> Saved:
     return _choose(saved, folder, which)
 
 
+def kept_steps(num_steps: int, checkpoint_every: int, keep_latest: int) -> list[int]:
+    """The steps of the latest checkpoints at the end of a training that was not interrupted."""
+    return [*range(checkpoint_every, num_steps, checkpoint_every), num_steps][-keep_latest:]
+
+
 def _choose(saved: list[Saved], folder: Path, which: str | int) -> Saved:
     """The checkpoint that `which` names. Of several best checkpoints it is the latest."""
     if not saved:

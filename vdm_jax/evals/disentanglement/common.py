@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int, Integer
 
 from vdm_jax.base.errors import UserError
+from vdm_jax.base.statistics import standard_error
 
 DEAD = 1e-10  # a dimension whose variance is below this times the largest carries nothing
 
@@ -61,5 +62,4 @@ class ImagePool:
 
 def over_seeds(values: list[float], num: int) -> dict[str, Any]:
     """The mean of a score over seeds, each with draws of its own, with the standard error over them."""
-    error = float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
-    return {"value": float(np.mean(values)), "standard_error": error, "num": num}
+    return {"value": float(np.mean(values)), "standard_error": standard_error(np.array(values)), "num": num}

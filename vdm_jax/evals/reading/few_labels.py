@@ -12,7 +12,7 @@ from jaxtyping import Float, Integer
 
 from vdm_jax.base.sklearn import import_sklearn, one_thread
 from vdm_jax.diffusion.posterior import Feature
-from vdm_jax.evals.readouts import metric_of, r2_of_images, standardised
+from vdm_jax.evals.readouts import metric_of, r2_of_images, standardised, without_r2
 from vdm_jax.evals.representations import MAX_ITERATIONS, WHO
 
 PENALTY = 1.0  # of the squares of the weights, fixed: there are no labels left to choose it with
@@ -28,7 +28,7 @@ def few_labels(
     An entry is the accuracy of logistic regression, or R² of ridge regression where the factor has values, its mean
     over draws of the labelled images. "standard_error" covers other draws and other test images, and counts what both
     share twice; "num" are test images, "draws" the number of draws. A number that some class has not as many images of
-    is left out, and so is a factor with one class.
+    is left out, and so is a factor with one class. R² of test images of one value is None, with a "reason".
     """
     features = standardised(splits)
     found: dict[str, dict[str, Any]] = {}
@@ -68,6 +68,8 @@ def _entry(made: np.ndarray, labels: np.ndarray, factor: Feature) -> dict[str, A
     """made: predictions of each draw, [R, N] or [R, N, K]."""
     if factor.values is None:
         each = (made == labels[None]).astype(np.float64)
+    elif unscored := without_r2(factor.values[labels]):
+        return unscored | {"draws": len(made)}
     else:
         each = r2_of_images(made, factor.values[labels])
     draws, number = each.shape

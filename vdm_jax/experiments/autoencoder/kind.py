@@ -10,6 +10,7 @@ from vdm_jax.experiments.autoencoder.build import build_autoencoder
 from vdm_jax.experiments.autoencoder.choices import AUTOENCODER_CHOICES
 from vdm_jax.experiments.autoencoder.encode import RECORD, encode
 from vdm_jax.experiments.autoencoder.evaluate import LATENTS, evaluate
+from vdm_jax.experiments.autoencoder.features import FILE as FEATURES
 from vdm_jax.experiments.autoencoder.functions import autoencoder_functions
 from vdm_jax.experiments.autoencoder.members import members_of
 from vdm_jax.experiments.autoencoder.sample import draw_autoencoder
@@ -53,7 +54,7 @@ def autoencoder_jobs() -> dict[str, Job]:
         memory_hint="lower config.encode.batch_size",
     )
     return {
-        "train": jobs["train"]._replace(run=train, run_members=train_members),
+        "train": jobs["train"]._replace(run=train, run_members=train_members, keeps=(*jobs["train"].keeps, FEATURES)),
         "encode": encoding._replace(is_done=partial(is_encoded, encoding)),
         "evaluate": jobs["evaluate"]._replace(
             reads=(*READS, "evaluate"), summary=autoencoder_summary, memory_hint="lower config.evaluate.batch_size"

@@ -48,7 +48,8 @@ def train_members(
 ) -> Status:
     """Trains each member in its folder with one compiled step. They have one shape and one data set.
 
-    One that fails does not end the others. Raises `TrainingFailed` at the end.
+    One that fails does not end the others. Raises `TrainingFailed` at the end, and `Stopped` where SIGTERM arrives
+    while the features of a perceptual loss are trained.
 
     at_once: whether they are stacked, or trained one after the other. None: stacked but on a CPU, whose cache holds the
     weights of one member.
@@ -56,7 +57,8 @@ def train_members(
     first = members[0][0]
     at_once = len(members) > 1 and (jax.default_backend() != "cpu" if at_once is None else at_once)
     with sigterm_after(options.stop_after), catch_sigterm() as stop_requested:
-        features = trained_features(first.config.reconstruction, first.data)
+        workdirs = [workdir for _, workdir in members]
+        features = trained_features(first.config.reconstruction, first.data, workdirs, stop_requested)
 
         def prepared(num_devices: int) -> Iterator[MemberTraining]:
             for experiment, workdir in members:

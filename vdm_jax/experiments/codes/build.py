@@ -1,7 +1,9 @@
 """From a config of kind "codes" to the trained runs and the codes that are compared."""
 
 import ast
+import pathlib
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
@@ -23,13 +25,14 @@ from vdm_jax.experiments.codes.runs import (
     refuse_other_data,
     states_code,
 )
-from vdm_jax.experiments.common.build import find_data, load
+from vdm_jax.experiments.common.build import load, load_if_found
 from vdm_jax.experiments.common.checkpoints import WEIGHTS, step_of
 from vdm_jax.experiments.common.checks import NUMBERS as OF_TRAININGS
 from vdm_jax.experiments.common.checks import SEED, check_checkpoint, check_numbers
 from vdm_jax.launch.config_files import flat, load_config
 from vdm_jax.launch.kind import Need
 from vdm_jax.launch.settings import plain, value_of
+from vdm_jax.train.listing import kept_steps
 
 NO_CODE = (
     "there is no code: no run of config.runs or config.variants has one, and config.codes.baselines={!r} makes none"
@@ -100,11 +103,8 @@ def _check_stored(config: ConfigDict, runs: list[StoredRun]) -> None:
     for run in runs:
         with naming(run.named):
             step_of(run.folder, config.codes.checkpoint)
-    try:
-        data = load(config.data, find_data(config, "")) if runs else None
-    except UserError:  # of which `build_codes` tells, unless the workdir remembers where they were
-        return
-    for run in runs:
+    data = load_if_found(config) if runs else None
+    for run in runs if data is not None else ():
         refuse_other_data(run, data)
 
 
@@ -112,11 +112,26 @@ def needs_of_codes(config: ConfigDict) -> dict[str, Need]:
     """The runs of `config.variants` that `config.runs` names no folder of, trained on the data of this config."""
     data = {f"data.{name}": config.data[name] for name in flat(config.data)}
     length = {} if config.codes.num_steps is None else {"train.num_steps": config.codes.num_steps}
-    seed = {"train.seed": config.codes.seed}
+    seed, check = {"train.seed": config.codes.seed}, partial(check_kept, config.codes.checkpoint)
     return {
-        name: Need(own.file, data | length | own.settings | seed, ("train",), f"runs.{name}", stated=own.stated)
+        name: Need(
+            own.file, data | length | own.settings | seed, ("train",), f"runs.{name}", stated=own.stated, check=check
+        )
         for name, own in variants_of(config).items()
     }
+
+
+def check_kept(checkpoint: str | int, config: ConfigDict, folder: pathlib.Path, is_complete: bool) -> None:
+    """`Need.check`. Raises `UserError` for a checkpoint that a complete training does not have, and for a step that is
+    not among the latest checkpoints which a training will keep."""
+    if is_complete:
+        step_of(folder, checkpoint)
+        return
+    train = config.train
+    steps = kept_steps(train.num_steps, train.checkpoint_every, train.keep_latest)
+    if str(checkpoint).isdecimal() and str(checkpoint) not in map(str, steps):
+        kept = f"its training keeps the latest checkpoints, {steps}, and the best one"
+        raise UserError(f"config.codes.checkpoint={checkpoint}: {kept}; expected 'latest', 'best' or one of {steps}")
 
 
 class Variant(NamedTuple):

@@ -83,6 +83,15 @@ def load(config: ConfigDict, folder: str = "") -> Dataset:
     return _load(config.source, config.name, folder, tuple(settings.items()), stamp)
 
 
+def load_if_found(config: ConfigDict) -> Dataset | None:
+    """The data set of a whole config before its run is built. None where it cannot be loaded; the build says why,
+    unless the workdir remembers where the data were."""
+    try:
+        return load(config.data, find_data(config, ""))
+    except UserError:
+        return None
+
+
 @functools.lru_cache(maxsize=1)
 def _load(
     source: str, name: str, data_dir: str, settings: tuple[tuple[str, Any], ...], _stamp: tuple[tuple[str, int], ...]

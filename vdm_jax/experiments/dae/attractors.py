@@ -14,6 +14,7 @@ from vdm_jax.base.files import write_json, write_npz
 from vdm_jax.base.images import pixels_to_bytes
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.progress import bar
+from vdm_jax.base.statistics import standard_error
 from vdm_jax.experiments.common.checkpoints import load_weights
 from vdm_jax.experiments.common.evaluate import about
 from vdm_jax.experiments.dae.basins import basins_of
@@ -153,7 +154,7 @@ def describe_ends(
     if kind == "training":
         found["own"] = near & alike(data, index, np.arange(len(x)) % len(data))
     shares = {name: float(np.mean(values)) for name, values in found.items()}
-    error = {"distance_standard_error": float(distance.std() / np.sqrt(len(distance)))}
+    error = {"distance_standard_error": standard_error(distance)}
     counts = {"num_ends": len(np.unique(distinct(x, on_data))), "num_starts": len(x), "num_steps": ends.num_steps}
     return shares | error | counts
 

@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.mesh import across_devices
+from vdm_jax.base.statistics import standard_error
 from vdm_jax.evals.batches import map_batches
 from vdm_jax.experiments.common.checkpoints import load_weights
 from vdm_jax.experiments.common.evaluate import about, save, say
@@ -52,19 +53,19 @@ def errors_by_sigma(
     sigma that it is not made for. It is also the error of the predicted noise, of deviation sigma."""
     found = {}
     for name, known in daes.items():
-        apply, means, deviations = partial(squared_error, known.dae), [], []
+        apply, means, errors = partial(squared_error, known.dae), [], []
         for sigma in sigmas:
             if not known.takes(sigma):
                 means.append(None)
-                deviations.append(None)
+                errors.append(None)
                 continue
             pairs = np.stack([images, noisy(key, images, sigma)], axis=1)
             error = map_batches(
                 partial(apply, sigma=np.float32(sigma)), pairs, batch_size, place=across_devices, whole=True
             )
             means.append(float(error.mean()))
-            deviations.append(float(error.std() / np.sqrt(len(error))))
-        found[name] = {"mse": means, "mse_standard_error": deviations}
+            errors.append(standard_error(error))
+        found[name] = {"mse": means, "mse_standard_error": errors}
     return found
 
 

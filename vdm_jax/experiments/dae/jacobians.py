@@ -11,6 +11,7 @@ from jaxtyping import Float
 from vdm_jax.base.files import write_json, write_npz
 from vdm_jax.base.keys import named_key
 from vdm_jax.base.progress import bar
+from vdm_jax.base.statistics import standard_error
 from vdm_jax.experiments.common.checkpoints import load_weights
 from vdm_jax.experiments.common.evaluate import about
 from vdm_jax.experiments.dae.build import DaeExperiment
@@ -89,9 +90,10 @@ def spectra(
     return np.stack(values), np.array(skew)
 
 
-def describe_spectra(values: Float[np.ndarray, "p d"], skew: Float[np.ndarray, " p"]) -> dict[str, float]:
-    """Means over points, with standard errors. kept: directions with a singular value of at least `KEPT`. rank: (Σ
-    s)²/Σ s², the number of equal singular values with such sums. largest: the largest one. skew: as in `spectra`."""
+def describe_spectra(values: Float[np.ndarray, "p d"], skew: Float[np.ndarray, " p"]) -> dict[str, float | None]:
+    """Means over points, with standard errors, None of a single one. kept: directions with a singular value of at least
+    `KEPT`. rank: (Σ s)²/Σ s², the number of equal singular values with such sums. largest: the largest one. skew: as in
+    `spectra`."""
     total = values.sum(1)
     found = {
         "kept": (values >= KEPT).sum(1),
@@ -101,4 +103,4 @@ def describe_spectra(values: Float[np.ndarray, "p d"], skew: Float[np.ndarray, "
         "skew": skew,
     }
     means = {name: float(np.mean(each)) for name, each in found.items()}
-    return means | {f"{name}_standard_error": float(np.std(each) / np.sqrt(len(each))) for name, each in found.items()}
+    return means | {f"{name}_standard_error": standard_error(each) for name, each in found.items()}

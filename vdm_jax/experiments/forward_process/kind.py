@@ -17,6 +17,7 @@ from vdm_jax.experiments.forward_process.build import (
     check_forward_process,
 )
 from vdm_jax.experiments.forward_process.models import needs_of_model
+from vdm_jax.experiments.forward_process.reconstruct import check_before_training, check_built
 from vdm_jax.experiments.forward_process.split import FOLDER as SPLIT_FOLDER
 from vdm_jax.experiments.forward_process.split import RECORD as SPLIT_RECORD
 from vdm_jax.experiments.forward_process.split import split
@@ -108,6 +109,8 @@ KIND = Kind(
             writes=reconstruct.RECORD,
             idle=no_model,
             is_done=is_of_named_model,
+            check=check_built,
+            ready=check_before_training,
             memory_hint="lower config.reconstruct.num_images",
         ),
         "split": Job(

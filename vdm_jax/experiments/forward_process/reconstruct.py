@@ -22,7 +22,7 @@ from vdm_jax.diffusion.posterior import Feature, Posterior, finite_posterior, sc
 from vdm_jax.diffusion.samplers import make_times
 from vdm_jax.diffusion.schedules import Schedule
 from vdm_jax.diffusion.timesteps import LEAST_NOISE, gammas_at, timesteps
-from vdm_jax.experiments.common.build import fixed_table
+from vdm_jax.experiments.common.build import fixed_table, load_if_found
 from vdm_jax.experiments.forward_process.build import ForwardExperiment
 from vdm_jax.experiments.forward_process.foreign import SHUFFLED, Images, as_own, shuffled
 from vdm_jax.experiments.forward_process.origin import origin
@@ -123,17 +123,38 @@ def images_of(experiment: ForwardExperiment, num_images: int) -> dict[str, Image
     return {KNOWN: known, OWN: own, **foreign, SHUFFLED: shuffled(own, experiment.config.reconstruct.seed)}
 
 
+def check_before_training(config: ConfigDict) -> None:
+    """`Job.ready`: `check_known` of the data that a model is trained on first, where they are found."""
+    if config.model.train and not config.model.workdir and (data := load_if_found(config)) is not None:
+        check_known(data)
+
+
+def check_built(experiment: ForwardExperiment, _: pathlib.Path) -> None:
+    """`Job.check`: `check_known` where there is a model."""
+    if experiment.model is not None:
+        check_known(experiment.data)
+
+
+def check_known(data: Dataset) -> None:
+    """Raises `UserError` for training images that are too many for a posterior of each and have no labels."""
+    if data.train.labels is None and len(data.train) > MOST_MEMBERS:
+        told = f"{data.name!r} has {len(data.train):,} training images without labels"
+        expected = f"the job reconstruct takes labelled images, or at most {MOST_MEMBERS:,}"
+        raise UserError(f"{told}; {expected}: leave it out of --jobs, or choose other data")
+
+
 def posterior_of(data: Dataset) -> tuple[Posterior, dict[str, Feature]]:
-    """The exact posterior of the training images, of their class where they have labels, and of the image itself."""
+    """The exact posterior of the training images, of their class where they have labels, and of the image itself.
+
+    Raises `UserError` as `check_known`.
+    """
+    check_known(data)
     num = len(data.train)
     labels: dict[str, np.ndarray] = {}
     if data.train.labels is not None:
         labels["class"] = np.asarray(data.train.labels)
     if num <= MOST_MEMBERS:
         labels["image"] = np.arange(num)
-    if not labels:
-        expected = f"expected labels, or at most {MOST_MEMBERS:,} images"
-        raise UserError(f"{data.name!r} has {num:,} training images without labels; {expected}")
     features = {name: Feature(np.bincount(each) / num) for name, each in labels.items()}
     return finite_posterior(np.asarray(to_pixels(data.train.levels, data.pixel_values)), labels, features), features
 

@@ -68,15 +68,18 @@ def folds_of(data: Dataset, num_images: int) -> list[Parts]:
 
 def over_folds(found: Sequence[Scores]) -> Scores:
     """The means of the scores over folds of equal size. Errors are over the test images of all folds, "num" of them. A
-    factor that some fold leaves out is left out."""
+    factor that some fold leaves out is left out, and one without a score in some fold has none."""
 
     def mean(factor: str, reader: str) -> dict[str, Any]:
         entries = [scores[factor][reader] for scores in found]
+        number = sum(entry["num"] for entry in entries)
+        if unscored := next((entry for entry in entries if entry["value"] is None), None):
+            return unscored | {"num": number}
         errors: Float[np.ndarray, " n"] = np.array([entry["standard_error"] for entry in entries])
         names = set(entries[0]) - {"standard_error", "num"}
         means = {name: float(np.mean([entry[name] for entry in entries])) for name in sorted(names)}
         error = float(np.sqrt((errors**2).sum()) / len(entries))
-        return means | {"standard_error": error, "num": sum(entry["num"] for entry in entries)}
+        return means | {"standard_error": error, "num": number}
 
     return {
         factor: {"metric": scores["metric"]} | {reader: mean(factor, reader) for reader in READERS}

@@ -46,8 +46,9 @@ class CodesSetting:
 
     def values(self, code: str, measure: Measure) -> list[float] | None:
         """The number of each run; None if a run lacks it."""
-        found = [entry_at(record["codes"].get(code), measure.place) for record in self.records]
-        return None if None in found else [float(each["value"]) for each in found]
+        entries = [entry_at(record["codes"].get(code), measure.place) for record in self.records]
+        found = [None if each is None else each["value"] for each in entries]
+        return None if None in found else [float(value) for value in found]
 
 
 def write_codes_sweep(folder: str | Path, runs: Mapping[str, Path], missing: Mapping[str, str]) -> str:

@@ -93,11 +93,13 @@ def readout_section(workdir: Workdir, gallery: Gallery) -> str:
         return not_applicable(f"There is no readout: {why}.") if why else missing("There is no readout yet", "evaluate")
     given = baselines if isinstance(baselines, dict) else {}
     inputs = [name for name in INPUTS if name in given]
-    rows, kinds, numbers = [], set(), set()
+    rows, kinds, numbers, unscored = [], set(), set(), {}
     for factor, of_factor in readout.items():
         for reader in READERS if isinstance(of_factor, dict) else ():
             found = [entry(readout, factor, reader), *(entry(given, name, factor, reader) for name in inputs)]
             if found[0][0] is None:
+                if isinstance(of_factor.get(reader), dict) and (why := of_factor[reader].get("reason")):
+                    unscored[factor] = f" There is no score of {factor.replace('_', ' ')}: {why}."
                 continue
             metric = METRICS.get(name := str(of_factor.get("metric", "accuracy")), name.replace("_", " "))
             kinds.add(metric)
@@ -115,7 +117,7 @@ def readout_section(workdir: Workdir, gallery: Gallery) -> str:
     text = (
         f"{score[:1].upper()}{score[1:]}{number} ± one standard error over images. Compare a trained encoder with the "
     )
-    text += "untrained one: its latents already separate some factors."
+    text += "untrained one: its latents already separate some factors." + "".join(unscored.values())
     return table(head, rows, numbers=range(first, len(head))) + f"<p>{escape(text)}</p>"
 
 

@@ -78,7 +78,8 @@ def measures_section(group: str, workdir: Workdir, gallery: Gallery) -> str:
         return missing(*NO_RECORD)
     if not measures:
         return not_applicable(f"There are no numbers: {'; '.join(sorted(whys))}.")
-    return measures_table(codes, measures) + f"<p>{escape(TEXTS[group])} {escape(errors_of(codes, measures))}</p>"
+    text = " ".join([TEXTS[group], errors_of(codes, measures), *reasons_of(codes, measures)])
+    return measures_table(codes, measures) + f"<p>{escape(text)}</p>"
 
 
 def measures_table(codes: Mapping[str, Any], measures: Sequence[Measure]) -> str:
@@ -96,6 +97,14 @@ def errors_of(codes: Mapping[str, Any], measures: Sequence[Measure]) -> str:
     entries = (entry_at(part, one.place) for part in codes.values() for one in measures)
     numbers = sorted({each["num"] for each in entries if each and each.get("num")})
     return f"± one standard error; N = {' or '.join(plain(number) for number in numbers)} images."
+
+
+def reasons_of(codes: Mapping[str, Any], measures: Sequence[Measure]) -> list[str]:
+    """A sentence for each measure that a code has no number of, and why."""
+    found = ((one.title, entry_at(part, one.place) or {}) for part in codes.values() for one in measures)
+    return list(
+        dict.fromkeys(f"Not measured: {title} ({each['reason']})." for title, each in found if "reason" in each)
+    )
 
 
 CODES = Section("codes", "The codes", codes_section)

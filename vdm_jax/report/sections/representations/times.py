@@ -85,7 +85,9 @@ def by_time(timed: Timed, factors: list[str], reader: str, title: str) -> Figure
         for parts, dashes, name in ((timed.codes, "-", factor), (timed.untrained, "--", "")):
             if parts:
                 found = [part["readouts"][factor][reader] for part in parts]
-                mean, error = (np.array([each[key] for each in found]) for key in ("value", "standard_error"))
+                mean, error = (
+                    np.array([each[key] for each in found], np.float64) for key in ("value", "standard_error")
+                )  # None becomes nan
                 band(axes, np.array(timed.times), mean, error, colour, dashes, name or "_untrained")
     style.legend(axes)
     return drawn
@@ -100,7 +102,8 @@ def together_table(timed: Timed, factor: str) -> str:
         entries = [entry_at(part, place) for place in places]
         return ["—" if each is None else measured(each["value"], each["standard_error"]) for each in entries]
 
-    best = max(range(len(timed.codes)), key=lambda i: timed.codes[i]["readouts"][factor]["linear"]["value"])
+    scores = np.array([part["readouts"][factor]["linear"]["value"] for part in timed.codes], np.float64)
+    best = int(np.argmax(np.nan_to_num(scores, nan=-np.inf)))
     rows = [[f"the best time, t = {timed.times[best]:g}", plain(timed.codes[best]["about"]["width"])]]
     rows[0] += cells(timed.codes[best])
     for name, part in sorted(timed.others.items(), key=lambda item: item[1]["about"]["width"]):
