@@ -2,6 +2,7 @@
 
 import json
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from reading import jobs_read_what_is_declared
 import launch
 import vdm_jax
 from vdm_jax.base.errors import UserError
+from vdm_jax.evals import image_distances
+from vdm_jax.evals.feature_net import train_feature_net
 
 FEW = {"train__num_steps": 2, "train__eval_every": 2, "train__checkpoint_every": 2, "evaluate__num_images": 40}
 LABELS = {"diffusion__loss": "conditional_score", "model__labels": True, "sample__guidance": 1.0}
@@ -47,7 +50,8 @@ def test_a_code_for_each_time_beside_labels_end_to_end(tmp_path, key, monkeypatc
 
 
 @pytest.mark.slow
-def test_labels_take_the_place_of_a_code_end_to_end(tmp_path, key):
+def test_labels_take_the_place_of_a_code_end_to_end(tmp_path, key, monkeypatch):
+    monkeypatch.setattr(image_distances, "train_feature_net", partial(train_feature_net, num_steps=2))
     without = {"model__encoder": "none", "model__w_dim": None, "evaluate__probe_images": None}
     values = run(tmp_path, "train,evaluate", **without)
     assert values["bound_nats"] is None and "label" in values["reasons"]["bound_nats"]
