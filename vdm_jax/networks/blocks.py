@@ -191,7 +191,6 @@ def gradient_written_once(h: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]
 @gradient_written_once.defjvp
 def _times_identity(h: tuple[jax.Array], tangent: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
     """The gradient passes through the transpose of the tangent's map."""
-
     return h[0], _identity(tangent[0])
 
 
@@ -219,7 +218,6 @@ class GroupNorm(nn.Module):
         scale = self.param("scale", nn.initializers.ones_init(), h.shape[-1:])
         shift = self.param("bias", ZEROS, h.shape[-1:])
         h32 = h.astype(jnp.float32)
-
         mean = _group_mean(h32.mean((1, 2)), self.groups)
         variance = jnp.maximum(_group_mean((h32 * h32).mean((1, 2)), self.groups) - mean * mean, 0.0)
         multiplier = scale[None, :] * jax.lax.rsqrt(variance + 1e-6)
