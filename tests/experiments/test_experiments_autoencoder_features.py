@@ -65,7 +65,7 @@ def test_features_of_other_data_and_damaged_ones_are_not_read(trained, tmp_path,
     wide = jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf]), params)
     features.write_features(path, wide, of)
     assert features.read_features(path, network, of) is None
-    told = f"train: {path} is damaged or holds other features; these are trained again\n"
+    told = f"train: {path} is damaged or holds other features; the features are trained again\n"
     assert capsys.readouterr().out == 2 * told
     path.write_bytes(path.read_bytes()[:-100])
     assert features.read_features(path, network, of) is None

@@ -20,7 +20,9 @@ def test_a_large_input_has_the_output_and_the_gradients_of_flax(monkeypatch, sha
     assert jax.tree.all(jax.tree.map(jnp.array_equal, variables, theirs.init(jax.random.key(1), h)))
 
     def both(net):
-        loss = lambda variables, h: jnp.sum(jnp.sin(net.apply(variables, h)))  # noqa: E731
+        def loss(variables, h):
+            return jnp.sum(jnp.sin(net.apply(variables, h)))
+
         return net.apply(variables, h), jax.grad(loss, (0, 1))(variables, h)
 
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), both(ours), both(theirs))

@@ -57,6 +57,7 @@ def test_an_ensemble_is_its_members_trained_one_by_one(all_at_once):
         dict(devices=2),
         dict(devices=2, batching="vmap"),
         dict(devices=2, batching="map_members"),
+        dict(batching="map_members"),
     ],
 )
 def test_batching_and_devices_change_nothing(all_at_once, how):

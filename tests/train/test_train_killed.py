@@ -97,7 +97,7 @@ def assert_same_end(workdir: Path, other: Path, same_means: bool = True) -> None
 
 def test_killed_again_and_again_it_ends_as_if_it_never_was(tmp_path, start, uninterrupted):
     chance, torn = random.Random(0), 0
-    for in_a_save in (True, False, True):
+    for in_a_save in (True, False, True, False, True):
         training = start(tmp_path, 0.05)
         if in_a_save:
             training.wait_for(training.saves_or_ended)

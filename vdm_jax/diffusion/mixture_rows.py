@@ -111,16 +111,16 @@ def log_weights(
     shrunk = h * mean
     at_mean = jnp.sum(shrunk * mean, axis=0)[None]
 
-    def by_products(y, added):
-        return product(jnp.concatenate([y**2 + added, -2 * y], axis=1), jnp.concatenate([h, shrunk])) + at_mean
+    def by_products():
+        squared = y**2 if eps is None else y**2 + eps**2
+        return product(jnp.concatenate([squared, -2 * y], axis=1), jnp.concatenate([h, shrunk])) + at_mean
 
-    def by_squares(y, added):
+    def by_squares():
         distance = squares(y, mean, h)
-        return distance if eps is None else distance + product(added, h)
+        return distance if eps is None else distance + product(eps**2, h)
 
     largest = a**2 * jnp.max(jnp.where(members.offset == 0, spread @ h, 0.0))
-    added = jnp.zeros_like(y) if eps is None else eps**2
-    distance = jax.lax.cond(largest > LARGEST_SQUARE, by_squares, by_products, y, added)
+    distance = jax.lax.cond(largest > LARGEST_SQUARE, by_squares, by_products)
     even = 0.5 * (jnp.sum(jnp.log(h), axis=0)[None] - distance) + members.offset[None]
     if eps is None:
         return even

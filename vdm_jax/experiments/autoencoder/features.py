@@ -92,10 +92,10 @@ def read_features(path: pathlib.Path, network: Network, of: dict[str, Any]) -> P
         about = json.loads(arrays.pop(ABOUT).tobytes())
         params = restructure(unflatten(arrays), like)
     except UNREADABLE as error:
-        say(f"{path} cannot be read ({type(error).__name__}: {error}); these features are trained again")
+        say(f"{path} cannot be read ({type(error).__name__}: {error}); the features are trained again")
         return None
     same = jax.tree.map(lambda leaf, shape: (leaf.shape, leaf.dtype) == (shape.shape, shape.dtype), params, like)
     if about != of | {"fingerprint": fingerprint(params)} or not all(jax.tree.leaves(same)):
-        say(f"{path} is damaged or holds other features; these are trained again")
+        say(f"{path} is damaged or holds other features; the features are trained again")
         return None
     return jax.tree.map(jnp.asarray, params)
