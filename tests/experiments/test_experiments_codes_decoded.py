@@ -8,6 +8,7 @@ import pytest
 from configs import codes
 from vdm_jax.base.images import to_unit
 from vdm_jax.data.sources import load_data
+from vdm_jax.diffusion.schedules import make_schedule
 from vdm_jax.evals.representations import pca_projections
 from vdm_jax.experiments.codes import worth as codes_worth
 from vdm_jax.experiments.codes.build import build_codes
@@ -24,7 +25,7 @@ from vdm_jax.experiments.codes.decode import (
     references,
 )
 from vdm_jax.experiments.codes.decoders import linear_decoder
-from vdm_jax.experiments.codes.worth import curve_of, worth
+from vdm_jax.experiments.codes.worth import curve_of, levels_of_noise, worth
 
 DATA = load_data("digits")
 TRAIN, TEST = DATA.train.levels, DATA.test.first(20).levels
@@ -93,6 +94,17 @@ def test_the_area_of_a_curve():
     values = np.array([[1.0, np.inf, 3.0], [1.0, np.inf, 1.0]])
     part = curve_of(values, np.array([2.0, 0.0, -2.0]), np.array([True, False, True]))
     assert part["mean"] == [1.0, None, 2.0] and part["area"]["value"] == 6.0, "over the levels that are known"
+
+
+@pytest.mark.parametrize("name, settings", [("ddpm_linear", {}), ("dirac", {"t1": 0.2, "t2": 0.6})])
+def test_curves_of_a_table_are_at_its_entries(name, settings):
+    table = make_schedule(name, num_steps=50, **settings)
+    schedule, gammas = levels_of_noise({"a run": table}, 30)
+    entries = np.asarray(table.gamma(np.arange(1, 51) / 50))
+    assert np.isin(gammas, entries).all() and np.isfinite(gammas).all() and (np.diff(gammas) > 0).all()
+    noisy = entries[np.isfinite(entries)]
+    assert gammas[0] == noisy[0] and gammas[-1] == noisy[-1]
+    np.testing.assert_allclose([schedule.gamma(0.0), schedule.gamma(1.0)], noisy[[0, -1]], rtol=1e-5)
 
 
 def test_images_that_are_too_many_have_no_ceiling_and_are_not_counted(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ leaves the error of the exact denoiser given the class; the difference has the e
 """
 
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -22,7 +22,7 @@ from vdm_jax.base.keys import fold_in, named_key
 from vdm_jax.data.dataset import Dataset, Split
 from vdm_jax.diffusion.objective import integrand_by_logsnr
 from vdm_jax.diffusion.posterior import denoiser_within
-from vdm_jax.diffusion.schedules import Schedule, make_schedule
+from vdm_jax.diffusion.schedules import Schedule, make_schedule, times_of_gamma
 from vdm_jax.evals.image_metrics import standard_error
 from vdm_jax.evals.latent_space import entry
 from vdm_jax.experiments.codes.build import CodesExperiment
@@ -53,7 +53,7 @@ def worth(experiment: CodesExperiment, workdir: pathlib.Path) -> str:
     """
     config, data = experiment.config.worth, experiment.data
     runs = [run for run in experiment.runs if isinstance(run.model, DiffusionModel)]
-    schedule, gammas = levels_of_noise(runs, config.points)
+    schedule, gammas = levels_of_noise({run.name: run.model.schedule(run.params) for run in runs}, config.points)
     key = named_key(jax.random.key(config.seed), "worth")
     splits = {name: getattr(data, name).first(config.num_images) for name in ("train", "test")}
     exact, reasons = exact_curves(data, splits["train"], schedule, gammas, key, config.passes)
@@ -95,15 +95,28 @@ def num_distinct(data: Dataset) -> int:
     return len(np.unique(data.train.levels.reshape(len(data.train), -1), axis=0))
 
 
-def levels_of_noise(runs: list[TrainedRun], points: int) -> tuple[Schedule, Float[np.ndarray, " m"]]:
+def levels_of_noise(schedules: Mapping[str, Schedule], points: int) -> tuple[Schedule, Float[np.ndarray, " m"]]:
     """A schedule over the noise levels that all runs have, and M of them, the least noise first. Raises `UserError`
-    where there are none."""
-    schedules = [run.model.schedule(run.params) for run in runs]
-    ends = [[float(own.gamma(jnp.float32(t))) for t in (own.t_first, 1.0)] for own in schedules] or [[-HIGH, -LOW]]
-    low, high = max(first for first, _ in ends), min(last for _, last in ends)
+    where there are none. schedules: that of each run, by its name.
+
+    M = `points`. Where a run has a table, they are entries of the first such table, which may be fewer.
+    """
+    levels = [_levels(own) for own in schedules.values()] or [np.array([-HIGH, -LOW])]
+    low, high = max(own[0] for own in levels), min(own[-1] for own in levels)
     if not low < high:
-        raise UserError(f"the runs {[run.name for run in runs]} have no noise level in common; measure them apart")
-    return make_schedule("linear", gamma_min=low, gamma_max=high), np.linspace(low, high, points, dtype=np.float32)
+        raise UserError(f"the runs {list(schedules)} have no noise level in common; measure them apart")
+    gammas = np.linspace(low, high, points, dtype=np.float32)
+    if tables := [own for own in schedules.values() if own.num_steps]:
+        gammas = np.unique(tables[0].gamma(times_of_gamma(tables[0], jnp.asarray(gammas))))
+    return make_schedule("linear", gamma_min=float(low), gamma_max=float(high)), gammas
+
+
+def _levels(schedule: Schedule) -> Float[np.ndarray, " k"]:
+    """The least and the most noise of a schedule; of a table all entries with noise."""
+    if not schedule.num_steps:
+        return np.asarray(schedule.gamma(jnp.array([0.0, 1.0])))
+    entries = np.asarray(schedule.gamma(jnp.arange(1, schedule.num_steps + 1) / schedule.num_steps))
+    return entries[np.isfinite(entries)]
 
 
 def exact_curves(
