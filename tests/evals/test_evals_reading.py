@@ -153,3 +153,6 @@ def test_features_are_scaled_by_the_training_images_and_never_far():
     found = standardised({"train": train, "test": other})
     np.testing.assert_allclose(found["test"], [[10.0, 1.0]], rtol=1e-5)
     assert found["train"].max() == 10.0
+    as_one = standardised({"train": train, "test": other}, one_scale=True)
+    ratio = train[:, 0].std() / train[:, 1].std()  # the second feature has the largest deviation
+    np.testing.assert_allclose(as_one["test"], [[10.0 * ratio, 1.0]], rtol=1e-5)

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from vdm_jax.diffusion.posterior import Feature
+from vdm_jax.evals import readouts
 from vdm_jax.evals.readouts import Examples, train_readouts
+from vdm_jax.evals.representations import pca_projections
 
 FACTORS = {
     "kind": Feature(np.full(3, 1 / 3)),
@@ -63,3 +65,32 @@ def test_a_mlp_reads_what_a_linear_map_cannot():
 
     found = scores(parity)
     assert found["kind"]["mlp"]["value"] > 0.98 and found["kind"]["linear"]["value"] < 0.7
+
+
+def test_a_linear_readout_of_many_features_is_as_good_as_that_of_their_leading_components(monkeypatch):
+    """1,024 correlated features of 16 numbers. With the learning rate of 16 features alone, the readout of 1,024 would
+    be the constant prediction: 0.32 of the kinds in place of 0.68."""
+    mixing = np.random.RandomState(9).randn(16, 1024)
+
+    def mixed(random, labels):
+        latent = random.randn(len(labels["kind"]), 16)
+        latent[:, :4] += 0.7 * np.concatenate([1.5 * np.eye(3)[labels["kind"]], 0.5 * labels["place"][:, None]], axis=1)
+        return latent @ mixing + 3 * random.randn(len(latent), 1024)
+
+    monkeypatch.delitem(readouts.READERS, "mlp")
+    splits = [examples(seed, num, mixed) for seed, num in enumerate((1000, 300, 500))]
+    every = [split.features for split in splits]
+    found = [
+        train_readouts(
+            jax.random.key(0),
+            *[Examples(own, split.labels) for own, split in zip(each, splits, strict=True)],
+            FACTORS,
+            num_steps=60,
+            num_seeds=1,
+        )
+        for each in (every, pca_projections(every, 16))
+    ]
+    for factor in ("kind", "place"):
+        own, leading = (each[factor]["linear"] for each in found)
+        assert own["value"] > leading["value"] - 2 * leading["standard_error"]
+    assert found[0]["kind"]["linear"]["value"] > 0.6

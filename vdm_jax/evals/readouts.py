@@ -19,9 +19,9 @@ from vdm_jax.base.keys import named_key
 from vdm_jax.diffusion.posterior import Feature
 
 READERS = {"linear": 0, "mlp": 128}  # units of the hidden layer; 0: none
-LEARNING_RATE = {"linear": 3e-2, "mlp": 3e-3}
+LEARNING_RATES = {"linear": (3e-2, 3e-3, 3e-4), "mlp": (3e-3, 3e-4)}  # wide features need small ones
 BATCH = 256
-ROUNDS = 10  # validations; the weights of the best one are kept
+ROUNDS = 10  # validations at each learning rate
 SMALL = 1e-6
 FARTHEST = 10.0
 ONE_VALUE = "the test images are all of one value, so that R² has no variance to explain"
@@ -54,19 +54,21 @@ def train_readouts(
     *,
     num_steps: int,
     num_seeds: int = 3,
+    one_scale: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """Scores on test images: {factor: {"linear": entry, "mlp": entry, "metric": "accuracy" or "r2"}}.
 
     An entry has "value", the mean over seeds, "standard_error" over test images of the scores' mean over seeds, and
     "num", the number of test images; of a regression also "nearest_accuracy", the share of images whose nearest value
-    is the right one. The weights are those of the best of 10 validations. A factor that has one class in the training
-    images is left out. R² of test images of one value is None, with a "reason".
+    is the right one. The weights are those with the lowest validation loss, as in `fit`. A factor that has one class in
+    the training images is left out. R² of test images of one value is None, with a "reason". one_scale: as in
+    `standardised`.
     """
     if not (chosen := readable(factors, train.labels)):
         return {}
     splits = {"train": train, "validation": validation, "test": test}
     targets = targets_of(chosen, {name: split.labels for name, split in splits.items()})
-    features = standardised({name: split.features for name, split in splits.items()})
+    features = standardised({name: split.features for name, split in splits.items()}, one_scale=one_scale)
     found: dict[str, dict[str, Any]] = {name: {"metric": metric_of(factor)} for name, factor in chosen.items()}
     for reader, hidden in READERS.items():
         params = initial(named_key(key, reader), features["train"].shape[-1], hidden, targets, num_seeds)
@@ -89,9 +91,12 @@ def metric_of(factor: Feature) -> str:
     return "accuracy" if factor.values is None else "r2"
 
 
-def standardised(splits: Mapping[str, Features]) -> dict[str, Float32[np.ndarray, "_ f"]]:
-    """The features of all splits with the mean and the deviation that those of "train" have; 0 where these are equal
-    for all images.
+def standardised(splits: Mapping[str, Features], *, one_scale: bool = False) -> dict[str, Float32[np.ndarray, "_ f"]]:
+    """The features of all splits less the mean of those of "train", over their deviation; 0 where these are equal for
+    all images.
+
+    one_scale: all features are divided by the largest deviation instead. This suits principal components: of 1,024 with
+    deviations of 1, most are noise, and a readout of a few thousand images overfits them.
 
     At most `FARTHEST` deviations: a pixel that is dark in nearly all training images would be hundreds of them away in
     another image, and one such image decides the validation loss.
@@ -100,8 +105,9 @@ def standardised(splits: Mapping[str, Features]) -> dict[str, Float32[np.ndarray
     mean, deviation = train.mean(axis=0), train.std(axis=0)
     used = deviation > SMALL * max(1.0, float(np.abs(train).max()))
     scale = np.where(used, 1 / np.where(used, deviation, 1.0), 0.0)
-    scaled = {name: ((features - mean) * scale).astype(np.float32) for name, features in splits.items()}
-    return {name: np.clip(features, -FARTHEST, FARTHEST) for name, features in scaled.items()}
+    weight = deviation / max(deviation.max(), SMALL) if one_scale else np.ones_like(deviation)
+    scaled = {name: np.clip((features - mean) * scale, -FARTHEST, FARTHEST) for name, features in splits.items()}
+    return {name: (features * weight).astype(np.float32) for name, features in scaled.items()}
 
 
 def targets_of(factors: Mapping[str, Feature], labels: dict[str, dict[str, np.ndarray]]) -> Targets:
@@ -126,7 +132,7 @@ def targets_of(factors: Mapping[str, Feature], labels: dict[str, dict[str, np.nd
 def fit_settings(reader: str, num_steps: int, num_seeds: int) -> dict[str, Any]:
     """The static settings of `fit`: of `num_steps` updates in `ROUNDS` rounds."""
     per_round = max(1, math.ceil(num_steps / ROUNDS))
-    return {"learning_rate": LEARNING_RATE[reader], "per_round": per_round, "seeds": num_seeds}
+    return {"learning_rates": LEARNING_RATES[reader], "per_round": per_round, "seeds": num_seeds}
 
 
 def initial(key: Key[Array, ""], num_features: int, hidden: int, targets: Targets, num_seeds: int) -> PyTree:
@@ -161,48 +167,67 @@ def _losses(params: PyTree, x: Array, values: Array, used: Array, classifies: Ar
     return jnp.where(classifies > 0, -jnp.sum(used[None] * values * log_p, axis=1), squares)
 
 
-@partial(jax.jit, static_argnames=("learning_rate", "per_round", "seeds"))
-def _train_readouts(key, params, features, targets, *, learning_rate, per_round, seeds):
-    return fit(key, params, features, targets, learning_rate=learning_rate, per_round=per_round, seeds=seeds)
+@partial(jax.jit, static_argnames=("learning_rates", "per_round", "seeds"))
+def _train_readouts(key, params, features, targets, *, learning_rates, per_round, seeds):
+    return fit(key, params, features, targets, learning_rates=learning_rates, per_round=per_round, seeds=seeds)
 
 
-def fit(key, params, features, targets, *, learning_rate: float, per_round: int, seeds: int):
-    """Trains all members of all seeds at once; to be compiled. -> outputs of the test images, [S, M, N, O].
+def fit(key, params, features, targets, *, learning_rates: tuple[float, ...], per_round: int, seeds: int):
+    """Trains all members of all seeds at each learning rate in turn; to be compiled.
 
-    Members of a seed share their batches. The weights are those of the best of `ROUNDS` validations.
+    Members of a seed share their batches, and learning rates share initial weights and batches. Each member and seed
+    has the weights with the lowest validation loss of all learning rates and their `ROUNDS` validations, the initial
+    weights included. Adam moves each weight by about the learning rate, so that the output of F features moves by up to
+    F times that: one rate does not serve 16 features and 4,096.
+
+    Returns:
+        Outputs of the test images, [S, M, N, O].
     """
-    optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, per_round * ROUNDS))
     number = features["train"].shape[0]
     members = jax.vmap(_losses, (0, None, 1, 0, 0))
+    keys = jax.vmap(lambda own: jax.random.split(own, per_round))(jax.random.split(key, ROUNDS))
+    rows_of = jax.vmap(jax.vmap(lambda own: jax.random.randint(own, (seeds, min(BATCH, number)), 0, number)))
+    batches = rows_of(keys)  # [ROUNDS, per_round, S, B]
 
     def of_seeds(params, x, values):  # x [S, B, F] or [B, F]; values [S, B, M, O] or [B, M, O]
         axis = 0 if x.ndim == 3 else None
         each = jax.vmap(members, (0, axis, axis, None, None))
         return each(params, x, values, targets.used, targets.classifies).mean(-1)  # [S, M]
 
-    def update(state, step_key):
-        params, opt_state = state
-        rows = jax.random.randint(step_key, (seeds, min(BATCH, number)), 0, number)
-        x, values = features["train"][rows], targets.values["train"][rows]
-        grads = jax.grad(lambda params: of_seeds(params, x, values).sum())(params)
-        updates, opt_state = optimizer.update(grads, opt_state)
-        return (optax.apply_updates(params, updates), opt_state), None
+    def validated(params):
+        return of_seeds(params, features["validation"], targets.values["validation"])
 
-    def one_round(carry, round_key):
-        state, best, best_loss = carry
-        state, _ = jax.lax.scan(update, state, jax.random.split(round_key, per_round))
-        loss = of_seeds(state[0], features["validation"], targets.values["validation"])
-        better = loss < best_loss
+    def at_rate(best, learning_rate):
+        optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, per_round * ROUNDS))
 
-        def chosen(new, old):
-            return jnp.where(better.reshape(*better.shape, *[1] * (new.ndim - 2)), new, old)
+        def update(state, rows):
+            params, opt_state = state
+            x, values = features["train"][rows], targets.values["train"][rows]
+            grads = jax.grad(lambda params: of_seeds(params, x, values).sum())(params)
+            updates, opt_state = optimizer.update(grads, opt_state)
+            return (optax.apply_updates(params, updates), opt_state), None
 
-        return (state, jax.tree.map(chosen, state[0], best), jnp.minimum(loss, best_loss)), None
+        def one_round(carry, rows):
+            state, best = carry
+            state, _ = jax.lax.scan(update, state, rows)
+            return (state, _better((state[0], validated(state[0])), best)), None
 
-    state = (params, optimizer.init(params))
-    start = (state, params, of_seeds(params, features["validation"], targets.values["validation"]))
-    (_, best, _), _ = jax.lax.scan(one_round, start, jax.random.split(key, ROUNDS))
-    return jax.vmap(jax.vmap(_apply, (0, None)), (0, None))(best, features["test"])
+        start = ((params, optimizer.init(params)), best)
+        (_, best), _ = jax.lax.scan(one_round, start, batches)
+        return best, None
+
+    (weights, _), _ = jax.lax.scan(at_rate, (params, validated(params)), jnp.asarray(learning_rates))
+    return jax.vmap(jax.vmap(_apply, (0, None)), (0, None))(weights, features["test"])
+
+
+def _better(new: tuple[PyTree, Array], old: tuple[PyTree, Array]) -> tuple[PyTree, Array]:
+    """The weights and the loss [S, M] of each seed and member whose loss is lower; a loss that is NaN is not."""
+    is_lower = new[1] < old[1]
+
+    def chosen(new, old):
+        return jnp.where(is_lower.reshape(*is_lower.shape, *[1] * (new.ndim - 2)), new, old)
+
+    return jax.tree.map(chosen, new, old)
 
 
 def score_of(outputs: np.ndarray, values: np.ndarray, used: np.ndarray, classifies: bool) -> dict[str, Any]:

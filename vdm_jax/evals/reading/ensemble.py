@@ -17,7 +17,7 @@ from vdm_jax.base.keys import named_key
 from vdm_jax.diffusion.posterior import Feature
 from vdm_jax.evals.latent_space import entry
 from vdm_jax.evals.readouts import (
-    LEARNING_RATE,
+    LEARNING_RATES,
     READERS,
     fit,
     fit_settings,
@@ -89,7 +89,7 @@ def by_width(codes: Mapping[str, Splits]) -> dict[int, list[str]]:
     return groups
 
 
-@partial(jax.jit, static_argnames=tuple(fit_settings(next(iter(LEARNING_RATE)), 1, 1)))
+@partial(jax.jit, static_argnames=tuple(fit_settings(next(iter(LEARNING_RATES)), 1, 1)))
 def _fit_codes(key, params, features, targets, **settings):
     """Outputs of the test images, [K, S, M, N, O], of codes [K, N, F] of each split."""
     return jax.vmap(lambda own: fit(key, params, own, targets, **settings))(jax.tree.map(jnp.asarray, features))

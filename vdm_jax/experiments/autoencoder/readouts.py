@@ -36,9 +36,9 @@ def readouts(
     splits = {name: getattr(data, name).first(config.readout_images) for name in SPLITS}
     key = named_key(jax.random.key(config.seed), "readouts")
 
-    def score(name: str, features: list[Codes], num_seeds: int = 3) -> dict[str, Any]:
+    def score(name: str, features: list[Codes], num_seeds: int = 3, one_scale: bool = False) -> dict[str, Any]:
         parts = [Examples(each, labels_of(data, split)) for each, split in zip(features, splits.values(), strict=True)]
-        settings = {"num_steps": config.readout_steps, "num_seeds": num_seeds}
+        settings = {"num_steps": config.readout_steps, "num_seeds": num_seeds, "one_scale": one_scale}
         return train_readouts(named_key(key, name), *parts, factors, **settings)
 
     def codes(coder: Coder) -> list[Codes]:
@@ -53,7 +53,7 @@ def readouts(
     untrained = make_coder(model.moments, model.decode, params, data.pixel_values, config.batch_size)
     baselines = {
         "pixels": score("pixels", pixels, 1),
-        "pca": score("pca", pca_projections(pixels, encoded[0].shape[1])),
+        "pca": score("pca", pca_projections(pixels, encoded[0].shape[1]), one_scale=True),
         "untrained": score("untrained", codes(untrained)),
     }
     return score("codes", encoded), baselines, {}

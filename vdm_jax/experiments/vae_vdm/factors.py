@@ -49,7 +49,7 @@ def read_factors(
                 for values, own in zip(of_splits, rows, strict=True)
             ]
             own_key = named_key(named_key(key, name), f"fold {number}")
-            settings = {"num_steps": NUM_STEPS, "num_seeds": 1}
+            settings = {"num_steps": NUM_STEPS, "num_seeds": 1, "one_scale": name == "pca"}
             found[name].append(train_readouts(own_key, *examples, sprite_features(data.grid), **settings))
     scores = {name: over_folds(each) for name, each in found.items()}
     return {"readout": scores.pop("codes"), "readout_baselines": scores}
