@@ -1,12 +1,19 @@
 """The losses of a KL-VAE by hand: distances, features, hinge, the adaptive weight and the whole."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from vdm_jax.base.errors import UserError
+from vdm_jax.base.keys import named_key
 from vdm_jax.models.adversarial import LARGEST_WEIGHT, ReconstructionLoss, adaptive_weight
+from vdm_jax.models.autoencoder import Autoencoder
+from vdm_jax.models.code import draw_code, flat
+from vdm_jax.models.decoder_likelihood import BernoulliDecoder
 from vdm_jax.networks.autoencoder import OUTPUT, make_backbone
 from vdm_jax.networks.discriminator import make_discriminator
 from vdm_jax.networks.network import Network
@@ -78,6 +85,52 @@ def test_the_adaptive_weight_of_a_decoder_is_its_definition():
     np.testing.assert_allclose(before, metrics["compared"], rtol=1e-6)
     whole = metrics["compared"] + 0.7 * weight * metrics["fooling"] + metrics["discriminator"]
     np.testing.assert_allclose(after, whole, rtol=1e-4)
+
+
+def test_each_player_has_the_gradient_of_its_own_loss():
+    """Before `start` the discriminator stands still; after it, its gradient is that of its hinge loss alone, and the
+    decoder's that of the distance and of fooling, with the other player held fixed."""
+    shape = (16, 16, 1)
+    player = make_discriminator(shape, 4)
+    backbone = make_backbone("conv", shape, latent_channels=2, channels=4, stochastic=True)
+    x = jnp.asarray(np.random.RandomState(3).randint(0, 2, (4, *shape)), jnp.uint8)
+    loss = ReconstructionLoss("l1", discriminator=player, weight=0.5, start=10)
+    model = Autoencoder(backbone, shape, BernoulliDecoder(np.array([-1, 1], np.float32)), unit=2.0, reconstruction=loss)
+    params, carry = model.init(jax.random.key(0)), model.init_carry(jax.random.key(1))
+
+    @jax.jit
+    def gradients(params, step):
+        def mean_loss(params):
+            found, metrics = model.loss_fn(params, carry, {"levels": x}, jax.random.key(2), step)
+            return found.mean(), metrics["adaptive_weight"]
+
+        return jax.grad(mean_loss, has_aux=True)(params)
+
+    @jax.jit
+    def expected(params, weight):
+        mean, variance = model.moments(params, x)
+        u = draw_code(named_key(jax.random.key(2), "code"), flat(mean), flat(jnp.log(variance))).reshape(mean.shape)
+        real = model.likelihood.to_x(x)
+
+        def of_decoder(decoder):
+            x_hat = model.decode({"decoder": decoder}, u)
+            return (
+                loss.compare(None, real, x_hat) + 0.5 * weight * loss.fooling(params["discriminator"], x_hat)
+            ).mean()
+
+        def of_player(own):
+            return loss.discriminating(own, real, model.decode(params, u)).mean()
+
+        return {"decoder": jax.grad(of_decoder)(params["decoder"]),
+                "discriminator": jax.grad(of_player)(params["discriminator"])}  # fmt: skip
+
+    (before, _), (after, weight) = gradients(params, 9), gradients(params, 10)
+    assert float(optax.tree.norm(before["discriminator"])) == 0
+    for part, gradient in expected(params, weight).items():
+        assert float(optax.tree.norm(gradient)) > 1e-3
+        jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-5), after[part], gradient)
+    changed = jax.tree.map(lambda a, b: jnp.abs(a - b).max(), before["decoder"], after["decoder"])
+    assert max(float(leaf) for leaf in jax.tree.leaves(changed)) > 1e-4
 
 
 def test_the_adaptive_weight_is_limited_and_passes_no_gradient():

@@ -76,6 +76,17 @@ def test_a_deterministic_code_has_two_priors_and_no_bound(tmp_path):
     assert "mean and deviation per component" in found["prior"] and "mean and covariance" in found["prior"]
 
 
+def test_nats_are_those_of_a_trained_likelihood_and_bits_those_of_levels(tmp_path):
+    loss = runs_of.config(likelihood="gaussian") | {"reconstruction": {"loss": "l1", "perceptual": 1.0}}
+    values = runs_of.numbers() | {"negative_log_likelihood": None, "bound_nats": None}
+    for name, config, numbers in (("kl", loss, values), ("density", runs_of.config(likelihood="gaussian"), {})):
+        runs_of.write_arrays(runs_of.write(tmp_path / name, config, runs_of.numbers() | numbers))
+    kl, density = (sections(tmp_path / name, "numbers", "rate-distortion") for name in ("kl", "density"))
+    assert "rate-distortion" not in kl and "trained by the l1 distance" in kl["absent"]
+    assert "distortion D" not in kl["numbers"] and "a density" not in kl["numbers"]
+    assert "rate-distortion" in density and "a density, in the scale of the pixel values" in density["numbers"]
+
+
 def test_quantised_codes_have_a_usage_and_spatial_latents_heat_maps(tmp_path):
     found = sections(made(tmp_path, "quantised", backbone="conv"), "prior", "traversals", "heat-maps", "codebook")
     assert "Share of each of 128 codes among the codes of 2,000 test images" in found["codebook"]

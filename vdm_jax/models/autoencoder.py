@@ -91,9 +91,8 @@ class Autoencoder:
     @property
     def no_likelihood(self) -> str | None:
         """Why log p(x | u) is not that of the trained decoder; None where it is."""
-        if self.reconstruction is None:
-            return self.likelihood.no_bound
-        return f"the {self.reconstruction.distance} distance is minimised in place of -log p(x | u)"
+        distance = getattr(self.reconstruction, "distance", None)
+        return distance and f"the {distance} distance is minimised in place of -log p(x | u)"
 
     @property
     def is_two_player(self) -> bool:
@@ -260,8 +259,9 @@ class Autoencoder:
     def metrics_of(
         self, distortion: Float[Array, " b"], rate: Float[Array, " b"] | None, squared_error: Float[Array, " b"]
     ) -> dict[str, Float[Array, " b"]]:
-        """`terms.code_metrics`; D + R only where it is a bound."""
-        return code_metrics(distortion, rate, squared_error, self.num_dims if self.no_bound is None else None)
+        """`terms.code_metrics`; D only where the decoder is trained by it, D + R only where it is a bound."""
+        given, dims = None if self.no_likelihood else distortion, None if self.likelihood.no_bits else self.num_dims
+        return code_metrics(given, rate, squared_error, is_bound=self.no_bound is None, num_dims=dims)
 
     def squared_error(self, data: Any, output: Latents) -> Float[Array, " b"]:
         """||x - x_hat||², summed over the image, in [0, 1] pixels."""

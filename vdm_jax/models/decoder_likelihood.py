@@ -27,7 +27,7 @@ LOG_SIGMA = "log_sigma"
 class DecoderLikelihood(Protocol):
     """The interface between data and a decoder. `data` are what a batch holds, [B, ...]."""
 
-    no_bound: str | None  # why -log p(data) has no bound; None where it has one
+    no_bits: str | None  # why nats of -log p(data) are no bits of the images; None where they are
 
     def init_params(self) -> PyTree:
         """Its own parameters; {} for none."""
@@ -47,7 +47,7 @@ class BernoulliDecoder:
     """Two levels. The output is the logit of the upper one."""
 
     pixel_values: Float[np.ndarray, " k"]
-    no_bound: ClassVar[None] = None
+    no_bits: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         if len(self.pixel_values) != 2:
@@ -71,14 +71,15 @@ class BernoulliDecoder:
 
 @dataclass(frozen=True, eq=False)
 class GaussianDecoder:
-    """N(x; output, sigma²) for each value x of the encoder's scale: a density, so that its nats may be below 0.
+    """N(x; output, sigma²) for each value x of the encoder's scale: a density, so that its nats may be below 0 and are
+    no bits of the levels.
 
     pixel_values: [K]; None for data that are x themselves. sigma: given, or None for one learned number.
     """
 
     pixel_values: Float[np.ndarray, " k"] | None
     sigma: float | None = None
-    no_bound: ClassVar[None] = None
+    no_bits: ClassVar[str] = "a Gaussian likelihood is a density, in the scale of the pixel values"
 
     def init_params(self) -> PyTree:
         return _sigma_params(self.sigma)
@@ -105,7 +106,7 @@ class LevelsDecoder:
 
     pixel_values: Float[np.ndarray, " k"]
     sigma: float | None = None
-    no_bound: ClassVar[None] = None
+    no_bits: ClassVar[None] = None
 
     def init_params(self) -> PyTree:
         return _sigma_params(self.sigma)

@@ -28,21 +28,25 @@ def metrics_of(terms: Terms, num_dims: int, rate: Float[Array, " b"] | None) -> 
 
 
 def code_metrics(
-    distortion: Float[Array, " b"],
+    distortion: Float[Array, " b"] | None,
     rate: Float[Array, " b"] | None,
     squared_error: Float[Array, " b"],
+    *,
+    is_bound: bool,
     num_dims: int | None,
 ) -> dict[str, Float[Array, " b"]]:
     """The terms of an autoencoder by name, [B] each: D = -log p(x | u), nats; the squared error summed over an image;
-    R of a noisy code; D + R, also as bits per dimension.
+    R of a noisy code; where `is_bound` D + R, also as bits per dimension.
 
-    num_dims: D of an image; None where D + R is no bound.
+    distortion: None where the decoder has no trained likelihood. rate: None of a code without noise. num_dims: values
+    of an image; None where D is a density, whose nats are no bits of the image.
     """
-    found = {"distortion": distortion, "squared_error": squared_error}
+    found = {"squared_error": squared_error} | ({} if distortion is None else {"distortion": distortion})
     if rate is None:
         return found
-    bound = {"bound": distortion + rate, "bpd": bits_per_dim(distortion + rate, num_dims)} if num_dims else {}
-    return found | {"rate": rate} | bound
+    bound = {"bound": distortion + rate} if is_bound else {}
+    bits = {"bpd": bits_per_dim(bound["bound"], num_dims)} if bound and num_dims else {}
+    return found | {"rate": rate} | bound | bits
 
 
 def one_by_one(one: Callable[..., dict[str, Array]], keys: Key[Array, " b"], *arrays: Array) -> dict[str, Array]:

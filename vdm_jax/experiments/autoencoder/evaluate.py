@@ -136,6 +136,8 @@ def reconstruction(
         for name in OF_A_CODE
         if values[name] is None
     }
+    if model.no_likelihood:
+        reasons["negative_log_likelihood"] = model.no_likelihood
     real = to_unit(measured.test.levels, data.num_levels)
     decoded = coder.decode(measured.mean, measured.labels)
     made = (decoded / np.float32(255)).astype(np.float32)

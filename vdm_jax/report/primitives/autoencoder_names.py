@@ -50,6 +50,21 @@ def variant(config: Mapping[str, Any]) -> str:
     return f"conditional {name}" if model.get("conditional") else name
 
 
+def no_bits(config: Mapping[str, Any]) -> str | None:
+    """Why D and the bound are no bits of the images, as a sentence; None where they are."""
+    if section_of(config, "model").get("likelihood") != "gaussian":
+        return None
+    return "D and D + R are those of a density, in the scale of the pixel values: they may be below 0, and are no bits."
+
+
+def no_distortion(config: Mapping[str, Any]) -> str | None:
+    """Why there is no D, as a sentence; None where there is one."""
+    loss = section_of(config, "reconstruction").get("loss", "likelihood")
+    if loss == "likelihood":
+        return None
+    return f"The decoder is trained by the {loss} distance, not by −log p(x | u): there is no distortion in nats."
+
+
 def num_latents(workdir: Workdir) -> int | None:
     """The number of latents of an image, from evaluate.json or the config; None where neither says it."""
     found = workdir.evaluate.get("num_latents")

@@ -7,7 +7,7 @@ from typing import Any
 from vdm_jax.base.images import page_size
 from vdm_jax.report.page import Section
 from vdm_jax.report.primitives import image_figures
-from vdm_jax.report.primitives.autoencoder_names import BOUND, RECONSTRUCTION, SCORES, description
+from vdm_jax.report.primitives.autoencoder_names import BOUND, RECONSTRUCTION, SCORES, description, no_bits
 from vdm_jax.report.primitives.markup import Gallery, card, figure, missing, not_applicable, panel, table
 from vdm_jax.report.primitives.measured import entry, measured, plain
 from vdm_jax.report.primitives.workdir import Workdir
@@ -43,6 +43,8 @@ def headline(workdir: Workdir, gallery: Gallery) -> str:
     text = f"<p>Mean over {number}test images ± one standard error over images.</p>"
     if (why := workdir.reason("bound_nats")) is not None:
         text += f"<p>There is no bound: {escape(why)}.</p>"
+    if entry(values, "bound_nats")[0] is not None and (why := no_bits(workdir.config)):
+        text += f"<p>{escape(why)}</p>"
     numbers = table(["", ""], rows, numbers=(1,)) if rows else ""
     return f'<p>{escape(description(workdir))}</p><div class="cards">{"".join(cards)}</div>{numbers}{text}'
 
@@ -153,7 +155,8 @@ def disentanglement_section(workdir: Workdir, gallery: Gallery) -> str:
 SHOWN = (
     *("provenance", "reasons", "settings", "num_images", "num_latents", "objective", *RECONSTRUCTION, *BOUND),
     *("nearest_sprite", "readout", "readout_baselines", "disentanglement", "aggregate"),
-    *("active_units", "prior_samples_on_data", "prior_samples_on_data_covariance"),
+    *("active_units", "codebook_usage", "codebook_perplexity"),
+    *("prior_samples_on_data", "prior_samples_on_data_covariance"),
     *("reconstructions_on_data", "holes", "holes_of_interpolations"),
 )
 

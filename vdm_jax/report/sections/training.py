@@ -5,6 +5,7 @@ from matplotlib.ticker import MaxNLocator
 
 from vdm_jax.report.page import Section
 from vdm_jax.report.primitives import figures, style
+from vdm_jax.report.primitives.autoencoder_names import no_bits, no_distortion
 from vdm_jax.report.primitives.markup import NO_CODE, Gallery, figure, missing, not_applicable, panel
 from vdm_jax.report.primitives.workdir import Workdir, is_number
 
@@ -23,7 +24,7 @@ def training_section(workdir: Workdir, gallery: Gallery) -> str:
         train, validation = workdir.series("train", key), workdir.series("validation", key)
         if len(train[0]) + len(validation[0]) == 0 or (key == "rate" and workdir.is_unconditional):
             continue
-        dims = workdir.num_dims if key == "bound" else None
+        dims = workdir.num_dims if key == "bound" and no_bits(workdir.config) is None else None
         target = _target(workdir) if key == "rate" else None
         drawn = figures.training_curve(*train, *validation, title=title, target=target, num_dims=dims)
         panels.append(panel(gallery.save(f"training_{key}", drawn), alt=f"{title} over training steps"))
@@ -50,6 +51,8 @@ def rate_distortion_section(workdir: Workdir, gallery: Gallery) -> str:
         return not_applicable(f"{NO_CODE}. Its rate is zero and its distortion is the bound.")
     if workdir.is_deterministic:
         return not_applicable("The code is deterministic: it has no rate.")
+    if (why := no_distortion(workdir.config)) is not None:
+        return not_applicable(why)
     split = "validation" if len(workdir.series("validation", "rate")[0]) > 1 else "train"
     rates, distortions = (dict(zip(*workdir.series(split, key), strict=True)) for key in ("rate", "distortion"))
     steps = sorted(rates.keys() & distortions.keys())
