@@ -4,6 +4,7 @@ import pytest
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.diffusion.rate_code import mmd_to_standard_normal
+from vdm_jax.evals.information import active_units
 from vdm_jax.evals.latent_space import aggregate, gaussian_kl, jackknifed, mmd, share
 
 
@@ -38,18 +39,27 @@ def test_codes_with_a_given_gaussian_have_its_moments_and_kl():
 @pytest.mark.parametrize("deterministic", [True, False])
 def test_sums_of_groups_give_the_moments_without_each_group(deterministic):
     """Against the moments of the remaining rows themselves, for numbers that no group count divides."""
-    mean = 0.5 * normals(83, 4) + 3
+    mean = 0.5 * normals(83, 4) * [1, 1, 1, 0.17] + 3
     variance = None if deterministic else np.random.default_rng(1).uniform(0.1, 1, mean.shape)
 
-    def kl(rows):
+    def covariance(rows):
         noise = 0 if deterministic else np.diag(variance[rows].mean(axis=0))
-        return gaussian_kl(mean[rows].mean(axis=0), np.cov(mean[rows], rowvar=False, bias=True) + noise)
+        return np.cov(mean[rows], rowvar=False, bias=True) + noise
 
+    statistics = {
+        "gaussian_kl": lambda rows: gaussian_kl(mean[rows].mean(axis=0), covariance(rows)),
+        "mean_norm": lambda rows: np.linalg.norm(mean[rows].mean(axis=0)),
+        "active_units": lambda rows: active_units(mean[rows]),
+        "last_eigenvalue": lambda rows: np.linalg.eigvalsh(covariance(rows))[0],
+    }
     found, _ = aggregate(mean, variance, mean)
-    for name, statistic in (("gaussian_kl", kl), ("mean_norm", lambda rows: np.linalg.norm(mean[rows].mean(axis=0)))):
+    last = [found[f"covariance_eigenvalues{suffix}"][-1] for suffix in ("", "_standard_error")]
+    found["last_eigenvalue"] = dict(zip(("value", "standard_error"), last, strict=True))
+    for name, statistic in statistics.items():
         expected = jackknifed(lambda rows, of=statistic: float(of(rows)), 83)
         np.testing.assert_allclose(found[name]["value"], expected["value"], rtol=1e-9)
         np.testing.assert_allclose(found[name]["standard_error"], expected["standard_error"], rtol=1e-6)
+    assert found["active_units"]["value"] in (3, 4) and found["active_units"]["standard_error"] > 0
 
 
 def test_the_bias_that_is_stated_is_that_of_draws_from_the_prior():

@@ -1,16 +1,20 @@
 from dataclasses import replace
 
+import jax
 import numpy as np
+import pytest
 from vdm_jax.configs import autoencoder
 
 from vdm_jax.data.sprite_data import make_sprite_data, rendered
 from vdm_jax.data.sprites import FACTORS, GRIDS
 from vdm_jax.evals.coverage import sprite_distances
+from vdm_jax.evals.latent_space import jackknifed
 from vdm_jax.evals.representations import ONE_CLASS
 from vdm_jax.experiments.autoencoder.build import build_autoencoder
-from vdm_jax.experiments.autoencoder.evaluate import in_batches, near_sprites
+from vdm_jax.experiments.autoencoder.evaluate import EncodedImages, codebook, in_batches, near_sprites, reconstruction
 from vdm_jax.experiments.autoencoder.readouts import readouts
 from vdm_jax.experiments.autoencoder.sample import make_coder
+from vdm_jax.experiments.common.checkpoints import initial_params
 
 DATA = make_sprite_data(GRIDS["sparse"])
 
@@ -62,6 +66,40 @@ def test_images_of_one_class_have_no_readouts():
     coder = make_coder(model.moments, model.decode, {}, data.pixel_values, 10)
     found = readouts(replace(experiment, data=same), coder)
     assert found == (None, None, dict.fromkeys(("readout", "readout_baselines"), ONE_CLASS))
+
+
+def test_usage_and_perplexity_of_a_codebook_have_the_errors_of_other_images():
+    """Three of eight codes, of which one image alone uses one."""
+    codes = np.eye(8, 3, dtype=np.float32)[np.random.default_rng(0).integers(0, 2, (50, 4, 4))]
+    codes[3] = 5.0
+    found = codebook(codes, 8)
+
+    def statistic(of):
+        def value(rows):
+            _, counts = np.unique(codes[rows].reshape(-1, 3), axis=0, return_counts=True)
+            return float(of(counts / counts.sum()))
+
+        return jackknifed(value, len(codes))
+
+    for name, of in (("usage", lambda p: len(p) / 8), ("perplexity", lambda p: np.exp(-(p * np.log(p)).sum()))):
+        expected = statistic(of)
+        assert expected["standard_error"] > 0
+        assert found[f"codebook_{name}"] == pytest.approx(expected)
+
+
+def test_a_distance_of_pixels_gives_no_likelihood_and_says_so():
+    config = autoencoder.get_config("vae-16-digits")
+    own = {"reconstruction.loss": "l1", "model.channels": 4, "evaluate.passes": 1, "evaluate.batch_size": 6}
+    config.update_from_flattened_dict(own)
+    experiment = build_autoencoder(config)
+    data, model, params = experiment.data, experiment.model, initial_params(experiment.model, 0)
+    coder, test = make_coder(model.moments, model.decode, params, data.pixel_values, 6), data.test.first(6)
+    measured = EncodedImages(test, None, *coder.encode(test.levels, None))
+    values, reasons = reconstruction(experiment, params, coder, measured, jax.random.key(0))
+    for name in ("negative_log_likelihood", "bound_nats"):
+        assert values[name] is values[f"{name}_standard_error"] is None
+        assert "l1 distance is minimised" in reasons[name]
+    assert values["rate_nats"] > 0 and values["reconstruction_sum"] > 0 and "rate_nats" not in reasons
 
 
 def test_distance_to_the_nearest_sprite():

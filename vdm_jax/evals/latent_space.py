@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vdm_jax.base.errors import UserError
+from vdm_jax.evals.information import ACTIVE_VARIANCE
 
 GROUPS = 20  # of the jackknife
 MMD_IMAGES = 2_000  # draws, at most, that are compared with the prior pair by pair
@@ -51,10 +52,12 @@ def aggregate(mean: Latents, variance: Latents | None, draws: Latents) -> tuple[
     D (D + 3) / (4 N) nats. Their entries hold these numbers as "of_prior_draws". Values of other N or D differ by that.
 
     Returns:
-        `mean_norm`: ||E u||; `covariance_eigenvalues`: of Cov[u] = Cov[mean] + E[variance], the largest first;
-        `leading_eigenvalue`; `gaussian_kl`: KL(N(E u, Cov u) || N(0, I)), nats, None where Cov u is singular; `mmd`:
-        the unbiased MMD² of the first `MMD_IMAGES` draws and N(0, I) (`diffusion.rate_code`). And arrays:
-        "mean_covariance" [D, D], and of noisy codes "kl_per_dim" [D], the mean KL of each dimension, nats.
+        `active_units`: dimensions whose mean has a variance above 0.01 (Burda et al. 2016); `mean_norm`: ||E u||;
+        `covariance_eigenvalues`: of Cov[u] = Cov[mean] + E[variance], the largest first, and their
+        `covariance_eigenvalues_standard_error`; `leading_eigenvalue`; `gaussian_kl`: KL(N(E u, Cov u) || N(0, I)),
+        nats, None where Cov u is singular; `mmd`: the unbiased MMD² of the first `MMD_IMAGES` draws and N(0, I)
+        (`diffusion.rate_code`). And arrays: "mean_covariance" [D, D], and of noisy codes "kl_per_dim" [D], the mean KL
+        of each dimension, nats.
     """
     number, dims = mean.shape
     centre = mean.mean(axis=0, dtype=np.float64)
@@ -63,13 +66,17 @@ def aggregate(mean: Latents, variance: Latents | None, draws: Latents) -> tuple[
     total = Sums(*(sum(parts) for parts in zip(*groups, strict=True)))
     whole = total.moments()
     values, eigenvalues = _statistics(*whole, centre)
-    each = [_statistics(*total.minus(group).moments(), centre)[0] for group in groups] if step > 1 else []
+    each = [_statistics(*total.minus(group).moments(), centre) for group in groups] if step > 1 else []
     found: dict[str, Any] = {
-        name: jackknife(value, [other[name] for other in each], number) for name, value in values.items()
+        name: jackknife(value, [other[name] for other, _ in each], number) for name, value in values.items()
     }
     found["mean_norm"]["of_prior_draws"] = float(np.sqrt(dims / number))
     found["gaussian_kl"]["of_prior_draws"] = dims * (dims + 3) / (4 * number)
     found["covariance_eigenvalues"] = eigenvalues.tolist()
+    found["covariance_eigenvalues_standard_error"] = [
+        jackknife(value, [other[i] for _, other in each], number)["standard_error"]
+        for i, value in enumerate(eigenvalues)
+    ]
     found["mmd"] = mmd(draws[:MMD_IMAGES].astype(np.float64))
     arrays = {"mean_covariance": whole[1].astype(np.float32)}
     if variance is not None:
@@ -95,6 +102,7 @@ def _statistics(
     """The numbers that are functions of the moments, and the eigenvalues of Cov u, the largest first."""
     eigenvalues = np.linalg.eigvalsh(covariance + np.diag(variance))
     found = {
+        "active_units": float(np.count_nonzero(np.diag(covariance) > ACTIVE_VARIANCE)),
         "mean_norm": float(np.linalg.norm(centre + mean)),
         "leading_eigenvalue": float(eigenvalues[-1]),
         "gaussian_kl": kl_of_eigenvalues(centre + mean, eigenvalues),

@@ -18,9 +18,8 @@ from vdm_jax.evals import latent_space
 from vdm_jax.evals.bpd import evaluate_bound
 from vdm_jax.evals.coverage import nearest_sprites, sprite_distances
 from vdm_jax.evals.image_metrics import compare_images, standard_error
-from vdm_jax.evals.information import active_units
 from vdm_jax.experiments.autoencoder.build import AutoencoderExperiment
-from vdm_jax.experiments.autoencoder.prior import COVARIANCE, FITTED, PRIOR, code_frequencies, make_priors
+from vdm_jax.experiments.autoencoder.prior import COVARIANCE, FITTED, PRIOR, code_counts, make_priors
 from vdm_jax.experiments.autoencoder.readouts import disentanglement, readouts
 from vdm_jax.experiments.autoencoder.sample import Coder, make_coder, make_draws
 from vdm_jax.experiments.common.checkpoints import load_weights
@@ -98,7 +97,7 @@ def evaluate(experiment: AutoencoderExperiment, workdir: pathlib.Path) -> str:
 def latents(
     encoded: EncodedImages, key: Key[jax.Array, ""]
 ) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, str]]:
-    """Moments of the aggregate posterior and active units, arrays, and the reasons for what is missing."""
+    """Active units and moments of the aggregate posterior, arrays, and the reasons for what is missing."""
     number = len(encoded.mean)
     mean, variance = (None if part is None else part.reshape(number, -1) for part in (encoded.mean, encoded.variance))
     draws = mean[: latent_space.MMD_IMAGES]
@@ -107,7 +106,7 @@ def latents(
         draws = draws + np.sqrt(variance[: len(draws)]) * noise
     found, arrays = latent_space.aggregate(mean, variance, draws)
     why = {} if found["gaussian_kl"]["value"] is not None else {"gaussian_kl": SINGULAR}
-    return {"aggregate": found, "active_units": active_units(mean)}, arrays, why
+    return {"active_units": found.pop("active_units"), "aggregate": found}, arrays, why
 
 
 def reconstruction(
@@ -253,10 +252,20 @@ def pairs(key: Key[jax.Array, ""], num_images: int, number: int) -> tuple[Shaped
 
 
 def codebook(latents: Float[np.ndarray, "n ..."], num_codes: int) -> dict[str, Any]:
-    """The share of codes that test images use, and the perplexity of their frequencies."""
-    shares = code_frequencies(latents, num_codes)
-    used = shares[shares > 0]
+    """The share of codes that test images use, and the perplexity of their frequencies. Errors are over images."""
+    number = len(latents)
+    groups = code_counts(latents, max(1, min(latent_space.GROUPS, number // 2)))
+    total = groups.sum(axis=0)
+    left_out = total - groups if len(groups) > 1 else []
+    statistics = {"codebook_usage": lambda counts: np.count_nonzero(counts) / max(num_codes, len(counts)),
+                  "codebook_perplexity": perplexity}  # fmt: skip
     return {
-        "codebook_usage": float((shares > 0).mean()),
-        "codebook_perplexity": float(np.exp(-(used * np.log(used)).sum())),
+        name: latent_space.jackknife(float(of(total)), [float(of(counts)) for counts in left_out], number)
+        for name, of in statistics.items()
     }
+
+
+def perplexity(counts: Integer[np.ndarray, " k"]) -> float:
+    """exp(-Σ p ln p) of the frequencies p."""
+    used = counts[counts > 0] / counts.sum()
+    return float(np.exp(-(used * np.log(used)).sum()))

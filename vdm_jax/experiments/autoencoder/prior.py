@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Float, Int64, Key, PyTree
 
 from vdm_jax.base.keys import normal
 
@@ -78,8 +78,19 @@ def _draw_by_place(params: PyTree, keys: Key[Array, " b"]) -> Float[Array, "b ..
 
 def code_frequencies(latents: Latents, num_codes: int) -> Float[np.ndarray, " k"]:
     """The share of each of K = `num_codes` codes among the quantised latents [N, *places, C], largest first."""
-    rows = np.ascontiguousarray(latents.reshape(-1, latents.shape[-1]))
-    _, counts = np.unique(rows.view([("", rows.dtype)] * rows.shape[1]), return_counts=True)
+    counts = code_counts(latents, 1)[0]
     shares = np.zeros(max(num_codes, len(counts)))
-    shares[: len(counts)] = np.sort(counts)[::-1] / len(rows)
+    shares[: len(counts)] = np.sort(counts)[::-1] / counts.sum()
     return shares
+
+
+def code_counts(latents: Latents, num_groups: int) -> Int64[np.ndarray, "g k"]:
+    """How often each code that occurs is used in the quantised latents [N, *places, C] of each group of images.
+
+    Image n is in group n mod G.
+    """
+    rows = np.ascontiguousarray(latents.reshape(-1, latents.shape[-1]))
+    names, code = np.unique(rows.view([("", rows.dtype)] * rows.shape[1]), return_inverse=True)
+    group = np.repeat(np.arange(len(latents)) % num_groups, len(rows) // len(latents))
+    counts = np.bincount(group * len(names) + code.reshape(-1), minlength=num_groups * len(names))
+    return counts.reshape(num_groups, len(names))
