@@ -3,6 +3,7 @@
 import autoencoder_runs as runs_of
 import pytest
 
+from vdm_jax.report.published.autoencoders.latents import latent_table
 from vdm_jax.report.published.autoencoders.pictures import prior_samples
 from vdm_jax.report.published.autoencoders.thesis import ERRORS, sizes, spaces, thesis_table
 
@@ -31,10 +32,17 @@ def test_spaces_without_a_record_are_not_run(folder):
     assert len(found) == len(ERRORS) + 1 and list(found)[-1] == "VAE-5"
     assert (found["VAE-1"][theirs], found["VAE-1"][ours]) == ("302.81", "300.00 ± 0.21")
     assert (found["VAE-256"][theirs], found["VAE-256"][ours]) == ("16.19, 16.17, 16.12", "8.50 ± 0.50")
-    assert found["CONV-VAE-4-16-16"][updates] == "3,000"
+    assert found["CONV-VAE-4-16-16"][updates] == found["VAE-256"]["update evaluated"] == "3,000"
     for name in ("KL-VAE-4-16-16", "DIP-VAE-256", "beta-VAE(10)-1024"):
         assert found[name][updates] == "not run" and found[name][ours] == "—"
     assert found["VAE-5"][theirs] == found["beta-VAE(10)-16"][theirs] == "—"
+
+
+def test_the_latent_space_of_each_space_that_was_run(folder):
+    found = cells(latent_table("full", folder))
+    assert list(found) == ["CONV-VAE-4-16-16", "VAE-256", "VAE-1", "VAE-5"]
+    own = found["VAE-1"]
+    assert (own["KL of the Gaussian fit, nats"], own["KL of prior draws, nats"]) == ("1.90 ± 0.10", "0.038")
 
 
 def test_a_line_for_each_method_and_a_cross_for_each_vae_of_the_thesis(folder, tmp_path):

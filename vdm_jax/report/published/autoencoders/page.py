@@ -5,9 +5,12 @@ The records are GRID/NAME-SEED, such as small/vae-16-0 and full/vae-256-0, and b
 
 from functools import partial
 
+from vdm_jax.report.published.autoencoders.latents import latent_table
 from vdm_jax.report.published.autoencoders.pictures import interpolations, prior_samples, traversals
+from vdm_jax.report.published.autoencoders.records import VARIANTS
 from vdm_jax.report.published.autoencoders.tables import (
     OF_SIZES,
+    OF_STRUCTURE,
     SIZES,
     beta_table,
     difference_table,
@@ -17,7 +20,7 @@ from vdm_jax.report.published.autoencoders.tables import (
     readout_table,
     score_table,
 )
-from vdm_jax.report.published.autoencoders.thesis import sizes, thesis_table
+from vdm_jax.report.published.autoencoders.thesis import GRID, sizes, thesis_table
 from vdm_jax.report.published.page import Page
 
 PAGE = Page(
@@ -25,6 +28,9 @@ PAGE = Page(
     tables={
         "small": partial(main_table, "small"),
         "differences": difference_table,
+        "structure-differences": partial(difference_table, pairs=OF_STRUCTURE, names=VARIANTS | SIZES),
+        "latents": partial(latent_table, "small"),
+        "latents-full": partial(latent_table, GRID),
         "sizes": partial(main_table, "small", variants=SIZES),
         "size-differences": partial(difference_table, pairs=OF_SIZES, names=SIZES),
         "readouts": partial(readout_table, "small"),

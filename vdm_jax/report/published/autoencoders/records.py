@@ -65,6 +65,7 @@ def number_at(record: Mapping[str, Any], place: tuple[str, ...]) -> tuple[float 
 
 AXES: Mapping[str, Callable[[Row], str]] = {  # reconstruction, the bound, samples and the space between images
     "seeds": lambda row: str(len(row[1])),
+    "update evaluated": lambda row: ", ".join(dict.fromkeys(f"{record['checkpoint_step']:,}" for record in row[1])),
     "latents": cell("num_latents"),
     "reconstruction error, sum over an image": cell("reconstruction_sum"),
     "bound D + R, nats": cell("bound_nats"),
@@ -72,6 +73,6 @@ AXES: Mapping[str, Callable[[Row], str]] = {  # reconstruction, the bound, sampl
     "active units": cell("active_units"),
     "nearest sprite is the original, share": cell("nearest_sprite", "any"),
     "prior samples near a sprite, share": cell(PRIOR),
-    "holes: midpoints near no sprite, share": cell(HOLES),
+    "midpoints near no sprite, share": cell(HOLES),
     "steps of interpolations near no sprite, share": cell(INTERPOLATIONS),
 }

@@ -34,8 +34,17 @@ PAIRS = (  # of variants whose difference is published
     ("kl", "vae-16"),
     ("vq", "vae-16"),
 )
+OF_STRUCTURE = tuple((stem, "vae-256") for stem in ("conv", "kl", "vq"))  # of 256 latents each
 SIZES = {f"vae-{size}": f"VAE, {size}" for size in (1, 4, 16, 64, 256)}  # as `VARIANTS`
 OF_SIZES = tuple((stem, "vae-16") for stem in SIZES if stem != "vae-16")
+BASELINES = {  # title -> the variant whose records hold it, and its name there
+    "raw pixels": ("ae-16", "pixels"),
+    "16 principal components": ("ae-16", "pca"),
+    "256 principal components": ("conv", "pca"),
+    "untrained encoder of the AE": ("ae-16", "untrained"),
+    "untrained encoder of the CONV-VAE": ("conv", "untrained"),
+    "untrained encoder of the KL-VAE": ("kl", "untrained"),
+}
 LENGTHS = (250, 500, 1_000, 2_000, 3_000)  # updates
 OF_LENGTHS = ("vae-16", "beta4-16", "beta10-16", "dip1-16", "dip2-16")
 KUMAR_COLUMNS = ("Kumar et al.: Z-diff", "their SAP", "their reconstruction error")
@@ -91,7 +100,7 @@ def difference_table(
     numbers = {
         "reconstruction error": "reconstruction_sum",
         "prior samples near a sprite, share": PRIOR,
-        "holes: midpoints near no sprite, share": HOLES,
+        "midpoints near no sprite, share": HOLES,
         "steps of interpolations near no sprite, share": INTERPOLATIONS,
     }
 
@@ -110,21 +119,19 @@ def difference_table(
 
 
 def readout_table(grid: str, folder: Path) -> str:
-    """Linear and MLP readouts of every factor, and the representations that they are compared with."""
+    """Linear and MLP readouts of every factor, then of `BASELINES`."""
     rows = rows_of(folder, grid)
     columns = {"representation": lambda row: row[0]} | {
         f"{factor}, {'accuracy' if factor == 'shape' else 'R²'}: linear; MLP": functools.partial(_both, factor)
         for factor in FACTORS
     }
+    records = dict(rows)
     baselines = [
-        (name, [{"readout": record.get("readout_baselines", {}).get(key)} for record in rows[0][1]])
-        for key, name in (
-            ("pixels", "raw pixels"),
-            ("pca", "16 principal components"),
-            ("untrained", "untrained encoder"),
-        )
+        (title, [{"readout": record.get("readout_baselines", {}).get(key)} for record in records[VARIANTS[stem]]])
+        for title, (stem, key) in BASELINES.items()
+        if VARIANTS[stem] in records
     ]
-    return table(rows + (baselines if rows else []), columns)
+    return table(rows + baselines, columns)
 
 
 def _both(factor: str, row: Row) -> str:
@@ -141,8 +148,8 @@ def score_table(grid: str, folder: Path) -> str:
         "SAP": cell("disentanglement", "sap"),
         "DCI, L1: D": cell("disentanglement", "dci_l1"),
         "DCI, trees: D": cell("disentanglement", "dci"),
-        "… completeness": cell("disentanglement", "dci", "completeness"),
-        "… informativeness": cell("disentanglement", "dci", "informativeness"),
+        "DCI, trees: completeness": cell("disentanglement", "dci", "completeness"),
+        "DCI, trees: informativeness": cell("disentanglement", "dci", "informativeness"),
     }
     return table(rows_of(folder, grid), columns)
 
