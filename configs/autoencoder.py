@@ -73,7 +73,7 @@ STUDY = ("ae", "vae", "beta4", "beta10", "beta60", "dip1", "dip2", "conv", "kl",
 STUDY_64 = (
     *("vae-1024", "conv", "kl"),
     *(f"vae-{size}" for size in (256, 128, 64, 16, 4, 1)),
-    *("ae-256", "beta10-256", "dip1-256"),
+    *("ae-256", "beta10-256", "dip1-256", "vae-5", "ae-5"),
     *(f"{method}-{size}" for method in ("beta10", "dip1") for size in (5, 16, 1024)),
 )
 VARIANTS = (  # one for each method and for each kind of data; other sizes and pairs of these go as well

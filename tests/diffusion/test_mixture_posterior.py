@@ -1,6 +1,7 @@
 """The exact posterior of stochastic codes: brute force in float64, the limit without noise, rotations and scales."""
 
 import math
+import tracemalloc
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,8 @@ import numpy as np
 import pytest
 
 from vdm_jax.diffusion.gaussian import noised
-from vdm_jax.diffusion.mixture_posterior import mixture_posterior
+from vdm_jax.diffusion.mixture_posterior import centred_moments, mixture_posterior
+from vdm_jax.diffusion.mixture_rows import make_mixture
 from vdm_jax.diffusion.posterior import Feature, finite_posterior, score
 from vdm_jax.diffusion.theory import two_gaussians
 
@@ -92,6 +94,25 @@ def test_random_latents_have_the_moments_of_their_members(posterior, key):
     scaled = (drawn - MEAN.reshape(NUM, -1)) / np.sqrt(VARIANCE.reshape(NUM, -1))
     np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=4.5 / math.sqrt(2_000))
     np.testing.assert_allclose(scaled.var(axis=0), 1, atol=4.5 * math.sqrt(2 / 2_000))
+
+
+def test_members_are_read_in_blocks_and_their_moments_are_kept():
+    """The host needs a small part of the size of the moments while the posterior is made."""
+    num, size = 20_000, 16
+    mean = np.random.default_rng(1).normal(size=(num, size)).astype(np.float32) + 3
+    variance = np.exp(mean - 4)
+    make_mixture(mean, variance, chunk=1_024)  # compiled, which takes memory of its own
+    tracemalloc.start()
+    mixture = make_mixture(mean, variance, chunk=1_024)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.6 * (mean.nbytes + variance.nbytes), peak
+    np.testing.assert_allclose(mixture.centre, mean.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(mixture.spread, mean.var(axis=0) + variance.mean(axis=0), rtol=1e-5)
+    index = np.array([0, 1_023, 1_024, num - 1])
+    kept = centred_moments(mixture, jnp.asarray(index))
+    np.testing.assert_allclose(kept[0] + mixture.centre[None], mean[index], rtol=1e-5)
+    np.testing.assert_array_equal(kept[1], variance[index])
 
 
 def test_without_variance_it_is_the_posterior_of_rows():

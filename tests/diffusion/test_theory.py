@@ -77,6 +77,9 @@ def test_speciation_is_the_leading_direction_coming_out_of_the_noise():
     for covariance in (np.cov(few.T, bias=True), covariance_of(few)):
         np.testing.assert_allclose(speciation_abar(covariance), 1 / leading)
     np.testing.assert_allclose(speciation_abar(covariance_of(x[:, :1])), 1 / x[:, 0].var())
-    np.testing.assert_allclose(covariance_of(x) @ np.eye(6)[1], np.cov(x.T, bias=True)[1])
+    for points in (x, few):  # more and fewer points than dimensions
+        noise = np.square(points)
+        expected = np.cov(points.T, bias=True) + np.diag(noise.mean(axis=0))
+        np.testing.assert_allclose(covariance_of(points, noise) @ np.eye(6)[1], expected[1], atol=1e-12)
     with pytest.raises(UserError, match="nothing to separate"):
         speciation_abar(covariance_of(np.ones((3, 2))))

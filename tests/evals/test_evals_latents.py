@@ -10,10 +10,11 @@ from vdm_jax.base.keys import keys_of
 from vdm_jax.diffusion.code_prior import density_bound
 from vdm_jax.diffusion.gaussian import alpha_sigma
 from vdm_jax.diffusion.prediction import Prediction
+from vdm_jax.diffusion.rows import covariance_of_rows
 from vdm_jax.diffusion.schedules import cosine, ddpm_linear, linear
 from vdm_jax.diffusion.times import to_steps
 from vdm_jax.evals.bpd import evaluate_bound
-from vdm_jax.evals.latents.baselines import GaussianMixture, fit_mixture, gaussian_of, moments_of, prior_of
+from vdm_jax.evals.latents.baselines import GaussianMixture, fit_mixture, gaussian_of, prior_of
 from vdm_jax.evals.latents.bound import code_terms, density_terms, latent_bound, time_proposal
 from vdm_jax.evals.latents.denoising import (
     denoising_terms,
@@ -94,7 +95,7 @@ def test_a_gaussian_is_denoised_with_the_linear_error_at_every_time(key):
     assert np.all(np.diff(errors.logsnr) < 0)
     same = over_linear(errors, errors)["eps"]
     assert same["over_linear"] == 1 and same["over_linear_standard_error"] == 0
-    assert np.trace(moments_of(latents["mean"], noise)[1]) == pytest.approx(np.trace(covariance), rel=0.05)
+    assert np.trace(covariance_of_rows(latents["mean"], noise)[1]) == pytest.approx(np.trace(covariance), rel=0.05)
 
 
 def mixture():
@@ -150,7 +151,7 @@ def test_the_mixture_that_is_fitted_finds_clusters_that_a_gaussian_does_not():
     centres = np.array([[4.0, 0.0], [-4.0, 0.0], [0.0, 4.0]])
     codes, other = (centres[rng.integers(0, 3, 900)] + 0.3 * rng.standard_normal((900, 2)) for _ in range(2))
     fitted = fit_mixture(codes, 3, seed=0)
-    gaussian = gaussian_of(*moments_of(codes, None))
+    gaussian = gaussian_of(*covariance_of_rows(codes, None))
     truth = np.log(np.mean([multivariate_normal(c, 0.09).pdf(other) for c in centres], axis=0)).mean()
     own, single = (float(each.log_prob(jnp.asarray(other, jnp.float32)).mean()) for each in (fitted, gaussian))
     assert own == pytest.approx(truth, abs=0.05) and single < truth - 1

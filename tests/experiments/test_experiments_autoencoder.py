@@ -283,7 +283,7 @@ def test_the_study_has_ten_methods_with_three_seeds_and_the_rows_of_the_thesis()
     small = [member for member in sweep if member["variant"].endswith("-small")]
     assert len(small) == 30 and {member["train.seed"] for member in small} == {0, 1, 2}
     full = [name for name in names if name.endswith("-full")]
-    assert len(full) == 18 and {"vae-1024-full", "conv-full", "kl-full", "ae-256-full", "beta10-5-full"} <= set(full)
+    assert len(full) == 20 and {"vae-1024-full", "conv-full", "kl-full", "ae-256-full", "ae-5-full"} <= set(full)
     assert autoencoder.get_config("vae-256-full").train.num_steps == 10_000
     assert (
         autoencoder.get_config("kl-digits").reconstruction.discriminator

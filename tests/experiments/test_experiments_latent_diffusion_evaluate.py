@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -13,12 +14,13 @@ from vdm_jax.base.space import Space
 from vdm_jax.data.encoded import Encoded
 from vdm_jax.data.sprite_data import make_sprite_data
 from vdm_jax.diffusion.likelihood import GaussianLikelihood
-from vdm_jax.diffusion.schedules import ddpm_linear, dirac
+from vdm_jax.diffusion.schedules import ddpm_linear, dirac, interpolated
 from vdm_jax.evals.latents.bound import DETERMINISTIC
 from vdm_jax.experiments.common.checkpoints import Weights
 from vdm_jax.experiments.common.space.encoded import EncodedSpace
 from vdm_jax.experiments.latent_diffusion import evaluate as job
 from vdm_jax.experiments.latent_diffusion.build import LatentExperiment
+from vdm_jax.experiments.latent_diffusion.models import diffusion_family
 from vdm_jax.models.diffusion import DiffusionModel, DiffusionObjective
 from vdm_jax.networks.network import Network
 from vdm_jax.report.compare.latent_sweep import write_latent_sweep
@@ -129,6 +131,22 @@ def test_a_diffuser_of_a_normal_in_the_table(workdir):
     lines = latent_summary(record).splitlines()
     assert [line.split()[0] for line in lines] == ["denoising", "bound", "entropy", "no", "Fréchet"]
     assert "(N(0, I) 1.000, Gaussian 1.000) of the loss" in lines[0]
+
+
+def test_the_bound_of_the_denoiser_of_a_normal_has_a_closed_form(key):
+    """½ Σ_d [a x² + 1 - a - ln a + ln 2π] of a latent x, a = abar without noise: -log p(x) but for the first step.
+
+    The schedule is a table, and the network denoises as if latents were N(0, I).
+    """
+    built, num = experiment(), 4_096
+    family = diffusion_family(built.model, ddpm_linear(), built.config.sample, np.ones(DIMS))
+    x = jnp.broadcast_to(jnp.array([2.0, -1.0, 0.5]), (num, DIMS))
+    t = jnp.asarray((np.arange(num) + 0.5) / num, jnp.float32)
+    found = np.asarray(jax.jit(family.density)({"unet": jnp.ones(())}, jax.random.split(key, num), x, t))
+    a = float(jax.nn.sigmoid(-interpolated(ddpm_linear()).gamma(jnp.float32(0))))
+    expected = 0.5 * np.sum(a * np.array([4.0, 1.0, 0.25]) + 1 - a - np.log(a) + np.log(2 * np.pi))
+    error = found.std() / np.sqrt(num)
+    assert abs(found.mean() - expected) < 4 * error < 0.05 * expected
 
 
 def test_the_samples_are_those_of_each_model(workdir):

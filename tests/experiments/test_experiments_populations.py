@@ -146,6 +146,28 @@ def test_a_noisy_code_is_drawn_anew_and_has_the_curves_of_more_noise(key):
     assert 0.3 < here["accuracy"] < 0.99
 
 
+@pytest.mark.parametrize("scale", ["none", "component"])
+def test_noisy_codes_of_a_grid_are_held_once(scale, key):
+    """By the posterior, which gives the means and the variances of any members."""
+    data = load_data("sprites", name="sparse")
+    space = in_space(data, noisy_pixels(data, 0.5), scale=scale)
+    population, index = make_population(data, space), jnp.array([0, 300, 767])
+    mean, variance = (np.asarray(moment) for moment in space.moments("all"))
+    held = {id(leaf): leaf.nbytes for leaf in jax.tree.leaves(population.access) if leaf.ndim > 2}
+    assert sum(held.values()) < 1.2 * (mean.nbytes + variance.nbytes)
+    np.testing.assert_allclose(population.take(index), mean[index], atol=2e-6)
+    noise = np.asarray(population.take(index, jax.random.clone(key)) - population.take(index)) / np.sqrt(
+        variance[index]
+    )
+    np.testing.assert_allclose(noise, jax.random.normal(key, noise.shape), atol=1e-4)
+    flat = mean.reshape(768, -1).astype(np.float64)
+    expected = np.cov(flat.T, bias=True) + np.diag(variance.mean(axis=0, dtype=np.float64).reshape(-1))
+    np.testing.assert_allclose(population.covariance() @ np.eye(len(expected))[:, :3], expected[:, :3], atol=1e-5)
+    centre, total = population.moments()
+    np.testing.assert_allclose(centre, mean.mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(total.reshape(-1), np.diag(expected), rtol=1e-4, atol=1e-6)
+
+
 def test_images_without_labels_have_no_population():
     split = Split(np.zeros((4, 2, 2, 1), np.uint8), None)
     with pytest.raises(UserError, match="'plain' has no labels"):

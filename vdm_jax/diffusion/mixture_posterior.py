@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Integer, Key
 from vdm_jax.base.keys import named_key
 from vdm_jax.diffusion.mixture_rows import CHUNK, Mixture, log_weights, make_mixture, noise_scale, streamed_mean
 from vdm_jax.diffusion.posterior import Feature, Posterior, by_feature, one_hot_classes
-from vdm_jax.diffusion.rows import best_row, chunked_values, equal_rows, pick_alike
+from vdm_jax.diffusion.rows import RowSource, best_row, chunked_values, equal_rows, pick_alike
 
 NEAREST_VARIANCE = 1e-8  # of the mean variance of u: what `nearest` adds to the variance of every value
 
@@ -33,8 +33,8 @@ class NoisyPair(NamedTuple):
 
 
 def mixture_posterior(
-    mean: Float[np.ndarray, "n ..."],
-    variance: Float[np.ndarray, "n ..."],
+    mean: RowSource,
+    variance: RowSource,
     labels: Mapping[str, Integer[np.ndarray, " n"]],
     features: Mapping[str, Feature],
     chunk: int = CHUNK,
@@ -48,8 +48,7 @@ def mixture_posterior(
 
     labels: the class of each member by feature. chunk: members whose weights [Q, chunk] are held at a time.
     """
-    means, variances = (np.asarray(moment, np.float32).reshape(len(mean), -1) for moment in (mean, variance))
-    mixture = make_mixture(means, variances, chunk)
+    shape, mixture = mean.shape[1:], make_mixture(mean, variance, chunk)
     one_hot = chunked_values(one_hot_classes(labels, features), mixture.members)
 
     def flat(x):
@@ -74,14 +73,19 @@ def mixture_posterior(
         a, _ = noise_scale(gamma)
         return by_feature(mean_value(mixture, one_hot, a, a * (pair.u - mixture.centre[None]), pair.eps), features)
 
+    def moments(mixture, index):
+        mean, variance = centred_moments(mixture, index)
+        return (mixture.centre[None] + mean).reshape(-1, *shape), variance.reshape(-1, *shape)
+
     return Posterior(
         classes=Partial(classes, mixture, one_hot),
         draw=Partial(draw, mixture),
         mean=Partial(denoise, mixture),
         nearest=Partial(nearest, mixture),
-        alike=Partial(pick_alike, equal_rows(means, variances)),
+        alike=Partial(pick_alike, equal_rows(mean, variance)),
         correlate=Partial(correlate, mixture),
         classes_from=Partial(classes_from, mixture, one_hot),
+        moments=Partial(moments, mixture),
     )
 
 
@@ -128,7 +132,7 @@ def draw_latents(mixture: Mixture, key: Key[Array, ""], z: Latents, gamma: Gamma
         return logits + jax.random.gumbel(jax.random.fold_in(named_key(key, "row"), number), logits.shape)
 
     index = best_row(mixture.members, len(z), perturbed)
-    mean, variance = moments(mixture, index)
+    mean, variance = centred_moments(mixture, index)
     h = 1 / (1 + a**2 * variance)
     u = h * mean + a * variance * h * y + jnp.sqrt(variance * h) * jax.random.normal(named_key(key, "latent"), z.shape)
     return mixture.centre[None] + u
@@ -143,12 +147,12 @@ def most_likely(mixture: Mixture, u: Latents) -> Index:
 
 def noisy_pair(mixture: Mixture, index: Index, eps: Latents, key: Key[Array, ""] | None) -> NoisyPair:
     """u ~ N(mu_i, s_i²) of the members with these indices; the means without a key."""
-    mean, variance = moments(mixture, index)
+    mean, variance = centred_moments(mixture, index)
     u = mixture.centre[None] + mean
     return NoisyPair(u if key is None else u + jnp.sqrt(variance) * jax.random.normal(key, u.shape), eps)
 
 
-def moments(mixture: Mixture, index: Index) -> tuple[Latents, Latents]:
+def centred_moments(mixture: Mixture, index: Index) -> tuple[Latents, Latents]:
     """The means of these members, less the centre, and their variances."""
     chunk = mixture.members.offset.shape[1]
     return tuple(x[index // chunk, :, index % chunk] for x in (mixture.members.mean, mixture.members.variance))

@@ -9,16 +9,18 @@ h depends on the noise level, so that the products of y and y² with N rows are 
 noise and s_i² are small the terms of the expanded square are large and cancel: squares of differences are summed then.
 """
 
+import math
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, Integer, PyTree
 
 from vdm_jax.diffusion.gaussian import alpha_sigma
-from vdm_jax.diffusion.rows import product
+from vdm_jax.diffusion.rows import RowSource, moments_of_rows, product
 
 CHUNK = 2_048  # members whose weights are held at a time
 LANES = 64  # a chunk is a multiple: equal members have equal weights
@@ -51,22 +53,37 @@ class Mixture(NamedTuple):
     spread: Float[Array, " d"]  # the variance of u, Var[mu] + E[s²]
 
 
-def make_mixture(mean: Float[np.ndarray, "n d"], variance: Float[np.ndarray, "n d"], chunk: int = CHUNK) -> Mixture:
-    """N members in chunks of about `chunk`."""
-    number, size = mean.shape
+def make_mixture(mean: RowSource, variance: RowSource, chunk: int = CHUNK) -> Mixture:
+    """N members in chunks of about `chunk`. The rows are read chunk by chunk: the host holds no copy of them."""
+    number, size = len(mean), math.prod(mean.shape[1:])
     num_chunks = -(-number // chunk)
     chunk = -(-number // (num_chunks * LANES)) * LANES
-    centre = mean.mean(axis=0, dtype=np.float64)
-    spread = mean.var(axis=0, dtype=np.float64) + variance.mean(axis=0, dtype=np.float64)
-    means, variances = (np.zeros((num_chunks, size, chunk), np.float32) for _ in range(2))
+    centre, spread = moments_of_rows(mean, variance)
+    means, variances = (jnp.zeros((num_chunks, size, chunk)) for _ in range(2))
     offset = np.full((num_chunks, chunk), -np.inf, np.float32)
-    for i in range(num_chunks):
-        rows = slice(i * chunk, min((i + 1) * chunk, number))
-        count = max(rows.stop - rows.start, 0)
-        means[i, :, :count] = (mean[rows] - centre).T
-        variances[i, :, :count], offset[i, :count] = variance[rows].T, 0
-    members = Gaussians(*map(jnp.asarray, (means, variances, offset)))
+    for i, start in enumerate(range(0, number, chunk)):
+        rows = slice(start, min(start + chunk, number))
+        means = _with_chunk(means, i, _columns(mean[rows], chunk, centre))
+        variances = _with_chunk(variances, i, _columns(variance[rows], chunk))
+        offset[i, : rows.stop - start] = 0
+    members = Gaussians(means, variances, jnp.asarray(offset))
     return Mixture(members, jnp.asarray(centre, jnp.float32), jnp.asarray(spread, jnp.float32))
+
+
+def _columns(
+    rows: Float[np.ndarray, "b ..."], chunk: int, less: Float[np.ndarray, " d"] | float = 0.0
+) -> Float[np.ndarray, "d chunk"]:
+    """Rows as columns, filled with 0 to a whole chunk."""
+    found = (rows.reshape(len(rows), -1) - less).astype(np.float32).T
+    return np.pad(found, ((0, 0), (0, chunk - found.shape[1])))
+
+
+@partial(jax.jit, donate_argnums=0)
+def _with_chunk(
+    held: Float[Array, "m d chunk"], number: int | Integer[Array, ""], columns: Float[Array, "d chunk"]
+) -> Float[Array, "m d chunk"]:
+    """Writes one chunk in place."""
+    return jax.lax.dynamic_update_index_in_dim(held, columns, number, 0)
 
 
 def noise_scale(gamma: Gamma) -> tuple[Gamma, Gamma]:

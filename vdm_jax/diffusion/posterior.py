@@ -104,6 +104,8 @@ class Posterior(NamedTuple):
         what else serves all noise levels. Members whose x is random are drawn with the key; without one they are means.
     classes_from: (correlations, gamma) -> `classes` of their z_t at any noise level, first with eps and then with
         -eps, [2 Q, C], for a small part of the cost.
+    moments: index -> mean and variance of x of these members; a variance of None: x is not random. None: the members
+        are not held.
     """
 
     classes: Callable[[Queries, Gamma], dict[str, Probabilities]]
@@ -113,6 +115,7 @@ class Posterior(NamedTuple):
     alike: Callable[[Key[Array, ""], Index], Index]
     correlate: Callable[..., PyTree]
     classes_from: Callable[[PyTree, Gamma], dict[str, Probabilities]]
+    moments: Callable[[Index], tuple[Queries, Queries | None]] | None = None
 
 
 def one_hot_classes(
@@ -147,7 +150,10 @@ def finite_posterior(
     one_hot = one_hot_classes(labels, features)
 
     def row(rows, index):
-        return rows.x.reshape(-1, rows.x.shape[2])[index]
+        return rows.x[index // rows.x.shape[1], index % rows.x.shape[1]].reshape(-1, *shape)
+
+    def moments(rows, index):
+        return row(rows, index), None
 
     def classes(rows, values, z, gamma):
         return by_feature(weighted_mean(rows, z.reshape(len(z), -1), gamma, values), features)
@@ -160,7 +166,7 @@ def finite_posterior(
             logits = inverse_variance(gamma) * match(chunk, z.reshape(len(z), -1), gamma)
             return logits + jax.random.gumbel(jax.random.fold_in(named_key(key, "row"), number), logits.shape)
 
-        return row(rows, best_row(rows, len(z), perturbed)).reshape(-1, *shape)
+        return row(rows, best_row(rows, len(z), perturbed))
 
     def nearest(rows, z):
         return best_row(rows, len(z), lambda chunk, _: product(z.reshape(len(z), -1), chunk.x.T) + chunk.offset[None])
@@ -180,6 +186,7 @@ def finite_posterior(
         alike=Partial(pick_alike, equal_rows(flat)),
         correlate=Partial(correlate_rows, held),
         classes_from=Partial(classes_from, one_hot),
+        moments=Partial(moments, held),
     )
 
 

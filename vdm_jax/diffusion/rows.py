@@ -1,7 +1,7 @@
 """Posterior means and draws over the rows of a matrix by matrix products, streamed so that [Q, N] is never held."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int, Integer, Key
 from vdm_jax.diffusion.gaussian import alpha_sigma
 
 CHUNK = 4_096  # rows whose weights are held at a time
+BLOCK = 2_048  # rows of a source that are read at a time
 
 product = partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)  # in float32 on accelerators too
 
@@ -23,6 +24,49 @@ Gamma = Float[Array, ""]
 def inverse_variance(gamma: Gamma) -> Gamma:
     """1/sigma_t² = 1 + exp(-gamma)."""
     return 1 + jnp.exp(-gamma)
+
+
+@runtime_checkable
+class RowSource(Protocol):
+    """N rows, [N, ...], of which slices are read: an array, or one that is mapped into memory and scaled when read."""
+
+    shape: tuple[int, ...]
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice) -> Float[np.ndarray, "b ..."]: ...
+
+
+def blocks(*sources: RowSource | None) -> Iterator[tuple[Float[np.ndarray, "b d"] | None, ...]]:
+    """The next `BLOCK` rows of every source, flat; None of a source that is None."""
+    for start in range(0, len(next(source for source in sources if source is not None)), BLOCK):
+        parts = (None if source is None else source[start : start + BLOCK] for source in sources)
+        yield tuple(None if part is None else np.asarray(part).reshape(len(part), -1) for part in parts)
+
+
+def moments_of_rows(
+    mean: RowSource, variance: RowSource | None = None
+) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, " d"]]:
+    """Mean and variance of each value over the rows, float64; with variances of the rows Var[mean] + E[variance]."""
+    centre = sum(rows.sum(axis=0, dtype=np.float64) for (rows,) in blocks(mean)) / len(mean)
+    total = np.zeros_like(centre)
+    for rows, noise in blocks(mean, variance):
+        total += ((rows - centre) ** 2).sum(axis=0)
+        total += 0 if noise is None else noise.sum(axis=0, dtype=np.float64)
+    return centre, total / len(mean)
+
+
+def covariance_of_rows(
+    mean: RowSource, variance: RowSource | None = None
+) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d d"]]:
+    """Mean and covariance over the rows, float64; with variances of the rows Cov[mean] + E[diag variance]."""
+    centre = sum(rows.sum(axis=0, dtype=np.float64) for (rows,) in blocks(mean)) / len(mean)
+    covariance = sum((rows - centre).T @ (rows - centre) for (rows,) in blocks(mean)) / len(mean)
+    if variance is None:
+        return centre, covariance
+    return centre, covariance + np.diag(
+        sum(rows.sum(axis=0, dtype=np.float64) for (rows,) in blocks(variance)) / len(mean)
+    )
 
 
 class Rows(NamedTuple):
@@ -120,10 +164,11 @@ class Alike(NamedTuple):
     count: Int[Array, " n"]  # of each row, how many these are, itself among them
 
 
-def equal_rows(*rows: Float[np.ndarray, "n _"]) -> Alike:
+def equal_rows(*sources: RowSource) -> Alike:
     """Which rows are equal, in each of several matrices, by digests of their bytes."""
     first: dict[bytes, int] = {}
-    group = np.array([first.setdefault(_digest(parts), len(first)) for parts in zip(*rows, strict=True)])
+    rows = (parts for block in blocks(*sources) for parts in zip(*block, strict=True))
+    group = np.array([first.setdefault(_digest(parts), len(first)) for parts in rows])
     count = np.bincount(group)
     start = np.cumsum(count) - count
     order = np.argsort(group, kind="stable")

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from vdm_jax.base.errors import UserError
+from vdm_jax.diffusion.rows import RowSource, blocks, covariance_of_rows, moments_of_rows
 from vdm_jax.diffusion.schedules import Schedule, times_of_gamma
 
 QUADRATURE_POINTS = 4001
@@ -67,19 +68,22 @@ class Covariance(Protocol):
     def __matmul__(self, v: Any) -> Any: ...
 
 
-def covariance_of(x: Float[np.ndarray, "n d"], noise: Float[np.ndarray, " d"] | None = None) -> Covariance:
-    """The covariance of n points as an operator: 8 d n bytes instead of 8 d².
+def covariance_of(x: RowSource, variance: RowSource | None = None) -> Covariance:
+    """The covariance of n points: a matrix, read in blocks; of fewer points than dimensions an operator of 8 d n bytes.
 
-    noise: the mean variance of independent noise on each value, which is added.
+    variance: of independent noise on each point, whose mean is added.
     """
     from scipy.sparse.linalg import LinearOperator
 
-    centred = (x - x.mean(axis=0)).astype(np.float64)
-    d = x.shape[1]
+    number, d = len(x), math.prod(x.shape[1:])
+    if d <= number:
+        return covariance_of_rows(x, variance)[1]
+    centre, _ = moments_of_rows(x)
+    centred = np.concatenate([rows - centre for (rows,) in blocks(x)])
+    noise = 0.0 if variance is None else moments_of_rows(variance)[0]
 
     def matvec(v):
-        found = centred.T @ (centred @ v) / len(x)
-        return found if noise is None else found + noise * v.reshape(-1)
+        return centred.T @ (centred @ v) / number + noise * v.reshape(-1)
 
     return LinearOperator((d, d), matvec=matvec, dtype=np.float64)
 

@@ -19,7 +19,6 @@ from vdm_jax.diffusion.prediction import Prediction
 
 MOST_FULL = 256  # latents, at most, whose mixture has full covariances
 ITERATIONS = 200  # of expectation maximisation, at most
-ROWS_AT_ONCE = 32_768  # of latents, for their moments
 RIDGE = 1e-6  # added to the variances of a mixture, times the mean variance of the latents
 EXACT = jax.lax.Precision.HIGHEST  # accelerators round the factors of a float32 product by default
 X = Float[Array, "b ..."]
@@ -106,17 +105,3 @@ def fit_mixture(codes: Float[np.ndarray, "n d"], num_components: int, seed: int)
     parts = np.log(np.maximum(found.weights_, 1e-300)), found.means_ * scale, np.maximum(values, 0.0) * scale**2
     arrays = (jnp.asarray(part, jnp.float32) for part in parts)
     return GaussianMixture(*arrays, None if vectors is None else jnp.asarray(vectors, jnp.float32))
-
-
-def moments_of(
-    mean: Float[np.ndarray, "n ..."], variance: Float[np.ndarray, "n ..."] | None
-) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d d"]]:
-    """Mean and covariance of the aggregate posterior, Cov[mean] + E[diag variance], float64. None: no variance."""
-    number, dims = len(mean), int(np.prod(mean.shape[1:]))
-    starts = range(0, number, ROWS_AT_ONCE)
-    parts = [mean[start : start + ROWS_AT_ONCE].reshape(-1, dims) for start in starts]
-    centre = sum(part.sum(axis=0, dtype=np.float64) for part in parts) / number
-    covariance = sum((part - centre).T @ (part - centre) for part in parts) / number
-    if variance is not None:
-        covariance = covariance + np.diag(variance.reshape(number, -1).mean(axis=0, dtype=np.float64))
-    return centre, covariance

@@ -1,14 +1,14 @@
 """From a data set to the `Population` that probes, exact curves and chains are about."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
-from jaxtyping import Float, Float32, Integer
+from jaxtyping import Float, Integer
 
 from vdm_jax.base.errors import UserError
 from vdm_jax.base.keys import normal
@@ -19,6 +19,7 @@ from vdm_jax.data.sprite_covariance import sprite_covariance
 from vdm_jax.data.sprite_posterior import make_sprite_posterior, sprite_features, sprite_labels
 from vdm_jax.diffusion.mixture_posterior import mixture_posterior
 from vdm_jax.diffusion.posterior import Feature, finite_posterior
+from vdm_jax.diffusion.rows import moments_of_rows
 from vdm_jax.diffusion.theory import covariance_of
 from vdm_jax.experiments.common.space.encoded import EncodedSpace
 from vdm_jax.probing.population import Access, Population
@@ -90,37 +91,35 @@ def sprite_population(data: Dataset) -> Population:
 def encoded_population(data: Dataset, space: EncodedSpace) -> Population:
     """The images of the grid, or labelled images as in `image_population`, in an encoded space.
 
-    Where the code is noisy and sampled, each member is the Gaussian q(x | image), and every query is a draw from it.
+    Where the code is noisy and sampled, each member is the Gaussian q(x | image), and every query is a draw from it. Of
+    a grid the posterior alone holds the moments; all else reads them in blocks.
     """
     if data.grid is not None:
-        mean, variance = space.moments(ALL)
+        mean, variance = space.rows(ALL)
         num_members, features = len(data.grid), sprite_features(data.grid)
         classes = sprite_labels(data.grid, jnp.arange(num_members, dtype=jnp.int32))
         labels = {name: np.asarray(found) for name, found in classes.items()}
         splits = {name: getattr(data, name).stored for name in SPLITS}
         spread: Callable = data.grid.spread
+        held = None
     else:
-        moments = [space.moments(name) for name in SPLITS]
-        mean, variance = (None if parts[0] is None else np.concatenate(parts) for parts in zip(*moments, strict=True))
         num_members, features, labels, splits, spread = labelled(data)
+        moments = [space.moments(name) for name in SPLITS]
+        mean, variance = moments[0]
+        held = rows_of(moments, space.sampled)
     variance = variance if space.sampled else None
     own = {name: classes[:num_members] for name, classes in labels.items()}
     if variance is None:
-        posterior = finite_posterior(mean[:num_members], own, features)
+        posterior = finite_posterior(mean[:], own, features)
     else:
-        posterior = mixture_posterior(mean[:num_members], variance[:num_members], own, features)
+        posterior = mixture_posterior(mean, variance, own, features)
 
-    def take(mean, variance, index, key=None):
-        x = mean[index]
-        return x if variance is None or key is None else x + jnp.sqrt(variance[index]) * normal(key, x.shape)
+    def take(moments, index, key=None):
+        mean, variance = moments(index)
+        return mean if variance is None or key is None else mean + jnp.sqrt(variance) * normal(key, mean.shape)
 
-    def covariance():
-        noise = None if variance is None else variance[:num_members].mean(0, dtype=np.float64).reshape(-1)
-        return covariance_of(np.asarray(mean[:num_members]).reshape(num_members, -1), noise)
-
-    held = None if variance is None else jnp.asarray(variance)
     access = Access(
-        take=Partial(take, jnp.asarray(mean), held),
+        take=Partial(take, posterior.moments if held is None else held),
         labels=Partial(lambda labels, index: {name: found[index] for name, found in labels.items()}, on_device(labels)),
         spread=Partial(spread),
         posterior=posterior,
@@ -132,21 +131,23 @@ def encoded_population(data: Dataset, space: EncodedSpace) -> Population:
         features=features,
         splits=splits,
         access=access,
-        covariance=covariance,
+        covariance=lambda: covariance_of(mean, variance),
         held_out=data.grid is None,
-        moments=lambda: moments_of(mean[:num_members], None if variance is None else variance[:num_members]),
+        moments=lambda: tuple(
+            found.reshape(space.shape).astype(np.float32) for found in moments_of_rows(mean, variance)
+        ),
     )
 
 
-def moments_of(
-    mean: Float[np.ndarray, "n ..."], variance: Float[np.ndarray, "n ..."] | None
-) -> tuple[Float32[np.ndarray, "..."], Float32[np.ndarray, "..."]]:
-    """Mean and variance of each value of x over the members, Var[mean] + E[variance]."""
-    centre, total = mean.mean(axis=0, dtype=np.float64), np.zeros(mean.shape[1:])
-    for start in range(0, len(mean), BATCH):
-        total += ((mean[start : start + BATCH] - centre) ** 2).sum(axis=0)
-        total += 0 if variance is None else variance[start : start + BATCH].sum(axis=0, dtype=np.float64)
-    return centre.astype(np.float32), (total / len(mean)).astype(np.float32)
+def rows_of(splits: Sequence[tuple[np.ndarray, np.ndarray | None]], sampled: bool) -> Partial:
+    """`moments(index)`: mean and variance of images counted over all splits, held on the device. sampled: whether the
+    variance is."""
+
+    def moments(mean, variance, index):
+        return mean[index], None if variance is None else variance[index]
+
+    mean, variance = (None if parts[0] is None else jnp.concatenate(parts) for parts in zip(*splits, strict=True))
+    return Partial(moments, mean, variance if sampled else None)
 
 
 def image_population(data: Dataset) -> Population:

@@ -19,9 +19,10 @@ from vdm_jax.base.progress import bar
 from vdm_jax.data.dataset import Dataset
 from vdm_jax.diffusion.objective import bound_weight
 from vdm_jax.diffusion.prediction import Denoise
+from vdm_jax.diffusion.rows import covariance_of_rows
 from vdm_jax.diffusion.schedules import Schedule, interpolated
 from vdm_jax.evals.batches import map_batches
-from vdm_jax.evals.latents.baselines import GaussianMixture, fit_mixture, gaussian_of, moments_of, prior_of
+from vdm_jax.evals.latents.baselines import GaussianMixture, fit_mixture, gaussian_of, prior_of
 from vdm_jax.evals.latents.bound import time_proposal
 from vdm_jax.evals.latents.denoising import linear_errors
 from vdm_jax.experiments.common.checkpoints import Weights, initial_params
@@ -122,7 +123,7 @@ def make_latent_models(
     """
     settings = config.evaluate
     schedule = model.schedule(weights.params)
-    gaussian = gaussian_of(*moments_of(*seen_moments(space, "train")))
+    gaussian = gaussian_of(*covariance_of_rows(*seen_moments(space, "train")))
     network = diffusion_family(model, schedule, config.sample, np.asarray(gaussian.values[0]))
     noise = {name: weights.params[name] for name in ("gamma",) if name in weights.params}
     found = {TRAINED: LatentModel(weights.params, network)} if weights.step else {}

@@ -28,10 +28,11 @@ from vdm_jax.base.provenance import provenance
 from vdm_jax.base.statistics import mean_and_error
 from vdm_jax.data.dataset import Dataset
 from vdm_jax.diffusion.gaussian import alpha_sigma
+from vdm_jax.diffusion.rows import covariance_of_rows
 from vdm_jax.diffusion.samplers import sample
 from vdm_jax.diffusion.schedules import Schedule
 from vdm_jax.evals.batches import map_batches
-from vdm_jax.evals.latents.baselines import GaussianMixture, fit_mixture, gaussian_of, moments_of
+from vdm_jax.evals.latents.baselines import GaussianMixture, fit_mixture, gaussian_of
 from vdm_jax.evals.latents.samples import score_sets
 from vdm_jax.experiments.common.checkpoints import load_weights
 from vdm_jax.experiments.common.functions import nearest_levels
@@ -184,7 +185,7 @@ def make_starts(
     alpha, sigma = alpha_sigma(schedule.gamma(jnp.float32(edge_time(schedule, curves))))
     found = {}
     if GAUSSIAN in wanted:
-        mean, covariance = moments_of(*seen_moments(space, "train"))
+        mean, covariance = covariance_of_rows(*seen_moments(space, "train"))
         of_noise = float(sigma) ** 2 * np.eye(len(mean))
         found[GAUSSIAN] = gaussian_of(float(alpha) * mean, float(alpha) ** 2 * covariance + of_noise)
     if MIXTURE in wanted:

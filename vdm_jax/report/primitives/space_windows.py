@@ -23,14 +23,28 @@ Window = Mapping[str, "Time"]
 
 
 class Time(NamedTuple):
-    """Where a share is reached, and its standard error; None where that is not known."""
+    """Where a share is reached.
+
+    Attributes:
+        at: mean over the runs that reach it.
+        error: its standard error; None where that is not known.
+        reached: number of these runs.
+        runs: number of all.
+    """
 
     at: float
     error: float | None
+    reached: int = 1
+    runs: int = 1
+
+    @property
+    def by_all(self) -> bool:
+        """Whether every run reaches the share."""
+        return self.reached == self.runs
 
 
 def mean_window(features: Sequence[Mapping[str, Any]], key: str, axis: str) -> dict[str, Time | None]:
-    """The window of a feature over runs that differ only in their seeds; None for a share that some run never reaches.
+    """The window of a feature over runs that differ only in their seeds; None for a share that no run ever reaches.
 
     The error is that over seeds, for a single run that of its record.
     """
@@ -38,13 +52,15 @@ def mean_window(features: Sequence[Mapping[str, Any]], key: str, axis: str) -> d
     found: dict[str, Time | None] = {}
     for level in LEVELS:
         times = [(each.get(name) or {}).get(level) for each in features]
-        if None in times:
+        reached = np.array([time for time in times if time is not None], np.float64)
+        if not reached.size:
             found[level] = None
         elif len(times) == 1:
             found[level] = Time(times[0], (features[0].get(f"{name}_standard_error") or {}).get(level))
         else:
-            over = mean_and_error(np.array(times, np.float64), "seeds")
-            found[level] = Time(float(over.mean), float(over.error))
+            over = mean_and_error(reached, "seeds")
+            error = None if reached.size == 1 else float(over.error)
+            found[level] = Time(float(over.mean), error, reached.size, len(times))
     return found
 
 
@@ -87,9 +103,9 @@ def windows_figure(
 def draw_window(
     axes: Axes, window: Mapping[str, Time | None], place: float, colour: str, ends: tuple[float, float]
 ) -> None:
-    """A bar from 95% to 5%, white at 50%, with whiskers of one standard error; from or to the edge of the panel where a
-    share is never reached; a cross at the left edge where no share is."""
-    first, half, last = (window[level] for level in LEVELS)
+    """A bar from 95% to 5%, white at 50%, with whiskers of one standard error; from or to the edge of the panel where
+    some run never reaches a share; a cross at the left edge where that is so of every share."""
+    first, half, last = (time if time is not None and time.by_all else None for time in map(window.get, LEVELS))
     if first is None and half is None and last is None:
         axes.plot(ends[0], place, marker="x", color=style.QUIET, markersize=4, clip_on=False)
         return

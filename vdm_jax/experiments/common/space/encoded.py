@@ -16,6 +16,7 @@ from vdm_jax.base.errors import UserError, choose
 from vdm_jax.base.space import Space
 from vdm_jax.data.dataset import SPLITS, Dataset
 from vdm_jax.data.encoded import ALL, FOLDER, MEAN, VARIANCE, Encoded, parts_of, read_encoded
+from vdm_jax.diffusion.rows import RowSource
 from vdm_jax.experiments.common.space.load import AUTOENCODER, kind_of_space, load_space
 
 SCALES = {
@@ -28,6 +29,25 @@ ROWS = 16_384  # read at a time
 BATCH = 500  # images that are encoded at a time
 Moment = Float32[np.ndarray, "n ..."]
 Rows = Integer[np.ndarray, " n"] | slice | None
+
+
+@dataclass(frozen=True, eq=False)
+class ScaledRows:
+    """Rows that are multiplied by a factor, [] or [*shape], when they are read: `rows[first:last]`."""
+
+    stored: Moment
+    factor: Float32[np.ndarray, "..."]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """[N, *shape]."""
+        return self.stored.shape
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    def __getitem__(self, rows: slice) -> Moment:
+        return self.stored[rows] * self.factor
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,9 +89,20 @@ class EncodedSpace:
         if part in self.stored:
             part, index = ALL, self.stored[part] if index is None else self.stored[part][index]
         mean, variance = self.encoded.rows(part, index)
-        if self.factor.ndim == 0 and self.factor == 1:
+        if self._unscaled:
             return mean, variance
         return mean * self.factor, None if variance is None else variance * self.factor**2
+
+    def rows(self, part: str) -> tuple[RowSource, RowSource | None]:
+        """The moments of a part that is stored by itself, such as "all" of sprites, which are read slice by slice."""
+        mean, variance = self.encoded.rows(part)
+        if self._unscaled:
+            return mean, variance
+        return ScaledRows(mean, self.factor), None if variance is None else ScaledRows(variance, self.factor**2)
+
+    @property
+    def _unscaled(self) -> bool:
+        return self.factor.ndim == 0 and bool(self.factor == 1)
 
 
 def open_space(config: ConfigDict, data: Dataset) -> EncodedSpace | None:

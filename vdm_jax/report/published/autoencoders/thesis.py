@@ -45,6 +45,7 @@ ERRORS: dict[str, tuple[str, ...]] = {  # stem -> its errors in tables 4.1 to 4.
     "beta10-256": ("12.12",),
     "dip1-256": ("6.57",),
     **{f"{method}-{size}": () for method in ("beta10", "dip1") for size in (5, 16, 1024)},
+    **{"vae-5": (), "ae-5": ()},
 }
 
 
@@ -110,7 +111,9 @@ def sizes(name: str, folder: Path) -> Figure:
         figure.axes[0].set_xscale("log", base=2)
     if key == "reconstruction_sum":
         axes = figure.axes[0]
-        theirs = {int(stem[4:]): float(found[stem].errors[0]) for stem in ERRORS if stem.startswith("vae-")}
+        theirs = {
+            int(stem[4:]): float(errors[0]) for stem, errors in ERRORS.items() if stem.startswith("vae-") and errors
+        }
         axes.plot(*zip(*sorted(theirs.items()), strict=True), "x", color=INK, zorder=3)
         look = dict(ha="right", va="top", color=QUIET, fontsize=9)
         axes.text(0.98, 0.97, "×: VAEs of the thesis", transform=axes.transAxes, **look)

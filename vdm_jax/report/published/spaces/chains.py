@@ -1,10 +1,11 @@
 """results/spaces: schedules, chains and diffusion models in the spaces of one training seed, from their records.
 
-The records are schedules/SPACE-SCHEDULE/exact.json, chains/SPACE-MODEL/chains.json, chains/SPACE-exact/normality.json
-and diffusion/NAME/evaluate.json.
+The records are schedules/SPACE-SCHEDULE/exact.json, chains/SPACE-MODEL/chains.json and chain_probes.json,
+chains/SPACE-exact/normality.json and diffusion/NAME/evaluate.json.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from vdm_jax.report.compare.latent_sweep import models_table
 from vdm_jax.report.compare.study import Setting
+from vdm_jax.report.primitives.measured import measured_text
 from vdm_jax.report.primitives.workdir import Workdir
 from vdm_jax.report.published.table import DASH, table
 
@@ -45,8 +47,11 @@ DISTANCES = {
     "round trip − its exact curve, share kept": "round_trip_kept",
     "round trip − 2 MMSE, squared error": "round_trip_squared_error",
 }
-
-
+CLASSIFIERS = {
+    "statistics": "linear, of statistics of the latents",
+    "posterior": "trees, with numbers of the exact posterior",
+    "probe": "MLP on the latents",
+}
 NORMAL = {"dagostino": "D'Agostino", "energy": "energy distance", "standard": "energy distance to N(0, 1)"}
 
 
@@ -59,13 +64,17 @@ def schedules(folder: Path) -> str:
     for feature in ("shape", "x"):
         for name, title in SCHEDULES.items():
             columns[f"{feature}, {title}"] = lambda space, feature=feature, name=name: _window(
-                found[space, name]["features"][feature]["windows"]
+                found[space, name]["features"][feature]
             )
     return table(rows, columns)
 
 
-def _window(window: Mapping[str, float | None]) -> str:
-    return " / ".join("never" if window[level] is None else f"{window[level]:.0f}" for level in WINDOW)
+def _window(feature: Mapping[str, Any]) -> str:
+    """Timesteps with their errors over queries; a share that the space never holds has none."""
+    times, errors = feature["windows"], feature["windows_standard_error"]
+    return " / ".join(
+        "never" if times[level] is None else f"{times[level]:.0f} ± {errors[level] or math.nan:.1f}" for level in WINDOW
+    )
 
 
 def chains(folder: Path) -> str:
@@ -74,12 +83,46 @@ def chains(folder: Path) -> str:
     for space, name in SPACES.items():
         for path in sorted((folder / "chains").glob(f"{space}-*")):
             for sampler, own in Workdir(path).chains.get("samplers", {}).items():
-                rows.append((name, sampler, own))
+                rows.append((name, sampler, own, Workdir(path).chains))
     columns = {"space": lambda row: row[0], "chains": lambda row: row[1].replace("model-", "trained, ")}
     for title, key in DISTANCES.items():
         columns[title] = lambda row, key=key: _distance(row[2], key)
-    columns["real against generated, largest accuracy"] = lambda row: _largest(row[2])
+        if key == "backward_accuracy":
+            columns["… the largest of a feature"] = lambda row: _largest_distance(row[2], "backward_accuracy")
+    columns["real against generated: accuracy farthest from 1/2"] = lambda row: _farthest(row[2])
+    columns["ends far from the data"] = lambda row: f"{row[2]['far_from_data']:.3f}"
+    columns["codes misread"] = lambda row: f"{row[3]['reader_errors']['exact']['any_error']:.3f}"
     return table(rows, columns)
+
+
+def classifiers(folder: Path) -> Iterator[tuple[str, str, Mapping[str, Any], Mapping[str, Any]]]:
+    """(space, classifier, record, scores) of each classifier of real latents and those of a trained model."""
+    for space, name in SPACES.items():
+        record = Workdir(folder / "chains" / f"{space}-trained").record("chain_probes")
+        for own in record.get("samplers", {}).values():
+            for classifier, title in CLASSIFIERS.items():
+                if classifier in own["real_or_generated"]:
+                    yield name, title, record, own["real_or_generated"][classifier]
+
+
+def real_or_generated(folder: Path) -> str:
+    """How well classifiers separate noised real latents from those of a trained model, by space and timestep."""
+    rows = list(classifiers(folder))
+    columns = {"space": lambda row: row[0], "classifier": lambda row: row[1]}
+    for timestep in dict.fromkeys(at for row in rows for at in row[2]["timesteps"]):
+        columns[f"t = {timestep}"] = lambda row, timestep=timestep: _accuracy_at(row, timestep)
+    return table(rows, columns)
+
+
+def _accuracy_at(row: tuple[str, str, Mapping[str, Any], Mapping[str, Any]], timestep: int) -> str:
+    """The accuracy ± its error. A probe at exactly one half, where it begins, is not trained."""
+    _, classifier, record, scores = row
+    if timestep not in record["timesteps"]:
+        return DASH
+    at = record["timesteps"].index(timestep)
+    accuracy, error = scores["accuracy"][at], scores["standard_error"][at]
+    not_trained = classifier == CLASSIFIERS["probe"] and accuracy == 0.5
+    return "0.5, not trained" if not_trained else measured_text(accuracy, error)
 
 
 def _distance(sampler: Mapping[str, Any], key: str) -> str:
@@ -92,9 +135,21 @@ def _distance(sampler: Mapping[str, Any], key: str) -> str:
     return f"{mean:.4f} ({errors:.2f})"
 
 
-def _largest(sampler: Mapping[str, Any]) -> str:
-    accuracies = sampler["real_or_generated"].get("accuracy", [])
-    return f"{max(accuracies):.3f}" if accuracies else DASH
+def _largest_distance(sampler: Mapping[str, Any], key: str) -> str:
+    """The largest difference over timesteps and features, and in brackets the largest in standard errors."""
+    found = [each for own in sampler["features"].values() if (each := own["distances"].get(key)) is not None]
+    if not found:
+        return DASH
+    return f"{max(each['largest'] for each in found):.3f} ({max(each['standard_errors'] for each in found):.1f})"
+
+
+def _farthest(sampler: Mapping[str, Any]) -> str:
+    """The accuracy that is farthest from one half on either side, and in brackets in standard errors."""
+    found = sampler["real_or_generated"]
+    if not found.get("accuracy"):
+        return DASH
+    farthest = max(found["accuracy"], key=lambda accuracy: abs(accuracy - 0.5))
+    return f"{farthest:.3f} ({found['distance']['standard_errors']:.1f})"
 
 
 def normality(folder: Path) -> str:
