@@ -79,8 +79,8 @@ def measure_degradation(at: At, x: Images, times: Float[np.ndarray, " m"], unit:
 
 def composition(at: At, x: Images, times: Float[np.ndarray, " m"]) -> dict[str, Any]:
     """How far degradations compose: min over u of the RMS of D(D(x, s), u) - D(x, t), as a share of that of D(x, t) - x
-    for s < t. The mean over all pairs, the largest, and the pair it is of. u is the best of `FINE` times, then of as many
-    about it, so that an exact law shows a remainder of their spacing, 2/(FINE - 1)²."""
+    for s < t. The mean over all pairs, the largest, and the pair it is of. u is the best of `FINE` times, then of as
+    many about it, so that an exact law shows a remainder of their spacing, 2/(FINE - 1)²."""
     ends = {float(t): at(x, float(t)) for t in times[1:]}
     coarse, shares = np.linspace(0, 1, FINE), {}
     for s in list(ends)[:-1]:

@@ -46,8 +46,8 @@ def split(experiment: ForwardExperiment, workdir: pathlib.Path, options: RunOpti
 
     {"cells": [{"seed", "boundary" (a timestep), "updates": {"one", "denoiser", "generator"}, "loss": {"one", "apart":
     {"below", "above", "all"}}, "frechet": {"one", "apart", "one_at_once", "apart_at_once"}}], "num_steps", "floor",
-    "network", "parameters"}. "at_once": the denoiser takes z at the boundary for an image in one step. The models of a seed share
-    initial weights, batches, and the noise of losses and chains.
+    "network", "parameters"}. "at_once": the denoiser takes z at the boundary for an image in one step. The models of a
+    seed share initial weights, batches, and the noise of losses and chains.
     """
     config, data = experiment.config.split, experiment.data
     if not experiment.config.model.train or config.num_seeds == 0:  # the job is idle
