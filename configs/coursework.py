@@ -2,7 +2,8 @@
 
 Variants: `low-beta` (0.001, T = 2000), `high-beta` (0.1, T = 200), `linear` (1e-4 to 0.02, T = 1000); `high-beta-60` is
 the first 60 steps of `high-beta`, after which no signal remains. `…-one-epoch` is each with one epoch and fewer images,
-as published; `digits-…` is each on scikit-learn's 8x8 digits, and `quick` is `digits-low-beta` with a short training. MNIST needs mnist.npz in the folder VDM_DATA_DIR.
+as published; `digits-…` is each on scikit-learn's 8x8 digits, and `quick` is `digits-low-beta` with a short training.
+MNIST needs mnist.npz in the folder VDM_DATA_DIR.
 """
 
 from ml_collections import ConfigDict
