@@ -10,9 +10,8 @@ from vdm_jax.configs import score as config_file
 
 from vdm_jax.diffusion.score_matching.objectives import geometric_sigmas, variance_exploding
 from vdm_jax.experiments.score import known
-from vdm_jax.experiments.score.mixture import measure_mixing, relative_errors, where_chains_end
+from vdm_jax.experiments.score.mixture import relative_errors, where_chains_end
 from vdm_jax.experiments.score.plane import (
-    OBJECTIVES,
     learned_score,
     make_fit,
     make_network,
@@ -56,18 +55,15 @@ def test_where_chains_end():
     assert found == {"large": 0.75, "started_large": 0.5, "moved": 0.25, "outside": 0.25}
 
 
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in OBJECTIVES if name not in ("exact", "levels")]
-
-
-@pytest.mark.parametrize("objective", ["exact", "levels", *SLOW])
-def test_every_objective_learns_the_score_of_one_gaussian(key, objective):
+@pytest.mark.parametrize("objective", ["exact", "levels"])
+def test_an_objective_learns_the_score_of_one_gaussian(key, objective):
     """N(0, I) with noise of deviation sigma has the score -x/(1 + sigma²); a score of zero has an error of 1."""
     settings = config_file.get_config("mixture").mixture
     settings.update({"num_steps": 150, "batch_size": 128, "learning_rate": 2e-2, "sigma": 0.5})
     one, network = two_gaussians(0.5, (0.0, 0.0)), make_network(16, 1)
     schedule = variance_exploding(geometric_sigmas(2.0, 0.5, 3))
     params = make_fit(settings, one, network, schedule, objective)(key)
-    sigma = 0.0 if objective in ("exact", "sliced") else 0.5
+    sigma = 0.0 if objective == "exact" else 0.5
     x = jnp.asarray(np.stack(np.meshgrid(*[np.linspace(-2, 2, 9)] * 2), -1).reshape(-1, 2), jnp.float32)
     learned, true = learned_score(network, params, objective, schedule, sigma)(x), -np.asarray(x) / (1 + sigma**2)
     density = np.exp(np.asarray(with_noise(one, sigma).log_prob(x)))
@@ -96,12 +92,3 @@ def test_the_flow_has_the_likelihood_of_the_mixture(key, monkeypatch):
     monkeypatch.setattr(known, "DRAWS", 20)
     found = known.likelihood_by_flow(PAIR, key)
     assert found["num"] == 20 and found["largest"] < 0.05 < found["expected"]
-
-
-@pytest.mark.slow
-def test_near_modes_mix_to_their_equilibrium(key):
-    settings = config_file.get_config("mixture").mixture
-    settings.update({"separations": "1,8", "num_chains": 2_000, "langevin_steps": 400, "step_size": 0.1})
-    found = measure_mixing(settings, key)
-    assert found["share"][0][-1] == pytest.approx(found["at_rest"][0], abs=0.04)
-    assert found["share"][0][0] < found["at_rest"][0] - 0.1 and found["share"][1][-1] < 0.1 < found["at_rest"][1]
