@@ -25,20 +25,18 @@ def closeness(schedule: str, metric: str, folder: Path) -> Figure:
 
 def schedules(panel: str, folder: Path) -> Figure:
     """beta, abar, log SNR of the digits with its deviation, or its fall in a step, of every schedule."""
-    run = Workdir(folder / "digits")
-    arrays = {f"{EVERY[name]}: {part}": values for (name, part), values in _by_name(run).items()}
-    return schedule_figures(arrays, list(EVERY.values()), run.record("schedules")["log_power"]["x"])[panel]
+    arrays = Workdir(folder / "photograph").arrays("schedules.npz")  # of the schedules alone
+    assert arrays is not None, "results/forward/photograph/schedules.npz cannot be read"
+    named = {
+        f"{EVERY[name]}: {part}": values for (name, part), values in ((key.split(": "), arrays[key]) for key in arrays)
+    }
+    power = Workdir(folder / "digits").record("schedules")["log_power"]["x"]
+    return schedule_figures(named, list(EVERY.values()), power)[panel]
 
 
-def _by_name(run: Workdir) -> dict[tuple[str, str], np.ndarray]:
-    arrays = run.arrays("schedules.npz")
-    assert arrays is not None, f"{run.path}/schedules.npz cannot be read"
-    return {tuple(name.split(": ")): values for name, values in arrays.items()}
-
-
-def strips(run: str, folder: Path) -> Figure:
+def strips(folder: Path) -> Figure:
     """One picture under growing noise, a row for each schedule."""
-    found = Workdir(folder / run)
+    found = Workdir(folder / "photograph")
     record, arrays = found.record("strips"), found.arrays("strips.npz")
     assert arrays is not None, f"{found.path}/strips.npz cannot be read"
     rows = np.stack([arrays[f"{name}: whole"] for name in record["schedules"]])
@@ -73,5 +71,5 @@ PAGE = Page(
     }
     | {f"figures/{part}.png": partial(recovery, part) for part in ("denoised", "sampled", "information")}
     | {f"figures/schedule-{panel}.png": partial(schedules, panel) for panel in PANELS}
-    | {"figures/strips.png": partial(strips, "photograph"), "figures/strips-draft.png": partial(strips, "draft")},
+    | {"figures/strips.png": strips},
 )

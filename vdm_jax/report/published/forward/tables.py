@@ -13,9 +13,8 @@ from vdm_jax.report.sections.forward_process.models import LABELS, OWN, split_di
 
 COPIES, FEWER = 50, 10  # noised copies of one image: the draft's, and fewer
 SCHEDULES = {"ddpm_linear": "linear", "cosine": "cosine"}
-EVERY = SCHEDULES | {"constant": "constant, beta = 0.001", "dirac": "Dirac", "linear": "log SNR linear (VDM)"}
+EVERY = SCHEDULES | {"constant": "constant", "dirac": "Dirac", "linear": "VDM linear"}
 DRAFT = {"ddpm_linear": "about 600 (small), about 700 (larger)", "cosine": "at least 850"}
-LONG = "linear, T = 5,000, beta from 0.001 to 0.02"
 SHARES = {"as many as timesteps": "digits", "one half": "digits-half"}  # of the updates, and the run
 SETS = {
     "training images": "digits, training",
@@ -58,35 +57,28 @@ def floors(folder: Path) -> str:
 
 
 def copies(folder: Path) -> str:
-    """When the floor is reached by schedule, size and number of copies; the table of the draft's strip is the last."""
-    short, long = (Workdir(folder / name).record("closeness") for name in ("photograph", "draft"))
-    sizes = list(dict.fromkeys(own["size"] for own in short["cells"]))
-    named = [(words, short, name) for name, words in EVERY.items()] + [(LONG, long, "ddpm_linear")]
-    rows = []
-    for words, record, name in named:
+    """When the floor is reached by schedule, size and number of copies."""
+    record, rows = Workdir(folder / "photograph").record("closeness"), []
+    sizes = list(dict.fromkeys(own["size"] for own in record["cells"]))
+    for name, words in EVERY.items():
         found = {(own["size"], own["count"]): own["at_floor"] for own in record["cells"] if own["schedule"] == name}
-        cells = []
-        for size in sizes:
-            pair = [found[size, count]["images"] if (size, count) in found else "" for count in (COPIES, FEWER)]
-            cells.append(" / ".join("never" if each is None else str(each) for each in pair).strip(" /"))
-        largest = max(size for size, _ in found)
-        ends = [found[largest, count]["pixels"] for count in (COPIES, FEWER)]
-        rows.append([words, *cells, " / ".join("never" if each is None else str(each) for each in ends)])
+        cells = [both(found[size, COPIES]["images"], found[size, FEWER]["images"]) for size in sizes]
+        rows.append([words, *cells, both(*(found[sizes[-1], count]["pixels"] for count in (COPIES, FEWER)))])
     return rows_of(["schedule", *(f"{size} x {size}" for size in sizes), "pixels as variables"], rows)
+
+
+def both(*steps: int | None) -> str:
+    """ "590 / 655"."""
+    return " / ".join("never" if step is None else str(step) for step in steps)
 
 
 def of_schedules(folder: Path) -> str:
     """Where half of the signal is left, and where the SNR of the digits is 1, by schedule."""
-    rows = []
-    for words, run, names in ((None, "digits", EVERY), (LONG, "draft", SCHEDULES)):
-        record = Workdir(folder / run).record("schedules")
-        for name, own in record["schedules"].items():
-            below = own["snr_below_1"]
-            places = [own["half"], below["x"], below["x less the mean image"]]
-            if run != "digits":  # its images are others
-                places = places[:1]
-            cells = ["never" if each is None else time(each, record["num_steps"]) for each in places]
-            rows.append([words or names[name], f"{own['abar_T']:.2g}", *cells, *[""] * (3 - len(cells))])
+    record, rows = Workdir(folder / "digits").record("schedules"), []
+    for name, own in record["schedules"].items():
+        below = own["snr_below_1"]
+        places = (own["half"], below["x"], below["x less the mean image"])
+        rows.append([EVERY[name], f"{own['abar_T']:.2g}", *(time(each, record["num_steps"]) for each in places)])
     head = ["schedule", "abar at T", "abar below ½ from", "SNR of digits below 1 from"]
     return rows_of([*head, "… of digits less the mean digit"], rows)
 

@@ -84,7 +84,7 @@ def map_figure(arrays: Mapping[str, np.ndarray], name: str, weighted: bool = Fal
     logs = np.log10(np.maximum(np.concatenate(list(errors.values())), 1e-9))
     high = float(np.ceil(np.quantile(logs, 0.98)))
     low = high - DECADES if weighted else float(np.floor(np.quantile(logs, 0.02)))
-    title = OBJECTIVES[name] + (", weighted by density" if weighted else "")
+    title = OBJECTIVES[name] + (", by density" if weighted else "")
     return error_map(arrays["axis"], errors[name], arrays[f"density_{name}"], title=title, limits=(low, high))
 
 
