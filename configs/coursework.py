@@ -1,8 +1,9 @@
 """The DDPM of a coursework on MNIST: a plain convolutional network, constant noise, pixels in ±0.5.
 
 Variants: `low-beta` (0.001, T = 2000), `high-beta` (0.1, T = 200), `linear` (1e-4 to 0.02, T = 1000); `high-beta-60` is
-the first 60 steps of `high-beta`, after which no signal remains. `digits-…` is each on scikit-learn's 8x8 digits, and
-`quick` is `digits-low-beta` with a short training. MNIST needs mnist.npz in the folder VDM_DATA_DIR.
+the first 60 steps of `high-beta`, after which no signal remains. `…-one-epoch` is each with one epoch and fewer images,
+as published; `digits-…` is each on scikit-learn's 8x8 digits, and `quick` is `digits-low-beta` with a short training.
+MNIST needs mnist.npz in the folder VDM_DATA_DIR.
 """
 
 from ml_collections import ConfigDict
@@ -77,7 +78,16 @@ QUICK = {
     "round_trip.frechet_images": 200,
     "round_trip.timesteps": 10,
 }
+ONE_EPOCH = {
+    "train.num_steps": EPOCH,
+    "evaluate.frechet_images": 500,
+    "round_trip.epochs": "1",
+    "round_trip.num_images": 500,
+    "round_trip.num_full": 20,
+    "round_trip.frechet_images": 0,
+}
 VARIANTS = NOISES | paired({"digits": DATA["digits"]}, NOISES)
+VARIANTS |= {f"{noise}-one-epoch": settings | ONE_EPOCH for noise, settings in NOISES.items()}
 VARIANTS |= {"quick": VARIANTS["digits-low-beta"] | QUICK}
 
 

@@ -2,8 +2,8 @@
 
 The trained DAE is compared with the optimal one, a softmax over the training images, and with the linear one. Sigma is
 in the model's pixels, whose values are between -1 and 1. Variants: `quick` and `digits` (8x8, a residual MLP),
-`digits-unet`, `digits-sizes` (of the sweep, a fifth of the training), `sprites` (32x32, a residual MLP) and
-`sprites-unet`.
+`digits-unet`, `digits-sizes` (of the sweep, a fifth of the training), `sprites` (32x32, a residual MLP), `sprites-256`
+(of the sweep: narrower and deeper, on 2,000 sprites) and `sprites-unet`.
 The sweep: sizes of the training set of digits, and sprites, each with three seeds; `--config.train.num_steps=0` leaves
 the trained DAE out of it.
 """
@@ -36,6 +36,14 @@ VARIANTS = {
     "digits-unet": UNET,
     "digits-sizes": {"train.num_steps": 4_000, "attractors.sizes": "", "attractors.basin_grid": 20},
     "sprites": SPRITES,
+    "sprites-256": SPRITES
+    | {
+        "model.width": 256,
+        "model.num_layers": 3,
+        "train.num_steps": 4_000,
+        "subset.num_images": 2_000,
+        "attractors.sizes": "10,100",
+    },
     "sprites-unet": SPRITES | UNET | {"model.size": "small"},
 }
 
@@ -83,7 +91,7 @@ def get_config(variant: str = "") -> ConfigDict:
 def get_sweep():
     """Training sets of 10 to 1,000 digits and of 2,000 sprites, each with the seeds 0, 1 and 2."""
     digits = [{"variant": "digits-sizes", "subset.num_images": size} for size in (10, 30, 100, 300, 1_000)]
-    sprites = {"variant": "sprites", "subset.num_images": 2_000, "train.num_steps": 1_500, "attractors.sizes": "10,100"}
+    sprites = {"variant": "sprites-256"}
     return [member | {"subset.seed": seed, "train.seed": seed} for seed in range(3) for member in (*digits, sprites)]
 
 

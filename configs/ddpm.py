@@ -2,7 +2,7 @@
 
 Variants: GRID-SCHEDULE of sprites, `small-linear` (9,216 of 32x32, an hour on one CPU core), `sparse-linear` (768, as
 long) … `full-dirac` (64x64, for an accelerator), and `digits-linear`, `digits-cosine`, `digits-dirac` on
-scikit-learn's 8x8 digits.
+scikit-learn's 8x8 digits. `digits-score` is a small `digits-linear` that is sampled as a score model in many ways.
 """
 
 from ml_collections import ConfigDict, config_dict
@@ -36,6 +36,13 @@ DATA = {
 }
 DIRAC = NOISE_TABLES["dirac"] | {"sample.num_steps": 50}  # it adds noise at 50 entries
 VARIANTS = paired(DATA, NOISE_TABLES | {"dirac": DIRAC})
+VARIANTS["digits-score"] = VARIANTS["digits-linear"] | {
+    "train.num_steps": 1_000,
+    "model.channels": 16,
+    "sample.clip": False,
+    "samplers.num_images": 300,
+    "samplers.methods": "ancestral,reverse_sde_vp,reverse_sde_ve,ddim,flow_vp,langevin:2:0.1,ancestral+langevin:1:0.1",
+}
 
 
 def get_config(variant: str = "") -> ConfigDict:

@@ -2,13 +2,29 @@
 
 Variants: `quick` (minutes), `digits` (an hour on one core: models are trained at three seeds), and `picture`, which
 trains nothing. `--config.picture.image=FILE` takes a picture of any size, such as a photograph of 24 megapixels.
+The study of results/forward: `photograph` and `draft` (the draft's own table of noise) train nothing; `study` and
+`study-half` train small models of digits. They take the first image of cifar10_subset.npz, and `study` also mnist.npz.
 """
 
 from ml_collections import ConfigDict, config_dict
 from vdm_jax.configs.base import get_config as get_base_config
+from vdm_jax.configs.base import table_settings
 
 from vdm_jax.base.errors import choose
 
+PICTURE = {"model.train": ""}
+PHOTOGRAPH = PICTURE | {
+    "data.source": "npz",
+    "data.name": "cifar10_subset",
+    "closeness.sizes": "16,32,64,128,256",
+}
+STUDY = {
+    "model.channels": 16,
+    "model.num_steps": 1_000,
+    "reconstruct.foreign": "npz/mnist,npz/cifar10_subset,sprites/small",
+    "reconstruct.num_images": 100,
+    "reconstruct.num_starts": 12,
+}
 VARIANTS = {
     "quick": {
         "closeness.sizes": "8,16,32",
@@ -25,7 +41,17 @@ VARIANTS = {
         "split.num_sampling_steps": 20,
     },
     "digits": {},
-    "picture": {"model.train": ""},
+    "picture": PICTURE,
+    "photograph": PHOTOGRAPH,
+    "draft": PHOTOGRAPH
+    | {
+        "schedules.names": "ddpm_linear",
+        "schedules.num_steps": 5_000,
+        "schedules.beta_1": 0.001,
+        "closeness.sizes": "16,64",
+    },
+    "study": STUDY,
+    "study-half": STUDY | {"split.denoiser_share": 0.5},
 }
 
 
@@ -40,6 +66,7 @@ def get_config(variant: str = "") -> ConfigDict:
             schedules=dict(
                 names="ddpm_linear,cosine,constant,dirac,linear",  # of SCHEDULES in vdm_jax/diffusion/schedules.py
                 num_steps=1000,  # T of every table; a continuous schedule is read at i/T
+                **table_settings(),
             ),
             strips=dict(
                 num_times=9,  # evenly spaced from 0 to T

@@ -152,7 +152,7 @@ def test_chains_of_a_shift_are_exact_under_improved_sampling_alone(key):
     np.testing.assert_allclose(by_time["naive_step"], by_time["restored"], rtol=1e-5)  # D(x + δ, s) - D(x, s) = δ
 
 
-def test_a_constant_restoration_of_a_blur_has_the_errors_that_it_must_have(key):
+def test_a_constant_restoration_of_a_mask_has_the_errors_that_it_must_have(key):
     x = np.random.default_rng(0).uniform(-1, 1, (5, 4, 4, 1)).astype(np.float32)
     model = exact_model("mask", jnp.zeros_like)
     found = restoration_by_time(model, {"restorer": {}}, x, x.mean(0), key, num_times=2, batch_size=5)
@@ -173,7 +173,7 @@ def test_properties_of_known_degradations(name, own, linear, last_distinct):
     def at(images, t):
         return np.asarray(degrade(jnp.asarray(images), jnp.full(len(images), t, jnp.float32)))
 
-    found = measure_degradation(at, x, np.linspace(0, 1, 6), 2.0)
+    found = measure_degradation(at, x, np.linspace(0, 1, 7), 2.0)
     assert found["identity"] == 0 and found["by_time"]["distinct"][0] == 1
     if last_distinct is None:  # of whole images, which are their means
         apart = np.abs(x.mean((1, 2, 3))[:, None] - x.mean((1, 2, 3))) + 9 * np.eye(40)
@@ -181,8 +181,9 @@ def test_properties_of_known_degradations(name, own, linear, last_distinct):
     assert found["by_time"]["distinct"][-1] == last_distinct
     assert (found["linearity"] < 1e-6) == linear
     assert found["by_time"]["own_displacement"][-1] == pytest.approx(own, abs=0.1)
-    if name == "shift":  # D(D(x, s), t - s) = D(x, t), and t - s is one of the times u
-        assert found["composition"]["worst"] < 1e-5 and found["by_time"]["variance"][-1] == pytest.approx(1, abs=1e-5)
+    if name == "shift":  # D(D(x, s), t - s) = D(x, t): what is left is the spacing of u, 1/800, as a share of t
+        assert 1e-5 < found["composition"]["worst"] < 3e-3
+        assert found["by_time"]["variance"][-1] == pytest.approx(1, abs=1e-5)
 
 
 def test_properties_of_a_function_that_is_no_degradation():

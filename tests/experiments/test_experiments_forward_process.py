@@ -130,14 +130,32 @@ def test_the_floor_comes_later_for_larger_pictures():
 
 
 def test_continuous_schedules_become_tables():
-    tables = tables_of(["linear", "cosine"], 50)
+    config = forward_process.get_config().schedules
+    config.update({"names": "linear,cosine", "num_steps": 50})
+    tables = tables_of(config)
     assert [table.num_steps for table in tables.values()] == [50, 50]
     assert float(tables["linear"].gamma(np.float32(1))) == pytest.approx(5.0)
+
+
+def test_schedules_take_settings_of_their_own():
+    """The draft's strip: 5,000 steps of beta from 0.001 to 0.02."""
+    config = forward_process.get_config("draft").schedules
+    table = table_of(tables_of(config)["ddpm_linear"])
+    assert len(table.beta) == 5_000
+    np.testing.assert_allclose(table.beta[[0, 2_499, 4_998]], [0.001, 0.0105, 0.02], rtol=2e-3)
+    config.update({"names": "constant,cosine", "num_steps": 40, "beta": 0.1})
+    own = tables_of(config)
+    np.testing.assert_allclose(table_of(own["constant"]).beta, 0.1, rtol=1e-4)
+    np.testing.assert_allclose(
+        own["cosine"].gamma(np.float32(0.5)), make_schedule("cosine", num_steps=40).gamma(np.float32(0.5))
+    )
 
 
 BAD = [
     ("schedules.names=cosin", "did you mean 'cosine'"),
     ("schedules.names=,", "expected names with commas"),
+    ("schedules.beta_1=2", "beta_1=2"),
+    ("schedules.names=cosine --config.schedules.t1=0.5", "schedules.t1"),
     ("closeness.sizes=8,large", "expected whole numbers from 2 to 256, such as 8,16"),
     ("closeness.counts=1", "expected whole numbers from 2 to 1,000"),
     ("closeness.num_timesteps=2000", "there are 1001, 0 … 1000"),
@@ -155,7 +173,7 @@ BAD = [
 
 @pytest.mark.parametrize(("setting", "told"), BAD, ids=[setting for setting, _ in BAD])
 def test_bad_input_is_told_in_a_sentence(tmp_path, capsys, setting, told):
-    assert launched(tmp_path / "run", f"--config.{setting}") == 2
+    assert launched(tmp_path / "run", *f"--config.{setting}".split()) == 2
     assert told in capsys.readouterr().err
 
 

@@ -16,11 +16,12 @@ from vdm_jax.base.keys import named_key
 from vdm_jax.data.sources import load_data
 from vdm_jax.diffusion.forward.recovery import first_above, share_left
 from vdm_jax.diffusion.prediction import to_prediction
+from vdm_jax.diffusion.samplers import make_times, sample
 from vdm_jax.diffusion.schedules import make_schedule
 from vdm_jax.experiments.common.models import make_ddpm
 from vdm_jax.experiments.common.trained_model import TrainedModel
 from vdm_jax.experiments.forward_process import split
-from vdm_jax.experiments.forward_process.apart import loss_within, parts_of, steps_within
+from vdm_jax.experiments.forward_process.apart import denoisers, joined, loss_within, parts_of, steps_within
 from vdm_jax.experiments.forward_process.build import build_forward_process
 from vdm_jax.experiments.forward_process.foreign import as_own, foreign_data, shuffled
 from vdm_jax.experiments.forward_process.models import training_config
@@ -144,14 +145,37 @@ def test_at_all_timesteps_the_loss_is_that_of_the_one_model(data, experiment, ke
     np.testing.assert_allclose(whole, model.loss_fn(params, {}, batch, key, 0)[0], rtol=1e-5)
 
 
-def test_models_trained_apart_are_compared_with_one(experiment, data, tmp_path, monkeypatch):
-    """eps_hat = weight z: the best weight of the generator is near 1, and that of the denoiser smaller."""
+def test_one_model_joined_with_itself_makes_its_own_chain(data, experiment, key):
     model = dataclasses.replace(make_ddpm(training_config(experiment.config), data), network=ONE_WEIGHT)
+    times, of_params = make_times(model.noise, 6), denoisers(model)
+    one, other = (of_params({"unet": {"weight": jnp.float32(weight)}}) for weight in (0.9, 0.5))
+    z = 3 * jax.random.normal(key, (4, *model.shape))
+    whole = sample(key, one, model.noise, z, times, method="ddim", x_range=model.x_range)
+    expected = np.asarray(model.likelihood.decode(whole, model.noise.gamma(times[-1])))
+    chain = joined(model, times, 3, "ddim").chain
+    np.testing.assert_array_equal(chain(key, one, one, z)[0], expected)
+    for pair in ((one, other), (other, one)):
+        assert (np.asarray(chain(key, *pair, z)[0]) != expected).any()
+
+
+def test_models_trained_apart_are_compared_with_one(experiment, data, tmp_path, monkeypatch):
+    """eps_hat = weight z: the best weight of the generator is near 1, and that of the denoiser is smaller. From 0.7 in
+    between the one grows and the other falls."""
+    between = Network(init=lambda key: {"weight": jnp.float32(0.7)}, apply=ONE_WEIGHT.apply)
+    model = dataclasses.replace(make_ddpm(training_config(experiment.config), data), network=between)
+    trained, compare = {}, split.compare
+
+    def compared(made, model, weights, *others):
+        trained.update({name: float(own["unet"]["weight"]) for name, own in weights.items()})
+        return compare(made, model, weights, *others)
+
+    monkeypatch.setattr(split, "compare", compared)
     monkeypatch.setattr(split, "make_ddpm", lambda config, data: model)
-    monkeypatch.setattr(split, "distances", lambda data, num: (lambda levels: float(levels.mean()), 0.5))
+    monkeypatch.setattr(split, "distances", lambda data, num: (lambda levels: float(levels.mean()), {"floor": 0.5}))
     assert split.split(experiment, tmp_path, NO_OPTIONS) == "done"
     record = json.loads((tmp_path / "split.json").read_text())
     (cell,) = record["cells"]
+    assert trained["denoiser-250"] < 0.7 < trained["generator-250"]
     assert cell["boundary"] == 250 and cell["updates"] == {"one": 40, "denoiser": 10, "generator": 30}
     for own in cell["loss"].values():
         assert own["all"] == pytest.approx(0.25 * own["below"] + 0.75 * own["above"])

@@ -1,8 +1,7 @@
-"""Score matching end to end on tiny digits: all jobs, functions, bad settings; the study of a mixture by itself."""
+"""Score matching end to end on tiny digits: all jobs, functions, bad settings."""
 
 import json
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -22,12 +21,6 @@ from vdm_jax.experiments.common.samplers.compare import beyond, evaluations_of, 
 from vdm_jax.experiments.kinds import KINDS
 from vdm_jax.experiments.score import build, evaluate, mixture
 from vdm_jax.experiments.score.build import build_score, make_score_model, noise_levels
-from vdm_jax.experiments.score.mixture import relative_errors, where_chains_end
-from vdm_jax.experiments.score.plane import (
-    score_of_mixture,
-    two_gaussians,
-    with_noise,
-)
 from vdm_jax.networks.network import Network
 
 DIGITS = load_data("digits")
@@ -134,6 +127,7 @@ def test_all_jobs_leave_what_they_promise(workdir):
     assert [row["evaluations"] for row in samplers["samplers"].values()] == [8, 4]
     study = json.loads((workdir / "mixture.json").read_text())
     assert len(study["levels"]["sigmas"]) == 4 and study["mixing"]["separations"] == [2.0]
+    assert study["mixing"]["at_rest"] == [pytest.approx(0.8 * 0.841345 + 0.2 * 0.158655, abs=1e-5)]  # Φ(1) = 0.841345
     zero = study["errors"]["exact"]  # the network starts as a score of zero
     assert (zero["weighted"]["value"], zero["unweighted"]["value"]) == (1, 1)
     with np.load(workdir / "samplers.npz") as shown:
@@ -236,40 +230,3 @@ def test_every_member_of_the_sweep_is_a_variant():
 def test_evaluations_of_samplers():
     assert evaluations_of("ddim", 20) == evaluations_of("flow_vp", 20) == 20
     assert evaluations_of("langevin:5:0.2", 20) == 100 and evaluations_of("ancestral+langevin:2:0.1", 20) == 60
-
-
-# ---- the mixture ----------------------------------------------------------------------------------------------------
-
-PAIR = two_gaussians(0.2, (5.0, 5.0))
-
-
-def test_the_score_of_a_mixture_in_closed_form(key):
-    """Σ_k P(k | x) (mean_k - x)/variance, by hand, with noise; and eps_hat of the exact denoiser is the same score."""
-    sigma, x = 2.0, 4 * jax.random.normal(key, (7, 2))
-    gamma = jnp.full(7, 2 * np.log(sigma))
-    both = jax.jit(
-        lambda x: (score_of_mixture(with_noise(PAIR, sigma))(x), PAIR.denoise(x / np.sqrt(1 + sigma**2), gamma).eps)
-    )
-    score, eps_hat = both(x)
-    means, weights = np.array([[-5.0, -5.0], [5.0, 5.0]]), np.array([0.2, 0.8])
-    apart = means[None] - np.asarray(x)[:, None]
-    logs = np.log(weights) - (apart**2).sum(-1) / (2 * 5.0)
-    share = np.exp(logs - logs.max(1, keepdims=True))
-    expected = ((share / share.sum(1, keepdims=True))[..., None] * apart / 5.0).sum(1)
-    np.testing.assert_allclose(score, expected, rtol=1e-3, atol=1e-4)
-    np.testing.assert_allclose(-eps_hat / sigma, expected, rtol=1e-3, atol=1e-4)
-
-
-def test_errors_are_relative_and_weighted():
-    true, density = np.array([[1.0, 0.0], [0.0, 2.0]]), np.array([0.9, 0.1])
-    zero = relative_errors([0 * true], true, density)
-    assert zero["weighted"]["value"] == zero["unweighted"]["value"] == 1
-    wrong = relative_errors([true + np.array([[0.0, 0.0], [3.0, 0.0]])] * 2, true, density)
-    np.testing.assert_allclose([wrong[name]["value"] for name in ("weighted", "unweighted")], [0.9 / 1.3, 9 / 5])
-
-
-def test_where_chains_end():
-    starts = np.array([[-5.0, -5], [-5, -5], [5, 5], [5, 5]], np.float32)
-    ends = np.array([[-5.0, -5], [5, 5], [5, 5], [0, 0.1]], np.float32)
-    found = {name: share["value"] for name, share in where_chains_end(PAIR, jnp.asarray(starts), [ends]).items()}
-    assert found == {"large": 0.75, "started_large": 0.5, "moved": 0.25, "outside": 0.25}

@@ -43,6 +43,8 @@ def test_mistakes_on_the_command_line(capfd, tmp_path):
     assert "did you mean 'evaluate'?" in refused(capfd, workdir, "--jobs=evalaute")
     assert "'nowhere.py' not found" in refused(capfd, workdir, "--config=nowhere.py")
     assert "did you mean 'te'?" in refused(capfd, workdir, "--config.model.encoder=tee")
+    rising = (f"--config={launching.ROOT}/configs/score.py:digits", "--config.noise.sigmas=1,10")
+    assert "expected positive numbers, each below the one before" in refused(capfd, workdir, *rising)
     assert not (tmp_path / "run").exists()
 
 

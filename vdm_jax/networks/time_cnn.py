@@ -25,6 +25,7 @@ class TimeCnn(nn.Module):
     """conv-GELU, the time added; conv-GELU for each further width; a convolution to the channels of z.
 
     The source gives every layer a GELU, also the last. The output here has none: GELU(x) >= -0.17 excludes most noise.
+    The last layer of the time MLP has none either.
     """
 
     widths: tuple[int, ...]

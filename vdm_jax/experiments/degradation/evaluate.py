@@ -27,7 +27,7 @@ from vdm_jax.experiments.degradation.samplings import DATA, generations_of
 from vdm_jax.experiments.degradation.starts import make_starts
 
 Levels = Integer[np.ndarray, "n h w c"]
-NOTHING = "config.evaluate.samplings is empty, or fewer than 2 images are asked for: nothing was generated"
+NOTHING = "config.evaluate.samplings is empty, or there are fewer than 2 images to generate"
 
 
 def evaluate_degradation(experiment: RestorationExperiment, workdir: pathlib.Path) -> str:

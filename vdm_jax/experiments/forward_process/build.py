@@ -15,7 +15,7 @@ from vdm_jax.base.images import levels_to_bytes
 from vdm_jax.data.dataset import Dataset
 from vdm_jax.diffusion.samplers import SAMPLERS
 from vdm_jax.diffusion.schedules import SCHEDULES, Schedule, discretize, make_schedule, settings_of
-from vdm_jax.experiments.common.build import fixed_table, load
+from vdm_jax.experiments.common.build import fixed_table, given, load
 from vdm_jax.experiments.common.checks import SEED, check_numbers
 from vdm_jax.experiments.common.trained_model import TrainedModel, check_trained, load_trained
 from vdm_jax.experiments.forward_process.foreign import foreign_data
@@ -69,7 +69,7 @@ def check_forward_process(config: ConfigDict) -> None:
 def check_settings(config: ConfigDict) -> None:
     """Raises `UserError` for a number out of range, an unknown name, or a model whose parts cannot be trained apart."""
     check_numbers(config, NUMBERS)
-    tables_of(names_of(config.schedules.names, "schedules.names"), config.schedules.num_steps)
+    tables_of(config.schedules)
     if config.closeness.num_timesteps > config.schedules.num_steps + 1:
         given = f"config.closeness.num_timesteps={config.closeness.num_timesteps}"
         raise UserError(f"{given}; there are {config.schedules.num_steps + 1}, 0 … {config.schedules.num_steps}")
@@ -91,7 +91,7 @@ def build_forward_process(config: ConfigDict, folder: str = "") -> ForwardExperi
     folder: of the data, where `config.data` names none.
     """
     check_settings(config)
-    tables = tables_of(names_of(config.schedules.names, "schedules.names"), config.schedules.num_steps)
+    tables = tables_of(config.schedules)
     path = config.picture.image
     digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12] if path else ""
     data = load(config.data, folder)
@@ -112,14 +112,14 @@ def data_alone(config: ConfigDict) -> ConfigDict:
     return ConfigDict(dict(data=config.data))
 
 
-def tables_of(names: list[str], num_steps: int) -> dict[str, Schedule]:
-    """The schedules of these names as tables of T = `num_steps`, each with its own defaults besides."""
+def tables_of(config: ConfigDict) -> dict[str, Schedule]:
+    """The schedules that `config.schedules` names as tables of its T. Each takes those of its settings that it knows;
+    a setting that is none has the schedule's own value."""
     tables = {}
-    for name in names:
+    for name in names_of(config.names, "schedules.names"):
         choose("schedules.names", name, SCHEDULES)
-        takes = {"num_steps": num_steps} if "num_steps" in settings_of(name) else {}
-        schedule = make_schedule(name, **takes)
-        tables[name] = discretize(schedule, num_steps) if schedule.num_steps is None else schedule
+        schedule = make_schedule(name, **given(config, settings_of(name)))
+        tables[name] = discretize(schedule, config.num_steps) if schedule.num_steps is None else schedule
     return tables
 
 

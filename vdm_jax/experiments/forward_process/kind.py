@@ -6,6 +6,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from vdm_jax.diffusion.schedules import SCHEDULES, settings_of
 from vdm_jax.experiments.common.build import DATA, IMPLIED, above, find_data, not_empty, understood_data
 from vdm_jax.experiments.common.programs import MODELS
 from vdm_jax.experiments.common.trained_model import is_about_model
@@ -31,6 +32,7 @@ READS = ("data", "picture", "schedules")
 IGNORED = ("data.dir", "picture.image")  # both are known by their content
 
 
+OF_TABLES = ("beta", "beta_1", "beta_T", "s", "t1", "t2", "total")  # of the schedules that take them
 OF_RECONSTRUCT = tuple(
     f"reconstruct.{name}"
     for name in ("foreign", "num_images", "num_timesteps", "num_starts", "num_sampling_steps", "tolerance", "seed")
@@ -47,6 +49,18 @@ OF_SPLIT = tuple(
 def has_model(settings: Mapping[str, Any]) -> Iterable[str]:
     """Whether there is a trained model: "MODEL" or ""."""
     return ["MODEL" if value_of(settings, "model.workdir") or value_of(settings, "model.train") else ""]
+
+
+def named_schedules(settings: Mapping[str, Any]) -> Iterable[str]:
+    """The schedules that are named."""
+    return [name.strip() for name in value_of(settings, "schedules.names").split(",")]
+
+
+TABLES = Choice(
+    "schedules.names",
+    {name: tuple(f"schedules.{each}" for each in settings_of(name) if each in OF_TABLES) for name in SCHEDULES},
+    named_schedules,
+)
 
 
 def no_model(config: ConfigDict) -> bool:
@@ -131,9 +145,10 @@ KIND = Kind(
     needs=needs_of_model,
     programs=MODELS | {"noised_rows": "noise"},
     sections=FORWARD_PAGE,
-    implied=IMPLIED,
+    implied=IMPLIED | dict.fromkeys(f"schedules.{each}" for each in OF_TABLES),
     choices=(
         DATA,
+        TABLES,
         Choice("model.train", {"MODEL": (*OF_RECONSTRUCT, "model.checkpoint"), "": ()}, has_model),
         not_empty("model.train", "digits-linear", ("model.num_steps", "model.channels", "split.num_seeds")),
         above("split.num_seeds", 1, OF_SPLIT),

@@ -46,8 +46,8 @@ def split(experiment: ForwardExperiment, workdir: pathlib.Path, options: RunOpti
 
     {"cells": [{"seed", "boundary" (a timestep), "updates": {"one", "denoiser", "generator"}, "loss": {"one", "apart":
     {"below", "above", "all"}}, "frechet": {"one", "apart", "one_at_once", "apart_at_once"}}], "num_steps", "floor",
-    "parameters"}. "at_once": the denoiser takes z at the boundary for an image in one step. The models of a seed share
-    initial weights, batches, and the noise of losses and chains.
+    "network", "parameters"}. "at_once": the denoiser takes z at the boundary for an image in one step. The models of a
+    seed share initial weights, batches, and the noise of losses and chains.
     """
     config, data = experiment.config.split, experiment.data
     if not experiment.config.model.train or config.num_seeds == 0:  # the job is idle
@@ -58,7 +58,7 @@ def split(experiment: ForwardExperiment, workdir: pathlib.Path, options: RunOpti
     places = boundaries_of(np.asarray(times), shares_of(config.boundaries))
     steps = {place: round(float(times[place]) * model.noise.num_steps) for place in places}
     made = {place: joined(model, times, place, config.sampler) for place in places}
-    distance, floor = distances(data, config.num_images)
+    distance, real = distances(data, config.num_images)
     cells = []
     with sigterm_after(options.stop_after), catch_sigterm() as stop_requested:
         for seed in range(config.num_seeds):
@@ -81,8 +81,8 @@ def split(experiment: ForwardExperiment, workdir: pathlib.Path, options: RunOpti
                 updates = {ONE: one.num_updates, "denoiser": parts[0].num_updates, "generator": parts[1].num_updates}
                 cells.append({"seed": seed, "boundary": steps[place], "updates": updates} | found)
     sizes = sum(leaf.size for leaf in jax.tree.leaves(weights[ONE]))
-    record = {"cells": cells, "num_steps": model.noise.num_steps, "floor": floor, "parameters": int(sizes)}
-    write_json(workdir / RECORD, record | origin(experiment, config.seed))
+    record = {"cells": cells, "num_steps": model.noise.num_steps, "parameters": int(sizes)}
+    write_json(workdir / RECORD, record | real | origin(experiment, config.seed))
     return "done"
 
 
@@ -92,14 +92,17 @@ def boundaries_of(times: Float[np.ndarray, " n"], shares: list[float]) -> list[i
     return sorted({1 + int(np.argmin(np.abs(inner - share))) for share in shares}, reverse=True)
 
 
-def distances(data: Dataset, num_images: int) -> tuple[Distance, float]:
-    """The Fréchet distance of images to the training images, and that of as many test images, its floor."""
+def distances(data: Dataset, num_images: int) -> tuple[Distance, dict[str, Any]]:
+    """The Fréchet distance of images to the training images; and "floor", that of as many test images, and "network",
+    whose features are compared."""
     net = feature_net_of(data)
     distance = distance_from(compute_features(net, data.train.levels))
     held_out = data.test.levels[:num_images]
-    return lambda levels: distance(compute_features(net, levels[: len(held_out)])), distance(
-        compute_features(net, held_out)
-    )
+    floor = distance(compute_features(net, held_out))
+    return lambda levels: distance(compute_features(net, levels[: len(held_out)])), {
+        "floor": floor,
+        "network": net.network._asdict(),
+    }
 
 
 def compare(

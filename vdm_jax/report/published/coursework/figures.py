@@ -72,13 +72,24 @@ def conditional_figure(name: str, folder: Path) -> Figure:
 
 
 def generated_figure(names: Mapping[str, str], folder: Path) -> Figure:
-    """Images from N(0, I) at the first and the last drawn epoch. names: folder -> name of its rows."""
+    """Images from N(0, I) at each drawn epoch. names: folder -> name of its rows."""
     rows, titles = [], []
     for name, title in names.items():
         run = Workdir(folder / name)
         epochs = run.record("round_trip")["marks"]["drawn_epochs"]
         images = run.arrays("round_trip.npz", "prior")["prior"]
-        for i in sorted({0, len(epochs) - 1} if epochs[0] < epochs[-1] else {0}):
+        for i in np.unique(np.round(epochs), return_index=True)[1]:
             rows.append(images[i])
             titles.append(f"{title}, {epochs[i]:.0f}")
     return image_figures.rows_figure(np.stack(rows), row_names=titles)
+
+
+def strips_figure(names: Mapping[str, str], folder: Path) -> Figure:
+    """One test image of each run: z_t as it is noised, and below on the way back. names: folder -> name of its rows."""
+    rows, titles, times = [], [], []
+    for name, title in names.items():
+        arrays = Workdir(folder / name).arrays("round_trip.npz", "strip_z", "strip_x", "strip_times")
+        rows += [arrays["strip_z"], arrays["strip_x"]]
+        titles += [f"{title}, noised", "on the way back"]
+        times = [f"t = {t:.2f}" for t in arrays["strip_times"]]
+    return image_figures.rows_figure(np.stack(rows), row_names=titles, column_names=times)

@@ -19,6 +19,9 @@ PAGE = Page(
         "figures/losses.png": figures.losses_figure,
         "figures/abar.png": figures.abar_figure,
         "figures/training.png": figures.training_figure,
+        "figures/strips.png": functools.partial(
+            figures.strips_figure, {f"mnist-{noise}": SHORT[noise] for noise in MNIST}
+        ),
         "figures/conditional-low.png": functools.partial(figures.conditional_figure, "mnist-low-beta"),
         "figures/conditional-high.png": functools.partial(figures.conditional_figure, "mnist-high-beta"),
         "figures/generated.png": functools.partial(

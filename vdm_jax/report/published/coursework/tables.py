@@ -42,6 +42,18 @@ CONTRASTS = {  # name -> (noise, chain) of both sides
         ("low-beta", "optimum-beta"),
         ("low-beta", "optimum-grid"),
     ),
+    "step size: the linear network by steps of beta 0.1, minus by 100 steps": (
+        ("linear", "normal-beta"),
+        ("linear", "normal-grid"),
+    ),
+    "step size: the optimal denoiser by steps of beta 0.1, minus by 100 steps (linear)": (
+        ("linear", "optimum-beta"),
+        ("linear", "optimum-grid"),
+    ),
+    "step size: the optimal denoiser by 100 steps, two of the table each, minus by 200 (high)": (
+        ("high-beta", "optimum-grid"),
+        ("high-beta", "optimum-beta"),
+    ),
     "table: high minus low, both by 100 steps": (("high-beta", "normal-grid"), ("low-beta", "normal-grid")),
     "table: high minus low, both by steps of beta 0.1": (("high-beta", "normal-beta"), ("low-beta", "normal-beta")),
     "steps without signal: high minus its first 60 steps, by steps of beta 0.1": (
@@ -54,7 +66,7 @@ CONTRASTS = {  # name -> (noise, chain) of both sides
     ),
     "start: the fitted Gaussian minus N(0, I) (low)": (("low-beta", "gaussian-grid"), ("low-beta", "normal-grid")),
     "start: z_T of data minus N(0, I) (low)": (("low-beta", "data-grid"), ("low-beta", "normal-grid")),
-    "start: the optimal denoiser from N(0, I), low (abar_T = 0.135) minus linear (abar_T = 0)": (
+    "start: the optimal denoiser from N(0, I), low (abar_T = 0.135) minus linear (abar_T = 4e-5)": (
         ("low-beta", "optimum-grid"),
         ("linear", "optimum-grid"),
     ),
@@ -191,7 +203,7 @@ def ends_table(folder: Path) -> str:
 
 
 def mnist_table(folder: Path) -> str:
-    """The coursework's table beside ours, and images that know nothing of the original."""
+    """The coursework's table beside ours, and images that are drawn without the original."""
     lines = []
     for noise in MNIST:
         lines.append((f"coursework, {NOISES[noise]}", *SOURCE[noise], DASH, DASH, DASH))

@@ -13,10 +13,12 @@ from vdm_jax.report.published.daes import tables
 from vdm_jax.report.published.daes.records import (
     FEW,
     MANY,
+    RESTED,
     SIZES,
     SOME,
     SPRITES,
     Runs,
+    at_rest,
     digits,
     ends,
     error,
@@ -53,7 +55,11 @@ def attractors(folder: Path) -> Figure:
             runs = digits(folder, size)
             sigmas = runs[0].record("attractors")["sigmas"]
             values = [ends(runs, dae, "training", "own", sigma) for sigma in sigmas]
-            line(axes, sigmas, values, "o-", color=style.line_look(i)[0], label=f"{size:,} images")
+            colour = style.line_look(i)[0]
+            line(axes, sigmas, values, "o-", color=colour, label=f"{size:,} images")
+            moving = [k for k, sigma in enumerate(sigmas) if at_rest(runs, dae, "training", sigma) < RESTED]
+            means = [float(values[k].mean()) for k in moving]
+            axes.plot([sigmas[k] for k in moving], means, "o", color=colour, mfc="white", markersize=6, zorder=3)
         axes.set_ylim(-0.03, 1.03)
     style.legend(found[0])
     return drawn

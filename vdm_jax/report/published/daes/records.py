@@ -15,6 +15,7 @@ SEEDS = (0, 1, 2)
 SIZES = (10, 30, 100, 300, 1_000)  # training sets of digits
 FEW, SOME, MANY = 10, 100, 1_000
 SPRITES = 2_000
+RESTED = 0.95  # share of starts at rest below which the ends are not those of converged iterations
 Runs = Sequence[Workdir]
 Values = Float[np.ndarray, " runs"]
 
@@ -48,6 +49,17 @@ def ends(runs: Runs, dae: str, kind: str, key: str, sigma: float, size: int | No
         name = f"{dae} {size_of(runs) if size is None else size}"
         found.append(row_at(record, record["daes"][name]["starts"][kind], sigma)[key])
     return np.array(found, np.float64)
+
+
+def at_rest(runs: Runs, dae: str, kind: str, sigma: float, size: int | None = None) -> float:
+    """The share of starts of a kind that have come to rest within the steps of the runs, mean over runs."""
+    return float(ends(runs, dae, kind, "converged", sigma, size).mean())
+
+
+def ended(runs: Runs, dae: str, kind: str, key: str, sigma: float, size: int | None = None) -> str:
+    """A number of `ends`, mean ± standard error; in brackets the share at rest where it is below `RESTED`."""
+    rest, found = at_rest(runs, dae, kind, sigma, size), written(ends(runs, dae, kind, key, sigma, size))
+    return found if rest >= RESTED else f"{found} ({rest:.2f} at rest)"
 
 
 def error(runs: Runs, dae: str, of: str, sigma: float) -> Values:

@@ -7,6 +7,7 @@ from vdm_jax.report.published.degradation.tables import (
     COVERED,
     DISTINCT,
     FRECHET,
+    again_table,
     by_set,
     comparisons_table,
     properties_table,
@@ -24,6 +25,7 @@ PAGE = Page(
         "comparisons": comparisons_table,
         "sprites": sprites_table,
         "restoration": restoration_table,
+        "again": again_table,
         "properties": partial(properties_table, "digits"),
     },
     figures={

@@ -93,6 +93,8 @@ def sprites_table(folder: Path) -> str:
             "kinds hit": hit("kind"),
             "kinds and places hit": hit("kind and place"),
             "Fréchet": share(*FRECHET),
+            "Fréchet N": share("frechet", "num_images"),
+            "… of N real sprites": share("frechet", "real_vs_real_floor"),
             "covered": share(*COVERED),
             "covered by real": share("diversity", "covered_by_real"),
         },
@@ -135,6 +137,18 @@ def restoration_table(folder: Path) -> str:
     shift = Workdir(folder / "digits-shift-0")
     rows = list(settings(folder, "digits").values())
     return table([*rows, *([Setting("shift", (shift,))] if shift.evaluate else [])], head() | columns)
+
+
+def again_table(folder: Path) -> str:
+    """What a second round does on test images of the digits: D of restored images against D(x, t), and R of that."""
+    columns: dict[str, Column] = {}
+    for key, title in {"consistency": "D(R, t) − D(x, t)", "idempotence": "R(D(R, t)) − R"}.items():
+        columns |= {
+            f"{title}, t = 1/T": lambda one, key=key: _over_seeds(one, lambda run: run["restoration"][key][0]),
+            f"{title}, largest over t": lambda one, key=key: _over_seeds(one, lambda run: max(run["restoration"][key])),
+            f"{title}, t = 1": lambda one, key=key: _over_seeds(one, lambda run: run["restoration"][key][-1]),
+        }
+    return table(list(settings(folder, "digits").values()), head() | columns)
 
 
 def _over_seeds(one: Setting, read: Callable[[dict], float]) -> str:

@@ -13,13 +13,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from vdm_jax.base.statistics import paired_difference
-from vdm_jax.report.primitives.image_figures import grid_figure
+from vdm_jax.report.primitives.image_figures import grid_figure, rows_figure
 from vdm_jax.report.primitives.measured import entry
 from vdm_jax.report.primitives.workdir import Workdir
 from vdm_jax.report.published.page import Page
 from vdm_jax.report.published.table import DASH, difference_over_seeds, interval, mean, number, setting, table
 from vdm_jax.report.sections.score import mixture as plane
-from vdm_jax.report.sections.score.images import by_level_figure, samplers_figure
+from vdm_jax.report.sections.score.images import by_level_figure
 
 SEEDS = (0, 1, 2)
 OBJECTIVES = {
@@ -208,9 +208,10 @@ def grid(stem: str, folder: Path) -> Figure:
 
 def rows_of_samplers(model: str, folder: Path) -> Figure:
     """Images of seed 0 by each sampler, in the order of the table."""
-    found = Workdir(folder / f"{model}-0").arrays("samplers.npz", "images")
+    run = Workdir(folder / f"{model}-0")
+    found = run.arrays("samplers.npz", "images")
     assert found is not None, f"results/score/{model}-0/samplers.npz cannot be read"
-    return samplers_figure(found["images"])
+    return rows_figure(found["images"], row_names=list(run.record("samplers")["samplers"]))
 
 
 def levels_of_digits(folder: Path) -> Figure:
@@ -224,6 +225,7 @@ FIGURES: dict[str, Callable[[Path], Figure]] = {
     "true": lambda folder: plane.true_figure(arrays(folder)),
     **{name: lambda folder, name=name: plane.learned_figure(arrays(folder), name) for name in SHOWN},
     **{f"error_{name}": lambda folder, name=name: plane.map_figure(arrays(folder), name) for name in SHOWN},
+    **{f"weighted_{name}": lambda folder, name=name: plane.map_figure(arrays(folder), name, True) for name in SHOWN},
     "levels_of_mixture": lambda folder: plane.levels_figure(mixture(folder)),
     **{name: lambda folder, name=name: plane.ends_figure(arrays(folder), name) for name in CHAINS},
     "mixing": lambda folder: plane.mixing_figure(mixture(folder)),

@@ -131,7 +131,7 @@ def basins_section(workdir: Workdir, gallery: Gallery) -> str:
     """A map of a plane for each DAE and sigma: which attractor each of its points reaches."""
     record, arrays = workdir.record("attractors"), workdir.arrays("attractors.npz", "plane_places", "plane_extent")
     if record.get("settings", {}).get("attractors", {}).get("basin_grid") == 0:
-        return missing("No basins were asked for (attractors.basin_grid=0)", "attractors")
+        return missing("There are no basins: attractors.basin_grid is 0", "attractors")
     try:
         drawn = basins_figure(arrays, record["basin_sigmas"])
     except BROKEN:

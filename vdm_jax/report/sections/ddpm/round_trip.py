@@ -71,7 +71,7 @@ def grids_section(workdir: Workdir, gallery: Gallery) -> str:
 
 
 def scores_section(workdir: Workdir, gallery: Gallery) -> str:
-    """RMSE, SSIM and PSNR of round trips beside what knows nothing of the image; Fréchet distances by start."""
+    """RMSE, SSIM and PSNR of round trips beside those of other images; Fréchet distances by start."""
     images, starts = workdir.record("round_trip").get("images"), workdir.record("round_trip").get("starts")
     if not isinstance(images, dict) or not isinstance(starts, dict):
         return _none(workdir)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from html import escape
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -77,15 +78,15 @@ def reconstruct_section(workdir: Workdir, gallery: Gallery) -> str:
     return figure(panels, caption) + windows + limits + note
 
 
-def error_figure(record: Mapping[str, Any], part: str) -> Figure:
+def error_figure(record: Mapping[str, Any], part: str, names: Mapping[str, str] = MappingProxyType({})) -> Figure:
     """The error of each set by timestep; of training images also that of the exact posterior, and of test images
-    without a model."""
+    without a model. names: of sets in the legend, where they differ from the record's."""
     titles = {"denoised": "In one step", "sampled": "By a chain from t"}
     drawn, axes = style.panel(title=titles[part], xlabel="timestep t", ylabel="mean absolute error")
     steps = record["timesteps"]
     for i, (name, own) in enumerate(record["sets"].items()):
         at = record["starts"] if part == "sampled" else steps
-        style.curve(axes, np.array(at), own[part], "mae", colour=style.line_look(i)[0], label=name)
+        style.curve(axes, np.array(at), own[part], "mae", colour=style.line_look(i)[0], label=names.get(name, name))
     exact = record["sets"][KNOWN][f"exact_{part}"]["mae"]
     axes.plot(steps, exact, "--", color=style.line_look(0)[0], linewidth=1, label="exact, of training images")
     if part == "denoised":
@@ -96,8 +97,8 @@ def error_figure(record: Mapping[str, Any], part: str) -> Figure:
 
 
 def information_figure(record: Mapping[str, Any]) -> Figure:
-    """The share of each information that is left by timestep, with the first timestep at which foreign images are
-    recovered worse in one step."""
+    """The share of each information that is left by timestep, with the first timestep from which chains recover
+    foreign images worse."""
     drawn, axes = style.panel(title="Information left", xlabel="timestep t", ylabel="share")
     for i, (name, own) in enumerate(record["information"].items()):
         axes.plot(record["timesteps"], own["share"], color=style.line_look(i)[0], label=LABELS[name])

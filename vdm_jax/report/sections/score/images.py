@@ -5,12 +5,11 @@ from html import escape
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
 from matplotlib.figure import Figure
 
 from vdm_jax.report.page import Section
 from vdm_jax.report.primitives import style
-from vdm_jax.report.primitives.image_figures import grid_figure
+from vdm_jax.report.primitives.image_figures import rows_figure
 from vdm_jax.report.primitives.markup import Gallery, figure, missing, not_applicable, panel, table
 from vdm_jax.report.primitives.measured import entry, measured
 from vdm_jax.report.primitives.workdir import Workdir, is_number, section_of
@@ -91,14 +90,9 @@ def _pictures(workdir: Workdir, gallery: Gallery, names: list[str]) -> str:
     arrays = workdir.arrays("samplers.npz", "images")
     if arrays is None or len(arrays["images"]) != len(names):
         return ""
-    drawn = samplers_figure(arrays["images"])
-    what = f"Images from the same noise in a column, in rows by {', '.join(names)}."
+    drawn = rows_figure(arrays["images"], row_names=names)
+    what = "Images by each sampler; those of a column start from the same noise."
     return figure([panel(gallery.save("samplers", drawn), alt="images by each sampler")], what)
-
-
-def samplers_figure(images: UInt8[np.ndarray, "s n h w c"]) -> Figure:
-    """A row of images for each sampler."""
-    return grid_figure(images.reshape(-1, *images.shape[2:]), num_columns=images.shape[1])
 
 
 SCORE_LEVELS = Section("levels", "The score by noise level", levels_section)

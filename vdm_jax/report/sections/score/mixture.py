@@ -22,6 +22,7 @@ OBJECTIVES = {
     "levels": "all levels, at the smallest",
 }
 MAPS = ("exact", "denoising", "levels")
+DECADES = 6.0  # of the colours of a weighted map
 CHAINS = {
     "end_true_uniform": "true score, uniform start",
     "end_true_annealed": "true score, annealed",
@@ -36,12 +37,14 @@ def errors_section(workdir: Workdir, gallery: Gallery) -> str:
     if not record or arrays is None:
         return NONE
     panels = [panel(gallery.save("mixture_true", true_figure(arrays)), alt="density and true score")]
-    maps = []
+    maps, weighted = [], []
     for name in MAPS:
         drawn = gallery.save(f"mixture_{name}", learned_figure(arrays, name))
         panels.append(panel(drawn, alt=f"learned score, {OBJECTIVES[name]}"))
         drawn = gallery.save(f"mixture_error_{name}", map_figure(arrays, name))
         maps.append(panel(drawn, alt=f"error map, {OBJECTIVES[name]}"))
+        drawn = gallery.save(f"mixture_weighted_{name}", map_figure(arrays, name, weighted=True))
+        weighted.append(panel(drawn, alt=f"error map weighted by density, {OBJECTIVES[name]}"))
     seeds = record.get("num_seeds")
     fields = (
         "The density of two Gaussians (blue) and arrows of the score, each of the root of its length: in closed form, "
@@ -51,11 +54,12 @@ def errors_section(workdir: Workdir, gallery: Gallery) -> str:
         "Squared error ||ŝ − s||² of the learned score in the square, of the first seed. White lines: 1% and 30% of "
         "the highest density."
     )
+    where_data_are = "The same times the density, as a share of the highest: what the error by density sums."
     return (
         f"{_error_table(record)}<p>Σ w ||ŝ − s||² / Σ w ||s||² over a grid in the square, w the density or 1; 1 is the "
         f"error of a score of zero. Mean ± one standard error over {seeds} seed(s) of the training. Each score is "
         f"compared with the one that its objective aims at.</p>{figure(panels, fields)}{figure(maps, wrong)}"
-        f"{_by_level(record, gallery)}"
+        f"{figure(weighted, where_data_are)}{_by_level(record, gallery)}"
     )
 
 
@@ -69,12 +73,23 @@ def learned_figure(arrays: Mapping[str, np.ndarray], name: str) -> Figure:
     return field_figure(arrays["axis"], arrays[f"density_{name}"], arrays[f"score_{name}"], title=OBJECTIVES[name])
 
 
-def map_figure(arrays: Mapping[str, np.ndarray], name: str) -> Figure:
-    """The squared error of the score that an objective learned, in the colours of all."""
+def map_figure(arrays: Mapping[str, np.ndarray], name: str, weighted: bool = False) -> Figure:
+    """The squared error of the score that an objective learned, in the colours of all.
+
+    weighted: times the density, as a share of the highest; the colours span `DECADES` below the largest.
+    """
     errors = {each: np.sum((arrays[f"score_{each}"] - arrays[f"true_{each}"]) ** 2, axis=1) for each in MAPS}
+    if weighted:
+        errors = {each: values * _share_of_highest(arrays[f"density_{each}"]) for each, values in errors.items()}
     logs = np.log10(np.maximum(np.concatenate(list(errors.values())), 1e-9))
-    limits = (float(np.floor(np.quantile(logs, 0.02))), float(np.ceil(np.quantile(logs, 0.98))))
-    return error_map(arrays["axis"], errors[name], arrays[f"density_{name}"], title=OBJECTIVES[name], limits=limits)
+    high = float(np.ceil(np.quantile(logs, 0.98)))
+    low = high - DECADES if weighted else float(np.floor(np.quantile(logs, 0.02)))
+    title = OBJECTIVES[name] + (", by density" if weighted else "")
+    return error_map(arrays["axis"], errors[name], arrays[f"density_{name}"], title=title, limits=(low, high))
+
+
+def _share_of_highest(density: np.ndarray) -> np.ndarray:
+    return density / density.max()
 
 
 def _error_table(record: dict[str, Any]) -> str:
