@@ -4,8 +4,9 @@ A run trains the codes of `variants` first, or takes those of `runs`, and measur
 nearest neighbours, readouts from few labels, bounds on information, scores of disentanglement; reconstructions and
 images between two codes; at which log SNR each helps its denoiser. Variants:
 
-    quick       8x8 digits, 200 updates each: DRL, DRL with E(x, t), VDRL, VAE-VDM; far from converged
-    digits      8x8 digits: DRL by its weighting, E(x, t) and a code of the same total size, VDRL, VAE-VDM, autoencoders
+    quick       8x8 digits, 200 updates each: DRL, DRL with E(x, t), VDRL, VAE-VDM and no code; far from converged
+    digits      8x8 digits: DRL by its weighting, E(x, t) and a code of the same total size, VDRL by its weighting and
+                with a learned prior, VAE-VDM, autoencoders, no code
     sprites     the same of 768 sprites of 32x32, whose five factors are known; hours
     mnist14     the same of MNIST at 14x14; hours
     baselines   8x8 digits without any training: pixels, PCA, a random projection
@@ -18,18 +19,14 @@ from vdm_jax.configs.base import get_config as get_base_config
 
 from vdm_jax.base.errors import choose
 
-CODES = (
-    *("drl", "drl_uniform", "drl_bound", "drl_low", "drl_high", "drl_time", "drl_wide"),
-    *("vdrl", "vdrl_target", "vdrl_time", "vae_vdm", "target", "target_learned", "none"),
-    *("autoencoder", "vae", "unconditional", "other_1", "other_2", "other_3", "other_4"),
+COMPARED = (
+    *("drl", "drl_uniform", "drl_p2", "drl_low", "drl_high", "drl_time", "drl_wide"),
+    *("vdrl_uniform", "vdrl_p2", "vdrl_learned", "vdrl_time", "vae_vdm", "target", "unconditional"),
 )
+CODES = (*COMPARED, "target_learned", "none", "autoencoder", "vae", "other_1", "other_2", "other_3", "other_4")
 DIGITS = {"data.source": "digits", "data.name": "digits"}
 SPRITES = {"data.source": "sprites", "data.name": "sparse", "data.split": "population"}
 MNIST = {"data.source": "npz", "data.name": "mnist", "data.downsample": 2}
-COMPARED = (
-    *("drl", "drl_uniform", "drl_bound", "drl_low", "drl_high", "drl_time", "drl_wide"),
-    *("vdrl", "vdrl_target", "vdrl_time", "vae_vdm", "target", "unconditional"),
-)
 
 
 def compared(base: str, width: int, **others: str) -> dict[str, str]:
@@ -46,6 +43,7 @@ QUICK = {
     "measure.readout_steps": 300,
     "measure.readout_seeds": 2,
     "measure.draws": 3,
+    "measure.passes": 1,
     "decode.num_images": 100,
     "decode.pairs": 20,
     "decode.num_steps": 20,
@@ -53,14 +51,30 @@ QUICK = {
     "worth.points": 14,
     "worth.passes": 1,
 }
-OF_QUICK = ("drl", "drl_time", "vdrl", "vae_vdm", "unconditional")
-OF_DIGITS = {"autoencoder": "autoencoder:ae-16-digits", "vae": "autoencoder:vae-16-digits", "none": "digits:none"}
-OF_SPRITES = {"autoencoder": "autoencoder:ae-8-sparse", "vae": "autoencoder:vae-8-sparse"}
+OF_QUICK = ("drl", "drl_time", "vdrl_p2", "vae_vdm", "unconditional")
+OF_DIGITS = {
+    "target_learned": "digits:target_learned_prior",
+    "none": "digits:none",
+    "autoencoder": "autoencoder:ae-16-digits",
+    "vae": "autoencoder:vae-16-digits",
+}
+OF_SPRITES = {
+    "target_learned": "sprites:target_learned_prior",
+    "none": "sprites:none",
+    "autoencoder": "autoencoder:ae-8-sparse",
+    "vae": "autoencoder:vae-8-sparse",
+}
+OF_MNIST = {
+    "target_learned": "collapse:14-target_learned_prior",
+    "none": "collapse:14-none",
+    "autoencoder": "autoencoder:ae-16-mnist",
+    "vae": "autoencoder:vae-16-mnist",
+}
 VARIANTS = {
     "quick": DIGITS | QUICK | {f"variants.{name}": compared("", 16)[f"variants.{name}"] for name in OF_QUICK},
-    "digits": DIGITS | compared("", 16, target_learned="digits:target_learned_prior", **OF_DIGITS),
+    "digits": DIGITS | compared("", 16, **OF_DIGITS),
     "sprites": SPRITES | compared("sprites-", 8, **OF_SPRITES),
-    "mnist14": MNIST | compared("14-", 16, none="collapse:14-none"),
+    "mnist14": MNIST | compared("14-", 16, **OF_MNIST),
     "baselines": DIGITS | QUICK,
 }
 
@@ -118,7 +132,8 @@ def _measure() -> ConfigDict:
             readout_seeds=3,  # initial weights and batches of each readout
             labels="1,10,100",  # labelled images a class that few-label readouts see
             draws=5,  # of these images
-            information_images=2_000,  # test images, at most, of the bounds on I(x; w)
+            information_images=2_000,  # test images, at most, of the bounds on I(x; w), and of R, D and D + R
+            passes=4,  # of R, D and D + R, with other times and noise
             disentanglement_images=10_000,  # images of sprites whose codes the scores compare; 0: no scores
             dci=False,  # True: also DCI, 20 boosted trees a factor and code
             seed=0,

@@ -312,7 +312,9 @@ def test_bands_of_log_snr_are_those_of_the_config():
     bands = {
         name: make_vae_vdm(representation.get_config(name), DIGITS).band for name in ("drl", "drl-low", "drl-high")
     }
-    assert bands == {"drl": (-np.inf, np.inf), "drl-low": (-np.inf, 0.0), "drl-high": (0.0, np.inf)}
+    assert bands == {"drl": (-np.inf, np.inf), "drl-low": (-np.inf, -0.9), "drl-high": (-0.9, np.inf)}
+    of_sprites = [representation.get_config(f"sprites-{name}").diffusion for name in ("drl-low", "drl-high")]
+    assert [of_sprites[0].band_high, of_sprites[1].band_low] == [-3.0, -3.0]
 
 
 def test_labels_need_labels_and_take_the_place_of_a_code():

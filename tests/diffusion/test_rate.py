@@ -96,6 +96,18 @@ def test_target_prefers_checkpoints_that_hold_it():
     mode = make_rate_mode("target", target=10.0)
     assert mode.select(100.0, 9.8) < mode.select(99.0, 11.5) < mode.select(99.0, 13.0)
     assert mode.select(99.0, 9.8) < mode.select(100.0, 9.8)
+    assert mode.select(71.1, 10.65) < mode.select(73.85, 10.38), "0.15 nats beyond the tolerance, and D far lower"
+    assert mode.select(100.0, 10.4) < mode.select(70.0, 0.0), "a collapsed code"
+    assert mode.select(100.0, 10.4) < mode.select(70.0, 17.0), "another code"
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5, 2.9])
+def test_at_the_optimum_of_each_rate_the_target_is_chosen_within_its_tolerance(beta):
+    """D(R) convex with the multiplier beta at the target of 4 nats."""
+    mode, rates = make_rate_mode("target", target=4.0), np.linspace(0.0, 8.0, 801)
+    distortions = 50 + 4 * beta * (np.exp(-(rates - 4) / 4) - 1) if beta else np.full_like(rates, 50.0)
+    scores = [mode.select(*point) for point in zip(distortions, rates, strict=True)]
+    assert abs(rates[np.argmin(scores)] - 4) < 0.2 + 1e-6
 
 
 def test_mistakes_are_named():

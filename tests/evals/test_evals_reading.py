@@ -8,7 +8,7 @@ from vdm_jax.diffusion.posterior import Feature
 from vdm_jax.evals.reading.ensemble import by_width, label_information, read_codes
 from vdm_jax.evals.reading.few_labels import few_labels, labelled_rows
 from vdm_jax.evals.reading.neighbours import nearest_neighbours, vote
-from vdm_jax.evals.readouts import ONE_VALUE, r2_of_images, score_of, standardised
+from vdm_jax.evals.readouts import ONE_VALUE, Examples, r2_of_images, score_of, standardised, train_readouts
 
 SIZES = {"train": 1200, "validation": 200, "test": 400}
 FACTORS = {
@@ -69,6 +69,19 @@ def test_a_code_reads_the_same_beside_other_codes(codes, labels, read):
             for part in (found["first"], found["second"], read["noise"])
         )
         assert ours == pytest.approx(theirs, abs=1e-4) and ours == pytest.approx(twin, abs=1e-4)
+
+
+def test_codes_at_once_read_as_each_alone(codes, labels):
+    """One ensemble of both codes against `train_readouts` of each, with the same weights and batches."""
+    only, key = {"class": FACTORS["class"]}, jax.random.key(0)
+    together = read_codes(key, codes, labels, only, num_steps=30, num_seeds=2)
+    for code, splits in codes.items():
+        examples = [Examples(splits[split], labels[split]) for split in ("train", "validation", "test")]
+        alone = train_readouts(key, *examples, only, num_steps=30, num_seeds=2)
+        for reader in ("linear", "mlp"):
+            ours, theirs = (found["class"][reader] for found in (together[code], alone))
+            assert ours["value"] == pytest.approx(theirs["value"], abs=1 / SIZES["test"])
+            assert ours["standard_error"] == pytest.approx(theirs["standard_error"], abs=1e-3)
 
 
 def test_information_of_known_classifiers():

@@ -12,8 +12,8 @@ from configs import codes
 from vdm_jax.base.errors import UserError
 from vdm_jax.data.sources import load_data
 from vdm_jax.experiments.codes.build import build_codes
-from vdm_jax.experiments.codes.codes import joined, timed_codes
-from vdm_jax.experiments.codes.measure import measure, reading_splits
+from vdm_jax.experiments.codes.codes import ONE_NOISE, timed_codes
+from vdm_jax.experiments.codes.measure import information_of, measure, reading_splits
 from vdm_jax.experiments.kinds import KINDS
 from vdm_jax.launch.dry_run import describe_run
 from vdm_jax.launch.run import check_run, needs_of, run
@@ -40,13 +40,26 @@ def test_every_code_is_of_the_data_and_the_width_of_its_table(variant, width, tm
 
 
 def test_the_runs_that_are_trained(tmp_path):
-    config = config_of("digits", codes__seed=2, codes__num_steps=50, runs__vdrl="/mine")
+    config = config_of("digits", codes__seed=2, codes__num_steps=50, runs__vdrl_p2="/mine")
     found = {need.folder.name: need[1:3] for need in needs_of(KINDS, config, tmp_path)}
-    assert set(found) == {name for name, stated in config.variants.items() if stated} - {"vdrl"}
+    assert set(found) == {name for name, stated in config.variants.items() if stated} - {"vdrl_p2"}
     assert all(own.train.seed == 2 and own.train.num_steps == 50 and jobs == ["train"] for own, jobs in found.values())
     assert found["drl_wide"][0].model.w_dim == 5 * found["drl_time"][0].model.w_dim, "as many numbers as five times"
-    assert found["drl_low"][0].diffusion.band_high == 0 and found["drl_time"][0].model.encoder_time
+    bands = found["drl_low"][0].diffusion.band_high, found["drl_high"][0].diffusion.band_low
+    assert bands == (-0.9, -0.9) and found["drl_time"][0].model.encoder_time
     assert not list(needs_of(KINDS, config_of(), tmp_path))
+
+
+def test_no_two_codes_of_the_table_are_trained_by_one_objective(tmp_path):
+    """The schedule is linear in log SNR: the weighting of the bound is a multiple of that of ½ sigma²."""
+    found = {}
+    for need in needs_of(KINDS, config_of("digits"), tmp_path):
+        if need.config.kind == "vae_vdm":
+            own, model, rate = need.config.diffusion, need.config.model, need.config.rate
+            weighting = "bound" if own.weighting == "simple" else own.weighting
+            objective = str((weighting, own.band_low, own.band_high, model, rate))
+            found.setdefault(objective, []).append(need.folder.name)
+    assert len(found) > 10 and all(len(names) == 1 for names in found.values()), found
 
 
 @pytest.mark.parametrize(
@@ -72,8 +85,8 @@ def test_the_runs_that_are_trained(tmp_path):
         ({"codes__checkpoint": "bst"}, "config.codes.checkpoint='bst'; expected 'best', 'latest' or a step; did you"),
         ({"data__downsample": 0}, "^config.data.downsample=0; expected at least 1"),
         (
-            {"variants__drl": "representation:drl", "variants__vdrl": "representation:vdrl train.batch_size=0"},
-            "^config.variants.vdrl='representation:vdrl train.batch_size=0': config.train.batch_size=0; expected at le",
+            {"variants__drl": "representation:drl", "variants__vdrl_p2": "representation:vdrl train.batch_size=0"},
+            "^config.variants.vdrl_p2='representation:vdrl train.batch_size=0': config.train.batch_size=0; expected ",
         ),
         (
             {"variants__drl": "representation:drl", "variants__vae": "autoencoder:vae-16-digits model.code=x"},
@@ -108,9 +121,11 @@ def test_mistakes_are_told_before_anything_is_trained(settings, told, tmp_path):
 
 
 def test_a_sweep_and_a_dry_run_check_the_trainings_too(tmp_path):
-    texts = {"variants__drl": "representation:drl", "variants__vdrl": "representation:vdrl train.batch_size=0"}
+    texts = {"variants__drl": "representation:drl", "variants__vdrl_p2": "representation:vdrl train.batch_size=0"}
     for start in (check_run, lambda *given: list(describe_run(*given))):
-        with pytest.raises(UserError, match="^config.variants.vdrl=.*: config.train.batch_size=0; expected at least 1"):
+        with pytest.raises(
+            UserError, match="^config.variants.vdrl_p2=.*: config.train.batch_size=0; expected at least 1"
+        ):
             start(KINDS, config_of(**texts), tmp_path / "run", ["measure"])
 
 
@@ -194,8 +209,19 @@ def test_several_times_together_are_their_codes_beside_each_other():
     np.testing.assert_array_equal(together, np.concatenate([first, second], axis=1))
     np.testing.assert_allclose(second, 2 * first)
     assert reduced.shape == (7, 3)
-    noisy = joined([lambda levels: (np.ones((7, 1), np.float32), np.zeros((7, 1), np.float32))] * 2)(LEVELS)
-    assert noisy[0].shape == noisy[1].shape == (7, 2) and joined([at(0.5)] * 2)(LEVELS)[1] is None
+
+
+def test_several_times_of_a_noisy_code_have_no_density_and_say_so():
+    """They share one draw of noise."""
+
+    def encode_noisy(levels):
+        return levels.reshape(len(levels), -1)[:, 20:21].astype(np.float32), np.zeros((len(levels), 1), np.float32)
+
+    noisy = dict.fromkeys((0.25, 0.5), encode_noisy)
+    of_one, _, together, _ = (encode(LEVELS) for _, encode, _ in timed_codes(noisy, LEVELS))
+    assert of_one[1] is not None and together[0].shape == (7, 2) and together[1] is None
+    found, reasons = information_of(config_of().measure, {"test": together}, ONE_NOISE)
+    assert found is None and "one draw of noise" in reasons["information"]
 
 
 def test_sprites_that_were_trained_on_as_a_whole_are_split_for_readouts():
@@ -233,5 +259,10 @@ def test_the_record_of_a_trained_code_and_its_baselines(whole, tmp_path):
         assert part["reasons"] == {"disentanglement": "the factors of these images are not known"}
     evaluated = json.loads((whole[0] / "evaluate.json").read_text())
     assert trained["information"]["rate_nats"]["value"] == pytest.approx(evaluated["encoder_kl_nats"], rel=1e-4)
+    costs = record["costs"]["vae_vdm"]
+    assert costs["rate_nats"]["value"] == pytest.approx(evaluated["encoder_kl_nats"], rel=1e-4)
+    assert abs(costs["bound_nats"]["value"] - evaluated["bound_nats"]) < 4 * costs["bound_nats"]["standard_error"]
+    parts = costs["rate_nats"]["value"] + costs["distortion_nats"]["value"]
+    assert costs["bound_nats"]["value"] == pytest.approx(parts) and list(costs["reasons"]) == ["score_loss"]
     assert record["settings"]["runs"]["vae_vdm"] == str(whole[0])
     assert record["provenance"]["runs"] == f"vae_vdm:{experiment.runs[0].about['fingerprint']}"

@@ -1,9 +1,10 @@
-"""DRL end to end: a code for each time beside labels, in a band of log SNR; and class-conditional diffusion."""
+"""DRL end to end: a code for each time beside labels, in a band of log SNR; VDRL; and class-conditional diffusion."""
 
 import json
 import math
 from functools import partial
 
+import jax
 import numpy as np
 import pytest
 from launching import arguments
@@ -47,6 +48,18 @@ def test_a_code_for_each_time_beside_labels_end_to_end(tmp_path, key, monkeypatc
     assert model.reconstruct(key, x).shape == x.shape
     with pytest.raises(UserError, match="a code for each time"):
         model.sample(key, 2)
+
+
+@pytest.mark.slow
+def test_vdrl_has_a_bound_and_draws_from_its_prior_end_to_end(tmp_path, key, monkeypatch):
+    monkeypatch.setattr("vdm_jax.experiments.vae_vdm.evaluate.TSNE_IMAGES", 12)
+    of_vdrl = {"diffusion__weighting": "p2", "model__labels": False, "sample__guidance": None}
+    values = run(tmp_path, "train,evaluate", **of_vdrl, evaluate__frechet_images=0)
+    assert values["bound_nats"] == pytest.approx(values["distortion_nats"] + values["encoder_kl_nats"])
+    assert values["score_loss"] > 0 and values["mi_lower_nats"] <= values["mi_upper_nats"]
+    model = vdm_jax.load(tmp_path)
+    first, second = (model.sample(key, 2) for key in jax.random.split(key))
+    assert first.shape == (2, 8, 8, 1) and (first != second).any(), "w and z_1 from their priors"
 
 
 @pytest.mark.slow

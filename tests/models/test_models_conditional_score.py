@@ -15,6 +15,7 @@ from vdm_jax.diffusion.code_prior import NormalPrior
 from vdm_jax.diffusion.gaussian import alpha_sigma
 from vdm_jax.diffusion.likelihood import GaussianLikelihood
 from vdm_jax.diffusion.rate import FixedRate, NoRate
+from vdm_jax.diffusion.rate_target import TargetRate
 from vdm_jax.diffusion.schedules import dirac, make_schedule
 from vdm_jax.diffusion.score_matching.conditional import Band
 from vdm_jax.models.code import CodeModel, TimedCode
@@ -126,6 +127,22 @@ def test_a_code_for_each_time_leaves_the_error_of_what_it_does_not_read(key):
         w, of_object, of_codes = at(jnp.full(6, t))
         np.testing.assert_allclose(of_object, of_codes, rtol=1e-6)
         np.testing.assert_array_equal(w, x[:6, 1 if t < 0.5 else 0])
+
+
+def test_the_rate_of_a_code_for_each_time_is_held_at_the_times_of_its_band(key):
+    """Its codes have a rate of 4.5 nats before the middle, which is not trained, and none after it."""
+
+    def apply(params, x, t, *, key=None):
+        return jnp.where(t < 0.5, 3.0, 0.0)[:, None], jnp.zeros((len(x), 1))
+
+    code = CodeModel(without_params(apply), 1, TargetRate(4.0), NormalPrior(), None, of_time=True)
+    x = jax.random.normal(key, (64, 2))
+    batch, params = {"levels": x, "held_out": x}, {"unet": {}, "encoder": {}}
+    found = []
+    for band in (Band(), Band(high=-(LOW + HIGH) / 2)):
+        model = model_of(best_decoder(0), code, band=band)
+        found.append(jax.jit(model.loss_fn)(params, model.init_carry(), batch, key, 0)[1]["held_out_rate"].mean())
+    np.testing.assert_allclose(found, [2.25, 0.0], atol=1e-5)
 
 
 SPREAD = 0.5  # the deviation of x in the toy of VDRL
@@ -381,12 +398,12 @@ def test_what_has_no_meaning_is_refused():
         scored(guidance=2.0)
     with pytest.raises(UserError, match=r"band of log SNR 9 … 12 is empty in this schedule, whose log SNR is -5 … 8"):
         scored(band=Band(9.0, 12.0))
-    with pytest.raises(UserError, match="did you mean|conditional_score"):
+    with pytest.raises(UserError, match="loss='bound'; expected one of"):
         scored(objective=DiffusionObjective("bound"))
     with pytest.raises(UserError, match="needs a time t"):
         timed = replace(scored(), code=replace(LINEAR.code, of_time=True))
         timed.encode(timed.init(jax.random.key(0)), jnp.zeros((1, 8, 8, 1)))
-    assert "dirac" not in str(scored(noise=dirac(), likelihood=None).describe_objective())
+    assert "no likelihood" in scored(noise=dirac(), likelihood=None).no_bound, "Dirac's noise is no mistake"
 
 
 def test_what_is_minimised_is_said():

@@ -26,12 +26,25 @@ def code(accuracy: float, *, of: str = "trained", noisy: bool = False, **about) 
     }
 
 
+def cost_of(rate: float | None, distortion: float) -> dict:
+    of_rate = None if rate is None else entry(rate)
+    bound = entry(distortion + (rate or 0.0))
+    costs = {"rate_nats": of_rate, "distortion_nats": entry(distortion), "bound_nats": bound, "score_loss": None}
+    return costs | {"reasons": {"score_loss": "no score"}}
+
+
 def codes_of(seed: int = 0, shift: float = 0.0) -> dict:
     codes = {"drl": code(0.9 + shift), "vae_vdm": code(0.8 + shift, noisy=True), "pixels": code(0.95, of="pixels")}
     return {
         "factors": {"class": 10},
         "num_images": {"train": 1297, "validation": 200, "test": 300},
         "codes": codes,
+        "costs": {
+            "vae_vdm": cost_of(4.0, 76.5 + seed + shift),
+            "drl": cost_of(None, 70.0)
+            | {"bound_nats": None, "reasons": {"bound_nats": "no rate", "rate_nats": "no rate"}},
+            "unconditional": cost_of(None, 80.0 + seed),
+        },
         "settings": {
             "name": "codes-digits",
             "runs": {"drl": f"/runs/{seed}"},
@@ -82,7 +95,7 @@ def worth_of() -> dict:
     def curve(values: list[float], area: float) -> dict:
         return {"mean": values, "standard_error": [0.05] * len(values), "area": entry(area, 100)}
 
-    run = {"error_train": curve([5.0, 2.0, 0.5], 20.0), "error_test": curve([5.0, 2.0, 0.5], 21.0)}
+    run = {"of_time": False, "error_train": curve([5.0, 2.0, 0.5], 20.0), "error_test": curve([5.0, 2.0, 0.5], 21.0)}
     return {
         "logsnr": [4.0, 0.0, -4.0],
         "ceiling": curve([0.0, 1.5, 0.0], 6.0),

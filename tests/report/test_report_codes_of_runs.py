@@ -35,6 +35,11 @@ def test_the_page_has_the_numbers(tmp_path):
     assert "Not converged:</strong> the shortest training has 200 updates" in page
     assert "Disentanglement: There are no numbers: the factors of these images are not known." in page
     assert "N = 300 images" in page
+    assert '80.500 <span class="error">± 0.010</span>' in page and "No R, nats of drl: no rate." in page
+    assert (
+        "There is no trained run."
+        in write_report(write_codes(tmp_path, record | {"costs": {}}), CODES_PAGE).read_text()
+    )
 
 
 def test_a_number_that_does_not_apply_has_its_reason(tmp_path):
@@ -63,6 +68,9 @@ def test_seeds_of_a_setting_are_averaged(tmp_path):
     rows = [line.split(" | ") for line in table_of(setting, READOUTS).splitlines()[2:]]
     assert rows[0][:2] == ["| drl", "0.9100 ± 0.0058"] and rows[2][:2] == ["| pixels", "0.95"]
     text = write_codes_sweep(tmp_path / "sweep", runs, {"other": "failed"})
+    # above the vae_vdm 0.1 at each seed; D + R above no code 0.5, 0.51, 0.52: 0.51 ± 4.30 x 0.01 / √3
+    assert "Above vae vdm" in text and "| drl | 0.10 [0.10, 0.10] |" in text
+    assert "0.510 [0.485, 0.535] |" in text and "| drl | — | 70 |" in text
     assert "## digits, 3 seeds" in text and "Missing, failed: other" in text
     assert set(json.loads((tmp_path / "sweep" / "sweep.json").read_text())["runs"]) == set(runs)
 
@@ -108,7 +116,10 @@ def test_what_codes_decode_to_is_drawn(tmp_path):
 def test_the_worth_of_codes_by_log_snr(tmp_path):
     page = write_report(write_codes(tmp_path, worth_of(), "worth"), CODES_PAGE).read_text()
     assert "ln N of 1,297 distinct training images: 7.17 nats" in page and "100 of each" in page
-    assert "error is below that of unconditional" in page
+    assert "error is below that of unconditional" in page and "†" not in page
+    (record := worth_of())["runs"]["drl"]["of_time"] = True
+    page = write_report(write_codes(tmp_path, record, "worth"), CODES_PAGE).read_text()
+    assert page.count("†") == 2 and "† No information: the codes of different t differ" in page
     titles = ("What a code can help:", "What each code helps:", "Ceiling − error with the code:")
     assert all(title in page for title in titles)
     record = worth_of() | {"ceiling": None, "num_distinct": None}

@@ -59,8 +59,19 @@ class TargetRate(RateMode):
         return {"integral": integral, "smooth_kl": smooth_kl}
 
     def select(self, distortion: float, rate: float) -> float:
-        """D + R among the checkpoints whose rate is within 5% of the target; 100 nats for each nat outside."""
-        return distortion + rate + 100 * max(0.0, abs(rate - self.target) - 0.05 * self.target)
+        """D + R, nats, and a charge for a rate off the target.
+
+        With e = |R - target|: 2 nats for each nat of e beyond 5% of the target, and 100 more for each beyond 25%.
+
+        Let D(R) be the convex optimum of D at each rate, and beta = -dD/dR its multiplier at the target. The sum
+        D(R) + R + slope |R - target| is lowest at the target where slope >= |1 - beta| (an exact penalty), so that a
+        slope of 2 serves any beta up to 3; beta is below 1 where a rate costs more than it saves. A rate that chance
+        moves beyond the tolerance changes the score by twice that excess, not by more than D falls in training. Beyond
+        25% the code is another one, whatever its D.
+        """
+        off = abs(rate - self.target)
+        charge = 2 * max(0.0, off - 0.05 * self.target) + 100 * max(0.0, off - 0.25 * self.target)
+        return distortion + rate + charge
 
     def _error(self, smooth_kl: Float[Array, ""]) -> Float[Array, ""]:
         return smooth_kl / self.target - 1

@@ -159,8 +159,8 @@ class ConditionalScoreModel(DiffusionModel):
         score = (last - first) * self._score_losses(named_key(key, "bound"), params, x, denoise, t)
         if "held_out" in batch:
             held_out = self.to_x(batch["held_out"])
-            at = self.in_chain(stratified_times(named_key(key, "held_out_times"), len(held_out)))
-            of_held_out = self._drawn(named_key(key, "held_out"), params, held_out, at)
+            at = first + (last - first) * stratified_times(named_key(key, "held_out_times"), len(held_out))
+            of_held_out = self._drawn(named_key(key, "held_out"), params, held_out, self.in_chain(at))
             metrics["held_out_rate"] = jax.lax.stop_gradient(of_held_out.rate)
         trained = score if self.code is None else self.code.rate.emphasis(self.noise.gamma(t)) * score
         return trained + penalty, metrics | {"score_loss": score}

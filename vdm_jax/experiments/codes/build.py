@@ -39,7 +39,7 @@ NO_CODE = (
 )
 NUMBERS = (
     ("at least 1", lambda value: value >= 1, "codes.width codes.num_steps codes.batch_size measure.readout_steps"),
-    ("1 to 1,000", lambda value: 1 <= value <= 1_000, "measure.readout_seeds measure.draws"),
+    ("1 to 1,000", lambda value: 1 <= value <= 1_000, "measure.readout_seeds measure.draws measure.passes"),
     ("at least 10", lambda value: value >= 10, "measure.train_images measure.information_images"),
     ("0 for all, or at least 10", lambda value: value == 0 or value >= 10, "measure.test_images"),
     ("0 for none, or at least 100", lambda value: value == 0 or value >= 100, "measure.disentanglement_images"),

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from vdm_jax.experiments.codes.runs import Codes, Encode, Levels, TrainedRun
 
 PIXELS, PCA, RANDOM, UNTRAINED = "pixels", "pca", "random", "untrained"
 BASELINES = (PIXELS, PCA, RANDOM, UNTRAINED)
+ONE_NOISE = "the codes of all times share one draw of noise, so that together they have no density"
 SAME = 20  # images by whose codes two untrained encoders are the same
 
 
@@ -24,7 +25,8 @@ class MeasuredCode:
     """A function of images.
 
     encode: levels [N, H, W, C] -> mean and log variance [N, D] of the code; None for the latter without noise.
-    of: "trained", or a name of `BASELINES`. run: what was trained; None for a baseline. time: t of E(x, t).
+    of: "trained", or a name of `BASELINES`. run: what was trained; None for a baseline. time: t of E(x, t). no_density:
+    why a code that is made of noisy ones has no density; "" for all others.
     """
 
     name: str
@@ -32,6 +34,7 @@ class MeasuredCode:
     of: str = "trained"
     run: TrainedRun | None = None
     time: float | None = None
+    no_density: str = ""
     about: dict[str, Any] = field(default_factory=dict)
 
     def means(self, levels: Levels) -> Codes:
@@ -60,7 +63,8 @@ def trained_codes(run: TrainedRun, times: Sequence[float], fitted: Levels) -> It
         yield MeasuredCode(run.name, run.encoder(), **parts)
         return
     for end, encode, time in timed_codes({t: run.encoder(t) for t in times}, fitted):
-        yield MeasuredCode(f"{run.name}@{end}", encode, time=time, **parts)
+        why = ONE_NOISE if time is None and not run.model.code.deterministic else ""
+        yield MeasuredCode(f"{run.name}@{end}", encode, time=time, no_density=why, **parts)
 
 
 def timed_codes(encoders: Mapping[float, Encode], fitted: Levels) -> Iterator[tuple[str, Encode, float | None]]:
@@ -69,19 +73,13 @@ def timed_codes(encoders: Mapping[float, Encode], fitted: Levels) -> Iterator[tu
         yield f"{t:g}", encode, t
     if len(encoders) > 1:
         together, width = joined(list(encoders.values())), next(iter(encoders.values()))(fitted[:1])[0].shape[1]
-        yield "all", together, None
-        yield f"all_pca_{width}", without_noise(components(lambda levels: together(levels)[0], fitted, width)), None
+        yield "all", without_noise(together), None
+        yield f"all_pca_{width}", without_noise(components(together, fitted, width)), None
 
 
-def joined(encoders: Sequence[Encode]) -> Encode:
-    """The codes of several encoders beside each other; without noise where one of them has none."""
-
-    def encode(levels: Levels) -> tuple[Codes, Codes | None]:
-        means, logvars = zip(*(encode(levels) for encode in encoders), strict=True)
-        noisy = all(part is not None for part in logvars)
-        return np.concatenate(means, axis=1), np.concatenate(logvars, axis=1) if noisy else None
-
-    return encode
+def joined(encoders: Sequence[Encode]) -> Callable[[Levels], Codes]:
+    """The means of several encoders in one code."""
+    return lambda levels: np.concatenate([encode(levels)[0] for encode in encoders], axis=1)
 
 
 def baselines(
@@ -113,7 +111,7 @@ def baselines(
         means = code.means(shown)
         if not any(np.array_equal(means, other) for other in found):
             found.append(means)
-            yield MeasuredCode(f"{UNTRAINED}_{code.name}", code.encode, UNTRAINED, time=code.time)
+            yield replace(code, name=f"{UNTRAINED}_{code.name}", of=UNTRAINED, run=None, about={})
 
 
 def components(means: Callable[[Levels], Codes], fitted: Levels, width: int) -> Callable[[Levels], Codes]:

@@ -24,6 +24,7 @@ from vdm_jax.evals.readouts import readable
 from vdm_jax.evals.representations import ONE_CLASS
 from vdm_jax.experiments.codes.build import CodesExperiment
 from vdm_jax.experiments.codes.codes import MeasuredCode, about_codes
+from vdm_jax.experiments.codes.costs import costs_of
 from vdm_jax.experiments.common.codes import sample_codes
 from vdm_jax.experiments.common.factors import NO_FACTORS, disentanglement, factors_of, labels_of
 
@@ -43,8 +44,9 @@ def measure(experiment: CodesExperiment, workdir: pathlib.Path) -> str:
     """Writes `codes.json`; returns "done".
 
     {"factors": {name: number of classes}, "num_images": of each split, "codes": {name: {"about", "readouts",
-    "neighbours", "few_labels", "information", "active_units", "disentanglement", "reasons"}}, "settings",
-    "provenance"}. The factors are those that are read. Every number has its standard error and N beside it.
+    "neighbours", "few_labels", "information", "active_units", "disentanglement", "reasons"}}, "costs": {run:
+    `costs_of`}, also of runs without a code, "settings", "provenance"}. The factors are those that are read. Every
+    number has its standard error and N beside it.
     """
     config, codes = experiment.config, experiment.codes
     data, splits = reading_splits(experiment.data, config.measure)
@@ -61,13 +63,18 @@ def measure(experiment: CodesExperiment, workdir: pathlib.Path) -> str:
     for code in codes:
         own = found[code.name]
         own["active_units"] = active_units(encoded[code.name]["test"][0])
-        own["information"], no_bounds = information_of(config.measure, encoded[code.name])
+        own["information"], no_bounds = information_of(config.measure, encoded[code.name], code.no_density)
         own["disentanglement"], no_scores = disentanglement(config.measure, data, means_of(code))
         own["reasons"] |= missing | no_bounds | no_scores
+    costs = {}
+    for run in experiment.runs:
+        say(f"{run.name}: R, D and D + R")
+        costs[run.name] = costs_of(run, experiment.data.test, config.measure)
     record = {
         "factors": {name: len(factor.prior) for name, factor in factors.items()},
         "num_images": {name: len(split) for name, split in splits.items()},
         "codes": found,
+        "costs": costs,
     }
     write_json(workdir / RECORD, record | experiment.origin)
     return "done"
@@ -117,12 +124,14 @@ def numbers_of(text: str) -> list[int]:
     return [int(number) for number in text.split(",") if number.strip()]
 
 
-def information_of(own: ConfigDict, splits: Mapping[str, Moments]) -> tuple[dict[str, Any] | None, dict[str, str]]:
+def information_of(
+    own: ConfigDict, splits: Mapping[str, Moments], no_density: str = ""
+) -> tuple[dict[str, Any] | None, dict[str, str]]:
     """Bounds on I(x; w) of a noisy code on the first `information_images` test images, nats, with the KL to N(0, I),
-    `rate_nats`, an upper bound; the reason where there are none."""
+    `rate_nats`, an upper bound; the reason where there are none. no_density: `MeasuredCode.no_density`."""
     mean, logvar = (None if part is None else part[: own.information_images] for part in splits["test"])
     if logvar is None:
-        return None, {"information": WITHOUT_NOISE}
+        return None, {"information": no_density or WITHOUT_NOISE}
     w = sample_codes(named_key(jax.random.key(own.seed), "information"), mean, logvar)
     found = information(w, mean, logvar, *splits["train"])
     number = found["mi_num_images"]

@@ -76,6 +76,11 @@ class TrainedRun:
 
         return encode
 
+    def moments(self, levels: Levels) -> tuple[Codes, Codes]:
+        """Mean and log variance, [N, D] each, the latter -∞ without noise; of a code that is not E(x, t)."""
+        mean, logvar = self.encoder()(levels)
+        return mean, np.full_like(mean, -np.inf) if logvar is None else logvar
+
 
 class StoredRun(NamedTuple):
     """A folder with a run, as its config.json states it. named: the setting that holds the folder."""

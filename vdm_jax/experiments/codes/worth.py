@@ -4,6 +4,9 @@
 images, a finite data set, that is exact: E[eps | z_t] by the posterior over them. A code that names the image leaves no
 error, so that the mmse itself is the ceiling, and its area over all log SNR is ln N. A code that names the class alone
 leaves the error of the exact denoiser given the class; the difference has the entropy of the class as its area.
+
+For E(x, t) the area is no information, because the codes of different t differ: the best one-bit code of each t may
+take off more than ln 2.
 """
 
 import pathlib
@@ -43,11 +46,12 @@ Curves = Float[np.ndarray, "n m"]  # of each image: ½||eps - eps_hat||² at eac
 def worth(experiment: CodesExperiment, workdir: pathlib.Path) -> str:
     """Writes `worth.json`; returns "done".
 
-    {"logsnr": [M], "ceiling": curve, "within": {factor: curve}, "runs": {name: {"error_train", "error_test", "help":
-    curves}}, "reference": name of the run without a code or None, "against_reference": {name: curve}, "num_train",
-    "num_distinct": training images that differ, None without a ceiling, "reasons", "settings", "provenance"}. A curve
-    is {"mean": [M], "standard_error": [M], "area": entry}, over images. "help" is the
-    ceiling less the error with the code on the same training images and noise, "against_reference" the error of the
+    {"logsnr": [M], "ceiling": curve, "within": {factor: curve}, "runs": {name: {"of_time": whether the code is E(x, t),
+    "error_train", "error_test", "help": curves}}, "reference": name of the run without a code or None,
+    "against_reference": {name: curve}, "num_train", "num_distinct": training images that differ, None without a
+    ceiling, "reasons", "settings", "provenance"}. A curve is {"mean": [M], "standard_error": [M], "area": entry}, over
+    images. "help" is the ceiling less the error with the code on the same training images and noise,
+    "against_reference" the error of the
     reference less that with the code on the same test images and noise. A denoiser that was trained in a band of log
     SNR has None outside of it, and its areas are over the band.
     """
@@ -63,12 +67,14 @@ def worth(experiment: CodesExperiment, workdir: pathlib.Path) -> str:
         found[run.name] = {name: run_curves(run, split, gammas, key, config.passes) for name, split in splits.items()}
     logsnr, trained = -gammas, {run.name: trained_at(run.model, gammas) for run in runs}
     reference = next((run.name for run in runs if not run.has_code and not run.model.num_labels), None)
+    of_time = {run.name: run.of_time for run in runs}
     with_code = [run.name for run in runs if run.has_code]
     if reference is None:
         reasons["against_reference"] = "there is no run without a code"
     ceiling = exact.get("")
     of_runs = {
-        name: {f"error_{split}": curve_of(values, logsnr, trained[name]) for split, values in parts.items()}
+        name: {"of_time": of_time[name]}
+        | {f"error_{split}": curve_of(values, logsnr, trained[name]) for split, values in parts.items()}
         | ({} if ceiling is None else {"help": curve_of(ceiling - parts["train"], logsnr, trained[name])})
         for name, parts in found.items()
     }
@@ -161,11 +167,8 @@ def run_curves(
     run: TrainedRun, split: Split, gammas: Float[np.ndarray, " m"], key: Key[Array, ""], passes: int
 ) -> Curves:
     """The errors of the denoiser of a run under the code of each image, on the noise of `exact_curves`."""
-    model, moments = run.model, None
-    if model.has_moments:
-        moments = run.encoder()(split.levels)
-        mean, logvar = moments
-        moments = mean, np.full_like(mean, -np.inf) if logvar is None else logvar
+    model = run.model
+    moments = run.moments(split.levels) if model.has_moments else None
     read = conditions(model, named_key(key, "codes"), split.levels, moments, split.labels)
 
     def errors(key, rows):

@@ -3,6 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+COSTS = {  # of a run in codes.json, and their titles
+    "rate_nats": "R, nats",
+    "distortion_nats": "D, nats",
+    "bound_nats": "D + R, nats",
+    "score_loss": "J",
+}
 READOUTS, FEW, INFORMATION, DISENTANGLEMENT = "readouts", "few labels", "information", "disentanglement"
 SCORE = {"accuracy": "accuracy", "r2": "R²"}
 READERS = {"linear": "linear", "mlp": "MLP"}

@@ -42,6 +42,7 @@ from vdm_jax.report.sections.normality import NORMALITY, SPECIATION
 from vdm_jax.report.sections.numbers import NUMBERS, OTHER_NUMBERS
 from vdm_jax.report.sections.probe import PROBE
 from vdm_jax.report.sections.provenance import CONFIG, PROVENANCE
+from vdm_jax.report.sections.representations.costs import CODE_COSTS
 from vdm_jax.report.sections.representations.decoded import CODE_INTERPOLATIONS, CODE_RECONSTRUCTIONS
 from vdm_jax.report.sections.representations.tables import (
     CODE_DISENTANGLEMENT,
@@ -90,6 +91,6 @@ DEGRADATION_PAGE = (
     *_ORIGIN,
 )  # fmt: skip
 CODES_PAGE = (
-    CODES, CODE_READOUTS, CODE_FEW_LABELS, CODE_INFORMATION, CODE_DISENTANGLEMENT, CODE_TIMES, CODE_RECONSTRUCTIONS,
-    CODE_INTERPOLATIONS, CODE_WORTH, *_ORIGIN,
+    CODES, CODE_COSTS, CODE_READOUTS, CODE_FEW_LABELS, CODE_INFORMATION, CODE_DISENTANGLEMENT, CODE_TIMES,
+    CODE_RECONSTRUCTIONS, CODE_INTERPOLATIONS, CODE_WORTH, *_ORIGIN,
 )  # fmt: skip

@@ -32,7 +32,8 @@ TEXTS = {
     ),
     INFORMATION: (
         "Nats. I(code; factor) is at least the entropy of the factor less the cross-entropy of its readout. I(x; w) "
-        "is of noisy codes alone; InfoNCE is never above ln N."
+        "is of noisy codes alone; InfoNCE is never above ln N. The rate here is the KL to N(0, I), also where the "
+        "prior was learned."
     ),
     DISENTANGLEMENT: "Scores of the factors of sprites. 1 is best, chance differs from score to score.",
 }
@@ -72,7 +73,7 @@ def measures_section(group: str, workdir: Workdir, gallery: Gallery) -> str:
         measures = [one for one in measures_of(record) if one.group == group]
         codes = dict(record["codes"])
         whys = {
-            dict(part["reasons"]).get(group.replace(" ", "_"), "they were not asked for") for part in codes.values()
+            dict(part["reasons"]).get(group.replace(" ", "_"), "they were not requested") for part in codes.values()
         }
     except (KeyError, TypeError, AttributeError):
         return missing(*NO_RECORD)

@@ -33,6 +33,8 @@ HELP = (
     "its network cost. "
 )
 BANDS = "Bands: ± 2 standard errors over images."
+GIVEN = "given "  # before the name of a factor
+OF_TIME = "†"
 BELOW = 0.5  # of the ceiling's height: how far below zero the frame of the last panel reaches
 
 
@@ -44,7 +46,7 @@ def worth_section(workdir: Workdir, gallery: Gallery) -> str:
         order = np.argsort(logsnr)
         panels, caption, top = [], "", 1.0
         if record["ceiling"]:
-            factors = {f"told {name}": curve for name, curve in record["within"].items()}
+            factors = {f"{GIVEN}{name}": curve for name, curve in record["within"].items()}
             curves = {"ceiling": record["ceiling"]} | factors
             drawn = curves_figure(TITLES["ceiling"], logsnr[order], curves, order)
             panels.append(panel(gallery.save("worth_ceiling", drawn), alt="the ceiling by log SNR"))
@@ -68,12 +70,12 @@ def worth_section(workdir: Workdir, gallery: Gallery) -> str:
 def curves_figure(
     title: str, logsnr: Float[np.ndarray, " m"], curves: Mapping[str, Mapping[str, Any]], order: np.ndarray
 ) -> Figure:
-    """Curves over log SNR with bands of ± 2 standard errors; those that are told a factor are dashed."""
+    """Curves over log SNR with bands of ± 2 standard errors; those of a denoiser that is given a factor are dashed."""
     drawn, axes = style.panel(title=title, xlabel="log SNR", ylabel=LABEL)
     axes.axhline(0, color=style.GREY, linewidth=1.0)
     for i, (name, curve) in enumerate(curves.items()):
         mean, error = (np.array(curve[key], np.float64)[order] for key in ("mean", "standard_error"))
-        band(axes, logsnr, mean, error, style.line_look(i)[0], "--" if name.startswith("told ") else "-", name)
+        band(axes, logsnr, mean, error, style.line_look(i)[0], "--" if name.startswith(GIVEN) else "-", name)
     style.legend(axes)
     return drawn
 
@@ -83,13 +85,19 @@ def worth_table(record: Mapping[str, Any]) -> str:
     rows = []
     logsnr = np.array(record["logsnr"], np.float64)
     if record["ceiling"]:
-        exact = {"ceiling": record["ceiling"]} | {f"told {name}": curve for name, curve in record["within"].items()}
+        exact = {"ceiling": record["ceiling"]} | {f"{GIVEN}{name}": curve for name, curve in record["within"].items()}
         for name, curve in exact.items():
             rows.append([escape(name), _area(curve), f"{middle(logsnr, curve['mean']):.1f}", "—", "—"])
     for name, part in record["runs"].items():
         against = record["against_reference"].get(name)
         place = "—" if not against or significance(against) < 2 else f"{middle(logsnr, against['mean']):.1f}"
-        cells = ["—" if not against else _area(against), place, _area(part["error_train"]), _area(part["error_test"])]
+        mark = f" {OF_TIME}" if part.get("of_time") else ""
+        cells = [
+            "—" if not against else _area(against) + mark,
+            place,
+            _area(part["error_train"]),
+            _area(part["error_test"]),
+        ]
         rows.append([escape(name_of(name)), *cells])
     head = ("", "helps, nats", "half of it above log SNR", "error on training images, nats", "on test images, nats")
     numbers = [entry(part, "error_test", "area")[2] for part in record["runs"].values()]
@@ -101,7 +109,9 @@ def worth_table(record: Mapping[str, Any]) -> str:
     if distinct := record["num_distinct"]:
         text += f"ln N of {plain(distinct)} distinct training images: {np.log(distinct):.2f} nats. "
     if reference := record["reference"]:
-        text += f"A code helps as far as its error is below that of {escape(name_of(reference))}, on test images."
+        text += f"A code helps as far as its error is below that of {escape(name_of(reference))}, on test images. "
+    if any(part.get("of_time") for part in record["runs"].values()):
+        text += f"{OF_TIME} No information: the codes of different t differ, and the area may exceed what each holds."
     return table(head, rows, numbers=(1, 2, 3, 4)) + f"{text}</p>"
 
 
