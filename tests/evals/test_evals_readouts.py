@@ -85,7 +85,7 @@ def test_a_linear_readout_of_many_features_is_as_good_as_that_of_their_leading_c
             jax.random.key(0),
             *[Examples(own, split.labels) for own, split in zip(each, splits, strict=True)],
             FACTORS,
-            num_steps=60,
+            num_steps=200,
             num_seeds=1,
         )
         for each in (every, pca_projections(every, 16))

@@ -19,7 +19,7 @@ from vdm_jax.base.keys import named_key
 from vdm_jax.diffusion.posterior import Feature
 
 READERS = {"linear": 0, "mlp": 128}  # units of the hidden layer; 0: none
-LEARNING_RATES = {"linear": (3e-2, 3e-3, 3e-4), "mlp": (3e-3, 3e-4)}  # wide features need small ones
+LEARNING_RATES = {"linear": (3e-2, 3e-3, 1e-4), "mlp": (3e-3, 3e-4)}  # wide features need small ones
 BATCH = 256
 ROUNDS = 10  # validations at each learning rate
 SMALL = 1e-6
