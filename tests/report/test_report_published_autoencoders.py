@@ -17,7 +17,7 @@ def cells(text: str) -> dict[str, dict[str, str]]:
 def folder(tmp_path):
     """Made-up records of two spaces of the thesis, one of them with two seeds, and of one that it lacks."""
     for name, latents, value in (("vae-1-0", 1, 300.0), ("vae-256-0", 256, 8.0), ("vae-256-1", 256, 9.0),
-                                 ("vae-6-0", 5, 90.0), ("conv-0", 1024, 4.0)):  # fmt: skip
+                                 ("vae-6-0", 6, 90.0), ("conv-0", 1024, 4.0)):  # fmt: skip
         values = runs_of.numbers(latents) | {"num_latents": latents, "reconstruction_sum": value}
         run = runs_of.write(tmp_path / "full" / name, runs_of.config(name, latents=latents), values)
         runs_of.write_arrays(run, latents=latents)
