@@ -138,7 +138,7 @@ def test_the_bound_of_the_denoiser_of_a_normal_has_a_closed_form(key):
 
     The schedule is a table, and the network denoises as if latents were N(0, I).
     """
-    built, num = experiment(), 4_096
+    built, num = experiment(), 65_536
     family = diffusion_family(built.model, ddpm_linear(), built.config.sample, np.ones(DIMS))
     x = jnp.broadcast_to(jnp.array([2.0, -1.0, 0.5]), (num, DIMS))
     t = jnp.asarray((np.arange(num) + 0.5) / num, jnp.float32)

@@ -181,9 +181,9 @@ def test_a_loss_within_the_error_of_the_limit_is_not_decided(tmp_path):
     for seed in range(3):
         write_table(tmp_path / "small" / f"vq-{seed}", table_of("vq", seed, 10.0 * (seed - 1)))
     space = settings_of(tmp_path, "small")["vq"]
-    verdicts = [lost_by(limit, [space], "none").verdict for limit in (700, 740, 760, 800)]
+    verdicts = [lost_by(limit, [space], "none").verdict for limit in (700.0, 740.0, 760.0, 800.0)]
     assert verdicts == ["refuted", "not decided", "not decided", "confirmed"]
-    assert [left_at(limit, space, "none").verdict for limit in (700, 800)] == ["confirmed", "refuted"]
+    assert [left_at(limit, space, "none").verdict for limit in (700.0, 800.0)] == ["confirmed", "refuted"]
 
 
 def test_classifiers_below_one_half_and_without_training_are_shown(tmp_path):
