@@ -34,9 +34,9 @@ def schedules(panel: str, folder: Path) -> Figure:
     return schedule_figures(named, list(EVERY.values()), power)[panel]
 
 
-def strips(folder: Path) -> Figure:
+def strips(run: str, folder: Path) -> Figure:
     """One picture under growing noise, a row for each schedule."""
-    found = Workdir(folder / "photograph")
+    found = Workdir(folder / run)
     record, arrays = found.record("strips"), found.arrays("strips.npz")
     assert arrays is not None, f"{found.path}/strips.npz cannot be read"
     rows = np.stack([arrays[f"{name}: whole"] for name in record["schedules"]])
@@ -71,5 +71,5 @@ PAGE = Page(
     }
     | {f"figures/{part}.png": partial(recovery, part) for part in ("denoised", "sampled", "information")}
     | {f"figures/schedule-{panel}.png": partial(schedules, panel) for panel in PANELS}
-    | {"figures/strips.png": strips},
+    | {"figures/strips.png": partial(strips, "photograph"), "figures/strips-draft.png": partial(strips, "draft")},
 )

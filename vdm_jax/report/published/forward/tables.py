@@ -14,6 +14,7 @@ from vdm_jax.report.sections.forward_process.models import LABELS, OWN, split_di
 COPIES, FEWER = 50, 10  # noised copies of one image: the draft's, and fewer
 SCHEDULES = {"ddpm_linear": "linear", "cosine": "cosine"}
 EVERY = SCHEDULES | {"constant": "constant", "dirac": "Dirac", "linear": "VDM linear"}
+LONG = "linear, T = 5,000, beta from 0.001 to 0.02"  # of the draft's figure 4.3
 DRAFT = {"ddpm_linear": "about 600 (small), about 700 (larger)", "cosine": "at least 850"}
 SHARES = {"as many as timesteps": "digits", "one half": "digits-half"}  # of the updates, and the run
 SETS = {
@@ -57,18 +58,22 @@ def floors(folder: Path) -> str:
 
 
 def copies(folder: Path) -> str:
-    """When the floor is reached by schedule, size and number of copies."""
-    record, rows = Workdir(folder / "photograph").record("closeness"), []
-    sizes = list(dict.fromkeys(own["size"] for own in record["cells"]))
-    for name, words in EVERY.items():
+    """When the floor is reached by schedule, size and number of copies; the last row is of the draft's long table."""
+    photograph, draft = (Workdir(folder / name).record("closeness") for name in ("photograph", "draft"))
+    sizes = list(dict.fromkeys(own["size"] for own in photograph["cells"]))
+    named = [(words, photograph, name) for name, words in EVERY.items()] + [(LONG, draft, "ddpm_linear")]
+    rows = []
+    for words, record, name in named:
         found = {(own["size"], own["count"]): own["at_floor"] for own in record["cells"] if own["schedule"] == name}
-        cells = [both(found[size, COPIES]["images"], found[size, FEWER]["images"]) for size in sizes]
-        rows.append([words, *cells, both(*(found[sizes[-1], count]["pixels"] for count in (COPIES, FEWER)))])
+        known = dict.fromkeys(size for size, _ in found)
+        cells = [both(found, size, "images") if size in known else "" for size in sizes]
+        rows.append([words, *cells, both(found, list(known)[-1], "pixels")])
     return rows_of(["schedule", *(f"{size} x {size}" for size in sizes), "pixels as variables"], rows)
 
 
-def both(*steps: int | None) -> str:
-    """ "590 / 655"."""
+def both(found: dict[tuple[int, int], dict[str, int | None]], size: int, reading: str) -> str:
+    """The timesteps with many and with few copies, "590 / 655"."""
+    steps = (found[size, count][reading] for count in (COPIES, FEWER))
     return " / ".join("never" if step is None else str(step) for step in steps)
 
 
