@@ -83,7 +83,8 @@ def covariance_of(x: RowSource, variance: RowSource | None = None) -> Covariance
     noise = 0.0 if variance is None else moments_of_rows(variance)[0]
 
     def matvec(v):
-        return centred.T @ (centred @ v) / number + noise * v.reshape(-1)
+        v = v.reshape(-1)
+        return centred.T @ (centred @ v) / number + noise * v
 
     return LinearOperator((d, d), matvec=matvec, dtype=np.float64)
 
