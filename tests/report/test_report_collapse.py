@@ -6,11 +6,21 @@ import numpy as np
 import pytest
 from collapse_records import HALF, write_run, write_setting
 
-from vdm_jax.report.published.collapse import answers, blog, causes, claims, studies
+from vdm_jax.report.published.collapse import answers, blog, causes, claims, optional, studies
 from vdm_jax.report.published.collapse.differences import difference_figure
 from vdm_jax.report.published.collapse.frechet_draws import frechet_draws
 from vdm_jax.report.published.collapse.headline import headline
-from vdm_jax.report.published.collapse.studies import BETA1, CONTROL, DECODERS, DIGITS, LONGER, MODES_14, NONE, TARGET
+from vdm_jax.report.published.collapse.studies import (
+    BETA1,
+    CONTROL,
+    DECODERS,
+    DIGITS,
+    LONGER,
+    MODES,
+    MODES_14,
+    NONE,
+    TARGET,
+)
 
 STUDY = DECODERS[0]
 VERDICTS = {
@@ -46,21 +56,39 @@ def test_a_sentence_has_the_number_its_interval_and_how_many_there_were(tmp_path
     write_setting(tmp_path, STUDY, NONE)
     write_setting(tmp_path, STUDY, TARGET, 1.0, information=5.0)
     write_setting(tmp_path, STUDY, BETA1, 2.0, information=3.0)
-    told = answers.sentence(answers.answer_of(DIGITS, tmp_path))
-    assert "learned prior (1x8) differs from no code by 1.00 nats [0.75, 1.25] in D + R (3 seeds; over test im" in told
-    assert (
-        told.endswith("the lowest of 2 settings with an informative code.") and pytest.approx(0.248, abs=1e-3) == HALF
-    )
+    sentence = answers.sentence(answers.answer_of(DIGITS, tmp_path))
+    assert "learned prior (1x8) differs from no code by 1.00 nats [0.75, 1.25] in D + R (3 seeds; over test" in sentence
+    assert sentence.endswith("the lowest of 2 settings with an informative code.")
+    assert pytest.approx(0.248, abs=1e-3) == HALF
     row = answers.answers_table(tmp_path).splitlines()[2]
     assert "| 1.00 [0.75, 1.25] | [1.00, 1.00] | 5.00 | 2 / 2 | — |" in row
 
 
+def test_two_seeds_are_listed_and_not_averaged(tmp_path):
+    """They may lie on both sides of 0, with test images that agree on the mean."""
+    write_setting(tmp_path, STUDY, NONE, seeds=(0, 1))
+    for seed, gap in ((0, -7.7), (1, 8.8)):
+        write_run(tmp_path, STUDY, TARGET, seed, gap, information=5.0)
+        write_run(tmp_path, STUDY, BETA1, seed, -gap)
+    sentence = answers.sentence(answers.answer_of(DIGITS, tmp_path))
+    assert sentence.endswith("differs from no code by -7.8 and 8.8 nats in D + R (2 seeds).")
+    row = answers.answers_table(tmp_path).splitlines()[2]
+    assert "| -7.8, 8.8 (2 seeds) | — | 5.00 | 1 / 2 | 7.6, -8.8 (2 seeds), beta 1 (1x8) |" in row
+
+
+def test_a_setting_of_two_studies_counts_once_the_later_one(tmp_path):
+    for study, gap in ((MODES, 1.0), (DECODERS[5], 2.0)):
+        write_setting(tmp_path, study, NONE)
+        write_setting(tmp_path, study, TARGET, gap, information=5.0)
+    answer = answers.answer_of(DIGITS, tmp_path)
+    assert len(answer.informative) == 1 and float(answer.best.over_seeds.mean) == pytest.approx(2.0)
+
+
 def test_without_records_nothing_is_claimed(tmp_path):
     assert headline(tmp_path).startswith("1. **Not run** (") and len(headline(tmp_path).splitlines()) == 1
-    assert headline(tmp_path).count(";") == len(studies.LABELS) + 4 - 1  # data sets and causes
-    for text in (claims.causes(tmp_path), blog.blog(tmp_path)):
-        for row in text.splitlines()[2:]:
-            assert "not run" in row and not any(word in row for word in ("confirmed", "refuted", "yes", "no |"))
+    assert headline(tmp_path).count(";") == len(studies.LABELS) + 4 + 4 - 1  # data sets, causes, claims of the blog
+    assert len(claims.causes(tmp_path).splitlines()) == len(blog.blog(tmp_path).splitlines()) == 2, "no row"
+    assert {make(tmp_path) for make in optional.SECTIONS.values()} == {""}
     assert frechet_draws(LONGER, tmp_path) == "not run" and len(difference_figure(tmp_path).axes) == 1
     tables = (causes.decoder_table(DECODERS, tmp_path), causes.longer_table(tmp_path))
     assert {*tables, causes.sprite_table(studies.SPRITES, tmp_path), answers.answers_table(tmp_path)} == {"not run"}
@@ -80,7 +108,10 @@ def test_what_a_useless_input_and_a_rate_cost(tmp_path):
     found = verdicts(tmp_path)
     useless, rate = found["a", DIGITS], found["rate", DIGITS]
     assert (useless.verdict, rate.verdict) == ("confirmed", "confirmed")
-    assert useless.here == "control code less no code: 0.50 [0.25, 0.75] ± 0.00" and useless.data.endswith("2x32")
+    assert (
+        useless.here == "control code less no code: 0.50 [0.25, 0.75]; over images [0.50, 0.50]"
+        and useless.data.endswith("2x32")
+    )
     assert "rate target 10, learned prior less control code: 1.50" in rate.here
     assert found["a", "768 sprites"].verdict == "refuted"
     assert found["rate", "768 sprites"].verdict == "not decided: an interval includes 0"
@@ -114,7 +145,8 @@ def test_a_gap_that_closes_with_training(after, expected, tmp_path):
     assert verdicts(tmp_path)["training", "MNIST 14x14"].verdict == expected
     row = causes.longer_table(tmp_path).splitlines()[3]
     assert row.startswith("| rate target 10, learned prior |") and row.endswith("| 2.00, 2.00, 2.00 |")
-    assert f"| 2.00 [1.75, 2.25] ± 0.00 | {after + 0.02:.2f} [" in row
+    assert f"| 2.00 [1.75, 2.25]; over images [2.00, 2.00] | {after + 0.02:.2f} [" in row
+    assert optional.SECTIONS["longer-14"](tmp_path).startswith("### Longer training\n\nMNIST at 14x14")
 
 
 def test_tables_of_decoders_and_sprites(tmp_path):
@@ -125,10 +157,12 @@ def test_tables_of_decoders_and_sprites(tmp_path):
     write_run(tmp_path, DECODERS[1], TARGET, 0, 1.1)
     head, _, row, other = causes.decoder_table(DECODERS, tmp_path).splitlines()
     cells = dict(zip(head.split(" | "), row.split(" | "), strict=True))
-    assert cells["rate target 10, learned prior, above no code"] == "2.00 [1.75, 2.25] ± 0.23"
-    assert cells["control above no code"] == "not run" and "| 1.00 (1 seed) ± 0.00 |" in other and "| 80 |" in other
+    assert cells["rate target 10, learned prior, above no code"] == "2.00 [1.75, 2.25]; over images [1.47, 2.53]"
+    assert cells["control above no code"] == "not run" and "| 1.0 (1 seed) |" in other and "| 80 |" in other
     _, _, _, target = causes.sprite_table(studies.SPRITES, tmp_path).splitlines()
-    assert target.startswith("| rate target 4, learned prior | 3 seeds | 85.0 ± 1.8 | 2.00 [1.75, 2.25] ± 0.23 |")
+    assert target.startswith(
+        "| rate target 4, learned prior | 3 seeds | 85.0 ± 1.8 | 2.00 [1.75, 2.25]; over images [1.47, 2.53] |"
+    )
     assert target.count("| 2.50 / 0.75 / 0.50 ") == 5
 
 
@@ -139,14 +173,18 @@ def test_the_blogs_claims_by_their_intervals(tmp_path):
     for stem, gain in gains.items():
         for seed in range(3):
             read = {"linear_probe_accuracy": 0.5 + gain + 0.01 * seed, "linear_probe_accuracy_untrained": 0.51}
+            read["linear_probe_accuracy_pca"] = 0.81 if stem == TARGET else 0.8
             write_run(tmp_path, study, stem, seed, saved=2.0, **read)
     rows = {row.split(" | ")[0].strip("| "): row for row in blog.blog(tmp_path).splitlines() if "8x8 digits" in row}
-    first, second, only, _ = rows.values()
+    first, second, only = rows.values()
     assert (
         "untrained encoder: rate target 10, learned prior; no KL. Below it: beta 10,000. Not decided: beta 1." in first
     )
-    assert first.endswith("| depends on the setting of the rate |") and only.endswith("| refuted |")
-    assert "saved below log SNR 0.0 less above it, nats: 7.00" in second and "in part: more in the noisier" in second
+    assert "Above 16 principal components: no KL." in first
+    assert first.endswith("| depends on the setting of the rate |")
+    assert only.endswith("| holds at beta 10,000, false with rate target 10, learned prior |")
+    assert "saved below log SNR 0.0 less above it, nats: 7.00" in second
+    assert second.endswith("| in part: more in the noisier half; not decided at every timestep |")
 
 
 def test_the_figure_has_full_marks_of_three_seeds_and_open_ones_of_fewer(tmp_path):

@@ -16,7 +16,7 @@ NAMES = {  # stem of the folders -> name
     "warmup": "warm-up of beta",
     "beta1e4": "beta 10,000",
     "mmd": "MMD",
-    "high_noise": "high noise left to the code",
+    "high_noise": "loss at high noise times 3",
     "free_bits": "free bits, 0.5 nats a unit",
     "target2_learned_prior": "rate target 2, learned prior",
     "target_learned_prior": "rate target 10, learned prior",

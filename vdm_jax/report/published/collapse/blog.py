@@ -27,19 +27,26 @@ from vdm_jax.report.published.collapse.studies import (
     sign_of,
 )
 
+OF_THE_BLOG = "beta1e4"  # the weight of the KL in the blog's code
+
 
 def blog(folder: Path) -> str:
-    """One row for each claim of the source blog and data set."""
+    """One row for each claim of the source blog and data set that was run."""
+    return claim_table("claim of the blog", blog_claims(folder))
+
+
+def blog_claims(folder: Path) -> list[CollapseClaim]:
+    """Each claim of the source blog on every data set."""
     rows = [meaningful(study, folder) for study in (MODES, MODES_14, SPRITES)]
     rows += [useful(study, folder) for study in (MODES, MODES_14, LONGER, SPRITES)]
     rows += [unregularised(study, folder) for study in (MODES, MODES_14)]
-    rows += [larger(*ends, folder) for ends in ENDS]
-    return claim_table("claim of the blog", rows)
+    return rows + [larger(*ends, folder) for ends in ENDS]
 
 
-def labels_read(study: Study, folder: Path) -> dict[str, Difference]:
-    """By setting the accuracy of a linear classifier on w less that on w of the untrained encoder."""
-    keys = ("linear_probe_accuracy", "linear_probe_accuracy_untrained")
+def labels_read(study: Study, folder: Path, baseline: str = "untrained") -> dict[str, Difference]:
+    """By setting the accuracy of a linear classifier on w less that on a baseline, such as w of the untrained
+    encoder."""
+    keys = ("linear_probe_accuracy", f"linear_probe_accuracy_{baseline}")
     settings = {name: runs_of(study, stem, folder) for stem, name in study.names.items()}
     gains = {name: paired(*(numbers(one, key) for key in keys)) for name, one in settings.items()}
     return {name: gain for name, gain in gains.items() if gain is not None}
@@ -61,7 +68,11 @@ def meaningful(study: Study, folder: Path) -> CollapseClaim:
         return CollapseClaim(text, study.data, NOT_RUN, NOT_RUN)
     names = {sign: [name for name, gain in gains.items() if _sign(gain) == sign] for sign in (1, -1, 0)}
     titles = {1: "Above the untrained encoder", -1: "Below it", 0: "Not decided"}
-    groups = (f"{titles[sign]}: {'; '.join(found)}." for sign, found in names.items() if found)
+    groups = [f"{titles[sign]}: {'; '.join(found)}." for sign, found in names.items() if found]
+    if not of_sprites:
+        by_pca = labels_read(study, folder, "pca")
+        above = [name for name, gain in by_pca.items() if _sign(gain) > 0]
+        groups = [*groups, f"Above 16 principal components: {'; '.join(above) or 'none'}."] if by_pca else groups
     what = f"Factors, linear, {study.names[TARGET]}." if of_sprites else "Linear classifier on w."
     depends = f"depends on the {'factor' if of_sprites else 'setting of the rate'}"
     only = {frozenset({1}): CONFIRMED, frozenset({-1}): REFUTED, frozenset({0}): OPEN}
@@ -81,7 +92,12 @@ def unregularised(study: Study, folder: Path) -> CollapseClaim:
         f"{shown(gains[best])}"
     )
     if _sign(gains[best]) > 0:
-        return CollapseClaim(text, study.data, here, REFUTED)
+        own = gains.get(study.names[OF_THE_BLOG])
+        lost = own is not None and _sign(own) < 0
+        found = f"holds at {study.names[OF_THE_BLOG]}, false with {best}" if lost else REFUTED
+        return CollapseClaim(
+            text, study.data, here + (f"; {study.names[OF_THE_BLOG]}: {shown(own)}" if lost else ""), found
+        )
     all_lost = all(_sign(gain) < 0 for gain in gains.values())
     return CollapseClaim(text, study.data, here, CONFIRMED if all_lost and _sign(without) >= 0 else OPEN)
 
@@ -125,11 +141,12 @@ def _noisier_half(logsnr: Float[np.ndarray, " m"], saved: Float[np.ndarray, "s m
 
 
 def _of_use(more: Difference, curve: Difference) -> str:
-    everywhere = curve.interval is not None and bool(np.all(curve.interval[0] > 0))
+    """The verdict on both halves of the claim. A pointwise interval that includes 0 does not refute its timestep."""
     found = verdict(more)
-    return (
-        "in part: more in the noisier half, not at every timestep" if found == CONFIRMED and not everywhere else found
-    )
+    if found != CONFIRMED or curve.interval is None or bool(np.all(curve.interval[0] > 0)):
+        return found
+    refuted = bool(np.any(curve.interval[1] < 0))
+    return f"in part: more in the noisier half; {'not' if refuted else 'not decided'} at every timestep"
 
 
 def larger(small: Study, large: Study, folder: Path) -> CollapseClaim:

@@ -120,9 +120,8 @@ def decoder_claim(small: Study, large: Study, folder: Path) -> CollapseClaim:
 
 
 def claim_table(title: str, rows: Sequence[CollapseClaim]) -> str:
-    """Markdown, one row a claim; data sets that were not run are left out where the claim has a verdict on another."""
-    with_verdict = {claim.text for claim in rows if claim.verdict != NOT_RUN}
-    rows = [claim for claim in rows if claim.verdict != NOT_RUN or claim.text not in with_verdict]
+    """Markdown, one row for each claim and data set that was run; the headline lists what was not."""
+    rows = [claim for claim in rows if claim.verdict != NOT_RUN]
     columns: dict[str, Callable[[CollapseClaim], str]] = {
         title: lambda claim: claim.text,
         "data": lambda claim: claim.data,

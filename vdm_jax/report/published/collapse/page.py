@@ -18,8 +18,8 @@ from vdm_jax.report.published.collapse import causes, claims, studies
 from vdm_jax.report.published.collapse.answers import answers_table
 from vdm_jax.report.published.collapse.blog import blog
 from vdm_jax.report.published.collapse.differences import difference_figure
-from vdm_jax.report.published.collapse.frechet_draws import frechet_draws
 from vdm_jax.report.published.collapse.headline import headline
+from vdm_jax.report.published.collapse.optional import SECTIONS
 from vdm_jax.report.published.collapse.rate_draws import rate_draws
 from vdm_jax.report.published.page import Page
 from vdm_jax.report.published.settings import settings
@@ -42,7 +42,7 @@ AT_28 = ("beta1", "beta1e4", "target", "unconditional")
 
 
 def main_table(data: str, folder: Path, stems: Sequence[str] | None = None) -> str:
-    """Every setting beside the model without a code, paired seed by seed. stems: of the settings; None: all."""
+    """Every setting compared with the model without a code, paired seed by seed. stems: of the settings; None: all."""
     found = settings(folder / data, SEEDS, *([stems] if stems else []))
     none = found["unconditional"]
 
@@ -87,7 +87,7 @@ def information(one: Setting) -> str:
 
 
 def frechet_table(data: str, seeds: tuple[int, ...], folder: Path) -> str:
-    """Both draws of samples in the records beside the empty code of beta 10,000."""
+    """Both draws of samples in the records compared with the empty code of beta 10,000."""
     found = settings(folder / data, seeds, stems=ALL_28 if data == "mnist28" else tuple(ALL))
     empty = found["beta1e4"]
 
@@ -119,7 +119,7 @@ ALL_28 = ("unconditional", "beta1", "beta1e4", "target")
 
 
 def table_28(folder: Path) -> str:
-    """The four settings at 28x28, each seed beside the empty code of that seed, paired over 1,000 test images."""
+    """The four settings at 28x28, each seed compared with its empty code, paired over 1,000 test images."""
     found = settings(folder / "mnist28", SEEDS_28, AT_28)
 
     def beside(other: Setting) -> Callable[[Setting], str]:
@@ -185,7 +185,7 @@ def decomposition(folder: Path) -> str:
     titles = (
         "data",
         "R, nats [95% interval]",
-        "D saved beside no code, nats [95% interval]",
+        "D saved compared with no code, nats [95% interval]",
         "R - I(x; w), at least, nats: prior mismatch",
         "I(x; w) - D saved, at least, nats: in the code, no use to the decoder",
     )
@@ -200,13 +200,13 @@ def cost_seeds(data: str, title: str, folder: Path) -> Figure:
 
 
 def cost_28(folder: Path) -> Figure:
-    """Costs beside the empty code at 28x28, seed by seed, intervals over test images."""
+    """Costs above the empty code at 28x28, seed by seed, intervals over test images."""
     found = settings(folder / "mnist28", SEEDS_28, AT_28)
     rows = []
     for stem in ("beta1", "target", "unconditional"):
         for seed, pair in enumerate(zip(found[stem].runs, found["beta1e4"].runs, strict=True)):
             rows.append((f"{found[stem].name}, seed {seed}", costs.bound_over_images(*pair), []))
-    title = "MNIST 28x28: cost beside an empty code"
+    title = "MNIST 28x28: cost above an empty code"
     return costs.cost_figure(rows, title=title, against="beta 10,000 of the same seed")
 
 
@@ -218,7 +218,7 @@ def savings_seeds(data: str, title: str, folder: Path) -> Figure:
 
 
 def savings_28(folder: Path) -> Figure:
-    """Savings beside the empty code at 28x28, seed by seed."""
+    """Savings compared with the empty code at 28x28, seed by seed."""
     found = settings(folder / "mnist28", SEEDS_28, AT_28)
     savings: dict[str, costs.Saving] = {}
     for stem in ("target", "beta1"):
@@ -242,11 +242,7 @@ PAGE = Page(
         "blog": blog,
         "causes": claims.causes,
         "decoders-digits": part(causes.decoder_table, studies.DECODERS),
-        "decoders-14": part(causes.decoder_table, studies.CORNERS),
-        "longer-14": causes.longer_table,
-        "sprites-sparse": part(causes.sprite_table, studies.SPRITES),
-        "sprites-small": part(causes.sprite_table, studies.SPRITES_SMALL),
-        "frechet-longer": part(frechet_draws, studies.LONGER),
+        **SECTIONS,
         "mnist14": part(main_table, "mnist14"),
         "mnist14-images": part(main_table, "mnist14-images", stems=WITH_IMAGES),
         "digits": part(main_table, "digits"),

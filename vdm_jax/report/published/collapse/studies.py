@@ -1,4 +1,4 @@
-"""The studies of results/collapse, and what their records say of a setting beside another one.
+"""The studies of results/collapse, and what their records say of a setting compared with another one.
 
 Any record may be missing: a study that was not run has no settings, and a difference of fewer than three seeds has no
 interval.
@@ -11,11 +11,11 @@ from typing import NamedTuple
 import numpy as np
 
 from vdm_jax.base.statistics import Difference, paired_difference
-from vdm_jax.report.compare.paired import bound_over_images, decimals_of, fixed, of_common_seeds
+from vdm_jax.report.compare.paired import bound_over_images, ends, fixed, of_common_seeds
 from vdm_jax.report.compare.study import Setting
 from vdm_jax.report.primitives.workdir import is_number, leaves
 from vdm_jax.report.published.settings import NAMES
-from vdm_jax.report.published.table import interval, setting
+from vdm_jax.report.published.table import DASH, interval, setting
 
 SEEDS = (0, 1, 2)
 NOT_RUN = "not run"
@@ -55,7 +55,7 @@ STUDIES = (MODES, *DECODERS, MODES_14, *CORNERS, LONGER, SPRITES, SPRITES_SMALL,
 
 
 class Cost(NamedTuple):
-    """A setting beside another one of its study, on their common seeds.
+    """A setting compared with another one of its study, on their common seeds.
 
     over_seeds: D + R less that of the other one, nats, paired seed by seed. over_images: the mean over seeds of each
     test image, paired over the images; None where the records have no numbers of each image.
@@ -103,7 +103,7 @@ def runs_of(study: Study, stem: str, folder: Path) -> Setting | None:
 
 
 def cost_of(study: Study, stem: str, folder: Path, against: str = NONE) -> Cost | None:
-    """A setting beside another one, usually no code; None where they have no seed in common."""
+    """A setting compared with another one, usually no code; None where they have no seed in common."""
     ours, theirs = (runs_of(study, name, folder) for name in (stem, against))
     common = ours and theirs and of_common_seeds(ours, theirs)
     if not common:
@@ -113,7 +113,7 @@ def cost_of(study: Study, stem: str, folder: Path, against: str = NONE) -> Cost 
 
 
 def costs_of(study: Study, folder: Path) -> list[Cost]:
-    """Every setting of a study beside no code."""
+    """Every setting of a study compared with no code."""
     found = [cost_of(study, stem, folder) for stem in study.names if stem != NONE]
     return [cost for cost in found if cost is not None]
 
@@ -141,21 +141,26 @@ def paired(ours: Mapping[int, float], theirs: Mapping[int, float] | None = None)
     return paired_difference(*(np.array([one[seed] for seed in seeds]) for one in (ours, theirs)), "seeds")
 
 
-def shown(found: Difference | None, over_images: Difference | None = None) -> str:
-    """`mean [low, high] ± error over images`, the mean and the number of seeds where that is below three, or "not
-    run"."""
+def shown(found: Difference | None) -> str:
+    """`mean [low, high]`, the mean and the number of seeds where that is below three, or "not run"."""
     if found is None:
         return NOT_RUN
-    text = interval(found) if found.interval is not None else f"{float(found.mean):.2f} ({seeds(found.n)})"
-    if over_images is None:
-        return text
-    error = float(over_images.error)
-    return f"{text} ± {fixed(error, decimals_of(error))}"
+    return interval(found) if found.interval is not None else f"{float(found.mean):.2f} ({seeds(found.n)})"
 
 
 def shown_cost(cost: Cost | None) -> str:
-    """`shown` of a cost."""
-    return NOT_RUN if cost is None else shown(cost.over_seeds, cost.over_images)
+    """`mean [low, high]; over images [low, high]`; below three seeds the difference of each."""
+    if cost is None:
+        return NOT_RUN
+    if cost.over_seeds.interval is None:
+        return f"{listed(cost)} ({seeds(cost.over_seeds.n)})"
+    of_images = ends(cost.over_images)
+    return shown(cost.over_seeds) + ("" if of_images == DASH else f"; over images {of_images}")
+
+
+def listed(cost: Cost, joint: str = ", ") -> str:
+    """The difference of each seed, to a tenth of a nat."""
+    return joint.join(fixed(gap, 1) for gap in gaps(cost).values())
 
 
 def seeds(number: int) -> str:

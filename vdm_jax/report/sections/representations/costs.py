@@ -10,6 +10,7 @@ from vdm_jax.report.primitives.markup import Gallery, missing, not_applicable, t
 from vdm_jax.report.primitives.measured import measured, plain
 from vdm_jax.report.primitives.workdir import Workdir
 
+NO_RECORD = ("There is no readable codes.json yet", "measure")
 TEXT = (
     "R is the rate under the prior that was trained, N(0, I) or a learned one. D + R bounds -log p(x), so lower is "
     "better: a code pays for itself where D + R is below that of the run without a code. J is the error of the "
@@ -20,12 +21,14 @@ TEXT = (
 def costs_section(workdir: Workdir, gallery: Gallery) -> str:
     """A table of the runs, and the reasons of what is missing."""
     record = workdir.record("codes")
+    if not record:
+        return missing(*NO_RECORD)
     try:
         costs = dict(record.get("costs") or {})
         html = costs_table(costs) if costs else ""
         numbers = sorted({each["num"] for part in costs.values() for name in COSTS if (each := part[name])})
     except (KeyError, TypeError, AttributeError):
-        return missing("There is no readable codes.json yet", "measure")
+        return missing(*NO_RECORD)
     if not costs:
         return not_applicable("There is no trained run.")
     images = " or ".join(plain(number) for number in numbers)
