@@ -32,24 +32,24 @@ COARSE_AND_FINE = {  # pairs of codes, of which the first is trained on more noi
 PAYING = ("vae_vdm", "target", "target_learned", "vdrl_uniform", "vdrl_p2", "vdrl_learned")
 
 
-class Claim(NamedTuple):
+class CodeClaim(NamedTuple):
     """A claim. of: who makes it."""
 
     text: str
     of: str
 
 
-GRANULARITY = Claim("the weighting lambda(t) chooses the granularity of the code", PAPER)
-TIME = Claim("E(x, t) holds more than E(x)", PAPER)
-DOWNSTREAM = Claim("the code helps where labels are few", PAPER)
-DRL_OR_VAE = Claim("a code of the score holds more of the class than one of the bound", OURS)
-PAYS = Claim("the code pays for itself", OURS)
+GRANULARITY = CodeClaim("the weighting lambda(t) chooses the granularity of the code", PAPER)
+TIME = CodeClaim("E(x, t) holds more than E(x)", PAPER)
+DOWNSTREAM = CodeClaim("the code helps where labels are few", PAPER)
+DRL_OR_VAE = CodeClaim("a code of the score holds more of the class than one of the bound", OURS)
+PAYS = CodeClaim("the code pays for itself", OURS)
 
 
 class Comparison(NamedTuple):
     """What a claim predicts: a difference that is above zero, `more` - `less` of one run."""
 
-    claim: Claim
+    claim: CodeClaim
     text: str
     unit: str
     more: Number
