@@ -17,7 +17,7 @@ TWICE = SpriteGrid("twice", 16, 4, (1.0,), (0.0, 0.5, 2 * np.pi), (0, 3, 6), ("h
 
 def compiled(grid):
     posterior = make_sprite_posterior(grid)
-    functions = {name: jax.jit(function) for name, function in posterior._asdict().items()}
+    functions = {name: jax.jit(function) for name, function in posterior._asdict().items() if function is not None}
     return posterior._replace(**functions)
 
 

@@ -98,7 +98,8 @@ class EncodedSpace:
         mean, variance = self.encoded.rows(part)
         if self._unscaled:
             return mean, variance
-        return ScaledRows(mean, self.factor), None if variance is None else ScaledRows(variance, self.factor**2)
+        squared = np.asarray(self.factor**2)
+        return ScaledRows(mean, self.factor), None if variance is None else ScaledRows(variance, squared)
 
     @property
     def _unscaled(self) -> bool:
